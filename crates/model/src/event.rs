@@ -1,0 +1,44 @@
+//! The event log: every change, and everything an operator should hear of. It is also the audit log.
+
+/// What an event is about; with an id, the thing itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ResourceKind {
+    /// An account.
+    Account,
+    /// A physical machine.
+    Host,
+    /// A pool.
+    Pool,
+    /// A network.
+    Network,
+    /// An image.
+    Image,
+    /// A guest.
+    Guest,
+    /// A token.
+    Token,
+}
+
+impl ResourceKind {
+    /// Every kind.
+    pub const ALL: [ResourceKind; 7] = {
+        use ResourceKind::*;
+        [Account, Host, Pool, Network, Image, Guest, Token]
+    };
+
+    /// The word used in the store, the API and on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ResourceKind::Account => "account",
+            ResourceKind::Host => "host",
+            ResourceKind::Pool => "pool",
+            ResourceKind::Network => "network",
+            ResourceKind::Image => "image",
+            ResourceKind::Guest => "guest",
+            ResourceKind::Token => "token",
+        }
+    }
+
+    /// The kind whose word this is.
+    pub fn parse(word: &str) -> Option<Self> { Self::ALL.into_iter().find(|kind| kind.as_str() == word) }
+}

@@ -1,0 +1,24 @@
+//! The nouns of the data centre and the rules they obey.
+//!
+//! Owns: ids, names, sizes, the status rules, address arithmetic. Pure: no clock, no randomness, no I/O, no SQL,
+//! no HTTP. Whatever needs one of those takes its result as an argument.
+#![forbid(unsafe_code)]
+
+pub mod digest;
+pub mod event;
+pub mod guest;
+pub mod host;
+pub mod ids;
+pub mod mac;
+pub mod name;
+pub mod operation;
+pub mod size;
+pub mod subnet;
+pub mod time;
+
+pub use digest::Digest;
+pub use ids::*;
+pub use mac::Mac;
+pub use name::Name;
+pub use size::Bytes;
+pub use time::Timestamp;

@@ -1,0 +1,64 @@
+//! MAC addresses of guests.
+
+use crate::InterfaceId;
+use serde::{Deserialize, Serialize};
+
+/// An Ethernet address; text form `02:00:00:00:00:07`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Mac(pub [u8; 6]);
+
+/// A text that is no MAC address.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("is not a MAC address: write six hexadecimal pairs, as in 02:00:00:00:00:07")]
+pub struct MacError;
+
+impl Mac {
+    /// The address of an interface: locally administered and unicast (IEEE 802, U/L bit set), then the low 40 bits of
+    /// the id. Unique because ids are never used twice.
+    pub fn of_interface(id: InterfaceId) -> Self {
+        let [_, _, _, a, b, c, d, e] = id.0.to_be_bytes();
+        Mac([0x02, a, b, c, d, e])
+    }
+}
+
+impl std::fmt::Display for Mac {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let [a, b, c, d, e, g] = self.0;
+        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+    }
+}
+impl std::str::FromStr for Mac {
+    type Err = MacError;
+    fn from_str(text: &str) -> Result<Self, MacError> {
+        let mut bytes = [0; 6];
+        let mut pairs = text.split(':');
+        for byte in &mut bytes {
+            let pair = pairs.next().filter(|p| p.len() == 2 && !p.starts_with('+')).ok_or(MacError)?;
+            *byte = u8::from_str_radix(pair, 16).map_err(|_| MacError)?;
+        }
+        if pairs.next().is_some() { Err(MacError) } else { Ok(Mac(bytes)) }
+    }
+}
+impl TryFrom<String> for Mac {
+    type Error = MacError;
+    fn try_from(text: String) -> Result<Self, MacError> { text.parse() }
+}
+impl From<Mac> for String {
+    fn from(mac: Mac) -> String { mac.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mac_is_made_from_the_interface_and_reads_back() {
+        let mac = Mac::of_interface(InterfaceId(0x01_02_03_04_05));
+        assert_eq!(mac.to_string(), "02:01:02:03:04:05");
+        assert_eq!(mac.to_string().parse(), Ok(mac));
+        for bad in ["", "02:00", "02:00:00:00:00:0g", "02:00:00:00:00:00:00", "+2:00:00:00:00:00"] {
+            assert_eq!(bad.parse::<Mac>(), Err(MacError), "{bad}");
+        }
+    }
+}

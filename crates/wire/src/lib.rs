@@ -1,0 +1,29 @@
+//! What machines exchange: the manifest the brain gives an agent, and the report the agent gives back.
+//!
+//! ```text
+//!   agent                                brain
+//!     | GET /agent/manifest?after=I,G      |   held until the host's generation passes G, 30 s at most
+//!     |<---------------- ManifestAnswer ---|
+//!     | observe, converge, act             |
+//!     | POST /agent/report ------ Report ->|   applied only if newer: (boot id, run id, sequence)
+//!     |<------------------- ReportAnswer --|
+//! ```
+//!
+//! serde and nothing else. Times never cross: the agent's clock is not trusted, so a report holds durations and the
+//! brain notes when it received them. **Absence is never an instruction**: what is to go is listed in
+//! [`Manifest::absent`]. Every shape has a golden file per protocol version under `golden/`.
+#![forbid(unsafe_code)]
+
+mod join;
+mod manifest;
+mod report;
+
+pub use join::*;
+pub use manifest::*;
+pub use report::*;
+
+/// The protocol this build speaks. A manifest of another one is refused by the agent.
+pub const PROTOCOL: u32 = 1;
+
+/// Names in `honcho-capabilities`: what an agent can do beyond the protocol's first day.
+pub const CAPABILITIES: &[&str] = &["pool.directory", "network.local", "volume.ext4", "stream.console"];
