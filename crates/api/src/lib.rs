@@ -1,1 +1,60 @@
-//! stub
+//! What people's programs exchange with the brain: bodies, the error shape, OpenAPI schemas, and a typed client.
+//!
+//! The shapes obey what a stock ActiveResource client needs: flat objects without a root, absent attributes `null`
+//! and never left out, times in ISO 8601, no attribute with a name that client cannot bear. Sizes are bytes.
+#![forbid(unsafe_code)]
+
+mod account;
+mod error;
+mod event;
+mod guest;
+mod host;
+mod image;
+mod network;
+mod operation;
+mod token;
+
+#[cfg(feature = "client")]
+pub mod client;
+
+pub use account::*;
+pub use error::*;
+pub use event::*;
+pub use guest::*;
+pub use host::*;
+pub use image::*;
+pub use network::*;
+pub use operation::*;
+pub use token::*;
+
+/// A kind of thing that has a collection in the API.
+pub trait Resource: serde::de::DeserializeOwned + serde::Serialize {
+    /// The collection's path under `/v1/`.
+    const PATH: &'static str;
+    /// The word for one of it.
+    const WORD: &'static str;
+    /// Its id.
+    fn id(&self) -> i64;
+    /// What people call it.
+    fn name(&self) -> &str;
+}
+
+macro_rules! resources {
+    ($($type:ty, $path:literal, $word:literal;)*) => {$(
+        impl Resource for $type {
+            const PATH: &'static str = $path;
+            const WORD: &'static str = $word;
+            fn id(&self) -> i64 { self.id }
+            fn name(&self) -> &str { &self.name }
+        }
+    )*};
+}
+
+resources! {
+    Account, "accounts", "account";
+    Host, "hosts", "host";
+    Pool, "pools", "pool";
+    Network, "networks", "network";
+    Image, "images", "image";
+    Guest, "guests", "guest";
+}

@@ -1,0 +1,181 @@
+//! A typed client of the API.
+
+use crate::{ErrorBody, Event, Operation, Resource};
+use futures::{Stream, StreamExt};
+use reqwest::{Method, RequestBuilder, Response};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::time::Duration;
+
+/// Why a call gave nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The brain refused it.
+    #[error("{}", .0.sentence())]
+    Refused(Box<ErrorBody>),
+    /// The brain could not be reached, or broke off.
+    #[error("the brain at {url} does not answer")]
+    Unreachable {
+        /// Where it was looked for.
+        url: String,
+        /// What the connection said.
+        source: reqwest::Error,
+    },
+    /// It answered, but not with what the API promises.
+    #[error("the brain at {url} gave an answer that is none of Honcho's: {what}")]
+    Strange {
+        /// Where it was looked for.
+        url: String,
+        /// What was wrong.
+        what: String,
+    },
+}
+
+/// A connection to a brain, with a token.
+#[derive(Clone, Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    url: String,
+    token: String,
+}
+
+/// A list's filters: attribute and value.
+pub type Query<'a> = &'a [(&'a str, String)];
+
+impl Client {
+    /// A client of the brain at `url` (as in `http://127.0.0.1:7070`). `http` brings TLS roots and the like.
+    pub fn new(http: reqwest::Client, url: &str, token: &str) -> Self {
+        Client { http, url: url.trim_end_matches('/').to_owned(), token: token.trim().to_owned() }
+    }
+
+    /// Where the brain is.
+    pub fn url(&self) -> &str { &self.url }
+
+    /// A request to `path` (as in `/v1/guests.json`), with the token.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.url)).bearer_auth(&self.token)
+    }
+
+    fn unreachable(&self, source: reqwest::Error) -> ClientError {
+        ClientError::Unreachable { url: self.url.clone(), source }
+    }
+
+    fn strange(&self, what: impl Into<String>) -> ClientError {
+        ClientError::Strange { url: self.url.clone(), what: what.into() }
+    }
+
+    /// Sends a request and gives the answer if it is a 2xx.
+    pub async fn send(&self, request: RequestBuilder) -> Result<Response, ClientError> {
+        let response = request.send().await.map_err(|error| self.unreachable(error))?;
+        let status = response.status();
+        if status.is_success() || status.as_u16() == 101 {
+            return Ok(response);
+        }
+        let body = response.bytes().await.map_err(|error| self.unreachable(error))?;
+        match serde_json::from_slice::<ErrorBody>(&body) {
+            Ok(error) => Err(ClientError::Refused(Box::new(error))),
+            Err(_) => Err(self.strange(format!("HTTP {status} without Honcho's error body"))),
+        }
+    }
+
+    async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ClientError> {
+        let response = self.send(request).await?;
+        let body = response.bytes().await.map_err(|error| self.unreachable(error))?;
+        serde_json::from_slice(&body).map_err(|error| self.strange(error.to_string()))
+    }
+
+    /// `GET path` with a query.
+    pub async fn get_path<T: DeserializeOwned>(&self, path: &str, query: Query<'_>) -> Result<T, ClientError> {
+        self.json(self.request(Method::GET, path).query(query).timeout(Duration::from_secs(60))).await
+    }
+
+    /// Every `T` that the query lets through.
+    pub async fn list<T: Resource>(&self, query: Query<'_>) -> Result<Vec<T>, ClientError> {
+        self.get_path(&format!("/v1/{}.json", T::PATH), query).await
+    }
+
+    /// One by id.
+    pub async fn get<T: Resource>(&self, id: i64) -> Result<T, ClientError> {
+        self.get_path(&format!("/v1/{}/{id}.json", T::PATH), &[]).await
+    }
+
+    /// Makes one.
+    pub async fn create<T: Resource>(&self, body: &impl Serialize) -> Result<T, ClientError> {
+        self.post(&format!("/v1/{}.json", T::PATH), body).await
+    }
+
+    /// `POST path` with a JSON body.
+    pub async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, ClientError> {
+        self.json(self.request(Method::POST, path).json(body)).await
+    }
+
+    /// Changes some attributes of one (PATCH).
+    pub async fn update<T: Resource>(&self, id: i64, body: &impl Serialize) -> Result<T, ClientError> {
+        self.json(self.request(Method::PATCH, &format!("/v1/{}/{id}.json", T::PATH)).json(body)).await
+    }
+
+    /// Deletes one and gives what the brain answered: the operation for a guest, the object for others.
+    pub async fn delete<T: Resource, A: DeserializeOwned>(&self, id: i64, query: Query<'_>) -> Result<A, ClientError> {
+        self.json(self.request(Method::DELETE, &format!("/v1/{}/{id}.json", T::PATH)).query(query)).await
+    }
+
+    /// A member action, as in `PUT /v1/guests/7/reboot.json?hard=true`.
+    pub async fn action<T: Resource, A: DeserializeOwned>(
+        &self,
+        id: i64,
+        action: &str,
+        query: Query<'_>,
+    ) -> Result<A, ClientError> {
+        self.json(self.request(Method::PUT, &format!("/v1/{}/{id}/{action}.json", T::PATH)).query(query)).await
+    }
+
+    /// One operation.
+    pub async fn operation(&self, id: i64) -> Result<Operation, ClientError> {
+        self.get_path(&format!("/v1/operations/{id}.json"), &[]).await
+    }
+
+    /// Events as they come, after a cursor (server-sent events). The stream ends when the brain goes; go on from the
+    /// last id that it gave.
+    pub async fn events(
+        &self,
+        query: Query<'_>,
+    ) -> Result<impl Stream<Item = Result<Event, ClientError>> + use<>, ClientError> {
+        self.server_sent("/v1/events/stream", query).await
+    }
+
+    /// An operation as it proceeds (server-sent events), until it has ended.
+    pub async fn watch_operation(
+        &self,
+        id: i64,
+    ) -> Result<impl Stream<Item = Result<Operation, ClientError>> + use<>, ClientError> {
+        self.server_sent(&format!("/v1/operations/{id}/stream"), &[]).await
+    }
+
+    async fn server_sent<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: Query<'_>,
+    ) -> Result<impl Stream<Item = Result<T, ClientError>> + use<T>, ClientError> {
+        let request = self.request(Method::GET, path).query(query).header("accept", "text/event-stream");
+        let bytes = self.send(request).await?.bytes_stream().boxed();
+        let state = (bytes, Vec::<u8>::new(), self.clone());
+        Ok(futures::stream::unfold(state, |(mut bytes, mut buffer, client)| async move {
+            loop {
+                while let Some(end) = buffer.iter().position(|byte| *byte == b'\n') {
+                    let line: Vec<u8> = buffer.drain(..=end).collect();
+                    let Some(data) = line.strip_prefix(b"data:") else { continue };
+                    let item = serde_json::from_slice(data.trim_ascii());
+                    let item = item.map_err(|error| client.strange(error.to_string()));
+                    return Some((item, (bytes, buffer, client)));
+                }
+                match bytes.next().await? {
+                    Ok(chunk) => buffer.extend_from_slice(&chunk),
+                    Err(error) => {
+                        let error = client.unreachable(error);
+                        return Some((Err(error), (futures::stream::empty().boxed(), Vec::new(), client)));
+                    }
+                }
+            }
+        }))
+    }
+}
