@@ -1,1 +1,287 @@
-//! stub
+//! Runs guests by libvirt: the driver behind the agent's [`Hypervisor`].
+//!
+//! Owns the one connection to libvirtd, how a guest looks in libvirt's words, and whether KVM carries guests. Remembers
+//! nothing about domains: each look reads them anew. Never touches a domain that somebody else made, and never leaves
+//! one that libvirt would start by itself.
+
+mod connection;
+mod console;
+mod domain_read;
+mod domain_xml;
+mod events;
+mod explain;
+mod probe;
+
+pub use domain_read::{DomainRead, read_domain};
+pub use domain_xml::{Accel, MARK_NAMESPACE, domain_xml};
+
+use crate::connection::{CallError, Connection};
+use crate::explain::{is_gone, is_not_running};
+use async_trait::async_trait;
+use honcho_agent_lib::drivers::{DomainSeen, DomainSpec, DriverError, DriverResult, Duplex, Hypervisor};
+use honcho_wire::Virtualization;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{OnceCell, oneshot, watch};
+use uuid::Uuid;
+use virt::connect::Connect;
+use virt::domain::Domain;
+use virt::stream::Stream;
+
+/// For what only asks.
+const QUICK: Duration = Duration::from_secs(15);
+/// Ending a domain: libvirt waits for QEMU's process to be gone.
+const DESTROY: Duration = Duration::from_secs(60);
+/// Starting one: on a host that is short of everything QEMU may take its time.
+const CREATE: Duration = Duration::from_secs(120);
+
+/// How the driver is set up.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where libvirtd is.
+    pub uri: String,
+    /// Where to keep, for this boot of the host, whether KVM carries guests; found out anew by each process if `None`.
+    pub probe_file: Option<PathBuf>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { uri: "qemu:///system".to_owned(), probe_file: None }
+    }
+}
+
+/// Guests by libvirt and QEMU.
+pub struct LibvirtHypervisor {
+    connection: Connection,
+    probe_file: Option<PathBuf>,
+    virtualization: OnceCell<Virtualization>,
+    // Who holds which console: dropping the sender ends the holder's stream.
+    consoles: Mutex<HashMap<Uuid, oneshot::Sender<()>>>,
+}
+
+impl LibvirtHypervisor {
+    /// Prepares the driver. libvirtd need not run yet: calls say so until it does.
+    pub fn new(options: Options) -> DriverResult<Self> {
+        Ok(LibvirtHypervisor {
+            connection: Connection::new(&options.uri)?,
+            probe_file: options.probe_file,
+            virtualization: OnceCell::new(),
+            consoles: Mutex::new(HashMap::new()),
+        })
+    }
+
+    /// Whether KVM carries guests: as known, as kept for this boot, or found out by trying `kernel`.
+    async fn accel(&self, kernel: &Path) -> DriverResult<Accel> {
+        if let Some(known) = self.virtualization.get() {
+            return Ok(accel_of(known));
+        }
+        let emulator = self
+            .connection
+            .call("asking libvirt for QEMU".to_owned(), QUICK, |connect| emulator(connect))
+            .await?;
+        let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
+            .map_err(|error| DriverError::Later(format!("the kernel does not tell its boot id: {error}")))?;
+        let mut unkept = None;
+        let found = self
+            .virtualization
+            .get_or_try_init(|| async {
+                let file = self.probe_file.as_deref();
+                if let Some(kept) = file.and_then(|file| probe::recall(file, boot_id.trim(), &emulator)) {
+                    return Ok(kept);
+                }
+                let (found, may_be_kept) = probe::probe(&emulator, kernel).await;
+                tracing::info!(kvm = found.kvm, reason = found.reason, "found out how guests are executed");
+                if !may_be_kept {
+                    // The next guest's kernel may tell more.
+                    unkept = Some(accel_of(&found));
+                    return Err(());
+                }
+                if let Some(file) = file {
+                    probe::keep(file, boot_id.trim(), &emulator, &found);
+                }
+                Ok(found)
+            })
+            .await;
+        Ok(found.map_or(unkept.unwrap_or(Accel::Tcg), accel_of))
+    }
+
+    fn take_console(&self, uuid: Uuid) -> oneshot::Receiver<()> {
+        let (holder, taken) = oneshot::channel();
+        let mut consoles = self.consoles.lock().unwrap_or_else(PoisonError::into_inner);
+        consoles.retain(|_, holder| !holder.is_closed());
+        consoles.insert(uuid, holder);
+        taken
+    }
+}
+
+fn accel_of(virtualization: &Virtualization) -> Accel {
+    if virtualization.kvm { Accel::Kvm } else { Accel::Tcg }
+}
+
+#[async_trait]
+impl Hypervisor for LibvirtHypervisor {
+    async fn describe(&self) -> DriverResult<String> {
+        self.connection
+            .call("asking libvirt for its version".to_owned(), QUICK, |connect| {
+                let kind = connect.driver_type()?;
+                let library = version(connect.lib_version()?);
+                Ok(format!("libvirt {library}, {kind} {}", version(connect.hyp_version()?)))
+            })
+            .await
+    }
+
+    fn virtualization(&self) -> Option<Virtualization> {
+        self.virtualization.get().cloned()
+    }
+
+    async fn domains(&self) -> DriverResult<Vec<DomainSeen>> {
+        self.connection
+            .call("listing domains".to_owned(), QUICK, |connect| {
+                let domains = connect.list_all_domains(0)?;
+                let seen = domains.iter().map(see).filter_map(Result::transpose);
+                Ok(seen.collect::<Result<Vec<_>, _>>()?)
+            })
+            .await
+    }
+
+    async fn create(&self, spec: &DomainSpec) -> DriverResult<()> {
+        let accel = self.accel(&spec.boot.kernel).await?;
+        let xml = domain_xml(spec, &accel);
+        let (name, uuid) = (spec.name.clone(), spec.uuid);
+        self.connection
+            .call(format!("starting domain {name}"), CREATE, move |connect| {
+                refuse_existing(connect, &name, uuid)?;
+                connect.create_domain_xml(&xml, 0)?;
+                Ok(())
+            })
+            .await
+    }
+
+    async fn ask_to_stop(&self, uuid: Uuid) -> DriverResult<()> {
+        self.connection
+            .call(format!("asking domain {uuid} to stop"), QUICK, move |connect| {
+                on_domain(connect, uuid, |domain| {
+                    domain.shutdown_flags(virt_sys::VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN)
+                })
+            })
+            .await
+    }
+
+    async fn destroy(&self, uuid: Uuid) -> DriverResult<()> {
+        self.connection
+            .call(format!("ending domain {uuid}"), DESTROY, move |connect| {
+                on_domain(connect, uuid, Domain::destroy)
+            })
+            .await
+    }
+
+    async fn console(&self, uuid: Uuid) -> DriverResult<Box<dyn Duplex>> {
+        let path = self
+            .connection
+            .call(format!("opening the console of domain {uuid}"), QUICK, move |connect| {
+                console_path(connect, uuid)
+            })
+            .await?;
+        // Whoever has it in this process loses it before the terminal is opened again.
+        let taken = self.take_console(uuid);
+        let console = console::Console::open(&path, taken).map_err(|error| {
+            DriverError::Later(format!(
+                "console {} of domain {uuid} cannot be opened: {error}",
+                path.display()
+            ))
+        })?;
+        Ok(Box::new(console))
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.connection.changes()
+    }
+}
+
+/// libvirt writes 9.1.2 as 9001002.
+fn version(number: u32) -> String {
+    format!("{}.{}.{}", number / 1_000_000, number / 1000 % 1000, number % 1000)
+}
+
+/// The QEMU that libvirt runs guests with.
+fn emulator(connect: &Connect) -> Result<PathBuf, CallError> {
+    let capabilities = connect.domain_capabilities(None, Some("x86_64"), Some("q35"), Some("qemu"), 0)?;
+    let said = |why: &str| {
+        CallError::Said(DriverError::Later(format!("libvirt {why}: apt-get install qemu-system-x86")))
+    };
+    domain_read::text_at(&capabilities, &["domainCapabilities", "path"])
+        .map(PathBuf::from)
+        .ok_or_else(|| said("names no QEMU for x86_64"))
+}
+
+/// One domain as seen; `None` if it vanished while looking.
+fn see(domain: &Domain) -> Result<Option<DomainSeen>, virt::error::Error> {
+    let look = || {
+        let read = read_domain(&domain.xml_desc(0)?);
+        Ok(DomainSeen {
+            name: domain.name()?,
+            uuid: domain.uuid()?,
+            alive: domain.id().is_some(),
+            mark: read.mark,
+            interfaces: read.interfaces,
+        })
+    };
+    match look() {
+        Ok(seen) => Ok(Some(seen)),
+        Err(error) if is_gone(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// libvirt would start a stopped domain of the same name and uuid under a new definition: so look first.
+fn refuse_existing(connect: &Connect, name: &str, uuid: Uuid) -> Result<(), CallError> {
+    for existing in [connect.lookup_domain_by_uuid(uuid), connect.lookup_domain_by_name(name)] {
+        let existing = match existing {
+            Ok(existing) => existing,
+            Err(error) if is_gone(&error) => continue,
+            Err(error) => return Err(error.into()),
+        };
+        let existing_uuid = existing.uuid()?;
+        let mend = match existing.xml_desc(0).map(|xml| read_domain(&xml).mark) {
+            Ok(Some(_)) => "it is one of ours and is looked at anew".to_owned(),
+            _ => format!(
+                "somebody else made it; give it another name (virsh domrename {existing_uuid} NEWNAME) or remove it, \
+                 and this is tried again"
+            ),
+        };
+        return Err(CallError::Said(DriverError::Later(format!(
+            "domain {name} cannot be started: a domain named {} with uuid {existing_uuid} exists already; {mend}",
+            existing.name()?
+        ))));
+    }
+    Ok(())
+}
+
+/// Does something to a domain; one that is gone, or ends meanwhile, is fine.
+fn on_domain(
+    connect: &Connect,
+    uuid: Uuid,
+    act: impl FnOnce(&Domain) -> Result<(), virt::error::Error>,
+) -> Result<(), CallError> {
+    match connect.lookup_domain_by_uuid(uuid).and_then(|domain| act(&domain)) {
+        Err(error) if !is_gone(&error) && !is_not_running(&error) => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// The console's terminal, after whoever had it through libvirt has been thrown out.
+fn console_path(connect: &Connect, uuid: Uuid) -> Result<PathBuf, CallError> {
+    let domain = connect.lookup_domain_by_uuid(uuid)?;
+    let path = read_domain(&domain.xml_desc(0)?).console.ok_or_else(|| {
+        CallError::Said(DriverError::Later(format!("domain {uuid} has no console: it does not run")))
+    })?;
+    let stream = Stream::new(connect, virt_sys::VIR_STREAM_NONBLOCK)?;
+    let thrown_out =
+        domain.open_console(None, &stream, virt_sys::VIR_DOMAIN_CONSOLE_FORCE).and_then(|()| stream.abort());
+    if let Err(error) = thrown_out {
+        tracing::debug!(%error, %uuid, "nobody could be thrown out of the console");
+    }
+    Ok(path)
+}
