@@ -1,6 +1,6 @@
 //! A typed client of the API.
 
-use crate::{ErrorBody, Event, Operation, Resource};
+use crate::{Blob, ErrorBody, Event, Operation, Resource};
 use futures::{Stream, StreamExt};
 use reqwest::{Method, RequestBuilder, Response};
 use serde::Serialize;
@@ -42,6 +42,9 @@ pub struct Client {
 /// A list's filters: attribute and value.
 pub type Query<'a> = &'a [(&'a str, String)];
 
+/// How long one call may take; streams and blobs have no such bound.
+const CALL_TIMEOUT: Duration = Duration::from_secs(60);
+
 impl Client {
     /// A client of the brain at `url` (as in `http://127.0.0.1:7070`). `http` brings TLS roots and the like.
     pub fn new(http: reqwest::Client, url: &str, token: &str) -> Self {
@@ -49,7 +52,9 @@ impl Client {
     }
 
     /// Where the brain is.
-    pub fn url(&self) -> &str { &self.url }
+    pub fn url(&self) -> &str {
+        &self.url
+    }
 
     /// A request to `path` (as in `/v1/guests.json`), with the token.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
@@ -79,14 +84,21 @@ impl Client {
     }
 
     async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ClientError> {
-        let response = self.send(request).await?;
+        self.json_answer(self.send(request.timeout(CALL_TIMEOUT)).await?).await
+    }
+
+    async fn json_answer<T: DeserializeOwned>(&self, response: Response) -> Result<T, ClientError> {
         let body = response.bytes().await.map_err(|error| self.unreachable(error))?;
         serde_json::from_slice(&body).map_err(|error| self.strange(error.to_string()))
     }
 
     /// `GET path` with a query.
-    pub async fn get_path<T: DeserializeOwned>(&self, path: &str, query: Query<'_>) -> Result<T, ClientError> {
-        self.json(self.request(Method::GET, path).query(query).timeout(Duration::from_secs(60))).await
+    pub async fn get_path<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: Query<'_>,
+    ) -> Result<T, ClientError> {
+        self.json(self.request(Method::GET, path).query(query)).await
     }
 
     /// Every `T` that the query lets through.
@@ -105,7 +117,11 @@ impl Client {
     }
 
     /// `POST path` with a JSON body.
-    pub async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, ClientError> {
+    pub async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, ClientError> {
         self.json(self.request(Method::POST, path).json(body)).await
     }
 
@@ -115,7 +131,11 @@ impl Client {
     }
 
     /// Deletes one and gives what the brain answered: the operation for a guest, the object for others.
-    pub async fn delete<T: Resource, A: DeserializeOwned>(&self, id: i64, query: Query<'_>) -> Result<A, ClientError> {
+    pub async fn delete<T: Resource, A: DeserializeOwned>(
+        &self,
+        id: i64,
+        query: Query<'_>,
+    ) -> Result<A, ClientError> {
         self.json(self.request(Method::DELETE, &format!("/v1/{}/{id}.json", T::PATH)).query(query)).await
     }
 
@@ -126,7 +146,62 @@ impl Client {
         action: &str,
         query: Query<'_>,
     ) -> Result<A, ClientError> {
-        self.json(self.request(Method::PUT, &format!("/v1/{}/{id}/{action}.json", T::PATH)).query(query)).await
+        self.json(self.request(Method::PUT, &format!("/v1/{}/{id}/{action}.json", T::PATH)).query(query))
+            .await
+    }
+
+    /// Whether the brain holds a blob.
+    pub async fn has_blob(&self, digest: &str) -> Result<bool, ClientError> {
+        let request = self.request(Method::HEAD, &format!("/v1/blobs/{digest}")).timeout(CALL_TIMEOUT);
+        let response = request.send().await.map_err(|error| self.unreachable(error))?;
+        match response.status().as_u16() {
+            200..=299 => Ok(true),
+            404 => Ok(false),
+            // An answer to HEAD has no body that could say why; GET's has.
+            _ => self
+                .send(self.request(Method::GET, "/v1/images.json?limit=1").timeout(CALL_TIMEOUT))
+                .await
+                .and(Err(self.strange(format!("HTTP {} to HEAD /v1/blobs/{digest}", response.status())))),
+        }
+    }
+
+    /// Sends a blob of `size` bytes. The brain refuses it when what arrives does not have this digest.
+    pub async fn send_blob<S, E>(&self, digest: &str, size: u64, content: S) -> Result<Blob, ClientError>
+    where
+        S: Stream<Item = Result<bytes::Bytes, E>> + Send + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
+    {
+        let request = self
+            .request(Method::PUT, &format!("/v1/blobs/{digest}"))
+            .header("content-type", "application/octet-stream")
+            .header("content-length", size)
+            .body(reqwest::Body::wrap_stream(content));
+        self.json_answer(self.send(request).await?).await
+    }
+
+    /// What a guest's console printed: the last `tail` bytes, and with `follow` what it prints from then on.
+    pub async fn guest_log(
+        &self,
+        id: i64,
+        query: Query<'_>,
+    ) -> Result<impl Stream<Item = Result<bytes::Bytes, ClientError>> + use<>, ClientError> {
+        let response =
+            self.send(self.request(Method::GET, &format!("/v1/guests/{id}/log")).query(query)).await?;
+        let client = self.clone();
+        Ok(response.bytes_stream().map(move |chunk| chunk.map_err(|error| client.unreachable(error))).boxed())
+    }
+
+    /// A guest's serial console, both ways.
+    pub async fn guest_console(&self, id: i64) -> Result<reqwest::Upgraded, ClientError> {
+        let request = self
+            .request(Method::GET, &format!("/v1/guests/{id}/console"))
+            .header("connection", "upgrade")
+            .header("upgrade", "honcho-stream");
+        let response = self.send(request).await?;
+        if response.status().as_u16() != 101 {
+            return Err(self.strange(format!("HTTP {} where a console was asked for", response.status())));
+        }
+        response.upgrade().await.map_err(|error| self.unreachable(error))
     }
 
     /// One operation.

@@ -57,4 +57,5 @@ resources! {
     Network, "networks", "network";
     Image, "images", "image";
     Guest, "guests", "guest";
+    Token, "tokens", "token";
 }

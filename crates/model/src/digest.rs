@@ -18,7 +18,9 @@ impl std::fmt::Display for Digest {
     }
 }
 impl std::fmt::Debug for Digest {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { write!(f, "Digest({self})") }
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Digest({self})")
+    }
 }
 impl std::str::FromStr for Digest {
     type Err = DigestError;
@@ -37,8 +39,12 @@ impl std::str::FromStr for Digest {
 }
 impl TryFrom<String> for Digest {
     type Error = DigestError;
-    fn try_from(text: String) -> Result<Self, DigestError> { text.parse() }
+    fn try_from(text: String) -> Result<Self, DigestError> {
+        text.parse()
+    }
 }
 impl From<Digest> for String {
-    fn from(digest: Digest) -> String { digest.to_string() }
+    fn from(digest: Digest) -> String {
+        digest.to_string()
+    }
 }

@@ -40,5 +40,7 @@ impl ResourceKind {
     }
 
     /// The kind whose word this is.
-    pub fn parse(word: &str) -> Option<Self> { Self::ALL.into_iter().find(|kind| kind.as_str() == word) }
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
 }

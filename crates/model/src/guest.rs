@@ -71,8 +71,8 @@ impl GuestStatus {
     pub const ALL: [GuestStatus; 15] = {
         use GuestStatus::*;
         [
-            Deleted, Deleting, Pending, Unknown, Frozen, Damaged, Failing, Building, Starting, Rebooting, Running,
-            Stopping, Cancelled, Resizing, Stopped,
+            Deleted, Deleting, Pending, Unknown, Frozen, Damaged, Failing, Building, Starting, Rebooting,
+            Running, Stopping, Cancelled, Resizing, Stopped,
         ]
     };
 
@@ -98,7 +98,9 @@ impl GuestStatus {
     }
 
     /// The status whose word this is.
-    pub fn parse(word: &str) -> Option<Self> { Self::ALL.into_iter().find(|status| status.as_str() == word) }
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.as_str() == word)
+    }
 }
 
 /// A yes-or-no fact that the rules ask about. `store` gives each its SQL.
@@ -137,8 +139,19 @@ impl Fact {
     pub const ALL: [Fact; 13] = {
         use Fact::*;
         [
-            Deleted, Deleting, Cancelled, Placed, HostSilent, HostFrozen, Damaged, Failing, Built, WantedRunning,
-            SeenRunning, BootDue, Settled,
+            Deleted,
+            Deleting,
+            Cancelled,
+            Placed,
+            HostSilent,
+            HostFrozen,
+            Damaged,
+            Failing,
+            Built,
+            WantedRunning,
+            SeenRunning,
+            BootDue,
+            Settled,
         ]
     };
 }
@@ -159,7 +172,9 @@ impl Facts {
         self
     }
     /// Whether `fact` holds.
-    pub fn holds(&self, fact: Fact) -> bool { self.0.contains(&(fact as u8)) }
+    pub fn holds(&self, fact: Fact) -> bool {
+        self.0.contains(&(fact as u8))
+    }
 }
 
 /// A condition of a rule.

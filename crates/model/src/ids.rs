@@ -57,5 +57,7 @@ integers! {
 impl Generation {
     /// The generation after this one.
     #[must_use]
-    pub fn next(self) -> Self { Generation(self.0 + 1) }
+    pub fn next(self) -> Self {
+        Generation(self.0 + 1)
+    }
 }

@@ -42,10 +42,14 @@ impl std::str::FromStr for Mac {
 }
 impl TryFrom<String> for Mac {
     type Error = MacError;
-    fn try_from(text: String) -> Result<Self, MacError> { text.parse() }
+    fn try_from(text: String) -> Result<Self, MacError> {
+        text.parse()
+    }
 }
 impl From<Mac> for String {
-    fn from(mac: Mac) -> String { mac.to_string() }
+    fn from(mac: Mac) -> String {
+        mac.to_string()
+    }
 }
 
 #[cfg(test)]

@@ -35,22 +35,32 @@ impl Name {
     }
 
     /// The name as text.
-    pub fn as_str(&self) -> &str { &self.0 }
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 impl std::fmt::Display for Name {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { f.write_str(&self.0) }
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
 }
 impl std::str::FromStr for Name {
     type Err = NameError;
-    fn from_str(text: &str) -> Result<Self, NameError> { Name::new(text) }
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        Name::new(text)
+    }
 }
 impl TryFrom<String> for Name {
     type Error = NameError;
-    fn try_from(text: String) -> Result<Self, NameError> { Name::new(&text) }
+    fn try_from(text: String) -> Result<Self, NameError> {
+        Name::new(&text)
+    }
 }
 impl From<Name> for String {
-    fn from(name: Name) -> String { name.0 }
+    fn from(name: Name) -> String {
+        name.0
+    }
 }
 
 #[cfg(test)]

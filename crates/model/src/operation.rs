@@ -65,14 +65,17 @@ impl OperationKind {
     }
 
     /// The kind whose word this is.
-    pub fn parse(word: &str) -> Option<Self> { Self::ALL.into_iter().find(|kind| kind.as_str() == word) }
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
 
     /// What it speaks about.
     pub fn aspect(self) -> Aspect {
         match self {
-            OperationKind::Create | OperationKind::Cancel | OperationKind::Restore | OperationKind::Delete => {
-                Aspect::Existence
-            }
+            OperationKind::Create
+            | OperationKind::Cancel
+            | OperationKind::Restore
+            | OperationKind::Delete => Aspect::Existence,
             OperationKind::Start | OperationKind::Stop | OperationKind::Reboot => Aspect::Power,
             OperationKind::Resize => Aspect::Size,
             OperationKind::Rename | OperationKind::Update => Aspect::Other,
@@ -128,5 +131,7 @@ impl OperationState {
     }
 
     /// The state whose word this is.
-    pub fn parse(word: &str) -> Option<Self> { Self::ALL.into_iter().find(|state| state.as_str() == word) }
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == word)
+    }
 }

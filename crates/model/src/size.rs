@@ -16,11 +16,17 @@ const UNITS: [(char, u64); 4] = [('T', 1 << 40), ('G', 1 << 30), ('M', 1 << 20),
 
 impl Bytes {
     /// `n` mebibytes.
-    pub const fn mib(n: u64) -> Self { Bytes(n << 20) }
+    pub const fn mib(n: u64) -> Self {
+        Bytes(n << 20)
+    }
     /// `n` gibibytes.
-    pub const fn gib(n: u64) -> Self { Bytes(n << 30) }
+    pub const fn gib(n: u64) -> Self {
+        Bytes(n << 30)
+    }
     /// Whole mebibytes, rounded down.
-    pub const fn as_mib(self) -> u64 { self.0 >> 20 }
+    pub const fn as_mib(self) -> u64 {
+        self.0 >> 20
+    }
 }
 
 impl std::str::FromStr for Bytes {
@@ -64,7 +70,9 @@ mod tests {
 
     #[test]
     fn sizes_read_and_print() {
-        for (text, bytes) in [("512M", 512 << 20), ("3G", 3 << 30), ("3GiB", 3 << 30), ("1t", 1 << 40), ("7", 7)] {
+        for (text, bytes) in
+            [("512M", 512 << 20), ("3G", 3 << 30), ("3GiB", 3 << 30), ("1t", 1 << 40), ("7", 7)]
+        {
             assert_eq!(text.parse::<Bytes>().unwrap(), Bytes(bytes), "{text}");
         }
         for bad in ["", "G", "-1G", "1.5G", "1 G", "99999999999T", "+3G", "1X"] {

@@ -30,7 +30,9 @@ pub fn parse(text: &str) -> Result<Ipv4Net, SubnetError> {
 }
 
 /// The gateway: the first usable address, as is customary.
-pub fn gateway(net: Ipv4Net) -> Ipv4Addr { Ipv4Addr::from(u32::from(net.network()) + 1) }
+pub fn gateway(net: Ipv4Net) -> Ipv4Addr {
+    Ipv4Addr::from(u32::from(net.network()) + 1)
+}
 
 /// Every address that a guest may get, ascending: without network address, gateway and broadcast address.
 pub fn guest_addresses(net: Ipv4Net) -> impl Iterator<Item = Ipv4Addr> {

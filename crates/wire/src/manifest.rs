@@ -5,7 +5,8 @@
 
 use honcho_model::guest::Power;
 use honcho_model::{
-    Bytes, Digest, Epoch, Generation, GuestId, HostId, Incarnation, InterfaceId, Mac, Name, NetworkId, PoolId, VolumeId,
+    Bytes, Digest, Epoch, Generation, GuestId, HostId, Incarnation, InterfaceId, Mac, Name, NetworkId,
+    PoolId, VolumeId,
 };
 use serde::{Deserialize, Serialize};
 use std::net::Ipv4Addr;

@@ -1,7 +1,9 @@
 //! What an agent saw. Everything in it was observed anew for this report, never remembered.
 
 use honcho_model::guest::Power;
-use honcho_model::{Bytes, Epoch, Generation, GuestId, Incarnation, InterfaceId, NetworkId, PoolId, VolumeId};
+use honcho_model::{
+    Bytes, Epoch, Generation, GuestId, Incarnation, InterfaceId, NetworkId, PoolId, VolumeId,
+};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -61,7 +63,9 @@ pub struct Observation {
 
 impl Observation {
     /// The bytes whose SHA-256 is [`Report::digest`]: the canonical JSON of the observation.
-    pub fn digest_input(&self) -> Vec<u8> { serde_json::to_vec(self).unwrap_or_default() }
+    pub fn digest_input(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_default()
+    }
 }
 
 /// The machine itself.

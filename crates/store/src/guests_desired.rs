@@ -1,0 +1,293 @@
+//! What is desired of guests: the rows that operations change.
+
+use crate::list::{Filters, Select};
+use crate::sql::{Connection, execute, insert, row, rows, signed, to_json, unsigned, values};
+use crate::{Refusal, Scope, StoreError, StoreResult, Tx, addresses, networks};
+use honcho_model::guest::Power;
+use honcho_model::{
+    AccountId, Bytes, Epoch, Generation, GuestId, HostId, ImageId, InterfaceId, Name, NetworkId, PoolId,
+    Timestamp,
+};
+use sea_orm::FromQueryResult;
+use uuid::Uuid;
+
+/// What a new guest is made of, placement included.
+pub struct NewGuest {
+    /// Random; the domain's too.
+    pub uuid: Uuid,
+    /// Random; in the volume's name.
+    pub volume_uuid: Uuid,
+    /// Who owns it.
+    pub account: AccountId,
+    /// Unique in its account.
+    pub name: Name,
+    /// The creator's own key.
+    pub reference: Option<String>,
+    /// What its volume is made from.
+    pub image: ImageId,
+    /// Where it is placed.
+    pub host: HostId,
+    /// Where its volume is placed.
+    pub pool: PoolId,
+    /// The networks of its cards, with their names for people.
+    pub networks: Vec<(NetworkId, String)>,
+    /// Whether it should run.
+    pub power: Power,
+    /// Whether it may start before the brain has answered.
+    pub start_alone: bool,
+    /// Virtual processors.
+    pub vcpus: u32,
+    /// Memory.
+    pub memory: Bytes,
+    /// Disk.
+    pub disk: Bytes,
+    /// Who may log in.
+    pub ssh_keys: Vec<String>,
+}
+
+/// Makes one, with its volume, its interfaces and their addresses.
+pub async fn create(tx: &Tx, new: &NewGuest) -> StoreResult<GuestId> {
+    let boots = i64::from(new.power == Power::Running);
+    let id = insert(
+        tx,
+        "INSERT INTO guests (uuid, account_id, name, reference, image_id, host_id, power, start_alone, boots_wanted, \
+         boot_hard, stop_hard, vcpus, memory, ssh_keys, epoch, generation, lock_version, created_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, FALSE, FALSE, $10, $11, $12, 1, 1, 1, $13) RETURNING id AS n",
+        values![
+            new.uuid,
+            new.account.0,
+            new.name.as_str(),
+            new.reference.clone(),
+            new.image.0,
+            new.host.0,
+            new.power.as_str(),
+            new.start_alone,
+            boots,
+            i64::from(new.vcpus),
+            signed(new.memory.0),
+            to_json(&new.ssh_keys)?,
+            tx.now.0
+        ],
+    )
+    .await?;
+    insert(
+        tx,
+        "INSERT INTO volumes (uuid, guest_id, pool_id, size, existing) VALUES ($1, $2, $3, $4, FALSE) RETURNING id AS n",
+        values![new.volume_uuid, id, new.pool.0, signed(new.disk.0)],
+    )
+    .await?;
+    for (network, network_name) in &new.networks {
+        let interface = insert(
+            tx,
+            "INSERT INTO interfaces (guest_id, network_id) VALUES ($1, $2) RETURNING id AS n",
+            values![id, network.0],
+        )
+        .await?;
+        addresses::take(tx, *network, network_name, InterfaceId(interface)).await?;
+        networks::want_on_host(tx, *network, new.host).await?;
+    }
+    tx.touch(new.host);
+    Ok(GuestId(id))
+}
+
+/// What is desired of one guest: read, changed by an operation, saved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Desired {
+    /// Its id.
+    pub id: GuestId,
+    /// Who owns it.
+    pub account: AccountId,
+    /// What it is called.
+    pub name: Name,
+    /// Where it is placed.
+    pub host: Option<HostId>,
+    /// Where its volume is.
+    pub pool: PoolId,
+    /// Whether it should run, were it not cancelled.
+    pub power: Power,
+    /// Whether it may start before the brain has answered.
+    pub start_alone: bool,
+    /// How many boots were asked for.
+    pub boots_wanted: i64,
+    /// Whether the waiting boot may pull the plug.
+    pub boot_hard: bool,
+    /// Whether stopping may pull the plug.
+    pub stop_hard: bool,
+    /// Virtual processors.
+    pub vcpus: u32,
+    /// Memory.
+    pub memory: Bytes,
+    /// Disk.
+    pub disk: Bytes,
+    /// Covers all of this.
+    pub generation: Generation,
+    /// Of this guest at its host.
+    pub epoch: Epoch,
+    /// Rises when a writable attribute changes.
+    pub lock_version: i64,
+    /// When it was cancelled.
+    pub cancelled_at: Option<Timestamp>,
+    /// When its grace period ends.
+    pub deletes_at: Option<Timestamp>,
+    /// Since when it is to go.
+    pub deleting_at: Option<Timestamp>,
+    /// When it was gone.
+    pub deleted_at: Option<Timestamp>,
+    /// Whether it was last seen running (observed, for the operations that ask).
+    pub seen_running: bool,
+}
+
+#[derive(FromQueryResult)]
+struct Row {
+    id: i64,
+    account_id: i64,
+    name: String,
+    host_id: Option<i64>,
+    pool_id: i64,
+    power: String,
+    start_alone: bool,
+    boots_wanted: i64,
+    boot_hard: bool,
+    stop_hard: bool,
+    vcpus: i64,
+    memory: i64,
+    disk: i64,
+    generation: i64,
+    epoch: i64,
+    lock_version: i64,
+    cancelled_at: Option<i64>,
+    deletes_at: Option<i64>,
+    deleting_at: Option<i64>,
+    deleted_at: Option<i64>,
+    seen_running: bool,
+}
+
+impl TryFrom<Row> for Desired {
+    type Error = StoreError;
+    fn try_from(row: Row) -> StoreResult<Desired> {
+        let damaged = |what, why: String| StoreError::Damaged { what, why };
+        Ok(Desired {
+            id: GuestId(row.id),
+            account: AccountId(row.account_id),
+            name: Name::new(&row.name).map_err(|error| damaged("name", error.to_string()))?,
+            host: row.host_id.map(HostId),
+            pool: PoolId(row.pool_id),
+            power: Power::parse(&row.power).ok_or_else(|| damaged("power", row.power.clone()))?,
+            start_alone: row.start_alone,
+            boots_wanted: row.boots_wanted,
+            boot_hard: row.boot_hard,
+            stop_hard: row.stop_hard,
+            vcpus: u32::try_from(row.vcpus).map_err(|error| damaged("vcpus", error.to_string()))?,
+            memory: Bytes(unsigned(row.memory)),
+            disk: Bytes(unsigned(row.disk)),
+            generation: Generation(row.generation),
+            epoch: Epoch(row.epoch),
+            lock_version: row.lock_version,
+            cancelled_at: row.cancelled_at.map(Timestamp),
+            deletes_at: row.deletes_at.map(Timestamp),
+            deleting_at: row.deleting_at.map(Timestamp),
+            deleted_at: row.deleted_at.map(Timestamp),
+            seen_running: row.seen_running,
+        })
+    }
+}
+
+const SELECT: &str = "SELECT g.id, g.account_id, g.name, g.host_id, v.pool_id, g.power, g.start_alone, g.boots_wanted, \
+    g.boot_hard, g.stop_hard, CAST(g.vcpus AS BIGINT) AS vcpus, g.memory, v.size AS disk, g.generation, g.epoch, \
+    g.lock_version, g.cancelled_at, g.deletes_at, g.deleting_at, g.deleted_at, \
+    COALESCE(o.power = 'running', FALSE) AS seen_running \
+    FROM guests g JOIN volumes v ON v.guest_id = g.id \
+    LEFT JOIN guest_observed o ON o.guest_id = g.id AND o.epoch = g.epoch";
+
+/// Reads one in scope, also when it is cancelled or gone.
+pub async fn get(tx: &Tx, scope: Scope, id: GuestId) -> StoreResult<Desired> {
+    let mut select = Select::new(SELECT, values![]);
+    select.only_with("g.id = ?", id.0);
+    select.scope(scope, "g.account_id", crate::list::Shared::No);
+    let found: Vec<Row> = select.all(tx, "g.id", &Filters::default()).await?;
+    found.into_iter().next().ok_or_else(|| StoreError::from(Refusal::NotFound("guest")))?.try_into()
+}
+
+/// Guests whose grace period has ended and that are not being deleted yet.
+pub async fn lapsed(connection: &impl Connection, now: Timestamp) -> StoreResult<Vec<GuestId>> {
+    #[derive(FromQueryResult)]
+    struct Lapsed {
+        id: i64,
+    }
+    let found: Vec<Lapsed> = rows(
+        connection,
+        "SELECT id FROM guests WHERE deletes_at <= $1 AND deleting_at IS NULL AND deleted_at IS NULL",
+        values![now.0],
+    )
+    .await?;
+    Ok(found.into_iter().map(|row| GuestId(row.id)).collect())
+}
+
+/// Saves what an operation changed: the generation rises, and so does its host's.
+pub async fn save(tx: &Tx, guest: &mut Desired) -> StoreResult<()> {
+    guest.generation = guest.generation.next();
+    execute(
+        tx,
+        "UPDATE guests SET name = $1, power = $2, start_alone = $3, boots_wanted = $4, boot_hard = $5, stop_hard = $6, \
+         vcpus = $7, memory = $8, generation = $9, lock_version = $10, cancelled_at = $11, deletes_at = $12, \
+         deleting_at = $13 WHERE id = $14",
+        values![
+            guest.name.as_str(),
+            guest.power.as_str(),
+            guest.start_alone,
+            guest.boots_wanted,
+            guest.boot_hard,
+            guest.stop_hard,
+            i64::from(guest.vcpus),
+            signed(guest.memory.0),
+            guest.generation.0,
+            guest.lock_version,
+            guest.cancelled_at.map(|at| at.0),
+            guest.deletes_at.map(|at| at.0),
+            guest.deleting_at.map(|at| at.0),
+            guest.id.0
+        ],
+    )
+    .await?;
+    execute(
+        tx,
+        "UPDATE volumes SET size = $1 WHERE guest_id = $2",
+        values![signed(guest.disk.0), guest.id.0],
+    )
+    .await?;
+    if let Some(host) = guest.host {
+        tx.touch(host);
+    }
+    Ok(())
+}
+
+#[derive(FromQueryResult)]
+struct Buried {
+    name: String,
+    account_id: i64,
+}
+
+/// Ends a guest that its agent has reported gone: its addresses are free, its volume no longer counts, its name can be
+/// given again. `None` when it was not to go, or not at that epoch and generation.
+pub(crate) async fn bury(
+    tx: &Tx,
+    id: GuestId,
+    host: HostId,
+    epoch: Epoch,
+    generation: Generation,
+) -> StoreResult<Option<(String, AccountId)>> {
+    let buried: Option<Buried> = row(
+        tx,
+        "UPDATE guests SET deleted_at = $1 WHERE id = $2 AND host_id = $3 AND epoch = $4 AND generation <= $5 \
+         AND deleting_at IS NOT NULL AND deleted_at IS NULL RETURNING name, account_id",
+        values![tx.now.0, id.0, host.0, epoch.0, generation.0],
+    )
+    .await?;
+    let Some(buried) = buried else { return Ok(None) };
+    addresses::free_of_guest(tx, id).await?;
+    execute(tx, "DELETE FROM volumes WHERE guest_id = $1", values![id.0]).await?;
+    execute(tx, "DELETE FROM guest_observed WHERE guest_id = $1", values![id.0]).await?;
+    networks::unwant_unused(tx, host).await?;
+    tx.touch(host);
+    Ok(Some((buried.name, AccountId(buried.account_id))))
+}

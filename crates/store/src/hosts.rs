@@ -1,0 +1,334 @@
+//! Hosts: what they are, who they prove to be, and when they were last heard.
+
+use crate::list::{Column, Filters, Select};
+use crate::sql::{Connection, execute, from_json, insert, number, row, rows, time, values};
+use crate::{Refusal, StoreResult, Tx};
+use honcho_api::Host;
+use honcho_model::host::HostStatus;
+use honcho_model::{Generation, HostId, Name, Timestamp};
+use honcho_wire::{HostObserved, Orphan};
+use sea_orm::FromQueryResult;
+use uuid::Uuid;
+
+#[derive(FromQueryResult)]
+struct Row {
+    id: i64,
+    uuid: Uuid,
+    name: String,
+    generation: i64,
+    frozen_reason: Option<String>,
+    created_at: i64,
+    joined_at: Option<i64>,
+    lock_version: i64,
+    last_seen_at: Option<i64>,
+    manifest_generation: Option<i64>,
+    machine: Option<String>,
+    orphans: Option<String>,
+    refused: Option<String>,
+    memory_placed: i64,
+    guests_count: i64,
+}
+
+const SELECT: &str = "SELECT h.id, h.uuid, h.name, h.generation, h.frozen_reason, h.created_at, h.joined_at, \
+    h.lock_version, o.last_seen_at, o.manifest_generation, o.machine, o.orphans, o.refused, \
+    CAST(COALESCE((SELECT SUM(g.memory) FROM guests g WHERE g.host_id = h.id AND g.cancelled_at IS NULL \
+        AND g.deleting_at IS NULL), 0) AS BIGINT) AS memory_placed, \
+    (SELECT COUNT(*) FROM guests g WHERE g.host_id = h.id AND g.deleted_at IS NULL) AS guests_count \
+    FROM hosts h LEFT JOIN host_observed o ON o.host_id = h.id";
+const COLUMNS: &[Column] = &[Column::Integer("id", "h.id"), Column::Text("name", "h.name")];
+
+fn to_api(row: Row, now: Timestamp) -> StoreResult<Host> {
+    let frozen = row.frozen_reason.is_some();
+    let status = HostStatus::of(row.joined_at.is_some(), frozen, row.last_seen_at.map(Timestamp), now);
+    let machine: Option<HostObserved> = from_json("host observation", row.machine.as_deref())?;
+    let orphans: Vec<Orphan> = from_json("orphans", row.orphans.as_deref())?.unwrap_or_default();
+    let complaint = machine.as_ref().and_then(|machine| machine.problem.clone()).or(row.refused);
+    let virtualization = machine
+        .as_ref()
+        .and_then(|machine| machine.virtualization.as_ref())
+        .map(|found| format!("{}: {}", if found.kvm { "kvm" } else { "tcg" }, found.reason));
+    let status_reason = match status {
+        HostStatus::Frozen => row.frozen_reason,
+        HostStatus::Waiting => Some("no agent has joined with its token yet".to_owned()),
+        HostStatus::Silent => Some("its agent does not speak; its guests may well be running".to_owned()),
+        HostStatus::Up => complaint,
+    };
+    Ok(Host {
+        id: row.id,
+        uuid: row.uuid,
+        name: row.name,
+        status,
+        status_reason,
+        cpus: machine.as_ref().map(|machine| i64::from(machine.cpus)),
+        memory_bytes: machine.as_ref().map(|machine| crate::sql::signed(machine.memory.0)),
+        memory_placed_bytes: row.memory_placed,
+        guests_count: row.guests_count,
+        hypervisor: machine.as_ref().map(|machine| machine.hypervisor.clone()),
+        virtualization,
+        agent_version: machine.map(|machine| machine.agent_version),
+        last_seen_at: row.last_seen_at.filter(|at| *at > 0).map(time),
+        generation: row.generation,
+        observed_generation: row.manifest_generation,
+        orphans: orphans.into_iter().map(|orphan| format!("{} {}", orphan.kind, orphan.name)).collect(),
+        created_at: time(row.created_at),
+        lock_version: row.lock_version,
+        join_token: None,
+    })
+}
+
+/// Every host that the filters let through.
+pub async fn list(connection: &impl Connection, filters: &Filters, now: Timestamp) -> StoreResult<Vec<Host>> {
+    let mut select = Select::new(SELECT, values![]);
+    select.only("h.deleted_at IS NULL");
+    select.filter(filters, "h.id", COLUMNS)?;
+    let rows: Vec<Row> = select.all(connection, "h.id", filters).await?;
+    rows.into_iter().map(|row| to_api(row, now)).collect()
+}
+
+/// One host.
+pub async fn get(connection: &impl Connection, id: HostId, now: Timestamp) -> StoreResult<Host> {
+    let found = list(connection, &Filters::default().and("id", id), now).await?;
+    found.into_iter().next().ok_or_else(|| Refusal::NotFound("host").into())
+}
+
+/// Adds one that waits for its agent.
+pub async fn create(tx: &Tx, uuid: Uuid, name: &Name) -> StoreResult<HostId> {
+    let id = insert(
+        tx,
+        "INSERT INTO hosts (uuid, name, generation, created_at, lock_version) VALUES ($1, $2, 1, $3, 1) RETURNING id AS n",
+        values![uuid, name.as_str(), tx.now.0],
+    )
+    .await?;
+    Ok(HostId(id))
+}
+
+/// Deletes one that holds nothing. Its certificate is good for nothing from then on.
+pub async fn delete(tx: &Tx, id: HostId) -> StoreResult<()> {
+    let guests = number(
+        tx,
+        "SELECT COUNT(*) AS n FROM guests WHERE host_id = $1 AND deleted_at IS NULL",
+        values![id.0],
+    )
+    .await?;
+    if let Some(guests @ 1..) = guests {
+        return Err(
+            Refusal::invalid("base", format!("still holds {guests} guests: delete those first")).into()
+        );
+    }
+    execute(tx, "UPDATE pools SET deleted_at = $1 WHERE host_id = $2", values![tx.now.0, id.0]).await?;
+    execute(
+        tx,
+        "UPDATE hosts SET deleted_at = $1, certificate = NULL, certificate_next = NULL, join_hash = NULL WHERE id = $2",
+        values![tx.now.0, id.0],
+    )
+    .await?;
+    tx.touch(id);
+    Ok(())
+}
+
+/// Gives a host a join token and ends the certificate it had. Also how a frozen host is thawed: once it has joined.
+pub async fn offer_join(tx: &Tx, id: HostId, join_hash: &str, expires_at: Timestamp) -> StoreResult<()> {
+    execute(
+        tx,
+        "UPDATE hosts SET join_hash = $1, join_expires_at = $2, certificate = NULL, certificate_next = NULL WHERE id = $3",
+        values![join_hash, expires_at.0, id.0],
+    )
+    .await?;
+    Ok(())
+}
+
+/// A host that its join token stands for.
+#[derive(Clone, Debug)]
+pub struct Joining {
+    /// Its id.
+    pub id: HostId,
+    /// Its name.
+    pub name: String,
+}
+
+#[derive(FromQueryResult)]
+struct JoiningRow {
+    id: i64,
+    name: String,
+}
+
+/// Uses a join token up: gives its host and binds that to a certificate. `None` when there is no such token, it was
+/// used, or it has expired.
+pub async fn join(
+    tx: &Tx,
+    id: HostId,
+    join_hash: &str,
+    dmi_uuid: Option<&str>,
+    machine_id: Option<&str>,
+) -> StoreResult<Option<Joining>> {
+    let found: Option<JoiningRow> = row(
+        tx,
+        "UPDATE hosts SET join_hash = NULL, join_expires_at = NULL, frozen_at = NULL, frozen_reason = NULL, \
+         joined_at = $1, dmi_uuid = $2, machine_id = $3 \
+         WHERE id = $4 AND join_hash = $5 AND join_expires_at >= $1 AND deleted_at IS NULL RETURNING id, name",
+        values![tx.now.0, dmi_uuid, machine_id, id.0, join_hash],
+    )
+    .await?;
+    let Some(found) = found else { return Ok(None) };
+    // Whoever joins starts a new history: reports of the earlier agent count for nothing.
+    execute(tx, "DELETE FROM host_observed WHERE host_id = $1", values![id.0]).await?;
+    tx.touch(id);
+    Ok(Some(Joining { id: HostId(found.id), name: found.name }))
+}
+
+/// Binds a host to a certificate (hex SHA-256 of its DER).
+pub async fn bind_certificate(tx: &Tx, id: HostId, fingerprint: &str) -> StoreResult<()> {
+    execute(
+        tx,
+        "UPDATE hosts SET certificate = $1, certificate_next = NULL WHERE id = $2",
+        values![fingerprint, id.0],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Binds it to a renewed one as well, until that is first used.
+pub async fn bind_next_certificate(tx: &Tx, id: HostId, fingerprint: &str) -> StoreResult<()> {
+    execute(tx, "UPDATE hosts SET certificate_next = $1 WHERE id = $2", values![fingerprint, id.0]).await?;
+    Ok(())
+}
+
+/// The host that a certificate proves.
+#[derive(Clone, Debug)]
+pub struct Proven {
+    /// Its id.
+    pub id: HostId,
+    /// Its name.
+    pub name: String,
+    /// Whether the certificate is a renewed one that was not used before.
+    pub first_use: bool,
+}
+
+#[derive(FromQueryResult)]
+struct ProvenRow {
+    id: i64,
+    name: String,
+    first_use: bool,
+}
+
+/// Who a certificate belongs to; `None` when it is revoked or never was given out.
+pub async fn by_certificate(connection: &impl Connection, fingerprint: &str) -> StoreResult<Option<Proven>> {
+    let found: Option<ProvenRow> = row(
+        connection,
+        "SELECT id, name, (certificate IS NULL OR certificate <> $1) AS first_use FROM hosts \
+         WHERE (certificate = $1 OR certificate_next = $1) AND deleted_at IS NULL",
+        values![fingerprint],
+    )
+    .await?;
+    Ok(found.map(|row| Proven { id: HostId(row.id), name: row.name, first_use: row.first_use }))
+}
+
+/// Freezes a host: nothing starts or is deleted there until it has joined anew. Gives whether it was not frozen yet.
+pub async fn freeze(tx: &Tx, id: HostId, reason: &str) -> StoreResult<bool> {
+    let changed = execute(
+        tx,
+        "UPDATE hosts SET frozen_at = $1, frozen_reason = $2 WHERE id = $3 AND frozen_at IS NULL",
+        values![tx.now.0, reason, id.0],
+    )
+    .await?;
+    tx.touch(id);
+    Ok(changed > 0)
+}
+
+/// The generation of what is desired on a host.
+pub async fn generation(connection: &impl Connection, id: HostId) -> StoreResult<Option<Generation>> {
+    let n = number(connection, "SELECT generation AS n FROM hosts WHERE id = $1", values![id.0]).await?;
+    Ok(n.map(Generation))
+}
+
+pub(crate) async fn raise_generation(connection: &impl Connection, id: HostId) -> StoreResult<()> {
+    execute(connection, "UPDATE hosts SET generation = generation + 1 WHERE id = $1", values![id.0]).await?;
+    Ok(())
+}
+
+/// Notes when hosts were last heard; many at once, for liveness is written in batches.
+pub async fn note_seen(tx: &Tx, seen: &[(HostId, Timestamp)]) -> StoreResult<()> {
+    for (host, at) in seen {
+        execute(
+            tx,
+            "UPDATE host_observed SET last_seen_at = $1, silent_noted = FALSE WHERE host_id = $2 AND last_seen_at < $1",
+            values![at.0, host.0],
+        )
+        .await?;
+    }
+    Ok(())
+}
+
+/// Hosts that fell silent and were not noted so yet; they are noted now.
+pub async fn take_fallen_silent(tx: &Tx) -> StoreResult<Vec<Joining>> {
+    let limit = tx.now.0 - i64::try_from(honcho_model::host::SILENT_AFTER.as_micros()).unwrap_or(i64::MAX);
+    let fallen: Vec<JoiningRow> = rows(
+        tx,
+        "SELECT h.id, h.name FROM hosts h JOIN host_observed o ON o.host_id = h.id \
+         WHERE h.deleted_at IS NULL AND o.last_seen_at < $1 AND NOT o.silent_noted",
+        values![limit],
+    )
+    .await?;
+    for host in &fallen {
+        execute(tx, "UPDATE host_observed SET silent_noted = TRUE WHERE host_id = $1", values![host.id])
+            .await?;
+    }
+    Ok(fallen.into_iter().map(|row| Joining { id: HostId(row.id), name: row.name }).collect())
+}
+
+/// What a host could still take.
+#[derive(Clone, Debug)]
+pub struct Room {
+    /// The host.
+    pub host: HostId,
+    /// Its name.
+    pub host_name: String,
+    /// Its status.
+    pub status: HostStatus,
+    /// Memory of the machine in bytes.
+    pub memory: i64,
+    /// Memory placed on it in bytes.
+    pub memory_placed: i64,
+    /// Its ready pools.
+    pub pools: Vec<PoolRoom>,
+}
+
+/// What a pool could still take.
+#[derive(Clone, Debug)]
+pub struct PoolRoom {
+    /// The pool.
+    pub pool: honcho_model::PoolId,
+    /// Its name.
+    pub name: String,
+    /// Its size in bytes.
+    pub size: i64,
+    /// Disk placed on it in bytes.
+    pub placed: i64,
+    /// Free space on its filesystem in bytes.
+    pub free: i64,
+}
+
+/// The room on every host, for placement.
+pub async fn rooms(connection: &impl Connection, now: Timestamp) -> StoreResult<Vec<Room>> {
+    let hosts = list(connection, &Filters::default(), now).await?;
+    let pools = crate::pools::list(connection, &Filters::default()).await?;
+    let rooms = hosts.into_iter().map(|host| Room {
+        host: HostId(host.id),
+        status: host.status,
+        memory: host.memory_bytes.unwrap_or(0),
+        memory_placed: host.memory_placed_bytes,
+        pools: pools
+            .iter()
+            .filter(|pool| pool.host_id == host.id && pool.status == "ready")
+            .map(|pool| PoolRoom {
+                pool: honcho_model::PoolId(pool.id),
+                name: pool.name.clone(),
+                size: pool.size_bytes.unwrap_or(0),
+                placed: pool.placed_bytes,
+                free: pool.free_bytes.unwrap_or(0),
+            })
+            .collect(),
+        host_name: host.name,
+    });
+    Ok(rooms.collect())
+}

@@ -1,0 +1,139 @@
+//! Images.
+
+use crate::list::{Column, Filters, Select, Shared};
+use crate::sql::{Connection, execute, from_json, insert, number, row, signed, time, to_json, values};
+use crate::{Refusal, Scope, StoreResult, Tx};
+use honcho_api::{Image, ImagePackage};
+use honcho_model::{AccountId, Bytes, Digest, ImageId, Name};
+use sea_orm::FromQueryResult;
+use uuid::Uuid;
+
+#[derive(FromQueryResult)]
+struct Row {
+    id: i64,
+    uuid: Uuid,
+    account_id: Option<i64>,
+    name: String,
+    digest: String,
+    compressed: i64,
+    unpacked: i64,
+    packages_count: i64,
+    created_at: i64,
+    lock_version: i64,
+}
+
+const COLUMNS: &[Column] = &[
+    Column::Integer("id", "m.id"),
+    Column::Text("name", "m.name"),
+    Column::Integer("account_id", "m.account_id"),
+    Column::Text("digest", "m.digest"),
+];
+
+/// Images in scope; those without an account are everybody's.
+pub async fn list(connection: &impl Connection, scope: Scope, filters: &Filters) -> StoreResult<Vec<Image>> {
+    let mut select = Select::new(
+        "SELECT m.id, m.uuid, m.account_id, m.name, m.digest, m.compressed, m.unpacked, m.packages_count, \
+         m.created_at, m.lock_version FROM images m",
+        values![],
+    );
+    select.only("m.deleted_at IS NULL");
+    select.scope(scope, "m.account_id", Shared::Yes);
+    select.filter(filters, "m.id", COLUMNS)?;
+    let rows: Vec<Row> = select.all(connection, "m.id", filters).await?;
+    let image = |row: Row| Image {
+        id: row.id,
+        uuid: row.uuid,
+        account_id: row.account_id,
+        name: row.name,
+        digest: row.digest,
+        compressed_bytes: row.compressed,
+        unpacked_bytes: row.unpacked,
+        packages_count: row.packages_count,
+        created_at: time(row.created_at),
+        lock_version: row.lock_version,
+    };
+    Ok(rows.into_iter().map(image).collect())
+}
+
+/// One image.
+pub async fn get(connection: &impl Connection, scope: Scope, id: ImageId) -> StoreResult<Image> {
+    let found = list(connection, scope, &Filters::default().and("id", id)).await?;
+    found.into_iter().next().ok_or_else(|| Refusal::NotFound("image").into())
+}
+
+#[derive(FromQueryResult)]
+struct Packages {
+    packages: Option<String>,
+}
+
+/// The packages in one, whose existence in scope was checked.
+pub async fn packages(connection: &impl Connection, id: ImageId) -> StoreResult<Vec<ImagePackage>> {
+    let row: Option<Packages> =
+        row(connection, "SELECT packages FROM images WHERE id = $1", values![id.0]).await?;
+    Ok(from_json("package list", row.and_then(|row| row.packages).as_deref())?.unwrap_or_default())
+}
+
+/// What a new image is made of.
+pub struct NewImage {
+    /// Random.
+    pub uuid: Uuid,
+    /// Whose it is; everybody's, when `None`.
+    pub account: Option<AccountId>,
+    /// Unique among the living.
+    pub name: Name,
+    /// SHA-256 of the tar.zst.
+    pub digest: Digest,
+    /// Its size.
+    pub compressed: Bytes,
+    /// The sum of the sizes of the files in it.
+    pub unpacked: Bytes,
+    /// What is in it.
+    pub packages: Vec<ImagePackage>,
+    /// What it was built from.
+    pub recipe: Option<String>,
+}
+
+/// Registers one.
+pub async fn create(tx: &Tx, new: &NewImage) -> StoreResult<ImageId> {
+    let id = insert(
+        tx,
+        "INSERT INTO images (uuid, account_id, name, digest, compressed, unpacked, packages, packages_count, recipe, \
+         created_at, lock_version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 1) RETURNING id AS n",
+        values![
+            new.uuid,
+            new.account.map(|account| account.0),
+            new.name.as_str(),
+            new.digest.to_string(),
+            signed(new.compressed.0),
+            signed(new.unpacked.0),
+            to_json(&new.packages)?,
+            signed(new.packages.len() as u64),
+            new.recipe.clone(),
+            tx.now.0
+        ],
+    )
+    .await?;
+    Ok(ImageId(id))
+}
+
+/// Hides one from new guests. Guests that were made from it keep it, and so does whatever still names its blob.
+pub async fn delete(tx: &Tx, id: ImageId) -> StoreResult<()> {
+    execute(tx, "UPDATE images SET deleted_at = $1 WHERE id = $2", values![tx.now.0, id.0]).await?;
+    Ok(())
+}
+
+/// Whether the manifest of a host names this blob: the image of a guest that is placed there.
+pub async fn is_wanted_on(
+    connection: &impl Connection,
+    digest: Digest,
+    host: honcho_model::HostId,
+) -> StoreResult<bool> {
+    let wanted = number(
+        connection,
+        "SELECT 1 AS n FROM guests g JOIN images m ON m.id = g.image_id \
+         WHERE g.host_id = $1 AND m.digest = $2 AND g.deleting_at IS NULL LIMIT 1",
+        values![host.0, digest.to_string()],
+    )
+    .await?;
+    Ok(wanted.is_some())
+}

@@ -1,0 +1,185 @@
+//! Lists: filters, paging, and the scope, added to a select.
+
+use crate::sql::{Connection, rows};
+use crate::{Scope, StoreResult};
+use sea_orm::{FromQueryResult, Value};
+
+/// Why a query string makes no list.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ListError {
+    /// No such attribute, or not one to filter by.
+    #[error("{0} is not a filter here; filters are: {1}")]
+    UnknownFilter(String, String),
+    /// `limit`, `offset`, `after` or an integer attribute is no number of that kind.
+    #[error("{0} must be a whole number")]
+    NotANumber(String),
+}
+
+/// What a list is asked for: `?limit=&offset=`, `?after=ID`, and attributes with the values they must have.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filters {
+    /// At most so many.
+    pub limit: Option<i64>,
+    /// Leave out so many first.
+    pub offset: Option<i64>,
+    /// Only ids above this one.
+    pub after: Option<i64>,
+    /// Also what is cancelled or deleted.
+    pub with_cancelled: bool,
+    /// Attribute and value; the same attribute twice means either.
+    pub equals: Vec<(String, String)>,
+}
+
+impl Filters {
+    /// Reads the pairs of a query string.
+    pub fn parse(pairs: impl IntoIterator<Item = (String, String)>) -> Result<Self, ListError> {
+        let number = |key: &str, text: &str| match text.parse::<i64>() {
+            Ok(n) if n >= 0 => Ok(Some(n)),
+            _ => Err(ListError::NotANumber(key.to_owned())),
+        };
+        let mut filters = Filters::default();
+        for (key, value) in pairs {
+            match key.as_str() {
+                "limit" => filters.limit = number(&key, &value)?,
+                "offset" => filters.offset = number(&key, &value)?,
+                "after" => filters.after = number(&key, &value)?,
+                "cancelled" => filters.with_cancelled = value == "true",
+                _ => filters.equals.push((key.trim_end_matches("[]").to_owned(), value)),
+            }
+        }
+        Ok(filters)
+    }
+
+    /// These filters and one more.
+    #[must_use]
+    pub fn and(mut self, attribute: &str, value: impl ToString) -> Self {
+        self.equals.push((attribute.to_owned(), value.to_string()));
+        self
+    }
+}
+
+/// What kind of value a filterable column holds.
+#[derive(Clone, Copy)]
+pub(crate) enum Column {
+    /// An integer.
+    Integer(&'static str, &'static str),
+    /// A text.
+    Text(&'static str, &'static str),
+}
+
+impl Column {
+    fn attribute(self) -> &'static str {
+        match self {
+            Column::Integer(attribute, _) | Column::Text(attribute, _) => attribute,
+        }
+    }
+}
+
+/// A select with its `FROM` and joins, to which conditions are added.
+pub(crate) struct Select {
+    sql: String,
+    values: Vec<Value>,
+    conditions: Vec<String>,
+}
+
+impl Select {
+    pub(crate) fn new(sql: impl Into<String>, values: Vec<Value>) -> Self {
+        Select { sql: sql.into(), values, conditions: Vec::new() }
+    }
+
+    /// Adds a condition that holds no values.
+    pub(crate) fn only(&mut self, condition: &str) {
+        self.conditions.push(condition.to_owned());
+    }
+
+    /// Adds a condition in which `?` stands for `value`.
+    pub(crate) fn only_with(&mut self, condition: &str, value: impl Into<Value>) {
+        self.values.push(value.into());
+        self.conditions.push(condition.replace('?', &format!("${}", self.values.len())));
+    }
+
+    /// Limits it to what the scope owns; with `shared`, also to what belongs to nobody.
+    pub(crate) fn scope(&mut self, scope: Scope, column: &str, shared: Shared) {
+        if let Some(account) = scope.account() {
+            match shared {
+                Shared::Yes => self.only_with(&format!("({column} = ? OR {column} IS NULL)"), account.0),
+                Shared::No => self.only_with(&format!("{column} = ?"), account.0),
+            }
+        }
+    }
+
+    /// Adds the caller's filters; `id` is the column that ids and `after` mean.
+    pub(crate) fn filter(
+        &mut self,
+        filters: &Filters,
+        id: &str,
+        columns: &[Column],
+    ) -> Result<(), ListError> {
+        let mut grouped: Vec<(Column, Vec<&str>)> = Vec::new();
+        for (attribute, value) in &filters.equals {
+            let column = columns.iter().find(|column| column.attribute() == attribute).ok_or_else(|| {
+                let known: Vec<_> = columns.iter().map(|column| column.attribute()).collect();
+                ListError::UnknownFilter(attribute.clone(), known.join(", "))
+            })?;
+            match grouped.iter_mut().find(|(known, _)| known.attribute() == attribute) {
+                Some((_, values)) => values.push(value),
+                None => grouped.push((*column, vec![value])),
+            }
+        }
+        for (column, texts) in grouped {
+            let (Column::Integer(attribute, expression) | Column::Text(attribute, expression)) = column;
+            let mut alternatives = Vec::new();
+            for text in texts {
+                let value = match column {
+                    Column::Text(..) => Value::from(text),
+                    Column::Integer(..) => Value::from(
+                        text.parse::<i64>().map_err(|_| ListError::NotANumber(attribute.to_owned()))?,
+                    ),
+                };
+                self.values.push(value);
+                alternatives.push(format!("${}", self.values.len()));
+            }
+            self.conditions.push(format!("{expression} IN ({})", alternatives.join(", ")));
+        }
+        if let Some(after) = filters.after {
+            self.only_with(&format!("{id} > ?"), after);
+        }
+        Ok(())
+    }
+
+    /// Runs it, ordered by `id`, paged as the filters say.
+    pub(crate) async fn all<T: FromQueryResult>(
+        mut self,
+        connection: &impl Connection,
+        id: &str,
+        filters: &Filters,
+    ) -> StoreResult<Vec<T>> {
+        if !self.conditions.is_empty() {
+            self.sql = format!("{} WHERE {}", self.sql, self.conditions.join(" AND "));
+        }
+        self.sql = format!("{} ORDER BY {id}", self.sql);
+        if filters.limit.is_some() || filters.offset.is_some() {
+            self.values.push(filters.limit.unwrap_or(i64::MAX).into());
+            self.values.push(filters.offset.unwrap_or(0).into());
+            self.sql = format!("{} LIMIT ${} OFFSET ${}", self.sql, self.values.len() - 1, self.values.len());
+        }
+        rows(connection, &self.sql, self.values).await
+    }
+}
+
+/// Whether rows that belong to no account are everybody's.
+#[derive(Clone, Copy)]
+pub(crate) enum Shared {
+    Yes,
+    No,
+}
+
+impl From<ListError> for crate::StoreError {
+    fn from(error: ListError) -> Self {
+        let attribute = match &error {
+            ListError::UnknownFilter(attribute, _) | ListError::NotANumber(attribute) => attribute.clone(),
+        };
+        crate::Refusal::invalid(&attribute, error.to_string().replacen(&format!("{attribute} "), "", 1))
+            .into()
+    }
+}

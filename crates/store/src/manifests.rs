@@ -1,0 +1,249 @@
+//! The manifest of a host, made of its desired rows at one moment.
+
+use crate::sql::{Connection, from_json, row, rows, unsigned, values};
+use crate::{StoreError, StoreResult, addresses, brain};
+use honcho_model::guest::Power;
+use honcho_model::{
+    Bytes, Digest, Epoch, Generation, GuestId, HostId, InterfaceId, Mac, Name, NetworkId, PoolId, VolumeId,
+    subnet,
+};
+use honcho_wire::{
+    Absent, Existence, GuestWanted, ImageWanted, InterfaceWanted, Manifest, NetworkKind, NetworkWanted,
+    PROTOCOL, PoolKind, PoolWanted, StopMode, VolumeAbsent, VolumeWanted,
+};
+use sea_orm::FromQueryResult;
+use std::collections::HashMap;
+use uuid::Uuid;
+
+fn damaged(what: &'static str, why: impl std::fmt::Display) -> StoreError {
+    StoreError::Damaged { what, why: why.to_string() }
+}
+
+/// Renders the manifest of a host. Give it a snapshot: generation and contents must be of one moment.
+pub async fn render(snapshot: &impl Connection, host: HostId) -> StoreResult<Option<Manifest>> {
+    #[derive(FromQueryResult)]
+    struct Row {
+        generation: i64,
+        frozen_reason: Option<String>,
+    }
+    let Some(identity) = brain::get(snapshot).await? else { return Ok(None) };
+    let found: Option<Row> =
+        row(snapshot, "SELECT generation, frozen_reason FROM hosts WHERE id = $1", values![host.0]).await?;
+    let Some(found) = found else { return Ok(None) };
+    let mut interfaces = interfaces(snapshot, host).await?;
+    let (guests, absent_guests) = guests(snapshot, host, &mut interfaces).await?;
+    let (networks, absent_networks) = networks(snapshot, host).await?;
+    Ok(Some(Manifest {
+        protocol: PROTOCOL,
+        brain: identity.uuid,
+        incarnation: identity.incarnation,
+        generation: Generation(found.generation),
+        host,
+        frozen: found.frozen_reason,
+        pools: pools(snapshot, host).await?,
+        networks,
+        guests,
+        absent: absent_guests.into_iter().chain(absent_networks).collect(),
+    }))
+}
+
+fn existence(existing: bool) -> Existence {
+    if existing { Existence::Existing } else { Existence::Make }
+}
+
+fn mode(hard: bool) -> StopMode {
+    if hard { StopMode::Hard } else { StopMode::Soft }
+}
+
+async fn pools(snapshot: &impl Connection, host: HostId) -> StoreResult<Vec<PoolWanted>> {
+    #[derive(FromQueryResult)]
+    struct Row {
+        id: i64,
+        uuid: Uuid,
+        generation: i64,
+        existing: bool,
+        path: String,
+    }
+    let found: Vec<Row> = rows(
+        snapshot,
+        "SELECT id, uuid, generation, existing, path FROM pools WHERE host_id = $1 AND deleted_at IS NULL ORDER BY id",
+        values![host.0],
+    )
+    .await?;
+    let pool = |row: Row| PoolWanted {
+        id: PoolId(row.id),
+        uuid: row.uuid,
+        generation: Generation(row.generation),
+        existence: existence(row.existing),
+        kind: PoolKind::Directory { path: row.path },
+    };
+    Ok(found.into_iter().map(pool).collect())
+}
+
+async fn networks(
+    snapshot: &impl Connection,
+    host: HostId,
+) -> StoreResult<(Vec<NetworkWanted>, Vec<Absent>)> {
+    #[derive(FromQueryResult)]
+    struct Row {
+        id: i64,
+        uuid: Uuid,
+        subnet: String,
+        generation: i64,
+        absent: bool,
+    }
+    let found: Vec<Row> = rows(
+        snapshot,
+        "SELECT n.id, n.uuid, n.subnet, p.generation, p.absent FROM network_placements p \
+         JOIN networks n ON n.id = p.network_id WHERE p.host_id = $1 ORDER BY n.id",
+        values![host.0],
+    )
+    .await?;
+    let (mut wanted, mut absent) = (Vec::new(), Vec::new());
+    for row in found {
+        let (id, uuid, generation) = (NetworkId(row.id), row.uuid, Generation(row.generation));
+        if row.absent {
+            absent.push(Absent::Network { id, uuid, generation });
+        } else {
+            let net = subnet::parse(&row.subnet).map_err(|error| damaged("subnet", error))?;
+            let kind = NetworkKind::Local { gateway: subnet::gateway(net), prefix: net.prefix_len() };
+            wanted.push(NetworkWanted { id, uuid, generation, kind });
+        }
+    }
+    Ok((wanted, absent))
+}
+
+type Interfaces = HashMap<i64, Vec<InterfaceWanted>>;
+
+async fn interfaces(snapshot: &impl Connection, host: HostId) -> StoreResult<Interfaces> {
+    #[derive(FromQueryResult)]
+    struct Row {
+        id: i64,
+        guest_id: i64,
+        network_id: i64,
+        subnet: String,
+        address: Vec<u8>,
+    }
+    let found: Vec<Row> = rows(
+        snapshot,
+        "SELECT i.id, i.guest_id, i.network_id, n.subnet, a.address FROM interfaces i \
+         JOIN guests g ON g.id = i.guest_id JOIN networks n ON n.id = i.network_id \
+         JOIN addresses a ON a.interface_id = i.id WHERE g.host_id = $1 AND g.deleted_at IS NULL ORDER BY i.id",
+        values![host.0],
+    )
+    .await?;
+    let mut interfaces = Interfaces::new();
+    for row in found {
+        let net = subnet::parse(&row.subnet).map_err(|error| damaged("subnet", error))?;
+        interfaces.entry(row.guest_id).or_default().push(InterfaceWanted {
+            id: InterfaceId(row.id),
+            network: NetworkId(row.network_id),
+            mac: Mac::of_interface(InterfaceId(row.id)),
+            address: addresses::from_bytes(&row.address)?,
+            prefix: net.prefix_len(),
+            gateway: subnet::gateway(net),
+        });
+    }
+    Ok(interfaces)
+}
+
+#[derive(FromQueryResult)]
+struct GuestRow {
+    id: i64,
+    uuid: Uuid,
+    name: String,
+    epoch: i64,
+    generation: i64,
+    power: String,
+    cancelled_at: Option<i64>,
+    deleting_at: Option<i64>,
+    start_alone: bool,
+    boots_wanted: i64,
+    boot_hard: bool,
+    stop_hard: bool,
+    vcpus: i64,
+    memory: i64,
+    ssh_keys: Option<String>,
+    volume_id: i64,
+    volume_uuid: Uuid,
+    pool_id: i64,
+    size: i64,
+    existing: bool,
+    digest: String,
+    compressed: i64,
+    unpacked: i64,
+}
+
+async fn guests(
+    snapshot: &impl Connection,
+    host: HostId,
+    interfaces: &mut Interfaces,
+) -> StoreResult<(Vec<GuestWanted>, Vec<Absent>)> {
+    let found: Vec<GuestRow> = rows(
+        snapshot,
+        "SELECT g.id, g.uuid, g.name, g.epoch, g.generation, g.power, g.cancelled_at, g.deleting_at, g.start_alone, \
+         g.boots_wanted, g.boot_hard, g.stop_hard, CAST(g.vcpus AS BIGINT) AS vcpus, g.memory, g.ssh_keys, \
+         v.id AS volume_id, v.uuid AS volume_uuid, v.pool_id, v.size, v.existing, m.digest, m.compressed, m.unpacked \
+         FROM guests g JOIN volumes v ON v.guest_id = g.id JOIN images m ON m.id = g.image_id \
+         WHERE g.host_id = $1 AND g.deleted_at IS NULL ORDER BY g.id",
+        values![host.0],
+    )
+    .await?;
+    let (mut wanted, mut absent) = (Vec::new(), Vec::new());
+    for row in found {
+        let interfaces = interfaces.remove(&row.id).unwrap_or_default();
+        if row.deleting_at.is_some() {
+            absent.push(absent_guest(&row, &interfaces));
+        } else {
+            wanted.push(wanted_guest(row, interfaces)?);
+        }
+    }
+    Ok((wanted, absent))
+}
+
+fn absent_guest(row: &GuestRow, interfaces: &[InterfaceWanted]) -> Absent {
+    Absent::Guest {
+        id: GuestId(row.id),
+        uuid: row.uuid,
+        epoch: Epoch(row.epoch),
+        generation: Generation(row.generation),
+        volumes: vec![VolumeAbsent {
+            id: VolumeId(row.volume_id),
+            uuid: row.volume_uuid,
+            pool: PoolId(row.pool_id),
+        }],
+        interfaces: interfaces.iter().map(|interface| interface.id).collect(),
+    }
+}
+
+fn wanted_guest(row: GuestRow, interfaces: Vec<InterfaceWanted>) -> StoreResult<GuestWanted> {
+    let power = Power::parse(&row.power).ok_or_else(|| damaged("power", &row.power))?;
+    Ok(GuestWanted {
+        id: GuestId(row.id),
+        uuid: row.uuid,
+        name: Name::new(&row.name).map_err(|error| damaged("name", error))?,
+        epoch: Epoch(row.epoch),
+        generation: Generation(row.generation),
+        power: if row.cancelled_at.is_some() { Power::Stopped } else { power },
+        start_alone: row.start_alone,
+        boots_wanted: unsigned(row.boots_wanted),
+        boot_mode: mode(row.boot_hard),
+        stop_mode: mode(row.stop_hard),
+        memory: Bytes(unsigned(row.memory)),
+        vcpus: u32::try_from(row.vcpus).map_err(|error| damaged("vcpus", error))?,
+        root: VolumeWanted {
+            id: VolumeId(row.volume_id),
+            uuid: row.volume_uuid,
+            pool: PoolId(row.pool_id),
+            size: Bytes(unsigned(row.size)),
+            existence: existence(row.existing),
+            image: ImageWanted {
+                digest: row.digest.parse::<Digest>().map_err(|error| damaged("digest", error))?,
+                compressed: Bytes(unsigned(row.compressed)),
+                unpacked: Bytes(unsigned(row.unpacked)),
+            },
+        },
+        interfaces,
+        ssh_keys: from_json("SSH keys", row.ssh_keys.as_deref())?.unwrap_or_default(),
+    })
+}

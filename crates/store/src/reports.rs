@@ -1,0 +1,335 @@
+//! What agents saw: applied only if newer, in one transaction, and written only where it changed.
+//!
+//! Applying a report also does what follows from it: a volume seen complete is `existing` from then on, a guest or a
+//! network reported gone is buried, operations whose guest has settled are done, and what an operator should hear of
+//! becomes an event. A host says nothing about what is not placed on it at the current epoch.
+
+use crate::events::{self, NewEvent};
+use crate::sql::{execute, from_json, row, rows, signed, to_json, values};
+use crate::{Change, StoreResult, Tx, guests_desired, networks, operations};
+use honcho_model::event::ResourceKind;
+use honcho_model::guest::Power;
+use honcho_model::operation::{OperationKind, OperationState};
+use honcho_model::{AccountId, GuestId, HostId, OperationId};
+use honcho_wire::{
+    Gone, GuestObserved, Observation, PoolObserved, PoolState, Report, ReportAnswer, VolumeState,
+};
+use sea_orm::FromQueryResult;
+
+/// A report of a host, to be applied.
+pub struct ApplyReport {
+    /// The host whose certificate it came under.
+    pub host: HostId,
+    /// Its name, for events.
+    pub host_name: String,
+    /// What it said.
+    pub report: Report,
+}
+
+#[derive(FromQueryResult)]
+struct Known {
+    boot_id: Option<String>,
+    run_id: Option<String>,
+    sequence: i64,
+    digest: Option<String>,
+    orphans: Option<String>,
+}
+
+impl Change for ApplyReport {
+    type Out = ReportAnswer;
+
+    async fn run<'a>(&'a self, tx: &'a Tx) -> StoreResult<ReportAnswer> {
+        let report = &self.report;
+        let known: Option<Known> = row(
+            tx,
+            "SELECT boot_id, run_id, sequence, digest, orphans FROM host_observed WHERE host_id = $1",
+            values![self.host.0],
+        )
+        .await?;
+        let run_id = report.run_id.to_string();
+        let same_run = known.as_ref().is_some_and(|known| known.run_id.as_deref() == Some(&run_id));
+        if let Some(known) = &known {
+            if same_run && signed(report.sequence) <= known.sequence {
+                return Ok(ReportAnswer::Stale);
+            }
+            self.note_boot(tx, known).await?;
+        }
+        let held = known.as_ref().filter(|_| same_run).and_then(|known| known.digest.as_deref());
+        let answer = match &report.observation {
+            Some(observation) => {
+                self.note_machine(tx, observation, known.as_ref().and_then(|known| known.orphans.as_deref()))
+                    .await?;
+                self.apply(tx, observation).await?;
+                ReportAnswer::Applied
+            }
+            None if held == Some(report.digest.as_str()) => ReportAnswer::Applied,
+            None => ReportAnswer::SendEverything,
+        };
+        let digest = report.observation.is_some().then_some(report.digest.as_str()).or(held);
+        self.note_run(tx, &run_id, digest).await?;
+        Ok(answer)
+    }
+}
+
+impl ApplyReport {
+    async fn note_run(&self, tx: &Tx, run_id: &str, digest: Option<&str>) -> StoreResult<()> {
+        execute(
+            tx,
+            "INSERT INTO host_observed (host_id, last_seen_at, silent_noted, boot_id, run_id, sequence, manifest_generation, \
+             digest) VALUES ($1, $2, FALSE, $3, $4, $5, $6, $7) ON CONFLICT (host_id) DO UPDATE SET last_seen_at = $2, \
+             silent_noted = FALSE, boot_id = $3, run_id = $4, sequence = $5, manifest_generation = $6, digest = $7",
+            values![
+                self.host.0,
+                tx.now.0,
+                self.report.boot_id.as_str(),
+                run_id,
+                signed(self.report.sequence),
+                self.report.manifest_generation.0,
+                digest
+            ],
+        )
+        .await?;
+        Ok(())
+    }
+
+    async fn note_boot(&self, tx: &Tx, known: &Known) -> StoreResult<()> {
+        if known.boot_id.as_deref().is_some_and(|boot| boot != self.report.boot_id) {
+            let resource = (ResourceKind::Host, self.host.0, self.host_name.as_str());
+            events::record(tx, NewEvent::info("host.booted", resource, "the machine has booted")).await?;
+        }
+        Ok(())
+    }
+
+    async fn note_machine(
+        &self,
+        tx: &Tx,
+        observation: &Observation,
+        known_orphans: Option<&str>,
+    ) -> StoreResult<()> {
+        let orphans = to_json(&observation.orphans)?;
+        if !observation.orphans.is_empty() && known_orphans != Some(orphans.as_str()) {
+            let names: Vec<_> =
+                observation.orphans.iter().map(|orphan| format!("{} {}", orphan.kind, orphan.name)).collect();
+            let text =
+                format!("carries our mark and nobody wants it; kept until you speak: {}", names.join(", "));
+            let resource = (ResourceKind::Host, self.host.0, self.host_name.as_str());
+            events::record(tx, NewEvent::info("host.orphans", resource, text).alarm()).await?;
+        }
+        execute(
+            tx,
+            "INSERT INTO host_observed (host_id, last_seen_at, silent_noted, sequence, manifest_generation, machine, orphans, \
+             refused) VALUES ($1, $2, FALSE, 0, 0, $3, $4, $5) \
+             ON CONFLICT (host_id) DO UPDATE SET machine = $3, orphans = $4, refused = $5",
+            values![self.host.0, tx.now.0, to_json(&observation.host)?, orphans, observation.refused.clone()],
+        )
+        .await?;
+        Ok(())
+    }
+
+    async fn apply(&self, tx: &Tx, observation: &Observation) -> StoreResult<()> {
+        for pool in &observation.pools {
+            self.apply_pool(tx, pool).await?;
+        }
+        let before = self.guests_before(tx).await?;
+        for guest in &observation.guests {
+            if let Some(known) =
+                before.iter().find(|known| known.id == guest.id.0 && known.epoch == guest.epoch.0)
+            {
+                self.apply_guest(tx, known, guest).await?;
+            }
+        }
+        for gone in &observation.gone {
+            match gone {
+                Gone::Guest { id, epoch, generation } => {
+                    if let Some((name, account)) =
+                        guests_desired::bury(tx, *id, self.host, *epoch, *generation).await?
+                    {
+                        self.end_operations(tx, *id, &name, account, generation.0, Ending::Deleted).await?;
+                    }
+                }
+                Gone::Network { id, generation } => {
+                    networks::gone_from_host(tx, *id, self.host, generation.0).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn apply_pool(&self, tx: &Tx, pool: &PoolObserved) -> StoreResult<()> {
+        #[derive(FromQueryResult)]
+        struct Row {
+            name: String,
+            existing: bool,
+            state: Option<String>,
+        }
+        let known: Option<Row> = row(
+            tx,
+            "SELECT p.name, p.existing, o.state FROM pools p LEFT JOIN pool_observed o ON o.pool_id = p.id \
+             WHERE p.id = $1 AND p.host_id = $2",
+            values![pool.id.0, self.host.0],
+        )
+        .await?;
+        let Some(known) = known else { return Ok(()) };
+        let state = pool_state(pool.state);
+        if known.state.as_deref() != Some(state) {
+            let resource = (ResourceKind::Pool, pool.id.0, known.name.as_str());
+            let text = pool.problem.clone().unwrap_or_else(|| format!("is {state}"));
+            let kind = format!("pool.{state}");
+            let event = NewEvent::info(&kind, resource, text);
+            events::record(tx, if pool.state == PoolState::Wrong { event.alarm() } else { event }).await?;
+        }
+        if pool.state == PoolState::Ready && !known.existing {
+            execute(
+                tx,
+                "UPDATE pools SET existing = TRUE, generation = generation + 1 WHERE id = $1",
+                values![pool.id.0],
+            )
+            .await?;
+            tx.touch(self.host);
+        }
+        execute(
+            tx,
+            "INSERT INTO pool_observed (pool_id, state, problem, size, free, reflink) VALUES ($1, $2, $3, $4, $5, $6) \
+             ON CONFLICT (pool_id) DO UPDATE SET state = $2, problem = $3, size = $4, free = $5, reflink = $6",
+            values![pool.id.0, state, pool.problem.clone(), signed(pool.size.0), signed(pool.free.0), pool.reflink],
+        )
+        .await?;
+        Ok(())
+    }
+
+    async fn guests_before(&self, tx: &Tx) -> StoreResult<Vec<Before>> {
+        rows(
+            tx,
+            "SELECT g.id, g.name, g.account_id, g.epoch, v.existing, o.power, o.failure, o.volume_state, \
+             COALESCE(o.unexpected_stops, 0) AS unexpected_stops FROM guests g JOIN volumes v ON v.guest_id = g.id \
+             LEFT JOIN guest_observed o ON o.guest_id = g.id AND o.epoch = g.epoch \
+             WHERE g.host_id = $1 AND g.deleted_at IS NULL",
+            values![self.host.0],
+        )
+        .await
+    }
+
+    async fn apply_guest(&self, tx: &Tx, before: &Before, seen: &GuestObserved) -> StoreResult<()> {
+        self.guest_events(tx, before, seen).await?;
+        if seen.volume.state == VolumeState::Present && !before.existing {
+            execute(tx, "UPDATE volumes SET existing = TRUE WHERE guest_id = $1", values![seen.id.0]).await?;
+            tx.touch(self.host);
+        }
+        execute(
+            tx,
+            "INSERT INTO guest_observed (guest_id, epoch, generation, settled, power, boots_done, volume_state, ssh_host_key, \
+             progress, failure, unexpected_stops) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
+             ON CONFLICT (guest_id) DO UPDATE SET epoch = $2, generation = $3, settled = $4, power = $5, boots_done = $6, \
+             volume_state = $7, ssh_host_key = $8, progress = $9, failure = $10, unexpected_stops = $11",
+            values![
+                seen.id.0,
+                seen.epoch.0,
+                seen.generation.0,
+                seen.settled,
+                seen.power.as_str(),
+                seen.boots_done.map(signed),
+                volume_state(seen.volume.state),
+                seen.ssh_host_key.clone(),
+                seen.progress.as_ref().map(to_json).transpose()?,
+                seen.failure.as_ref().map(to_json).transpose()?,
+                signed(seen.unexpected_stops)
+            ],
+        )
+        .await?;
+        if seen.settled {
+            let account = AccountId(before.account_id);
+            self.end_operations(tx, seen.id, &before.name, account, seen.generation.0, Ending::Settled)
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn guest_events(&self, tx: &Tx, before: &Before, seen: &GuestObserved) -> StoreResult<()> {
+        let resource = (ResourceKind::Guest, before.id, before.name.as_str());
+        let account = Some(AccountId(before.account_id));
+        let was_running = before.power.as_deref() == Some(Power::Running.as_str());
+        if signed(seen.unexpected_stops) > before.unexpected_stops {
+            let text =
+                format!("stopped without having been told to ({} times by now)", seen.unexpected_stops);
+            events::record(tx, NewEvent::info("guest.stopped_by_itself", resource, text).of(account)).await?;
+        } else if was_running && seen.power == Power::Stopped {
+            events::record(tx, NewEvent::info("guest.stopped", resource, "has stopped").of(account)).await?;
+        }
+        if !was_running && seen.power == Power::Running {
+            events::record(tx, NewEvent::info("guest.running", resource, "runs").of(account)).await?;
+        }
+        if seen.volume.state == VolumeState::Missing && before.volume_state.as_deref() != Some("missing") {
+            let text = "its volume is missing from its pool; nothing is made in its place";
+            events::record(tx, NewEvent::info("guest.volume_missing", resource, text).of(account).alarm())
+                .await?;
+        }
+        let known: Option<honcho_wire::Failure> = from_json("failure", before.failure.as_deref())?;
+        if let Some(failure) = &seen.failure
+            && known.as_ref().is_none_or(|known| known.step != failure.step || known.error != failure.error)
+        {
+            let text = crate::guests::describe_failure(failure);
+            events::record(tx, NewEvent::info("guest.step_failed", resource, text).of(account)).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends every open operation of a guest that the generation satisfies.
+    async fn end_operations(
+        &self,
+        tx: &Tx,
+        guest: GuestId,
+        name: &str,
+        account: AccountId,
+        generation: i64,
+        ending: Ending,
+    ) -> StoreResult<()> {
+        for open in operations::open_of_guest(tx, guest).await? {
+            // A guest that is to go settles only by being gone.
+            let satisfied = open.generation <= generation
+                && (open.kind == OperationKind::Delete) <= (ending == Ending::Deleted);
+            if satisfied && operations::end(tx, OperationId(open.id), OperationState::Done, None).await? {
+                let resource = (ResourceKind::Guest, guest.0, name);
+                let kind = format!("guest.{}_done", open.kind.as_str());
+                let text = format!("operation {} ({}) is done", open.id, open.kind.as_str());
+                events::record(tx, NewEvent::info(&kind, resource, text).of(Some(account))).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    Settled,
+    Deleted,
+}
+
+#[derive(FromQueryResult)]
+struct Before {
+    id: i64,
+    name: String,
+    account_id: i64,
+    epoch: i64,
+    existing: bool,
+    power: Option<String>,
+    failure: Option<String>,
+    volume_state: Option<String>,
+    unexpected_stops: i64,
+}
+
+fn pool_state(state: PoolState) -> &'static str {
+    match state {
+        PoolState::Ready => "ready",
+        PoolState::Blank => "blank",
+        PoolState::Wrong => "wrong",
+    }
+}
+
+fn volume_state(state: VolumeState) -> &'static str {
+    match state {
+        VolumeState::Present => "present",
+        VolumeState::Unmade => "unmade",
+        VolumeState::Missing => "missing",
+        VolumeState::Unknown => "unknown",
+    }
+}
