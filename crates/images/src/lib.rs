@@ -1,1 +1,28 @@
-//! stub
+//! Images: from a recipe to a sealed tarball, and from the tarball to a filesystem.
+//!
+//! ```text
+//!   recipe.toml --build--> NAME-DIGEST.tar.zst --BlobStore--> blobs/sha256/DIGEST
+//!                                                                  |
+//!                            ext4 filesystem in a file <--unpack---+   (on another machine, while it streams)
+//! ```
+//!
+//! An image is a tarball: no partition table, no boot loader, nothing of one guest. It is named by the SHA-256 of its
+//! compressed bytes, and whoever reads it checks them. Nothing here mounts a filesystem or unpacks a stranger's
+//! archive into a directory, so no path in it can climb out.
+#![forbid(unsafe_code)]
+
+pub mod blob_store;
+pub mod build;
+mod debian;
+mod error;
+pub mod partial;
+pub mod recipe;
+mod seal;
+pub mod tool;
+pub mod unpack;
+
+pub use blob_store::{BlobError, BlobStore};
+pub use build::{SealedImage, build};
+pub use debian::{Package, parse_dpkg_status};
+pub use error::ImageError;
+pub use recipe::{Recipe, RecipeError};

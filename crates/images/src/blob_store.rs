@@ -1,0 +1,226 @@
+//! Blobs by digest: `blobs/sha256/DIGEST`, in a directory or wherever `object_store` can keep them.
+//!
+//! What is put is hashed on its way in and only kept if it is what its name says; it appears all at once and survives a
+//! power cut (the directory store fsyncs before it answers). What is got is not checked here: whoever uses it does.
+
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
+use honcho_model::Digest;
+use object_store::buffered::BufWriter;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path as ObjectPath;
+use object_store::{ObjectStore, ObjectStoreExt};
+use sha2::{Digest as _, Sha256};
+use std::path::Path;
+use std::sync::Arc;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+
+/// A place that keeps blobs.
+#[derive(Clone, Debug)]
+pub struct BlobStore {
+    store: Arc<dyn ObjectStore>,
+}
+
+/// Why a blob was not put or got.
+#[derive(Debug, thiserror::Error)]
+pub enum BlobError {
+    /// There is no such blob.
+    #[error("there is no blob {0}: it was deleted, or never uploaded whole")]
+    Missing(Digest),
+    /// What came is not what its name says.
+    #[error(
+        "what was uploaded has the digest {found}, not {wanted}: it was damaged on its way, or is another file; upload it again"
+    )]
+    WrongDigest {
+        /// Its name.
+        wanted: Digest,
+        /// What came.
+        found: Digest,
+    },
+    /// What came could not be read to its end.
+    #[error("the upload broke off: {0}")]
+    Source(std::io::Error),
+    /// The store failed.
+    #[error("the blob store failed: {0}")]
+    Store(#[from] object_store::Error),
+    /// The store could not be written.
+    #[error("the blob store could not be written (is its disk full?): {0}")]
+    Write(std::io::Error),
+}
+
+/// A blob, opened.
+pub struct BlobReader {
+    /// How long it is.
+    pub size: u64,
+    /// Its bytes.
+    pub bytes: BoxStream<'static, std::io::Result<Bytes>>,
+}
+
+/// How much is read and written at a time.
+const CHUNK: usize = 256 << 10;
+
+impl BlobStore {
+    /// Blobs in a directory, which is made if it is not there.
+    pub fn in_directory(directory: &Path) -> Result<Self, BlobError> {
+        std::fs::create_dir_all(directory).map_err(BlobError::Write)?;
+        let store = LocalFileSystem::new_with_prefix(directory)?.with_fsync(true);
+        Ok(BlobStore::new(Arc::new(store)))
+    }
+
+    /// Blobs in any store.
+    pub fn new(store: Arc<dyn ObjectStore>) -> Self {
+        BlobStore { store }
+    }
+
+    /// Puts a blob, if what comes is what `digest` says. One that is there already is left as it is, but what comes is
+    /// read and checked all the same. Gives its size.
+    pub async fn put(&self, digest: Digest, source: impl AsyncRead) -> Result<u64, BlobError> {
+        let exists = self.exists(digest).await?;
+        let mut writer = (!exists).then(|| BufWriter::new(Arc::clone(&self.store), path(digest)));
+        let outcome = pump(source, writer.as_mut()).await;
+        let outcome = outcome.and_then(|(found, size)| {
+            if found == digest { Ok(size) } else { Err(BlobError::WrongDigest { wanted: digest, found }) }
+        });
+        if let Some(mut writer) = writer {
+            if outcome.is_ok() {
+                writer.shutdown().await.map_err(BlobError::Write)?;
+            } else {
+                writer.abort().await?;
+            }
+        }
+        outcome
+    }
+
+    /// Puts a file, whatever its digest is, and says which that is and how long the file is.
+    pub async fn put_file(&self, file: &Path) -> Result<(Digest, u64), BlobError> {
+        let open = || async { tokio::fs::File::open(file).await.map_err(BlobError::Source) };
+        let (digest, _) = pump(open().await?, None).await?;
+        let size = self.put(digest, open().await?).await?;
+        Ok((digest, size))
+    }
+
+    /// Opens a blob.
+    pub async fn get(&self, digest: Digest) -> Result<BlobReader, BlobError> {
+        let found = match self.store.get(&path(digest)).await {
+            Err(object_store::Error::NotFound { .. }) => return Err(BlobError::Missing(digest)),
+            other => other?,
+        };
+        let size = found.meta.size;
+        Ok(BlobReader { size, bytes: found.into_stream().map_err(std::io::Error::other).boxed() })
+    }
+
+    /// The size of a blob, if it is there.
+    pub async fn size(&self, digest: Digest) -> Result<Option<u64>, BlobError> {
+        match self.store.head(&path(digest)).await {
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            other => Ok(Some(other?.size)),
+        }
+    }
+
+    /// Whether a blob is there.
+    pub async fn exists(&self, digest: Digest) -> Result<bool, BlobError> {
+        Ok(self.size(digest).await?.is_some())
+    }
+
+    /// Deletes a blob. One that is gone is fine.
+    pub async fn delete(&self, digest: Digest) -> Result<(), BlobError> {
+        match self.store.delete(&path(digest)).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// A digest's text form is hexadecimal, so that no blob's name leads out of the store.
+fn path(digest: Digest) -> ObjectPath {
+    ObjectPath::from(format!("blobs/sha256/{digest}"))
+}
+
+/// Reads to the end, hashing, and writes what it reads where there is a writer.
+async fn pump(
+    source: impl AsyncRead,
+    mut writer: Option<&mut BufWriter>,
+) -> Result<(Digest, u64), BlobError> {
+    let mut source = std::pin::pin!(source);
+    let (mut hash, mut size, mut buffer) = (Sha256::new(), 0_u64, vec![0; CHUNK]);
+    loop {
+        let n = source.read(&mut buffer).await.map_err(BlobError::Source)?;
+        if n == 0 {
+            return Ok((Digest(hash.finalize().into()), size));
+        }
+        hash.update(&buffer[..n]);
+        size += n as u64;
+        if let Some(writer) = writer.as_deref_mut() {
+            writer.write_all(&buffer[..n]).await.map_err(BlobError::Write)?;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn digest(bytes: &[u8]) -> Digest {
+        Digest(Sha256::digest(bytes).into())
+    }
+
+    async fn read(store: &BlobStore, digest: Digest) -> Vec<u8> {
+        let reader = store.get(digest).await.unwrap();
+        let chunks: Vec<Bytes> = reader.bytes.try_collect().await.unwrap();
+        assert_eq!(reader.size, chunks.iter().map(|chunk| chunk.len() as u64).sum::<u64>());
+        chunks.concat()
+    }
+
+    fn files(directory: &Path) -> usize {
+        let Ok(entries) = std::fs::read_dir(directory) else { return 0 };
+        entries.map(|entry| entry.unwrap().path()).map(|p| if p.is_dir() { files(&p) } else { 1 }).sum()
+    }
+
+    #[tokio::test]
+    async fn a_blob_is_put_got_and_deleted_by_its_digest() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = BlobStore::in_directory(directory.path()).unwrap();
+        for bytes in [b"small".to_vec(), vec![7; 23 << 20]] {
+            let digest = digest(&bytes);
+            assert!(matches!(store.get(digest).await, Err(BlobError::Missing(_))));
+            assert_eq!(store.put(digest, bytes.as_slice()).await.unwrap(), bytes.len() as u64);
+            assert_eq!(store.put(digest, bytes.as_slice()).await.unwrap(), bytes.len() as u64);
+            assert_eq!(read(&store, digest).await, bytes);
+            assert!(directory.path().join(format!("blobs/sha256/{digest}")).is_file());
+            store.delete(digest).await.unwrap();
+            store.delete(digest).await.unwrap();
+            assert!(!store.exists(digest).await.unwrap());
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_not_what_its_name_says_leaves_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = BlobStore::in_directory(directory.path()).unwrap();
+        for bytes in [b"other".to_vec(), vec![1; 12 << 20]] {
+            let error = store.put(digest(b"this"), bytes.as_slice()).await.unwrap_err();
+            assert!(matches!(error, BlobError::WrongDigest { .. }), "{error}");
+        }
+        let broken = broken_connection();
+        assert!(matches!(store.put(digest(b"x"), broken).await, Err(BlobError::Source(_))));
+        assert_eq!(files(directory.path()), 0);
+    }
+
+    /// Some megabytes, then a broken connection.
+    fn broken_connection() -> impl AsyncRead {
+        let chunks = (0..30).map(|_| Ok(Bytes::from(vec![0; 1 << 20])));
+        let broken = std::iter::once(Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset)));
+        tokio_util::io::StreamReader::new(futures::stream::iter(chunks.chain(broken)))
+    }
+
+    #[tokio::test]
+    async fn a_file_is_put_under_the_digest_it_has() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = BlobStore::in_directory(&directory.path().join("store")).unwrap();
+        let file = directory.path().join("file");
+        std::fs::write(&file, "content").unwrap();
+        assert_eq!(store.put_file(&file).await.unwrap(), (digest(b"content"), 7));
+        assert_eq!(read(&store, digest(b"content")).await, b"content");
+    }
+}

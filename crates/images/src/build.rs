@@ -1,0 +1,410 @@
+//! Builds an image of a recipe with mmdebstrap.
+//!
+//! ```text
+//!   OUT/.NAME.XXXXXX.partial/   mmdebstrap's chroot, the recipe's files and scripts (locked; deleted in the end)
+//!   OUT/NAME.log                all that mmdebstrap said, also when it failed
+//!   OUT/NAME-DIGEST.tar.zst     the sealed image, renamed to this when complete
+//!   OUT/NAME-DIGEST.json        its digest, sizes, packages and recipe
+//! ```
+//!
+//! mmdebstrap itself keeps services from starting in the chroot (policy-rc.d, start-stop-daemon). When we are root, it
+//! and all that it starts live in a PID namespace that ends with us, so that a killed build leaves no process and no
+//! mount; what it leaves in the directory is deleted when the next build starts there.
+
+use crate::debian::Package;
+use crate::error::ImageError;
+use crate::partial::{Partial, PartialDirectory, remove_stale, sync_directory, write_whole};
+use crate::recipe::{Recipe, RecipeFile};
+use crate::seal::{Sealed, seal};
+use crate::tool::{MMDEBSTRAP, Tool, ToolMissing};
+use honcho_model::{Bytes, Digest};
+use serde::{Deserialize, Serialize};
+use std::io::{BufRead, BufReader, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// An image, sealed: a compressed tarball and what is known of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SealedImage {
+    /// Its name, out of the recipe.
+    pub name: String,
+    /// The tarball (tar.zst).
+    pub path: PathBuf,
+    /// SHA-256 of it.
+    pub digest: Digest,
+    /// Its size.
+    pub compressed: Bytes,
+    /// The sum of the sizes of the files in it.
+    pub unpacked: Bytes,
+    /// The packages installed in it.
+    pub packages: Vec<Package>,
+    /// The recipe it was made of, as written.
+    pub recipe: String,
+    /// All that was said while it was built.
+    pub log: PathBuf,
+}
+
+/// Hears which stage a build has reached and how far that is, in per cent of the whole.
+pub type BuildProgress<'a> = &'a (dyn Fn(&str, u8) + Sync);
+
+/// Builds the image of a recipe into `out_dir`. Blocks for a minute or so.
+pub fn build(
+    recipe: &Recipe,
+    out_dir: &Path,
+    progress: BuildProgress<'_>,
+) -> Result<SealedImage, ImageError> {
+    let program = MMDEBSTRAP.find()?;
+    check_keyring(recipe)?;
+    std::fs::create_dir_all(out_dir).map_err(ImageError::io(format!("making {}", out_dir.display())))?;
+    let out_dir =
+        out_dir.canonicalize().map_err(ImageError::io(format!("looking at {}", out_dir.display())))?;
+    remove_stale(&out_dir).map_err(ImageError::io(format!("tidying up {}", out_dir.display())))?;
+    let work = PartialDirectory::create(&out_dir, &format!(".{}", recipe.name))
+        .map_err(ImageError::io(format!("making a directory in {}", out_dir.display())))?;
+    let staged = stage(recipe, work.path()).map_err(ImageError::io("writing the recipe's files"))?;
+    let log = out_dir.join(format!("{}.log", recipe.name));
+    let partial = Partial::create(&out_dir, recipe.name.as_str())
+        .map_err(ImageError::io(format!("making a file in {}", out_dir.display())))?;
+
+    let mut command = command_that_dies_with_us(&program)?;
+    command.args(arguments(recipe, &staged));
+    command.env("TMPDIR", work.path()).env("SOURCE_DATE_EPOCH", recipe.source_date_epoch.to_string());
+    command.env("LC_ALL", "C.UTF-8").env("DEBIAN_FRONTEND", "noninteractive");
+    let sealed = run(&mut command, recipe, &log, &partial, progress)?;
+
+    let missing: Vec<&str> = recipe
+        .must_have
+        .iter()
+        .filter(|path| !sealed.paths.leads_somewhere(path))
+        .map(String::as_str)
+        .collect();
+    if !missing.is_empty() {
+        return Err(ImageError::Incomplete { missing: missing.join(", "), log });
+    }
+    keep(recipe, &out_dir, partial, sealed, log)
+}
+
+fn keep(
+    recipe: &Recipe,
+    out_dir: &Path,
+    partial: Partial,
+    sealed: Sealed,
+    log: PathBuf,
+) -> Result<SealedImage, ImageError> {
+    let stem = format!("{}-{}", recipe.name, &sealed.digest.to_string()[..12]);
+    let image = SealedImage {
+        name: recipe.name.to_string(),
+        path: out_dir.join(format!("{stem}.tar.zst")),
+        digest: sealed.digest,
+        compressed: sealed.compressed,
+        unpacked: sealed.unpacked,
+        packages: sealed.packages,
+        recipe: recipe.text.clone(),
+        log,
+    };
+    let doing = || ImageError::io(format!("keeping {}", image.path.display()));
+    let json = serde_json::to_vec_pretty(&image).map_err(std::io::Error::from).map_err(doing())?;
+    write_whole(out_dir, &format!("{stem}.json"), 0o644, &json).map_err(doing())?;
+    partial.file().set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644)).map_err(doing())?;
+    partial.finish(&format!("{stem}.tar.zst")).map_err(doing())?;
+    sync_directory(out_dir).map_err(doing())?;
+    Ok(image)
+}
+
+fn check_keyring(recipe: &Recipe) -> Result<(), ImageError> {
+    if Path::new(&recipe.keyring).is_file() {
+        return Ok(());
+    }
+    Err(ImageError::Io {
+        doing: format!(
+            "the keyring {} is not there (run `apt-get install debian-archive-keyring`, or correct `keyring` in the recipe)",
+            recipe.keyring
+        ),
+        source: std::io::ErrorKind::NotFound.into(),
+    })
+}
+
+/// The recipe's files and scripts, where mmdebstrap finds them.
+struct Staged {
+    files: PathBuf,
+    scripts: Vec<PathBuf>,
+}
+
+fn stage(recipe: &Recipe, work: &Path) -> std::io::Result<Staged> {
+    let files = work.join("files.tar");
+    let mut tar = tar::Builder::new(std::fs::File::create(&files)?);
+    for RecipeFile { path, mode, content } in &recipe.files {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(*mode);
+        header.set_mtime(recipe.source_date_epoch);
+        tar.append_data(&mut header, path.trim_start_matches('/'), content.as_bytes())?;
+    }
+    tar.into_inner()?.sync_all()?;
+    let mut scripts = Vec::new();
+    for (number, script) in recipe.scripts.iter().enumerate() {
+        let path = work.join(format!("script-{number}.sh"));
+        std::fs::write(&path, &script.run)?;
+        scripts.push(path);
+    }
+    Ok(Staged { files, scripts })
+}
+
+/// mmdebstrap's arguments. The tarball goes to its standard output.
+fn arguments(recipe: &Recipe, staged: &Staged) -> Vec<String> {
+    let mut arguments = vec![
+        "--format=tar".to_owned(),
+        format!("--variant={}", recipe.variant.as_str()),
+        format!("--architectures={}", recipe.architecture),
+        format!("--keyring={}", recipe.keyring),
+        "--aptopt=DPkg::Lock::Timeout \"600\"".to_owned(),
+        "--aptopt=Acquire::Retries \"3\"".to_owned(),
+        // The recipe's own configuration files are there before the packages that bring defaults for them.
+        "--dpkgopt=force-confold".to_owned(),
+        format!("--essential-hook=tar-in {} /", quoted(&staged.files)),
+    ];
+    if !recipe.packages.is_empty() {
+        arguments.push(format!("--include={}", recipe.packages.join(",")));
+    }
+    for script in &staged.scripts {
+        arguments.push(format!("--customize-hook=chroot \"$1\" /bin/sh -e < {}", quoted(script)));
+    }
+    // mmdebstrap keeps apt's configuration for this chroot in the chroot's /tmp. Without it, its last step would
+    // clean the lists and caches of the machine that builds.
+    arguments.push(
+        "--customize-hook=test -s \"$MMDEBSTRAP_APT_CONFIG\" || { echo 'E: a script of the recipe emptied /tmp; leave \
+         /tmp alone, it is emptied by itself' >&2; exit 1; }"
+            .to_owned(),
+    );
+    // What apt and dpkg wrote for this chroot alone: the guests need their own words.
+    arguments.push("--customize-hook=rm -f \"$1/etc/dpkg/dpkg.cfg.d/99mmdebstrap\" \"$1/etc/apt/apt.conf.d/99mmdebstrap\"".to_owned());
+    arguments.push(recipe.suite.clone());
+    arguments.push("-".to_owned());
+    arguments.extend(recipe.mirrors.iter().cloned());
+    arguments
+}
+
+/// A path as one word of a shell.
+fn quoted(path: &Path) -> String {
+    format!("'{}'", path.display().to_string().replace('\'', "'\\''"))
+}
+
+/// `mmdebstrap` such that neither it nor its children outlive this process, where we may arrange that.
+fn command_that_dies_with_us(program: &Path) -> Result<Command, ToolMissing> {
+    let mut command = Command::new(Tool { program: "setpriv", package: "util-linux" }.find()?);
+    command.args(["--pdeathsig", "KILL", "--"]);
+    if rustix::process::geteuid().is_root() {
+        command.arg(Tool { program: "unshare", package: "util-linux" }.find()?);
+        command.args(["--pid", "--fork", "--kill-child=KILL", "--"]);
+    }
+    command.arg(program).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    Ok(command)
+}
+
+fn run(
+    command: &mut Command,
+    recipe: &Recipe,
+    log: &Path,
+    partial: &Partial,
+    progress: BuildProgress<'_>,
+) -> Result<Sealed, ImageError> {
+    let log_file =
+        std::fs::File::create(log).map_err(ImageError::io(format!("writing {}", log.display())))?;
+    let mut child = command.spawn().map_err(ImageError::io("starting mmdebstrap"))?;
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let (sealed, story) = std::thread::scope(|scope| {
+        let listener =
+            scope.spawn(|| stderr.map(|from| listen(from, log_file, recipe, progress)).unwrap_or_default());
+        let sealed = stdout
+            .ok_or_else(|| std::io::Error::other("mmdebstrap has no output"))
+            .and_then(|tar| seal(tar, BufWriter::new(partial.file())));
+        if sealed.is_err() {
+            // Whoever writes into a closed pipe ends; so does mmdebstrap. Then its last words can be heard.
+            let _ = child.kill();
+        }
+        (sealed, listener.join().unwrap_or_default())
+    });
+    let status = child.wait().map_err(ImageError::io("waiting for mmdebstrap"))?;
+    if status.success() {
+        return sealed
+            .map_err(ImageError::io(format!("sealing the image (is the disk of {} full?)", log.display())));
+    }
+    let reason = match (&story.error, &sealed) {
+        (Some(error), _) => error.clone(),
+        (None, Err(error)) if error.kind() == std::io::ErrorKind::StorageFull => error.to_string(),
+        (None, _) => format!("mmdebstrap ended with {status}"),
+    };
+    Err(ImageError::Build {
+        hint: hint(&story.tail.join("\n"), &reason).to_owned(),
+        stage: story.stage,
+        reason,
+        tail: story.tail.join("\n"),
+        log: log.to_owned(),
+    })
+}
+
+/// What mmdebstrap told while it ran.
+#[derive(Debug, Default)]
+struct Story {
+    stage: String,
+    error: Option<String>,
+    tail: Vec<String>,
+}
+
+/// How many lines of the log an error shows.
+const TAIL: usize = 15;
+
+fn listen(from: impl Read, mut log: impl Write, recipe: &Recipe, progress: BuildProgress<'_>) -> Story {
+    let mut story = Story { stage: "starting".to_owned(), ..Story::default() };
+    let (mut lines, mut hooks) = (BufReader::new(from), 0);
+    let mut line = Vec::new();
+    while matches!(lines.read_until(b'\n', &mut line), Ok(n) if n > 0) {
+        // A log that cannot be written (the disk is full) must not hold up the build, which will say so itself.
+        let _ = log.write_all(&line);
+        let text = String::from_utf8_lossy(&line).trim_end().to_owned();
+        line.clear();
+        if let Some((stage, percent)) = stage_of_line(&text, recipe, &mut hooks) {
+            progress(&stage, percent);
+            story.stage = stage;
+        }
+        if let Some(error) = text.strip_prefix("E: ") {
+            story.error.get_or_insert_with(|| error.to_owned());
+        }
+        if story.tail.len() == TAIL {
+            story.tail.remove(0);
+        }
+        story.tail.push(text);
+    }
+    story
+}
+
+/// The stage that a line of mmdebstrap's begins, in words that follow "while", and how far that is. `hooks` counts
+/// the recipe's scripts.
+fn stage_of_line(line: &str, recipe: &Recipe, hooks: &mut usize) -> Option<(String, u8)> {
+    let line = line.strip_prefix("I: ")?;
+    if line.starts_with("running --customize-hook") {
+        let script = recipe.scripts.get(*hooks);
+        let percent = 75 + u8::try_from((*hooks).min(9)).unwrap_or(0);
+        *hooks += 1;
+        return script.map(|script| (format!("running the script \"{}\"", script.name), percent));
+    }
+    let stages = [
+        ("running apt-get update", "fetching package lists", 2),
+        ("downloading packages", "downloading packages", 8),
+        ("extracting archives", "extracting essential packages", 20),
+        ("installing essential packages", "installing essential packages", 28),
+        ("installing remaining packages", "installing packages", 40),
+        ("cleaning package lists", "cleaning up", 85),
+        ("creating tarball", "sealing the tarball", 88),
+        ("success", "keeping the image", 99),
+    ];
+    let (_, stage, percent) = stages.into_iter().find(|(start, ..)| line.starts_with(start))?;
+    Some((stage.to_owned(), percent))
+}
+
+/// The next thing to do, guessed from what was said.
+fn hint(tail: &str, reason: &str) -> &'static str {
+    let said = format!("{tail}\n{reason}");
+    let has = |words: &[&str]| words.iter().any(|word| said.contains(word));
+    if has(&["No space left", "StorageFull"]) {
+        "the disk is full: free some space, or give another directory with --out"
+    } else if has(&[
+        "Could not resolve",
+        "Temporary failure resolving",
+        "Could not connect",
+        "Unable to connect",
+        "Failed to fetch",
+        "404  Not Found",
+        "Connection timed out",
+    ]) {
+        "the mirror does not answer: check `mirrors` in the recipe and this machine's network, then build again"
+    } else if has(&["NO_PUBKEY", "not signed", "KEYEXPIRED"]) {
+        "the archive's signature does not fit the keyring: run `apt-get install debian-archive-keyring`, or correct `keyring`"
+    } else if has(&["Unable to locate package", "has no installation candidate", "couldn't be found"]) {
+        "a package of the recipe does not exist in its mirrors: correct `packages`"
+    } else if has(&["Operation not permitted", "unshare", "must be root"]) {
+        "mmdebstrap may not make a chroot here: run the build as root"
+    } else {
+        "the end of the log says more"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+
+    fn recipe(mirror: &str) -> Recipe {
+        Recipe::parse(&format!(
+            "name = \"t\"\nsuite = \"bookworm\"\narchitecture = \"amd64\"\nvariant = \"minbase\"\nkeyring = \
+             \"/usr/share/keyrings/debian-archive-keyring.gpg\"\nmirrors = [\"{mirror}\"]\npackages = \
+             [\"bash\"]\n[[scripts]]\nname = \"first\"\nrun = \"true\"\n"
+        ))
+        .unwrap()
+    }
+
+    #[test]
+    fn the_stages_of_a_build_are_told_in_order() {
+        let seen = Mutex::new(Vec::new());
+        let said = "I: automatically chosen mode: root\nI: running apt-get update...\nI: downloading packages with \
+                    apt...\nGet:1 something\nI: installing remaining packages inside the chroot...\nI: running \
+                    --customize-hook in shell: sh -c 'x'\nI: running --customize-hook in shell: sh -c 'y'\nE: it \
+                    broke\nE: and so on\n";
+        let mut log = Vec::new();
+        let story = listen(said.as_bytes(), &mut log, &recipe("http://m"), &|stage, percent| {
+            seen.lock().unwrap().push((stage.to_owned(), percent));
+        });
+        assert_eq!(log, said.as_bytes());
+        assert_eq!(story.error.as_deref(), Some("it broke"));
+        assert_eq!(story.stage, "running the script \"first\"");
+        let seen = seen.into_inner().unwrap();
+        assert_eq!(seen.len(), 4);
+        assert!(seen.is_sorted_by_key(|(_, percent)| *percent));
+    }
+
+    #[test]
+    fn a_mirror_that_does_not_answer_is_an_error_with_a_next_step_and_leaves_only_the_log() {
+        if MMDEBSTRAP.find().is_err() || !rustix::process::geteuid().is_root() {
+            println!("skipped: needs mmdebstrap and root");
+            return;
+        }
+        let out = tempfile::tempdir().unwrap();
+        std::fs::create_dir(out.path().join(".t.old.partial")).unwrap();
+        // Port 9 of the machine itself: refused at once, without a resolver.
+        let recipe = recipe("deb http://127.0.0.1:9/debian bookworm main");
+        let error = build(&recipe, out.path(), &|_, _| {}).unwrap_err().to_string();
+        assert!(error.contains("while fetching package lists"), "{error}");
+        assert!(error.contains("the mirror does not answer"), "{error}");
+        let left: Vec<_> =
+            std::fs::read_dir(out.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["t.log"]);
+    }
+
+    /// Takes a minute and the network: `cargo test -p honcho-images -- --ignored`. The image is left in the directory
+    /// that `HONCHO_IMAGES` names, if it does.
+    #[test]
+    #[ignore = "builds a whole Debian from its mirrors"]
+    fn the_real_recipe_builds() {
+        let kept = std::env::var_os("HONCHO_IMAGES").map(PathBuf::from);
+        let temporary = tempfile::tempdir().unwrap();
+        let out = kept.as_deref().unwrap_or(temporary.path());
+        let recipe = Recipe::read(Path::new("../../recipes/debian-12.toml")).unwrap();
+        let image = build(&recipe, out, &|stage, percent| println!("{percent:3} % {stage}")).unwrap();
+        println!("{} {} {} {}", image.path.display(), image.digest, image.compressed.0, image.unpacked.0);
+        for wanted in ["systemd", "openssh-server", "linux-image-cloud-amd64"] {
+            assert!(image.packages.iter().any(|package| package.name == wanted), "{wanted}");
+        }
+    }
+
+    #[test]
+    fn hints_fit_what_was_said() {
+        assert!(hint("tar: x: No space left on device", "").contains("full"));
+        assert!(hint("", "Unable to locate package x").contains("packages"));
+        assert!(hint("E: Could not resolve 'deb.debian.org'", "").contains("mirror"));
+    }
+
+    #[test]
+    fn paths_are_one_word_of_a_shell() {
+        assert_eq!(quoted(Path::new("/a b/it's")), "'/a b/it'\\''s'");
+    }
+}
