@@ -6,7 +6,9 @@
 
 use async_trait::async_trait;
 use honcho_model::{Bytes, Digest, Epoch, GuestId, InterfaceId, Mac, NetworkId, PoolId, VolumeId};
-use honcho_wire::{ImageWanted, NetworkWanted, PoolState, PoolWanted, Virtualization, VolumeAbsent, VolumeWanted};
+use honcho_wire::{
+    ImageWanted, NetworkWanted, PoolState, PoolWanted, Virtualization, VolumeAbsent, VolumeWanted,
+};
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -91,13 +93,19 @@ pub struct InterfaceSpec {
 }
 
 /// Name of a guest's domain.
-pub fn domain_name(guest: GuestId) -> String { format!("honcho-g{guest}") }
+pub fn domain_name(guest: GuestId) -> String {
+    format!("honcho-g{guest}")
+}
 
 /// Name of an interface's tap. Ids are written in base 36 so that any 40-bit id fits the kernel's 15 bytes.
-pub fn tap_name(id: InterfaceId) -> String { format!("ht{}", base36(id.0)) }
+pub fn tap_name(id: InterfaceId) -> String {
+    format!("ht{}", base36(id.0))
+}
 
 /// Name of a network's bridge.
-pub fn bridge_name(id: NetworkId) -> String { format!("hb{}", base36(id.0)) }
+pub fn bridge_name(id: NetworkId) -> String {
+    format!("hb{}", base36(id.0))
+}
 
 /// The id in a tap's name, if it is one of ours.
 pub fn interface_of_tap(name: &str) -> Option<InterfaceId> {

@@ -1,0 +1,85 @@
+//! Whether a manifest may be acted on. One that is not fully understood is refused as a whole.
+
+use honcho_model::{Generation, HostId, Incarnation};
+use honcho_wire::{Manifest, PROTOCOL};
+use std::collections::BTreeSet;
+use uuid::Uuid;
+
+/// Who the agent is, and what it acts on.
+#[derive(Clone, Copy, Debug)]
+pub struct Standing {
+    /// The brain that it joined.
+    pub brain: Uuid,
+    /// The host that it is.
+    pub host: HostId,
+    /// What it acts on, if anything yet.
+    pub acting_on: Option<(Incarnation, Generation)>,
+}
+
+/// The version in a manifest, read without understanding the rest: even of a refused one the agent must be able to
+/// say that it has seen it, or it would be given it again and again.
+pub fn version(raw: &serde_json::Value) -> Option<(Incarnation, Generation)> {
+    let number = |field: &str| raw.get(field).and_then(serde_json::Value::as_i64);
+    Some((Incarnation(number("incarnation")?), Generation(number("generation")?)))
+}
+
+/// Reads a manifest, or says why it cannot be acted on.
+pub fn accept(raw: serde_json::Value, standing: &Standing) -> Result<Manifest, String> {
+    let protocol = raw.get("protocol").and_then(serde_json::Value::as_u64);
+    if protocol != Some(u64::from(PROTOCOL)) {
+        let spoken = protocol.map_or_else(|| "none".to_owned(), |number| number.to_string());
+        return Err(format!(
+            "agent too old or too new: the manifest is of protocol {spoken}, and this agent ({}) speaks {PROTOCOL}: \
+             install the honcho-agent that belongs to the brain",
+            env!("CARGO_PKG_VERSION")
+        ));
+    }
+    let manifest: Manifest = serde_json::from_value(raw).map_err(|error| {
+        format!(
+            "agent too old: the manifest holds what this agent ({}) does not understand ({error}): install the \
+             honcho-agent that belongs to the brain",
+            env!("CARGO_PKG_VERSION")
+        )
+    })?;
+    if manifest.brain != standing.brain || manifest.host != standing.host {
+        return Err(format!(
+            "the manifest is of brain {} for host {}, and this is host {} of brain {}: `honcho-agent join` it anew, \
+             or point it at its own brain",
+            manifest.brain, manifest.host, standing.host, standing.brain
+        ));
+    }
+    if let Some((incarnation, generation)) = standing.acting_on
+        && (manifest.incarnation, manifest.generation) < (incarnation, generation)
+    {
+        return Err(format!(
+            "the manifest is older (incarnation {}, generation {}) than what this host acts on ({incarnation}, \
+             {generation}): was the brain restored from a backup without a new incarnation?",
+            manifest.incarnation, manifest.generation
+        ));
+    }
+    unambiguous(&manifest)?;
+    Ok(manifest)
+}
+
+/// Nothing may be wanted twice.
+fn unambiguous(manifest: &Manifest) -> Result<(), String> {
+    let mut seen = BTreeSet::new();
+    let pools = manifest.pools.iter().flat_map(|p| [format!("pool {}", p.id), format!("uuid {}", p.uuid)]);
+    let networks =
+        manifest.networks.iter().flat_map(|n| [format!("network {}", n.id), format!("uuid {}", n.uuid)]);
+    let guests = manifest.guests.iter().flat_map(|g| {
+        let own = [
+            format!("guest {}", g.id),
+            format!("uuid {}", g.uuid),
+            format!("volume {}", g.root.id),
+            format!("uuid {}", g.root.uuid),
+        ];
+        own.into_iter().chain(g.interfaces.iter().map(|i| format!("interface {}", i.id)))
+    });
+    match pools.chain(networks).chain(guests).find(|name| !seen.insert(name.clone())) {
+        Some(twice) => {
+            Err(format!("the manifest lists {twice} twice: this is a defect of the brain, report it"))
+        }
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,428 @@
+//! The loop: look, decide, start what is ready, say what was seen; again when anything happens.
+//!
+//! ```text
+//!            brain                              host
+//!   poller ----+---- manifests --.   .-- changes of domains
+//!              |                 v   v
+//!              |   timers --> [ look -> converge -> start steps ] --> steps, each in a task of its own
+//!              |                 |   ^------------ their ends --------------'
+//!   reporter --+---- snapshot <--'
+//! ```
+//!
+//! One look at a time. A step's end is taken in only between two looks, and its resource counts as busy until then,
+//! so that no decision rests on a look that began before the step had ended.
+
+use crate::accept::{Standing, accept};
+use crate::brain::{BrainClient, RawAnswer};
+use crate::clock::{Clock, Moment};
+use crate::converge::converge;
+use crate::drivers::{DriverResult, Drivers, ProgressSink};
+use crate::identity::Identity;
+use crate::journal::Journal;
+use crate::journal_file::JournalFile;
+use crate::observation::{machine, observation};
+use crate::observed::{Observed, look};
+use crate::perform::{Means, perform_apart};
+use crate::plan::{Plan, Resource, Step};
+use crate::reporter::Snapshot;
+use crate::{poller, renewal, reporter, streams};
+use anyhow::Context as _;
+use honcho_model::{Generation, Incarnation, host};
+use honcho_wire::{Gone, HostObserved, Manifest, Progress, StreamWanted};
+use std::collections::{BTreeMap, VecDeque};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use uuid::Uuid;
+
+/// So many steps that keep disk and processor busy run at once.
+const HEAVY_STEPS: usize = 4;
+/// So many steps run at once altogether.
+const STEPS: usize = 32;
+/// What happens within this is looked at together.
+const DEBOUNCE: Duration = Duration::from_millis(15);
+/// Progress alone is told so often at most.
+const PROGRESS_GAP: Duration = Duration::from_millis(500);
+/// So many streams are remembered as opened.
+const STREAMS_REMEMBERED: usize = 1024;
+
+/// What an agent is started with.
+pub struct AgentOptions {
+    /// Its data directory; locked by the caller.
+    pub data: PathBuf,
+    /// Where the host's boot id stands: `/proc/sys/kernel/random/boot_id`.
+    pub boot_id_file: PathBuf,
+    /// The hands.
+    pub drivers: Drivers,
+    /// The clock.
+    pub clock: Clock,
+}
+
+/// What the loop hears of.
+pub(crate) enum Event {
+    /// The brain answered.
+    Answer(RawAnswer),
+    /// A step ended.
+    StepEnded(Resource, DriverResult<()>),
+}
+
+type Doing = Arc<Mutex<BTreeMap<Resource, Progress>>>;
+
+/// Runs the agent until `shutdown` is ready. Guests go on.
+pub async fn run(
+    identity: Identity,
+    options: AgentOptions,
+    shutdown: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    let (file, journal, complaints) = JournalFile::open(&options.data)
+        .with_context(|| format!("cannot read the journal in {}", options.data.display()))?;
+    for complaint in complaints {
+        tracing::error!("{complaint}");
+    }
+    let brain = Arc::new(BrainClient::new(&identity)?);
+    let (events, inbox) = mpsc::channel(256);
+    let (news, news_for_reporter) = watch::channel(None);
+    let run_id = Uuid::new_v4();
+    tracing::info!(host = %identity.host_id, name = %identity.host_name, brain = %identity.agents_address, %run_id,
+        "the agent runs");
+
+    let mut tasks = JoinSet::new();
+    tasks.spawn(poller::poll_forever(Arc::clone(&brain), events.clone()));
+    tasks.spawn(reporter::report_forever(Arc::clone(&brain), news_for_reporter, run_id));
+    tasks.spawn(renewal::renew_forever(Arc::clone(&brain), identity.clone(), options.data.clone()));
+    let agent = Agent {
+        means: Means { drivers: options.drivers, blobs: Arc::clone(&brain) as _, brain: identity.brain },
+        identity,
+        brain,
+        boot_id_file: options.boot_id_file,
+        clock: options.clock,
+        file,
+        journal,
+        journal_changed: false,
+        refused: None,
+        disk_problem: None,
+        not_kept: None,
+        host: machine().context("cannot find out about this machine")?,
+        busy: BTreeMap::new(),
+        doing: Doing::default(),
+        progressed: watch::channel(()).0,
+        events,
+        news,
+        last: None,
+        streams: JoinSet::new(),
+        streams_opened: VecDeque::new(),
+    };
+    tokio::select! {
+        ended = agent.work(inbox) => ended,
+        () = shutdown => {
+            tracing::info!("the agent ends; guests go on");
+            Ok(())
+        }
+        ended = tasks.join_next() => match ended {
+            Some(Err(error)) => Err(error).context("a part of the agent broke off"),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What the last look gave, kept so that progress can be told without another.
+struct Last {
+    observed: Observed,
+    plan: Plan,
+}
+
+struct Agent {
+    identity: Identity,
+    brain: Arc<BrainClient>,
+    means: Means,
+    boot_id_file: PathBuf,
+    clock: Clock,
+    file: JournalFile,
+    journal: Journal,
+    journal_changed: bool,
+    refused: Option<String>,
+    /// Why the journal cannot be kept, while that is so.
+    disk_problem: Option<String>,
+    /// A manifest that could not be kept on disk yet, so that nothing may be done about it.
+    not_kept: Option<Manifest>,
+    host: HostObserved,
+    busy: BTreeMap<Resource, Step>,
+    doing: Doing,
+    progressed: watch::Sender<()>,
+    events: mpsc::Sender<Event>,
+    news: watch::Sender<Option<Arc<Snapshot>>>,
+    last: Option<Last>,
+    streams: JoinSet<()>,
+    streams_opened: VecDeque<Uuid>,
+}
+
+impl Agent {
+    async fn work(mut self, mut inbox: mpsc::Receiver<Event>) -> anyhow::Result<()> {
+        let mut changes = self.means.drivers.hypervisor.changes();
+        let mut progress = self.progressed.subscribe();
+        loop {
+            while let Ok(event) = inbox.try_recv() {
+                self.hear(event);
+            }
+            changes.mark_unchanged();
+            let sleep = self.look_and_act().await;
+            let wake = tokio::time::sleep(sleep);
+            tokio::pin!(wake);
+            loop {
+                tokio::select! {
+                    event = inbox.recv() => match event {
+                        Some(event) => { self.hear(event); break }
+                        None => return Ok(()),
+                    },
+                    Ok(()) = changes.changed() => break,
+                    () = &mut wake => break,
+                    Ok(()) = progress.changed() => self.publish(),
+                    Some(_) = self.streams.join_next() => {}
+                }
+            }
+            tokio::time::sleep(DEBOUNCE).await;
+        }
+    }
+
+    fn hear(&mut self, event: Event) {
+        match event {
+            Event::Answer(answer) => {
+                if let Some(raw) = answer.manifest {
+                    self.take_manifest(raw);
+                } else if self.journal.manifest.is_some() {
+                    self.brain_answered();
+                }
+                for wanted in answer.streams {
+                    self.open_stream(wanted);
+                }
+            }
+            Event::StepEnded(resource, result) => {
+                let Some(step) = self.busy.remove(&resource) else { return };
+                self.doing.lock().unwrap_or_else(PoisonError::into_inner).remove(&resource);
+                let name = step.action.name();
+                match &result {
+                    Ok(()) => tracing::info!(%resource, step = name, "done"),
+                    Err(error) => tracing::warn!(%resource, step = name, %error, "failed"),
+                }
+                let now = self.clock.now();
+                let boot_id = self.boot_id().unwrap_or_default();
+                self.journal.step_ended(&step, &result, &boot_id, now);
+                self.journal_changed = true;
+            }
+        }
+    }
+
+    fn take_manifest(&mut self, raw: serde_json::Value) {
+        let standing =
+            Standing { brain: self.identity.brain, host: self.identity.host_id, acting_on: self.acting_on() };
+        match accept(raw, &standing) {
+            Ok(manifest) => {
+                tracing::debug!(generation = %manifest.generation, "a manifest");
+                self.refused = None;
+                self.keep_manifest(manifest);
+            }
+            Err(refusal) => {
+                tracing::error!("{refusal}");
+                self.refused = Some(refusal);
+            }
+        }
+    }
+
+    /// Acts on a manifest from now on, if it can be kept on disk first; else it waits for the next look.
+    fn keep_manifest(&mut self, manifest: Manifest) {
+        let same = self.journal.manifest.as_ref() == Some(&manifest);
+        match if same { Ok(()) } else { self.file.keep_manifest(&manifest) } {
+            Ok(()) => {
+                self.not_kept = None;
+                self.journal.manifest = Some(manifest);
+                self.brain_answered();
+            }
+            Err(error) => {
+                tracing::error!(%error, "the manifest cannot be kept on disk, so it is not acted on");
+                self.disk_problem = Some(format!("the manifest cannot be kept on disk: {error}"));
+                self.not_kept = Some(manifest);
+            }
+        }
+    }
+
+    fn brain_answered(&mut self) {
+        let boot_id = self.boot_id();
+        if boot_id.is_some() && self.journal.answered_in_boot != boot_id {
+            self.journal.answered_in_boot = boot_id;
+            self.journal_changed = true;
+        }
+    }
+
+    fn acting_on(&self) -> Option<(Incarnation, Generation)> {
+        self.journal.manifest.as_ref().map(|manifest| (manifest.incarnation, manifest.generation))
+    }
+
+    fn boot_id(&self) -> Option<String> {
+        match std::fs::read_to_string(&self.boot_id_file) {
+            Ok(text) => Some(text.trim().to_owned()),
+            Err(error) => {
+                tracing::error!(file = %self.boot_id_file.display(), %error, "cannot read the boot id; doing nothing");
+                None
+            }
+        }
+    }
+
+    /// Looks, decides and starts what is ready. Returns when to look again at the latest.
+    async fn look_and_act(&mut self) -> Duration {
+        let Some(boot_id) = self.boot_id() else { return host::HEARTBEAT };
+        self.disk_problem = None;
+        if let Some(manifest) = self.not_kept.take() {
+            self.keep_manifest(manifest);
+        }
+        self.describe_host().await;
+        let observed = look(&self.means.drivers, &boot_id, self.journal.manifest.as_ref()).await;
+        let now = self.clock.now();
+        self.journal_changed |= self.journal.notice(&observed, now);
+        let plan = match &self.journal.manifest {
+            Some(manifest) => converge(manifest, &observed, &self.journal, now),
+            None => Plan::default(),
+        };
+        for gone in &plan.gone {
+            if let Gone::Guest { id, .. } = gone
+                && !plan.guests.contains_key(id)
+            {
+                self.journal_changed |= self.journal.forget_guest(*id);
+            }
+        }
+        let look_again = plan.look_again;
+        let ready = self.ready_steps(&plan, now);
+        if self.keep_before(&ready, &boot_id, now) {
+            for step in ready {
+                self.start(step);
+            }
+        }
+        self.last = Some(Last { observed, plan });
+        self.publish();
+        let until_wake = look_again.map_or(host::HEARTBEAT, |moment| moment.since(now));
+        until_wake.clamp(Duration::from_millis(1), host::HEARTBEAT)
+    }
+
+    async fn describe_host(&mut self) {
+        self.host.virtualization = self.means.drivers.hypervisor.virtualization();
+        // What cannot be described now was described before, or is said as the host's problem by the look.
+        if let Ok(description) = self.means.drivers.hypervisor.describe().await {
+            self.host.hypervisor = description;
+        }
+    }
+
+    /// Steps whose time has come, whose resource is free, and for which there is room.
+    fn ready_steps(&self, plan: &Plan, now: Moment) -> Vec<Step> {
+        let mut heavy = self.busy.values().filter(|step| step.action.is_heavy()).count();
+        let mut ready: Vec<Step> = Vec::new();
+        for step in &plan.steps {
+            let taken =
+                self.busy.contains_key(&step.resource) || ready.iter().any(|r| r.resource == step.resource);
+            let room =
+                self.busy.len() + ready.len() < STEPS && !(step.action.is_heavy() && heavy >= HEAVY_STEPS);
+            if step.is_ready(now) && !taken && room {
+                heavy += usize::from(step.action.is_heavy());
+                ready.push(step.clone());
+            }
+        }
+        ready
+    }
+
+    /// Notes what begins, and keeps the journal if anything in it changed. Without that nothing may begin.
+    fn keep_before(&mut self, ready: &[Step], boot_id: &str, now: Moment) -> bool {
+        for step in ready {
+            self.journal_changed |= self.journal.step_begins(step, boot_id, now);
+        }
+        if !self.journal_changed {
+            return true;
+        }
+        match self.file.keep(&self.journal) {
+            Ok(()) => {
+                self.journal_changed = false;
+                true
+            }
+            Err(error) => {
+                tracing::error!(%error, "the journal cannot be kept on disk, so nothing is done");
+                self.disk_problem =
+                    Some(format!("the journal cannot be kept on disk, so nothing is done: {error}"));
+                false
+            }
+        }
+    }
+
+    fn start(&mut self, step: Step) {
+        let (resource, action) = (step.resource, step.action.clone());
+        tracing::info!(%resource, step = action.name(), "begins");
+        let beginning = Progress { step: action.name().to_owned(), percent: None };
+        self.doing.lock().unwrap_or_else(PoisonError::into_inner).insert(resource, beginning);
+        self.busy.insert(resource, step);
+        let progress =
+            progress_sink(resource, action.name(), Arc::clone(&self.doing), self.progressed.clone());
+        let (means, events) = (self.means.clone(), self.events.clone());
+        tokio::spawn(async move {
+            let result = perform_apart(action, means, progress).await;
+            // The loop is gone only when the process ends, and then the next run looks for itself.
+            let _ended = events.send(Event::StepEnded(resource, result)).await;
+        });
+    }
+
+    /// Puts what was last seen, with the progress of now, before the reporter.
+    fn publish(&self) {
+        let Some(last) = &self.last else { return };
+        let doing = self.doing.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let manifest = self.journal.manifest.as_ref();
+        let said = observation(
+            self.host.clone(),
+            manifest,
+            &last.observed,
+            &self.journal,
+            &last.plan,
+            &doing,
+            self.refused.clone().or(self.disk_problem.clone()),
+        );
+        let snapshot = Snapshot::new(last.observed.boot_id.clone(), self.acting_on(), said);
+        self.news.send_replace(Some(Arc::new(snapshot)));
+    }
+
+    fn open_stream(&mut self, wanted: StreamWanted) {
+        if self.streams_opened.contains(&wanted.id) {
+            return;
+        }
+        if self.streams_opened.len() >= STREAMS_REMEMBERED {
+            self.streams_opened.pop_front();
+        }
+        self.streams_opened.push_back(wanted.id);
+        let manifest: Option<Arc<Manifest>> = self.journal.manifest.clone().map(Arc::new);
+        let (brain, drivers) = (Arc::clone(&self.brain), self.means.drivers.clone());
+        self.streams.spawn(streams::serve(brain, drivers, manifest, wanted));
+    }
+}
+
+/// Notes progress, and wakes the loop to tell it when enough time has passed since the last.
+fn progress_sink(
+    resource: Resource,
+    step: &'static str,
+    doing: Doing,
+    progressed: watch::Sender<()>,
+) -> ProgressSink {
+    let told = Mutex::new(tokio::time::Instant::now());
+    Arc::new(move |part: &str, percent: Option<u8>| {
+        let step = if part.is_empty() { step } else { part };
+        let mut doing = doing.lock().unwrap_or_else(PoisonError::into_inner);
+        // A late word of a step that has ended is not to be told.
+        let Some(progress) = doing.get_mut(&resource) else { return };
+        *progress = Progress { step: step.to_owned(), percent };
+        drop(doing);
+        let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.elapsed() >= PROGRESS_GAP {
+            *told = tokio::time::Instant::now();
+            progressed.send_replace(());
+        }
+    })
+}
+
+/// Where the kernel says which boot this is.
+pub fn kernel_boot_id_file() -> &'static Path {
+    Path::new("/proc/sys/kernel/random/boot_id")
+}

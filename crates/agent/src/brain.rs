@@ -1,0 +1,233 @@
+//! The agent's side of the talk with the brain: HTTP/1.1 by mutual TLS.
+
+use crate::drivers::{BlobSource, DriverError, DriverResult};
+use crate::identity::Identity;
+use crate::tls;
+use anyhow::Context as _;
+use async_trait::async_trait;
+use futures::TryStreamExt as _;
+use honcho_model::{Digest, Generation, Incarnation};
+use honcho_wire::{
+    BRAIN_SERVER_NAME, PROTOCOL, RenewAnswer, RenewRequest, Report, ReportAnswer, StreamWanted,
+};
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::header::{CONNECTION, HeaderMap, HeaderValue, UPGRADE};
+use serde::Deserialize;
+use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
+use tokio::io::AsyncRead;
+use tokio_util::io::StreamReader;
+use uuid::Uuid;
+
+/// How long the brain may take over a manifest: it holds the answer for 30 s at most.
+const MANIFEST_TIMEOUT: Duration = Duration::from_secs(45);
+/// How long it may take over anything else.
+const TIMEOUT: Duration = Duration::from_secs(15);
+/// How long it may pause within a blob.
+const READ_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// Why the brain did not answer as hoped.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum BrainError {
+    /// It cannot be reached, or stopped in the middle.
+    #[error("the brain at {address} cannot be reached: {cause}")]
+    Unreachable {
+        /// Where it was looked for.
+        address: String,
+        /// What happened.
+        cause: String,
+    },
+    /// It refuses.
+    #[error("the brain refused ({status} {code}): {message}{}", hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default())]
+    Refused {
+        /// HTTP's number.
+        status: u16,
+        /// The brain's stable word for it.
+        code: String,
+        /// What it said.
+        message: String,
+        /// What to do about it.
+        hint: Option<String>,
+    },
+    /// It said something that cannot be understood.
+    #[error("the brain's answer cannot be understood: {0}")]
+    Unreadable(String),
+}
+
+/// The answer to `GET /agent/manifest`, with the manifest still unread.
+#[derive(Debug, Deserialize)]
+pub struct RawAnswer {
+    /// The manifest, if there is a newer one.
+    pub manifest: Option<serde_json::Value>,
+    /// Streams that somebody waits for.
+    #[serde(default)]
+    pub streams: Vec<StreamWanted>,
+}
+
+/// Talks with the brain.
+#[derive(Debug)]
+pub struct BrainClient {
+    address: String,
+    http: RwLock<reqwest::Client>,
+}
+
+impl BrainClient {
+    /// A client with this identity. Nothing is connected yet.
+    pub fn new(identity: &Identity) -> anyhow::Result<Self> {
+        Ok(BrainClient { address: identity.agents_address.clone(), http: RwLock::new(client(identity)?) })
+    }
+
+    /// Goes on with a renewed certificate. Requests under way end with the old one.
+    pub fn use_identity(&self, identity: &Identity) -> anyhow::Result<()> {
+        *self.http.write().unwrap_or_else(PoisonError::into_inner) = client(identity)?;
+        Ok(())
+    }
+
+    /// Asks for a manifest newer than `after`, for which the brain waits a while.
+    pub async fn manifest(&self, after: Option<(Incarnation, Generation)>) -> Result<RawAnswer, BrainError> {
+        let mut request = self.http().get(self.url("manifest")).timeout(MANIFEST_TIMEOUT);
+        if let Some((incarnation, generation)) = after {
+            request = request.query(&[("after", format!("{incarnation},{generation}"))]);
+        }
+        self.json(request).await
+    }
+
+    /// Reports.
+    pub async fn report(&self, report: &Report) -> Result<ReportAnswer, BrainError> {
+        let answer = self.json(self.http().post(self.url("report")).timeout(TIMEOUT).json(report)).await?;
+        crate::failpoints::failpoint("report-sent");
+        Ok(answer)
+    }
+
+    /// Asks for a new certificate.
+    pub async fn renew(&self, certificate_request: String) -> Result<RenewAnswer, BrainError> {
+        let body = RenewRequest { certificate_request };
+        self.json(self.http().post(self.url("renew")).timeout(TIMEOUT).json(&body)).await
+    }
+
+    /// Opens a stream that somebody waits for: after the upgrade only raw bytes travel.
+    pub async fn open_stream(&self, id: Uuid) -> Result<reqwest::Upgraded, BrainError> {
+        let request = self.http().post(self.url(&format!("streams/{id}")));
+        let request = request.header(CONNECTION, "upgrade").header(UPGRADE, "honcho-stream");
+        let sent = tokio::time::timeout(TIMEOUT, request.send()).await;
+        let response =
+            sent.map_err(|late| self.unreachable(&late))?.map_err(|error| self.unreachable(&error))?;
+        if response.status() != reqwest::StatusCode::SWITCHING_PROTOCOLS {
+            return Err(refusal(response).await);
+        }
+        response.upgrade().await.map_err(|error| self.unreachable(&error))
+    }
+
+    fn http(&self) -> reqwest::Client {
+        self.http.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn url(&self, path: &str) -> String {
+        let port = self.address.rsplit_once(':').map_or("443", |(_, port)| port);
+        format!("https://{BRAIN_SERVER_NAME}:{port}/agent/{path}")
+    }
+
+    async fn json<T: serde::de::DeserializeOwned>(
+        &self,
+        request: reqwest::RequestBuilder,
+    ) -> Result<T, BrainError> {
+        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        if !response.status().is_success() {
+            return Err(refusal(response).await);
+        }
+        let body = response.bytes().await.map_err(|error| self.unreachable(&error))?;
+        serde_json::from_slice(&body).map_err(|error| BrainError::Unreadable(error.to_string()))
+    }
+
+    fn unreachable(&self, cause: &(dyn std::error::Error + 'static)) -> BrainError {
+        BrainError::Unreachable { address: self.address.clone(), cause: with_causes(cause) }
+    }
+}
+
+/// An error with its causes, in one line: reqwest's own text names only the outermost.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
+
+/// What a refusal looks like.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct ErrorBody {
+    code: String,
+    errors: std::collections::BTreeMap<String, Vec<String>>,
+    hint: Option<String>,
+}
+
+/// Reads a refusal. What holds no such body is quoted.
+pub(crate) async fn refusal(response: reqwest::Response) -> BrainError {
+    let status = response.status().as_u16();
+    let text = response.text().await.unwrap_or_default();
+    let body: ErrorBody = serde_json::from_str(&text).unwrap_or_default();
+    let said: Vec<String> = body
+        .errors
+        .iter()
+        .flat_map(|(field, errors)| errors.iter().map(move |error| (field, error)))
+        .map(|(field, error)| if field == "base" { error.clone() } else { format!("{field} {error}") })
+        .collect();
+    let message = if said.is_empty() { text.chars().take(200).collect() } else { said.join("; ") };
+    BrainError::Refused { status, code: body.code, message, hint: body.hint }
+}
+
+#[async_trait]
+impl BlobSource for BrainClient {
+    async fn open(&self, digest: Digest) -> DriverResult<Box<dyn AsyncRead + Send + Unpin>> {
+        let later = |error: BrainError| DriverError::Later(format!("cannot fetch {digest}: {error}"));
+        let response = self.http().get(self.url(&format!("blobs/{digest}"))).send().await;
+        let response = response.map_err(|error| later(self.unreachable(&error)))?;
+        if !response.status().is_success() {
+            return Err(later(refusal(response).await));
+        }
+        let bytes = response.bytes_stream().map_err(|error| std::io::Error::other(with_causes(&error)));
+        Ok(Box::new(StreamReader::new(bytes)))
+    }
+}
+
+fn client(identity: &Identity) -> anyhow::Result<reqwest::Client> {
+    let mut headers = HeaderMap::new();
+    headers.insert("honcho-protocol", HeaderValue::from(PROTOCOL));
+    let capabilities = HeaderValue::from_str(&honcho_wire::CAPABILITIES.join(","));
+    headers.insert("honcho-capabilities", capabilities.context("a capability's name is unusable")?);
+    let host =
+        identity.agents_address.rsplit_once(':').map_or(identity.agents_address.as_str(), |(host, _)| host);
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(tls::mutual(identity)?)
+        .dns_resolver(BrainAddress(host.trim_matches(['[', ']']).to_owned()))
+        .no_proxy()
+        .http1_only()
+        .redirect(reqwest::redirect::Policy::none())
+        .default_headers(headers)
+        .connect_timeout(Duration::from_secs(5))
+        .read_timeout(READ_TIMEOUT)
+        .tcp_keepalive(Duration::from_secs(15))
+        .build()
+        .context("cannot set up the connection to the brain")
+}
+
+/// Whatever name is asked for, the brain is where the identity says.
+struct BrainAddress(String);
+
+impl Resolve for BrainAddress {
+    fn resolve(&self, _: Name) -> Resolving {
+        let host = self.0.clone();
+        Box::pin(async move {
+            let addresses: Vec<_> = tokio::net::lookup_host((host.as_str(), 0)).await?.collect();
+            let addresses: Addrs = Box::new(addresses.into_iter());
+            Ok(addresses)
+        })
+    }
+}

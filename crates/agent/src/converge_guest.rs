@@ -1,0 +1,273 @@
+//! Decides what to do about one wanted guest.
+//!
+//! ```text
+//!   domain of a later epoch ----> left alone, said
+//!   domain of an earlier epoch -> destroy
+//!   alive, wanted stopped ------> ask, ask again, force
+//!   alive, a boot is due -------> the same, then start
+//!   alive ----------------------> nothing
+//!   off: volume unmade ---------> (fetch image) build
+//!        volume too small ------> grow
+//!        wanted running --------> start
+//! ```
+
+use crate::clock::Moment;
+use crate::converge::{Latitude, Planner};
+use crate::drivers::{DomainSeen, VolumeSeen};
+use crate::journal::GuestMemory;
+use crate::plan::{Action, Resource, Verdict};
+use honcho_model::guest::Power;
+use honcho_model::{Bytes, Epoch};
+use honcho_wire::{
+    Existence, Failure, GuestWanted, PoolWanted, SOFT_STOP, StopMode, VolumeObserved, VolumeState,
+};
+use std::time::Duration;
+
+/// How often a guest that should stop is asked again.
+const ASK_AGAIN: Duration = Duration::from_secs(10);
+
+/// Adds the guest's steps to the plan and returns what is to be said of it.
+pub(crate) fn guest(planner: &mut Planner<'_>, guest: &GuestWanted, domains: &[DomainSeen]) -> Verdict {
+    let brain = planner.manifest.brain;
+    let own: Vec<(&DomainSeen, Epoch, u64)> = domains
+        .iter()
+        .filter(|domain| domain.uuid == guest.uuid)
+        .filter_map(|domain| Some((domain, domain.mark?)))
+        .filter(|(_, mark)| mark.brain == brain && mark.guest == guest.id)
+        .map(|(domain, mark)| (domain, mark.epoch, mark.boots))
+        .collect();
+    let alive = own.iter().filter(|(domain, ..)| domain.alive).max_by_key(|(_, epoch, _)| *epoch).copied();
+    let (volume, seen) = look_at_volume(planner, guest);
+    let mut verdict = Verdict {
+        settled: false,
+        power: if alive.is_some() { Power::Running } else { Power::Stopped },
+        boots_done: alive.map(|(_, _, boots)| boots),
+        volume,
+        ssh_host_key: seen.and_then(|volume| volume.ssh_host_key.clone()),
+        interfaces: own.iter().flat_map(|(domain, ..)| domain.interfaces.iter().copied()).collect(),
+        failure: None,
+        waits_for: Vec::new(),
+    };
+    verdict.interfaces.sort();
+    verdict.interfaces.dedup();
+    if let Some((_, epoch, _)) = own.iter().find(|(_, epoch, _)| *epoch > guest.epoch) {
+        verdict.failure = Some(standing(&format!(
+            "a domain of this guest runs here at epoch {epoch}, later than the epoch {} that is wanted; it is left alone: \
+             was the brain restored from an older backup?",
+            guest.epoch
+        )));
+        return verdict;
+    }
+    let leftover = own.iter().any(|(domain, epoch, _)| *epoch < guest.epoch || !domain.alive);
+    let running = alive.filter(|(_, epoch, _)| *epoch == guest.epoch).map(|(_, _, boots)| boots);
+    if leftover {
+        if planner.latitude == Latitude::Full {
+            add(planner, &mut verdict, guest, Action::Destroy(guest.uuid), None);
+        }
+    } else {
+        match running {
+            Some(boots) => while_running(planner, &mut verdict, guest, boots),
+            None => while_off(planner, &mut verdict, guest),
+        }
+    }
+    judge(planner, &mut verdict, guest, leftover);
+    verdict
+}
+
+fn while_running(planner: &mut Planner<'_>, verdict: &mut Verdict, guest: &GuestWanted, boots: u64) {
+    match guest.power {
+        Power::Stopped => stop(planner, verdict, guest, guest.stop_mode),
+        Power::Running if boots < guest.boots_wanted => {
+            // A reboot stops what it must be able to start again.
+            let startable =
+                planner.latitude == Latitude::Full && verdict.volume.state == VolumeState::Present;
+            if startable {
+                stop(planner, verdict, guest, guest.boot_mode);
+            }
+        }
+        Power::Running => {}
+    }
+}
+
+fn stop(planner: &mut Planner<'_>, verdict: &mut Verdict, guest: &GuestWanted, mode: StopMode) {
+    let asked = planner.journal.guests.get(&guest.id).and_then(|memory| memory.stop.as_ref());
+    let asked = asked.filter(|stop| !stop.withdrawn && stop.boot_id == planner.observed.boot_id);
+    let asked = asked.map(|stop| (stop.first, stop.last));
+    match (mode, asked) {
+        (StopMode::Hard, _) => add(planner, verdict, guest, Action::Destroy(guest.uuid), None),
+        (StopMode::Soft, None) => add(planner, verdict, guest, Action::AskToStop(guest.uuid), None),
+        (StopMode::Soft, Some((first, last))) => {
+            let force_at = first.plus(SOFT_STOP);
+            if planner.now >= force_at {
+                add(planner, verdict, guest, Action::Destroy(guest.uuid), None);
+            } else {
+                add(planner, verdict, guest, Action::AskToStop(guest.uuid), Some(last.plus(ASK_AGAIN)));
+                planner.look_again_at(force_at);
+            }
+        }
+    }
+}
+
+fn while_off(planner: &mut Planner<'_>, verdict: &mut Verdict, guest: &GuestWanted) {
+    let Some(pool) = planner.pool(guest.root.pool) else { return };
+    let full = planner.latitude == Latitude::Full;
+    let may_start = full || (planner.latitude == Latitude::StartAlone && guest.start_alone);
+    match verdict.volume.state {
+        VolumeState::Unmade if full => build(planner, verdict, guest, pool),
+        VolumeState::Present if verdict.volume.size < guest.root.size && full => {
+            let action = Action::GrowVolume { pool: pool.clone(), guest: Box::new(guest.clone()) };
+            add(planner, verdict, guest, action, None);
+        }
+        VolumeState::Present if guest.power == Power::Running && may_start => {
+            start(planner, verdict, guest, pool)
+        }
+        VolumeState::Present | VolumeState::Unmade | VolumeState::Missing | VolumeState::Unknown => {}
+    }
+}
+
+fn build(planner: &mut Planner<'_>, verdict: &mut Verdict, guest: &GuestWanted, pool: &PoolWanted) {
+    let root = &guest.root;
+    let image = Resource::Image(root.pool, root.image.digest);
+    let mut after: Vec<usize> = planner.step_on(Resource::Pool(root.pool)).into_iter().collect();
+    if !planner.observed.images.contains(&(root.pool, root.image.digest)) {
+        let fetch = planner.step_on(image).unwrap_or_else(|| {
+            let wanted_by = planner.who_wants_image(guest);
+            let action = Action::FetchImage { pool: pool.clone(), image: root.image.clone() };
+            planner.step(image, action, wanted_by, after.clone())
+        });
+        after = vec![fetch];
+    }
+    let action = Action::BuildVolume { pool: pool.clone(), guest: Box::new(guest.clone()) };
+    let wanted_by = guest.generation.to_string();
+    let step = planner.step(Resource::Guest(guest.id), action, wanted_by, after);
+    verdict.waits_for.push(step);
+}
+
+fn start(planner: &mut Planner<'_>, verdict: &mut Verdict, guest: &GuestWanted, pool: &PoolWanted) {
+    let mut after = Vec::new();
+    for interface in &guest.interfaces {
+        let Some(network) = planner.manifest.networks.iter().find(|network| network.id == interface.network)
+        else {
+            verdict.failure = Some(standing(&format!(
+                "its network {} is not in the manifest, so it cannot be connected",
+                interface.network
+            )));
+            return;
+        };
+        if planner.network_is_ready(network) {
+            continue;
+        }
+        match planner.step_on(Resource::Network(network.id)) {
+            Some(step) if !after.contains(&step) => after.push(step),
+            Some(_) => {}
+            None => {
+                let why = planner.observed.bridges.as_ref().err().map_or("it is not ready", String::as_str);
+                verdict.failure =
+                    Some(standing(&format!("its network {} cannot be used: {why}", network.id)));
+                return;
+            }
+        }
+    }
+    let restart = planner.journal.guests.get(&guest.id).and_then(|memory| restart_at(planner, memory, guest));
+    let action = Action::Start { pool: pool.clone(), guest: Box::new(guest.clone()) };
+    let wanted_by = guest.generation.to_string();
+    let step = planner.step(Resource::Guest(guest.id), action, wanted_by, after);
+    delay(planner, step, restart);
+    verdict.waits_for.push(step);
+}
+
+/// Until when a guest that stopped by itself is left off. A boot that somebody asked for since does not wait.
+fn restart_at(planner: &Planner<'_>, memory: &GuestMemory, guest: &GuestWanted) -> Option<Moment> {
+    let restart = memory.restart.as_ref()?;
+    let same = restart.epoch == guest.epoch && restart.boots >= guest.boots_wanted;
+    restart.pause.ends(&planner.observed.boot_id).filter(|_| same)
+}
+
+fn add(
+    planner: &mut Planner<'_>,
+    verdict: &mut Verdict,
+    guest: &GuestWanted,
+    action: Action,
+    not_before: Option<Moment>,
+) {
+    let step = planner.step(Resource::Guest(guest.id), action, guest.generation.to_string(), Vec::new());
+    delay(planner, step, not_before);
+    verdict.waits_for.push(step);
+}
+
+fn delay(planner: &mut Planner<'_>, step: usize, not_before: Option<Moment>) {
+    if let Some(step) = planner.plan.steps.get_mut(step) {
+        step.not_before = step.not_before.max(not_before);
+    }
+}
+
+fn look_at_volume<'a>(
+    planner: &Planner<'a>,
+    guest: &GuestWanted,
+) -> (VolumeObserved, Option<&'a VolumeSeen>) {
+    let root = &guest.root;
+    let known = root.existence == Existence::Existing || planner.journal.volumes_seen.contains(&root.uuid);
+    let nothing = |state| (VolumeObserved { id: root.id, state, size: Bytes(0) }, None);
+    let Some((_, pool)) = planner.ready_pool(root.pool) else {
+        let to_come = planner.step_on(Resource::Pool(root.pool)).is_some() && !known;
+        return nothing(if to_come { VolumeState::Unmade } else { VolumeState::Unknown });
+    };
+    match pool.volumes.iter().find(|volume| volume.id == root.id && volume.uuid == root.uuid) {
+        Some(seen) => {
+            (VolumeObserved { id: root.id, state: VolumeState::Present, size: seen.size }, Some(seen))
+        }
+        None if known => nothing(VolumeState::Missing),
+        None => nothing(VolumeState::Unmade),
+    }
+}
+
+/// Says whether anything is left to do, and why it does not get on if it does not.
+fn judge(planner: &Planner<'_>, verdict: &mut Verdict, guest: &GuestWanted, leftover: bool) {
+    let booted = verdict.boots_done.is_some_and(|boots| boots >= guest.boots_wanted);
+    let as_wanted = match guest.power {
+        Power::Running => verdict.power == Power::Running && booted && networks_ready(planner, guest),
+        Power::Stopped => verdict.power == Power::Stopped,
+    };
+    let volume = &verdict.volume;
+    let whole = volume.state == VolumeState::Present && volume.size >= guest.root.size;
+    verdict.settled =
+        as_wanted && whole && !leftover && verdict.waits_for.is_empty() && verdict.failure.is_none();
+    let failed = verdict.waits_for.iter().find_map(|step| failure_behind(planner, *step));
+    verdict.failure = verdict.failure.take().or(failed).or_else(|| damage(planner, verdict, guest));
+}
+
+fn networks_ready(planner: &Planner<'_>, guest: &GuestWanted) -> bool {
+    guest.interfaces.iter().all(|interface| {
+        let network = planner.manifest.networks.iter().find(|network| network.id == interface.network);
+        network.is_some_and(|network| planner.network_is_ready(network))
+    })
+}
+
+/// The failure of a step, or of one that it waits for.
+fn failure_behind(planner: &Planner<'_>, step: usize) -> Option<Failure> {
+    let step = planner.plan.steps.get(step)?;
+    // Steps wait only for steps with lower indices, so this ends.
+    step.failure.clone().or_else(|| step.after.iter().find_map(|earlier| failure_behind(planner, *earlier)))
+}
+
+fn damage(planner: &Planner<'_>, verdict: &Verdict, guest: &GuestWanted) -> Option<Failure> {
+    let root = &guest.root;
+    match verdict.volume.state {
+        VolumeState::Missing => Some(standing(&format!(
+            "its volume {} (uuid {}) is missing from pool {}, where it once was: bring it back, or delete the guest; \
+             it is never made anew",
+            root.id, root.uuid, root.pool
+        ))),
+        VolumeState::Unknown => {
+            let seen = planner.observed.pools.get(&root.pool);
+            let why = seen.and_then(|pool| pool.problem.as_deref()).unwrap_or("it is not what it should be");
+            Some(standing(&format!("its pool {} cannot be used: {why}", root.pool)))
+        }
+        VolumeState::Present | VolumeState::Unmade => None,
+    }
+}
+
+/// A failure that no step had: it stands until what is observed changes.
+fn standing(error: &str) -> Failure {
+    Failure { step: "look".to_owned(), error: error.to_owned(), attempts: 1, next_try_ms: None }
+}

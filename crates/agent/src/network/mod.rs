@@ -1,0 +1,1 @@
+//! Real networks, one file for each way to connect guests.

@@ -1,0 +1,1 @@
+//! Real storage, one file for each kind of pool.

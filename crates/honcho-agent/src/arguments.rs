@@ -1,0 +1,73 @@
+//! The command line.
+
+use clap::{Args, Parser, Subcommand};
+use honcho_agent_lib::join::JoinToken;
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Examples:
+  On the brain's machine, an operator adds a host and gets a token:
+    honcho host add rack1-7
+  On the new machine, once:
+    honcho-agent join --brain https://brain.example.net:7070 --token 7.Zm9v…
+  From then on, as a service:
+    honcho-agent
+
+  A host that is none, for tests and simulations:
+    honcho-agent run --data ./var/agent --simulated ./var/host
+
+Environment:
+  RUST_LOG   what is logged, as in \"info\" (the default) or \"honcho_agent_lib=debug\"";
+
+/// Keeps this host as its brain wants it: guests, volumes, networks.
+#[derive(Debug, Parser)]
+#[command(name = "honcho-agent", version, about, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+pub(crate) struct Arguments {
+    /// What to do; without one, `run`.
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    /// For `run` without saying it.
+    #[command(flatten)]
+    pub(crate) run: RunArguments,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make this machine a host of a brain, with a token from `honcho host add`.
+    #[command(after_help = "Example:\n  honcho-agent join --brain http://127.0.0.1:7070 --token 7.Zm9v…")]
+    Join(JoinArguments),
+    /// Keep this host as its brain wants it, until told to end. Guests go on when it ends.
+    Run(RunArguments),
+}
+
+/// How to join.
+#[derive(Debug, Args)]
+pub(crate) struct JoinArguments {
+    /// Where the brain listens for people: https, or http on loopback.
+    #[arg(long, value_name = "URL", env = "HONCHO_BRAIN")]
+    pub(crate) brain: String,
+    /// The token, as `honcho host add` printed it. It works once.
+    #[arg(long, value_name = "TOKEN", env = "HONCHO_JOIN_TOKEN", hide_env_values = true)]
+    pub(crate) token: JoinToken,
+    /// Where key, certificate and journal are kept.
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/honcho-agent")]
+    pub(crate) data: PathBuf,
+}
+
+/// How to run.
+#[derive(Debug, Args)]
+pub(crate) struct RunArguments {
+    /// Where key, certificate and journal are kept.
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/honcho-agent")]
+    pub(crate) data: PathBuf,
+    /// Which libvirt runs the guests.
+    #[arg(long, value_name = "URI", default_value = "qemu:///system", conflicts_with = "simulated")]
+    pub(crate) libvirt: String,
+    /// Run no guests: keep a simulated host in this directory instead.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) simulated: Option<PathBuf>,
+    /// Where the host's boot id stands, if not where the kernel says it (for hosts that are namespaces).
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
+    pub(crate) boot_id_file: Option<PathBuf>,
+}
