@@ -1,0 +1,86 @@
+//! The grammar of the command line.
+
+use crate::commands::{
+    account::AccountCommand, completion::CompletionArguments, event::EventCommand, guest::GuestCommand,
+    host::HostCommand, image::ImageCommand, network::NetworkCommand, operation::OperationCommand,
+    pool::PoolCommand, serve::ServeArguments, token::TokenCommand,
+};
+use crate::connection::GlobalArguments;
+
+const AFTER_HELP: &str = "\
+Names and ids are both accepted (`honcho guest show web1`, `honcho guest show 7`), and so are plural words
+(`honcho guests list`).
+
+Exit codes:
+  0  fine
+  1  failed
+  2  the command line makes no sense, or no token
+  3  the brain cannot be reached
+  4  the brain refused (4xx), or what was named does not exist
+  5  an operation ended otherwise than done
+  6  waiting took too long
+
+Examples:
+  honcho account create acme
+  honcho network create office --subnet 10.77.0.0/24
+  honcho guest create web1 --account acme --image debian-12 --memory 512M --disk 3G \\
+      --network office --ssh-key ~/.ssh/id_ed25519.pub --wait
+  honcho guest ssh web1
+  honcho guests list --json | jq '.[].address'";
+
+/// The brain of a small data centre, and the way to speak with it
+#[derive(Clone, Debug, clap::Parser)]
+#[command(name = "honcho", version, after_help = AFTER_HELP, max_term_width = 110, subcommand_required = true)]
+#[command(arg_required_else_help = true, infer_long_args = false)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: GlobalArguments,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Clone, Debug, clap::Subcommand)]
+pub(crate) enum Command {
+    /// Run the brain
+    Serve(ServeArguments),
+    /// Accounts: who owns guests
+    #[command(subcommand, visible_alias = "accounts")]
+    Account(AccountCommand),
+    /// Tokens: what programs show to be let in
+    #[command(subcommand, visible_alias = "tokens")]
+    Token(TokenCommand),
+    /// Hosts: the physical machines
+    #[command(subcommand, visible_alias = "hosts")]
+    Host(HostCommand),
+    /// Pools: the storage of hosts
+    #[command(subcommand, visible_alias = "pools")]
+    Pool(PoolCommand),
+    /// Networks and their addresses
+    #[command(subcommand, visible_alias = "networks")]
+    Network(NetworkCommand),
+    /// Images: what guests' disks are made from
+    #[command(subcommand, visible_alias = "images")]
+    Image(ImageCommand),
+    /// Guests: the virtual machines
+    #[command(subcommand, visible_alias = "guests")]
+    Guest(GuestCommand),
+    /// Operations: what was asked for and how it goes
+    #[command(subcommand, visible_alias = "operations")]
+    Operation(OperationCommand),
+    /// Events: what happened
+    #[command(subcommand, visible_alias = "events")]
+    Event(EventCommand),
+    /// Print what makes a shell complete honcho's words and names
+    Completion(CompletionArguments),
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_grammar_is_sound() {
+        super::Cli::command().debug_assert();
+    }
+}

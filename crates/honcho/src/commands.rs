@@ -1,0 +1,49 @@
+//! One file per command.
+
+pub(crate) mod account;
+pub(crate) mod completion;
+pub(crate) mod event;
+pub(crate) mod guest;
+pub(crate) mod host;
+pub(crate) mod image;
+pub(crate) mod network;
+pub(crate) mod operation;
+pub(crate) mod pool;
+pub(crate) mod serve;
+pub(crate) mod token;
+
+use crate::cli::{Cli, Command};
+use crate::command_error::CommandError;
+use crate::context::Context;
+use crate::output::Output;
+
+/// Runs what was typed.
+pub(crate) async fn run(cli: Cli, output: Output) -> Result<(), CommandError> {
+    let context = Context::new(cli.global, output);
+    match cli.command {
+        Command::Serve(arguments) => serve::run(arguments).await,
+        Command::Account(command) => account::run(&context, command).await,
+        Command::Token(command) => token::run(&context, command).await,
+        Command::Host(command) => host::run(&context, command).await,
+        Command::Pool(command) => pool::run(&context, command).await,
+        Command::Network(command) => network::run(&context, command).await,
+        Command::Image(command) => image::run(&context, command).await,
+        Command::Guest(command) => guest::run(&context, command).await,
+        Command::Operation(command) => operation::run(&context, command).await,
+        Command::Event(command) => event::run(&context, command).await,
+        Command::Completion(arguments) => completion::run(&context, &arguments),
+    }
+}
+
+/// Prints what was deleted.
+fn deleted<T: honcho_api::Resource>(context: &Context, item: &T) -> Result<(), CommandError> {
+    if context.output.json {
+        return context.output.json(item);
+    }
+    context.output.print(&format!(
+        "{} {} (id {}) is deleted",
+        T::WORD,
+        crate::clean::clean(item.name()),
+        item.id()
+    ))
+}

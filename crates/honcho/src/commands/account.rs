@@ -1,0 +1,138 @@
+//! `honcho account`: who owns guests.
+
+use crate::age::{age, span};
+use crate::command_error::CommandError;
+use crate::completion::accounts;
+use crate::context::Context;
+use crate::listing::{self, ListArguments};
+use crate::question::{Answer, ConfirmArguments};
+use crate::resolve;
+use crate::table::{Cell, details};
+use crate::values;
+use clap_complete::engine::ArgValueCandidates;
+use honcho_api::{Account, AccountCreate, Guest};
+use std::time::Duration;
+
+const CREATE_EXAMPLES: &str = "\
+Examples:
+  honcho account create acme
+  honcho account create acme --grace 30d --reference customer-4711";
+
+#[derive(Clone, Debug, clap::Subcommand)]
+pub(crate) enum AccountCommand {
+    /// Make an account
+    #[command(after_help = CREATE_EXAMPLES)]
+    Create {
+        /// Its name: lower-case letters, digits and hyphens
+        name: String,
+        /// How long a cancelled guest's disk is kept; 14d, when absent
+        #[arg(long, value_name = "TIME", value_parser = values::duration)]
+        grace: Option<Duration>,
+        /// A key of your own: asked again with it, the brain answers with the same account
+        #[arg(long, value_name = "KEY")]
+        reference: Option<String>,
+    },
+    /// List accounts
+    #[command(after_help = "Example:\n  honcho accounts list --sort name")]
+    List {
+        #[command(flatten)]
+        list: ListArguments,
+    },
+    /// Show one
+    Show {
+        /// Name or id
+        #[arg(add = ArgValueCandidates::new(accounts))]
+        account: String,
+    },
+    /// Give one another name
+    #[command(after_help = "Example:\n  honcho account rename acme acme-gmbh")]
+    Rename {
+        /// Name or id
+        #[arg(add = ArgValueCandidates::new(accounts))]
+        account: String,
+        /// The new name
+        new_name: String,
+    },
+    /// Delete one that owns nothing any more
+    Delete {
+        /// Name or id
+        #[arg(add = ArgValueCandidates::new(accounts))]
+        account: String,
+        #[command(flatten)]
+        confirm: ConfirmArguments,
+    },
+}
+
+pub(crate) async fn run(context: &Context, command: AccountCommand) -> Result<(), CommandError> {
+    match command {
+        AccountCommand::Create { name, grace, reference } => {
+            let body =
+                AccountCreate { name: Some(name), reference, grace_seconds: grace.map(values::seconds) };
+            let account: Account = context.client()?.create::<Account>(&body).await?;
+            show(context, &account)
+        }
+        AccountCommand::List { list } => {
+            let accounts: Vec<Account> = list.fetch(context, vec![]).await?;
+            let nothing = "There are no accounts yet: `honcho account create NAME` makes one.";
+            listing::show(
+                context,
+                &accounts,
+                nothing,
+                &["ID", "NAME", "GRACE", "REFERENCE", "CREATED"],
+                |account| {
+                    vec![
+                        Cell::number(account.id),
+                        Cell::text(&account.name),
+                        Cell::text(grace(account)),
+                        Cell::maybe(account.reference.as_ref()),
+                        Cell::text(age(account.created_at, context.output.now)),
+                    ]
+                },
+            )
+        }
+        AccountCommand::Show { account } => show(context, &resolve::one(context, &account).await?),
+        AccountCommand::Rename { account, new_name } => {
+            let account: Account = resolve::one(context, &account).await?;
+            let body = serde_json::json!({ "name": new_name });
+            show(context, &context.client()?.update::<Account>(account.id, &body).await?)
+        }
+        AccountCommand::Delete { account, confirm } => delete(context, &account, &confirm).await,
+    }
+}
+
+async fn delete(context: &Context, account: &str, confirm: &ConfirmArguments) -> Result<(), CommandError> {
+    let account: Account = resolve::one(context, account).await?;
+    let client = context.client()?;
+    let owned: Vec<Guest> = client.list(&[("account_id", account.id.to_string())]).await?;
+    let owns = if owned.is_empty() {
+        "it has no guests".to_owned()
+    } else {
+        format!("the brain will refuse as long as it has guests, and it has {}", owned.len())
+    };
+    if confirm.ask(context, &format!("delete account {} (id {}): {owns}.", account.name, account.id))?
+        == Answer::Stop
+    {
+        return Ok(());
+    }
+    let deleted: Account = client.delete::<Account, _>(account.id, &[]).await?;
+    super::deleted(context, &deleted)
+}
+
+fn grace(account: &Account) -> String {
+    span(u64::try_from(account.grace_seconds).unwrap_or(0))
+}
+
+fn show(context: &Context, account: &Account) -> Result<(), CommandError> {
+    let output = &context.output;
+    if output.json {
+        return output.json(account);
+    }
+    let rows = vec![
+        ("id", Cell::text(account.id.to_string())),
+        ("uuid", Cell::text(account.uuid.to_string())),
+        ("grace", Cell::text(grace(account))),
+        ("reference", Cell::maybe(account.reference.as_ref())),
+        ("created", Cell::text(age(account.created_at, output.now))),
+    ];
+    output.print(&details(output, &format!("account {}", account.name), rows))
+}

@@ -1,0 +1,191 @@
+//! `honcho host`: the physical machines.
+
+use crate::age::age;
+use crate::clean::clean;
+use crate::command_error::CommandError;
+use crate::completion::hosts;
+use crate::context::Context;
+use crate::listing::{self, ListArguments};
+use crate::output::Tone;
+use crate::question::{Answer, ConfirmArguments};
+use crate::resolve;
+use crate::table::{Cell, details};
+use crate::values::size_text;
+use clap_complete::engine::ArgValueCandidates;
+use honcho_api::{Guest, Host, HostCreate};
+use honcho_model::host::HostStatus;
+
+const ADD_EXAMPLES: &str = "\
+It prints the line to run, as root, on the machine itself. The token in it works once, and only for a while.
+
+Examples:
+  honcho host add rack1-07
+  honcho host add rack1-07 --json | jq -r .join_token";
+
+#[derive(Clone, Debug, clap::Subcommand)]
+pub(crate) enum HostCommand {
+    /// Add a machine, and print how its agent joins
+    #[command(after_help = ADD_EXAMPLES)]
+    Add {
+        /// Its name: lower-case letters, digits and hyphens
+        name: String,
+    },
+    /// List hosts
+    #[command(after_help = "Example:\n  honcho hosts list --status silent")]
+    List {
+        /// Only those of this status
+        #[arg(long, value_parser = ["waiting", "up", "silent", "frozen"])]
+        status: Option<String>,
+        #[command(flatten)]
+        list: ListArguments,
+    },
+    /// Show one
+    Show {
+        /// Name or id
+        #[arg(add = ArgValueCandidates::new(hosts))]
+        host: String,
+    },
+    /// Revoke a host's certificate and print how its agent joins anew (it keeps its id and its guests)
+    Rejoin {
+        /// Name or id
+        #[arg(add = ArgValueCandidates::new(hosts))]
+        host: String,
+        #[command(flatten)]
+        confirm: ConfirmArguments,
+    },
+    /// Delete one that holds nothing any more
+    Delete {
+        /// Name or id
+        #[arg(add = ArgValueCandidates::new(hosts))]
+        host: String,
+        #[command(flatten)]
+        confirm: ConfirmArguments,
+    },
+}
+
+pub(crate) async fn run(context: &Context, command: HostCommand) -> Result<(), CommandError> {
+    match command {
+        HostCommand::Add { name } => {
+            let host = context.client()?.create::<Host>(&HostCreate { name: Some(name) }).await?;
+            joining(context, &host, "is added")
+        }
+        HostCommand::List { status, list } => {
+            let filters = status.map(|status| ("status", status)).into_iter().collect();
+            let hosts: Vec<Host> = list.fetch(context, filters).await?;
+            let nothing = "There are no such hosts: `honcho host add NAME` adds one.";
+            let headings = ["ID", "NAME", "STATUS", "GUESTS", "CPUS", "MEMORY", "PLACED", "AGENT", "SEEN"];
+            listing::show(context, &hosts, nothing, &headings, |host| {
+                vec![
+                    Cell::number(host.id),
+                    Cell::text(&host.name),
+                    status_cell(host),
+                    Cell::number(host.guests_count),
+                    host.cpus.map_or_else(Cell::none, Cell::number),
+                    host.memory_bytes.map_or_else(Cell::none, Cell::size),
+                    Cell::size(host.memory_placed_bytes),
+                    Cell::maybe(host.agent_version.as_ref()),
+                    Cell::maybe(host.last_seen_at.map(|at| age(at, context.output.now))),
+                ]
+            })
+        }
+        HostCommand::Show { host } => show(context, &resolve::one(context, &host).await?),
+        HostCommand::Rejoin { host, confirm } => {
+            let host: Host = resolve::one(context, &host).await?;
+            let what = format!(
+                "rejoin host {} (id {}): its agent's certificate is revoked, and nothing can be changed there until an agent has joined with the new token. Its {} guests run on.",
+                host.name, host.id, host.guests_count
+            );
+            if confirm.ask(context, &what)? == Answer::Stop {
+                return Ok(());
+            }
+            joining(
+                context,
+                &context.client()?.action::<Host, Host>(host.id, "rejoin", &[]).await?,
+                "may join anew",
+            )
+        }
+        HostCommand::Delete { host, confirm } => {
+            let host: Host = resolve::one(context, &host).await?;
+            let client = context.client()?;
+            let placed: Vec<Guest> = client.list(&[("host_id", host.id.to_string())]).await?;
+            let holds = if placed.is_empty() {
+                "it holds no guests".to_owned()
+            } else {
+                format!("the brain will refuse as long as it holds guests, and it holds {}", placed.len())
+            };
+            if confirm.ask(context, &format!("delete host {} (id {}): {holds}.", host.name, host.id))?
+                == Answer::Stop
+            {
+                return Ok(());
+            }
+            super::deleted(context, &client.delete::<Host, Host>(host.id, &[]).await?)
+        }
+    }
+}
+
+/// How an agent joins: the line alone on standard output, so that it can be copied or piped.
+fn joining(context: &Context, host: &Host, what: &str) -> Result<(), CommandError> {
+    let output = &context.output;
+    if output.json {
+        return output.json(host);
+    }
+    let Some(token) = host.join_token.as_deref().filter(|token| is_word(token)) else {
+        return Err(CommandError::failed(format!(
+            "host {} {what}, but the brain gave no join token for it",
+            host.name
+        ))
+        .hint(format!("`honcho host rejoin {}` asks for one", host.id)));
+    };
+    output.note(&format!(
+        "Host {} {what}. On that machine, as root, run this (the token in it works once):",
+        clean(&host.name)
+    ));
+    output.print(&format!("honcho-agent join --brain {} --token {token}", context.client()?.url()))
+}
+
+/// Whether a shell reads it as one word without more ado.
+fn is_word(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-:=+/".contains(&byte))
+}
+
+fn status_cell(host: &Host) -> Cell {
+    Cell::text(host.status.as_str()).tone(match host.status {
+        HostStatus::Up => Tone::Good,
+        HostStatus::Waiting => Tone::Busy,
+        HostStatus::Silent | HostStatus::Frozen => Tone::Bad,
+    })
+}
+
+fn show(context: &Context, host: &Host) -> Result<(), CommandError> {
+    let output = &context.output;
+    if output.json {
+        return output.json(host);
+    }
+    let mut rows = vec![
+        ("id", Cell::text(host.id.to_string())),
+        ("uuid", Cell::text(host.uuid.to_string())),
+        ("status", status_cell(host)),
+        ("reason", Cell::maybe(host.status_reason.as_ref())),
+        ("guests", Cell::text(host.guests_count.to_string())),
+        ("cpus", Cell::maybe(host.cpus.map(|cpus| cpus.to_string()))),
+        ("memory", Cell::maybe(host.memory_bytes.map(size_text))),
+        ("memory placed", Cell::text(size_text(host.memory_placed_bytes))),
+        ("hypervisor", Cell::maybe(host.hypervisor.as_ref())),
+        ("virtualization", Cell::maybe(host.virtualization.as_ref())),
+        ("agent", Cell::maybe(host.agent_version.as_ref())),
+        ("seen", Cell::maybe(host.last_seen_at.map(|at| age(at, output.now)))),
+        ("generation", Cell::text(generation(host.generation, host.observed_generation))),
+        ("added", Cell::text(age(host.created_at, output.now))),
+    ];
+    rows.extend(host.orphans.iter().map(|orphan| ("orphan", Cell::text(orphan).tone(Tone::Bad))));
+    output.print(&details(output, &format!("host {}", host.name), rows))
+}
+
+/// "12", or "12 (its agent acted on 11)".
+pub(crate) fn generation(desired: i64, observed: Option<i64>) -> String {
+    match observed {
+        Some(observed) if observed != desired => format!("{desired} (its agent acted on {observed})"),
+        Some(_) => desired.to_string(),
+        None => format!("{desired} (no agent has acted on it)"),
+    }
+}

@@ -1,0 +1,128 @@
+//! `honcho image`: what guests' disks are made from.
+
+mod build;
+
+use crate::age::age;
+use crate::command_error::CommandError;
+use crate::completion::{accounts, images};
+use crate::context::Context;
+use crate::listing::{self, ListArguments, Names};
+use crate::question::{Answer, ConfirmArguments};
+use crate::resolve;
+use crate::table::{Cell, details};
+use crate::values::size_text;
+use clap_complete::engine::ArgValueCandidates;
+use honcho_api::{Account, Image, ImagePackage};
+
+#[derive(Clone, Debug, clap::Subcommand)]
+pub(crate) enum ImageCommand {
+    /// Build an image from a recipe on this machine, send it to the brain and register it
+    Build(build::BuildArguments),
+    /// List images
+    List {
+        /// Only those of this account
+        #[arg(long, value_name = "ACCOUNT", add = ArgValueCandidates::new(accounts))]
+        account: Option<String>,
+        #[command(flatten)]
+        list: ListArguments,
+    },
+    /// Show one
+    Show {
+        /// Name or id
+        #[arg(add = ArgValueCandidates::new(images))]
+        image: String,
+    },
+    /// List the packages in one
+    #[command(after_help = "Example:\n  honcho image packages debian-12 | grep openssh")]
+    Packages {
+        /// Name or id
+        #[arg(add = ArgValueCandidates::new(images))]
+        image: String,
+        #[command(flatten)]
+        list: ListArguments,
+    },
+    /// Delete one (guests that were made from it keep their disks)
+    Delete {
+        /// Name or id
+        #[arg(add = ArgValueCandidates::new(images))]
+        image: String,
+        #[command(flatten)]
+        confirm: ConfirmArguments,
+    },
+}
+
+pub(crate) async fn run(context: &Context, command: ImageCommand) -> Result<(), CommandError> {
+    match command {
+        ImageCommand::Build(arguments) => build::run(context, arguments).await,
+        ImageCommand::List { account, list } => list_images(context, account.as_deref(), &list).await,
+        ImageCommand::Show { image } => show(context, &resolve::one(context, &image).await?).await,
+        ImageCommand::Packages { image, list } => packages(context, &image, &list).await,
+        ImageCommand::Delete { image, confirm } => {
+            let image: Image = resolve::one(context, &image).await?;
+            let what = format!(
+                "delete image {} (id {}, {}): no guest can be made from it any more. Guests that were keep their disks.",
+                image.name,
+                image.id,
+                size_text(image.compressed_bytes)
+            );
+            if confirm.ask(context, &what)? == Answer::Stop {
+                return Ok(());
+            }
+            super::deleted(context, &context.client()?.delete::<Image, Image>(image.id, &[]).await?)
+        }
+    }
+}
+
+async fn list_images(
+    context: &Context,
+    account: Option<&str>,
+    list: &ListArguments,
+) -> Result<(), CommandError> {
+    let account = resolve::optional_id::<Account>(context, account).await?;
+    let filters = account.map(|id| ("account_id", id.to_string())).into_iter().collect();
+    let images: Vec<Image> = list.fetch(context, filters).await?;
+    let accounts = Names::of::<Account>(context).await?;
+    let nothing = "There are no such images: `honcho image build RECIPE` makes one.";
+    let headings = ["ID", "NAME", "SIZE", "UNPACKED", "PACKAGES", "ACCOUNT", "DIGEST", "CREATED"];
+    listing::show(context, &images, nothing, &headings, |image| {
+        vec![
+            Cell::number(image.id),
+            Cell::text(&image.name),
+            Cell::size(image.compressed_bytes),
+            Cell::size(image.unpacked_bytes),
+            Cell::number(image.packages_count),
+            accounts.cell(image.account_id),
+            Cell::text(image.digest.chars().take(12).collect::<String>()),
+            Cell::text(age(image.created_at, context.output.now)),
+        ]
+    })
+}
+
+async fn packages(context: &Context, image: &str, list: &ListArguments) -> Result<(), CommandError> {
+    let image: Image = resolve::one(context, image).await?;
+    let path = format!("/v1/images/{}/packages.json", image.id);
+    let packages: Vec<ImagePackage> = list.fetch_path(context, &path, vec![]).await?;
+    let headings = ["NAME", "VERSION", "ARCHITECTURE"];
+    listing::show(context, &packages, "No packages are listed for it.", &headings, |package| {
+        vec![Cell::text(&package.name), Cell::text(&package.version), Cell::text(&package.architecture)]
+    })
+}
+
+async fn show(context: &Context, image: &Image) -> Result<(), CommandError> {
+    let output = &context.output;
+    if output.json {
+        return output.json(image);
+    }
+    let accounts = Names::of::<Account>(context).await?;
+    let rows = vec![
+        ("id", Cell::text(image.id.to_string())),
+        ("uuid", Cell::text(image.uuid.to_string())),
+        ("account", accounts.cell(image.account_id)),
+        ("digest", Cell::text(&image.digest)),
+        ("size", Cell::text(size_text(image.compressed_bytes))),
+        ("unpacked", Cell::text(size_text(image.unpacked_bytes))),
+        ("packages", Cell::text(image.packages_count.to_string())),
+        ("created", Cell::text(age(image.created_at, output.now))),
+    ];
+    output.print(&details(output, &format!("image {}", image.name), rows))
+}

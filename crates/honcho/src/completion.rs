@@ -1,0 +1,61 @@
+//! Completion of names, out of the brain.
+//!
+//! The shell calls the program anew at each TAB with `COMPLETE=SHELL` set. Whatever goes wrong then (no brain, no
+//! token) completes to nothing: a person in the middle of a line has no use for an error.
+
+use crate::connection;
+use clap::{CommandFactory, Parser};
+use clap_complete::CompleteEnv;
+use clap_complete::engine::CompletionCandidate;
+use honcho_api::{Account, Guest, Host, Image, Network, Resource, Token};
+use std::time::Duration;
+
+/// A person waits at the keyboard.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Answers, and ends the program, if it is the shell that asks.
+pub(crate) fn answer_the_shell() {
+    CompleteEnv::with_factory(crate::cli::Cli::command).complete();
+}
+
+#[derive(Parser)]
+struct OnlyGlobal {
+    #[command(flatten)]
+    global: connection::GlobalArguments,
+}
+
+fn names<T: Resource>() -> Vec<CompletionCandidate> {
+    // The half-typed line is not at hand here, so the brain is the one that the environment names.
+    let Ok(arguments) = OnlyGlobal::try_parse_from(["honcho"]) else { return Vec::new() };
+    let Ok(client) = connection::connect(&arguments.global) else { return Vec::new() };
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
+        return Vec::new();
+    };
+    let list = async { tokio::time::timeout(PATIENCE, client.list::<T>(&[])).await };
+    let Ok(Ok(items)) = runtime.block_on(list) else { return Vec::new() };
+    items
+        .iter()
+        // Only proper names: what else might be in one has no business on a command line.
+        .filter(|item| honcho_model::Name::new(item.name()).is_ok())
+        .map(|item| CompletionCandidate::new(item.name()))
+        .collect()
+}
+
+pub(crate) fn accounts() -> Vec<CompletionCandidate> {
+    names::<Account>()
+}
+pub(crate) fn guests() -> Vec<CompletionCandidate> {
+    names::<Guest>()
+}
+pub(crate) fn hosts() -> Vec<CompletionCandidate> {
+    names::<Host>()
+}
+pub(crate) fn images() -> Vec<CompletionCandidate> {
+    names::<Image>()
+}
+pub(crate) fn networks() -> Vec<CompletionCandidate> {
+    names::<Network>()
+}
+pub(crate) fn tokens() -> Vec<CompletionCandidate> {
+    names::<Token>()
+}

@@ -1,0 +1,149 @@
+//! Which brain, and with which token.
+
+use crate::command_error::CommandError;
+use crate::output::ColorChoice;
+use honcho_api::client::Client;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Where a brain on this machine puts the operator's first token: under `./run`'s directory, or installed.
+const TOKEN_FILES: [&str; 2] = ["var/brain/operator.token", "/var/lib/honcho/operator.token"];
+
+/// A brain that is there answers a connection much faster.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Options that every command takes.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct GlobalArguments {
+    /// Where the brain is
+    #[arg(
+        long,
+        global = true,
+        env = "HONCHO_URL",
+        default_value = "http://127.0.0.1:7070",
+        value_name = "URL"
+    )]
+    pub(crate) url: String,
+
+    /// The token to show (other users of this machine can see a command's options: prefer --token-file)
+    #[arg(long, global = true, env = "HONCHO_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    pub(crate) token: Option<String>,
+
+    /// The file that holds the token; for a brain on this machine ./var/brain/operator.token, then
+    /// /var/lib/honcho/operator.token, when absent
+    #[arg(long, global = true, env = "HONCHO_TOKEN_FILE", value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+
+    /// For https: trust the CA certificates (PEM) in this file, and no others
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
+
+    /// Print the API's JSON instead of text
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+
+    /// When to colour
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
+    pub(crate) color: ColorChoice,
+}
+
+/// The brain that the options name.
+pub(crate) fn connect(arguments: &GlobalArguments) -> Result<Client, CommandError> {
+    let url = reqwest::Url::parse(&arguments.url)
+        .ok()
+        .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+        .ok_or_else(|| {
+            CommandError::usage(format!("\"{}\" is not the URL of a brain", arguments.url))
+                .hint("write it as in http://127.0.0.1:7070 (--url or HONCHO_URL)")
+        })?;
+    let here = is_this_machine(&url);
+    let token = token(arguments, here)?;
+    let mut http = reqwest::Client::builder()
+        .user_agent(concat!("honcho/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(CONNECT_TIMEOUT)
+        // The API never redirects; following one could carry the token elsewhere.
+        .redirect(reqwest::redirect::Policy::none());
+    if here {
+        http = http.no_proxy();
+    }
+    if let Some(file) = &arguments.ca {
+        http = http.tls_certs_only(certificates(file)?);
+    } else if url.scheme() == "http" {
+        // Without TLS there is no need to read the system's certificates, nor to have any.
+        http = http.tls_certs_only([]);
+    }
+    let http = http.build().map_err(|error| CommandError::failed("cannot set up HTTP").cause(&error))?;
+    Ok(Client::new(http, &arguments.url, &token))
+}
+
+fn is_this_machine(url: &reqwest::Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
+
+fn token(arguments: &GlobalArguments, here: bool) -> Result<String, CommandError> {
+    if let Some(token) = &arguments.token {
+        return checked(token, "the token");
+    }
+    if let Some(file) = &arguments.token_file {
+        return read(file);
+    }
+    // A brain elsewhere must not be shown the token of the one here.
+    if let Some(file) = TOKEN_FILES.iter().map(Path::new).find(|file| here && file.exists()) {
+        return read(file);
+    }
+    let error = CommandError::usage("no token for the brain");
+    let tried = TOKEN_FILES.join(" or ");
+    Err(error.hint("give one: --token-file FILE or HONCHO_TOKEN_FILE").hint(if here {
+        format!("looked for {tried} (`honcho serve` writes the first token to DATA/operator.token)")
+    } else {
+        "files of this machine are not tried, since the brain is on another one".to_owned()
+    }))
+}
+
+fn read(file: &Path) -> Result<String, CommandError> {
+    let what = format!("the token file {}", file.display());
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        let denied = error.kind() == std::io::ErrorKind::PermissionDenied;
+        let error = CommandError::usage(format!("cannot read {what}")).cause(&error);
+        if denied {
+            error.hint("it belongs to the operator: run as that user, or give another token")
+        } else {
+            error
+        }
+    })?;
+    checked(&text, &what)
+}
+
+fn checked(text: &str, what: &str) -> Result<String, CommandError> {
+    let token = text.trim();
+    if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(CommandError::usage(format!("{what} does not hold one token on one line")));
+    }
+    Ok(token.to_owned())
+}
+
+fn certificates(file: &Path) -> Result<Vec<reqwest::Certificate>, CommandError> {
+    let error = || CommandError::usage(format!("cannot read the CA certificates in {}", file.display()));
+    let pem = std::fs::read(file).map_err(|cause| error().cause(&cause))?;
+    let certificates = reqwest::Certificate::from_pem_bundle(&pem).map_err(|cause| error().cause(&cause))?;
+    if certificates.is_empty() { Err(error().hint("it holds no PEM certificate")) } else { Ok(certificates) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_loopback_is_this_machine() {
+        let here = |url: &str| is_this_machine(&reqwest::Url::parse(url).unwrap());
+        for url in ["http://127.0.0.1:7070", "http://localhost", "http://[::1]:7070", "http://127.9.9.9"] {
+            assert!(here(url), "{url}");
+        }
+        for url in ["http://10.0.0.1", "https://localhost.example.com", "http://127.0.0.1.example.com"] {
+            assert!(!here(url), "{url}");
+        }
+    }
+}
