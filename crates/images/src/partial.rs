@@ -133,6 +133,16 @@ impl PartialDirectory {
     pub fn path(&self) -> &Path {
         self.directory.path()
     }
+
+    /// Makes it durable under its final name, which nothing has yet. What is in it has been synced by the caller.
+    pub fn finish(self, name: &str) -> io::Result<PathBuf> {
+        let parent = self.directory.path().parent().unwrap_or_else(|| Path::new("/")).to_owned();
+        let path = parent.join(name);
+        sync_directory(self.directory.path())?;
+        std::fs::rename(self.directory.path(), &path)?;
+        sync_directory(&parent)?;
+        Ok(path)
+    }
 }
 
 #[cfg(test)]

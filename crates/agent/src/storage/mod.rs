@@ -1,1 +1,15 @@
 //! Real storage, one file for each kind of pool.
+//!
+//! [`directory`] keeps raw files in a directory. What every kind needs is beside it: who a guest is and how that gets
+//! into its filesystem ([`identity`]), and how its kernel is read out of it again ([`boot_files`]). Nothing here mounts
+//! a guest's filesystem.
+
+pub mod boot_files;
+mod clone;
+pub mod directory;
+mod grow;
+pub mod identity;
+mod layout;
+mod marker;
+
+pub use directory::DirectoryStorage;

@@ -1,0 +1,375 @@
+//! Directory pools: raw files in a directory, reflinked where the filesystem can.
+//!
+//! ```text
+//!   fetch_image    blob -> SHA-256 -> zstd -> mke2fs          -> images/DIGEST.ext4
+//!   build_volume   images/DIGEST.ext4 -> clone, grow, seed    -> volumes/v7-UUID.raw
+//! ```
+//!
+//! Everything is made under a temporary name and renamed when complete; what a killed agent left is deleted by the next
+//! step. Every step looks at the pool's marker first.
+
+use super::layout::{CONSOLE_LOG, GROWING, HOST_KEY, Layout, RAW, image_name, stem, volume_of_name};
+use super::{boot_files, clone, grow, identity, marker};
+use crate::drivers::{
+    BlobSource, BootFiles, DriverError, DriverResult, GuestIdentity, PoolSeen, ProgressSink, Storage, VolumeSeen,
+};
+use async_trait::async_trait;
+use honcho_images::partial::{Partial, PartialDirectory, remove_stale, sync_directory, write_whole};
+use honcho_images::tool::{DEBUGFS, RESIZE2FS, Sandbox};
+use honcho_images::unpack::{Expected, UnpackError, unpack};
+use honcho_model::{Bytes, Digest, VolumeId};
+use honcho_wire::{ImageWanted, PoolState, PoolWanted, VolumeAbsent, VolumeWanted};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::net::IpAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use uuid::Uuid;
+
+/// The driver for pools that are directories.
+#[derive(Debug, Default)]
+pub struct DirectoryStorage {
+    /// What guests are told to ask for names; this host's own when `None`.
+    nameservers: Option<Vec<IpAddr>>,
+    /// Whether a pool can reflink: found out once, for it never changes while its disk stays.
+    reflink: Mutex<BTreeMap<Uuid, bool>>,
+    /// Pairs of kernel and initrd are shared by guests: one at a time adds or forgets some.
+    boot: Arc<Mutex<()>>,
+}
+
+/// Each of these takes milliseconds on a filesystem that was just made.
+const QUICK: Duration = Duration::from_secs(300);
+
+/// Reading a kernel takes a fraction of a second; a filesystem that keeps us longer does so on purpose.
+const LONGEST_BOOT_READ: Duration = Duration::from_secs(120);
+
+impl DirectoryStorage {
+    /// A driver whose guests use the host's name servers.
+    pub fn new() -> Self { DirectoryStorage::default() }
+
+    /// A driver whose guests use these name servers.
+    pub fn with_nameservers(nameservers: Vec<IpAddr>) -> Self {
+        DirectoryStorage { nameservers: Some(nameservers), ..DirectoryStorage::default() }
+    }
+
+    fn fresh(&self) -> DriverResult<identity::Fresh> {
+        let nameservers = self.nameservers.clone().unwrap_or_else(|| {
+            // A host without resolv.conf has no name servers to pass on, which `nameservers` answers.
+            identity::nameservers(&std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default())
+        });
+        let host_key = ssh_key::PrivateKey::random(&mut ssh_key::rand_core::OsRng, ssh_key::Algorithm::Ed25519)
+            .map_err(|error| DriverError::Later(format!("making an SSH host key: {error}")))?;
+        Ok(identity::Fresh { host_key, machine_id: Uuid::new_v4().simple().to_string(), nameservers })
+    }
+
+    fn can_reflink(&self, pool: &PoolWanted, layout: &Layout) -> bool {
+        let known = |map: &Mutex<BTreeMap<Uuid, bool>>| map.lock().ok().and_then(|map| map.get(&pool.uuid).copied());
+        known(&self.reflink).unwrap_or_else(|| {
+            let found = clone::can_reflink(&layout.volumes());
+            if let (Ok(found), Ok(mut map)) = (&found, self.reflink.lock()) {
+                map.insert(pool.uuid, *found);
+            }
+            found.unwrap_or(false)
+        })
+    }
+}
+
+#[async_trait]
+impl Storage for DirectoryStorage {
+    async fn look(&self, brain: Uuid, pool: &PoolWanted) -> PoolSeen {
+        let (state, problem) = marker::inspect(Some(brain), pool);
+        let mut seen =
+            PoolSeen { state, problem, size: Bytes(0), free: Bytes(0), reflink: false, volumes: Vec::new() };
+        if seen.state != PoolState::Ready {
+            return seen;
+        }
+        let layout = Layout::of(pool);
+        match survey(&layout) {
+            Ok((size, free, volumes)) => {
+                let reflink = self.can_reflink(pool, &layout);
+                PoolSeen { size, free, reflink, volumes, ..seen }
+            }
+            Err(error) => {
+                seen.state = PoolState::Wrong;
+                let at = layout.root.display();
+                seen.problem = Some(format!("{at} cannot be looked into ({error}): is the disk all right?"));
+                seen
+            }
+        }
+    }
+
+    async fn init_pool(&self, brain: Uuid, pool: &PoolWanted) -> DriverResult<()> { marker::init(brain, pool) }
+
+    async fn has_image(&self, pool: &PoolWanted, digest: Digest) -> DriverResult<bool> {
+        Ok(marker::require_ready(pool)?.image(digest).is_file())
+    }
+
+    async fn fetch_image(
+        &self,
+        pool: &PoolWanted,
+        image: &ImageWanted,
+        source: &dyn BlobSource,
+        progress: &ProgressSink,
+    ) -> DriverResult<()> {
+        let layout = marker::require_ready(pool)?;
+        let failed = |error| io_error(&format!("fetching image {}", image.digest), &error);
+        layout.make_directories().map_err(failed)?;
+        remove_stale(&layout.images()).map_err(failed)?;
+        if layout.image(image.digest).is_file() {
+            return Ok(());
+        }
+        let free = space(&layout).map_err(failed)?.1;
+        if free < image.unpacked {
+            return Err(DriverError::Later(format!(
+                "{} has {free} free, and image {} needs {}: free some space, or delete guests; it will be tried again",
+                layout.root.display(),
+                image.digest,
+                image.unpacked
+            )));
+        }
+        let stream = source.open(image.digest).await?;
+        let target = Partial::create(&layout.images(), &image_name(image.digest)).map_err(failed)?;
+        let expected =
+            Expected { digest: image.digest, compressed: image.compressed, unpacked: image.unpacked };
+        unpack(stream, expected, &target, &|percent| progress("fetch_image", Some(percent)))
+            .await
+            .map_err(|error| unpack_error(&error))?;
+        // Hundreds of megabytes are written out here: not on a thread that others wait for.
+        blocking(move || target.finish(&image_name(expected.digest))).await?.map_err(failed)?;
+        Ok(())
+    }
+
+    async fn build_volume(
+        &self,
+        pool: &PoolWanted,
+        volume: &VolumeWanted,
+        identity: &GuestIdentity,
+        progress: &ProgressSink,
+    ) -> DriverResult<()> {
+        let layout = marker::require_ready(pool)?;
+        let failed = |error| io_error(&format!("building volume {}", volume.id), &error);
+        layout.make_directories().map_err(failed)?;
+        remove_stale(&layout.volumes()).map_err(failed)?;
+        if layout.volume(volume.id, volume.uuid, RAW).is_file() {
+            return Ok(());
+        }
+        let fresh = self.fresh()?;
+        let files = identity::files(identity, &fresh).map_err(|error| DriverError::Never(error.to_string()))?;
+        let host_key = identity::public_key(&fresh).map_err(|error| DriverError::Later(error.to_string()))?;
+        let name = stem(volume.id, volume.uuid);
+        let target = Partial::create(&layout.volumes(), &format!("{name}{RAW}")).map_err(failed)?;
+
+        let target = clone_image(&layout, volume, target, progress).await?;
+        let sandbox = Sandbox::new(&layout.volumes(), volume.id.0.unsigned_abs(), volume.size.0);
+        sandbox.admit(target.file()).map_err(failed)?;
+        progress("build_volume", Some(70));
+        resize(&sandbox, &target, volume).await?;
+        progress("build_volume", Some(80));
+        seed(&sandbox, &layout, &target, &files, volume).await?;
+        sandbox.withdraw(target.file()).map_err(failed)?;
+        progress("build_volume", Some(90));
+        let beside = host_key + "\n";
+        blocking(move || {
+            write_whole(&layout.volumes(), &format!("{name}{HOST_KEY}"), 0o644, beside.as_bytes())?;
+            target.finish(&format!("{name}{RAW}"))
+        })
+        .await?
+        .map_err(failed)?;
+        Ok(())
+    }
+
+    async fn grow_volume(&self, pool: &PoolWanted, volume: &VolumeWanted) -> DriverResult<()> {
+        let layout = marker::require_ready(pool)?;
+        grow::grow(&layout, volume.id, volume.uuid, volume.size).await
+    }
+
+    async fn delete_volume(&self, pool: &PoolWanted, volume: &VolumeAbsent) -> DriverResult<()> {
+        let layout = marker::require_ready(pool)?;
+        let (id, uuid, boot) = (volume.id, volume.uuid, Arc::clone(&self.boot));
+        let failed = |error| io_error(&format!("deleting volume {id}"), &error);
+        blocking(move || {
+            let _one_at_a_time = boot.lock();
+            delete(&layout, id, uuid)
+        })
+        .await?
+        .map_err(failed)
+    }
+
+    async fn boot_files(&self, pool: &PoolWanted, volume: &VolumeWanted) -> DriverResult<BootFiles> {
+        let layout = marker::require_ready(pool)?;
+        let (id, uuid, boot) = (volume.id, volume.uuid, Arc::clone(&self.boot));
+        let reading = blocking(move || {
+            let _one_at_a_time = boot.lock();
+            boot_files::take(&layout, id, uuid)
+        });
+        tokio::time::timeout(LONGEST_BOOT_READ, reading).await.map_err(|_| {
+            DriverError::Later(format!("reading the kernel of volume {id} takes too long: is its filesystem damaged?"))
+        })??
+    }
+
+    fn disk_path(&self, pool: &PoolWanted, id: VolumeId, uuid: Uuid) -> PathBuf {
+        Layout::of(pool).volume(id, uuid, RAW)
+    }
+
+    fn console_log_path(&self, pool: &PoolWanted, id: VolumeId, uuid: Uuid) -> PathBuf {
+        Layout::of(pool).volume(id, uuid, CONSOLE_LOG)
+    }
+}
+
+/// Runs what blocks on a thread of its own. A defect in it (a panic) is an error of this one step.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> DriverResult<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| DriverError::Later(format!("the step broke off, which is a defect of the agent: {error}")))
+}
+
+/// What any file operation of a step can end in: all of it may pass.
+fn io_error(doing: &str, error: &io::Error) -> DriverError {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            DriverError::Later(format!("{doing}: the disk is full; free some space, or delete guests: it will be tried again"))
+        }
+        _ => DriverError::Later(format!("{doing}: {error}")),
+    }
+}
+
+fn unpack_error(error: &UnpackError) -> DriverError {
+    match error {
+        UnpackError::WrongDigest { .. } | UnpackError::Unusable(_) => DriverError::Never(error.to_string()),
+        UnpackError::Io(io) => io_error("fetching an image", io),
+        _ => DriverError::Later(error.to_string()),
+    }
+}
+
+/// Size and free space of the filesystem that a pool is on.
+fn space(layout: &Layout) -> io::Result<(Bytes, Bytes)> {
+    let stat = rustix::fs::statvfs(&layout.root)?;
+    Ok((Bytes(stat.f_blocks.saturating_mul(stat.f_frsize)), Bytes(stat.f_bavail.saturating_mul(stat.f_frsize))))
+}
+
+fn survey(layout: &Layout) -> io::Result<(Bytes, Bytes, Vec<VolumeSeen>)> {
+    let (size, free) = space(layout)?;
+    let mut volumes = Vec::new();
+    let entries = match std::fs::read_dir(layout.volumes()) {
+        Ok(entries) => entries,
+        // A pool whose making was cut short after its marker: nothing is in it yet.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((size, free, volumes)),
+        Err(error) => return Err(error),
+    };
+    for entry in entries {
+        let entry = entry?;
+        let Some((id, uuid)) = entry.file_name().to_str().and_then(volume_of_name) else { continue };
+        let length = match entry.metadata() {
+            Ok(metadata) if metadata.is_file() => metadata.len(),
+            Ok(_) => continue,
+            // Deleted while we looked.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error),
+        };
+        let ssh_host_key = std::fs::read_to_string(layout.volume(id, uuid, HOST_KEY)).ok();
+        volumes.push(VolumeSeen {
+            id,
+            uuid,
+            size: Bytes(grow::size_before(layout, id, uuid, length)),
+            ssh_host_key: ssh_host_key.map(|text| text.trim().to_owned()),
+        });
+    }
+    volumes.sort_by_key(|volume| (volume.id, volume.uuid));
+    Ok((size, free, volumes))
+}
+
+async fn clone_image(
+    layout: &Layout,
+    volume: &VolumeWanted,
+    target: Partial,
+    progress: &ProgressSink,
+) -> DriverResult<Partial> {
+    let (digest, id, size) = (volume.image.digest, volume.id, volume.size);
+    let golden = match File::open(layout.image(digest)) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(DriverError::Later(format!("image {digest} is not in the pool's cache: it is fetched again")));
+        }
+        Err(error) => return Err(io_error("opening the image", &error)),
+    };
+    let least = golden.metadata().map_err(|error| io_error("looking at the image", &error))?.len();
+    if size.0 < least {
+        let text = format!("the image needs a disk of at least {}, and {size} was asked for: ask for more", Bytes(least));
+        return Err(DriverError::Never(text));
+    }
+    let progress = Arc::clone(progress);
+    blocking(move || {
+        clone::clone(&golden, target.file(), |percent| progress("build_volume", u8::try_from(u16::from(percent) * 70 / 100).ok()))?;
+        target.file().set_len(size.0)?;
+        Ok(target)
+    })
+    .await?
+    .map_err(|error: io::Error| io_error(&format!("cloning the image for volume {id}"), &error))
+}
+
+/// The image was made by mke2fs and never mounted, so resize2fs takes it without a check.
+async fn resize(sandbox: &Sandbox, target: &Partial, volume: &VolumeWanted) -> DriverResult<()> {
+    let output = sandbox
+        .run(RESIZE2FS, &[target.file_name()], None, QUICK)
+        .await
+        .map_err(|error| DriverError::Later(error.to_string()))?;
+    if output.code == Some(0) {
+        return Ok(());
+    }
+    Err(DriverError::Later(format!("resize2fs could not grow volume {} to {}: {}", volume.id, volume.size, output.said)))
+}
+
+/// Puts the guest's files into its filesystem and reads them back.
+async fn seed(
+    sandbox: &Sandbox,
+    layout: &Layout,
+    target: &Partial,
+    files: &[identity::SeedFile],
+    volume: &VolumeWanted,
+) -> DriverResult<()> {
+    let failed = |error| io_error(&format!("putting the guest's files into volume {}", volume.id), &error);
+    let stage = PartialDirectory::create(&layout.volumes(), "seed").map_err(failed)?;
+    let stage_name = stage.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
+    std::fs::set_permissions(stage.path(), PermissionsExt::from_mode(0o711)).map_err(failed)?;
+    let put = |name: &str, content: &str| {
+        let path = stage.path().join(name);
+        std::fs::write(&path, "")?;
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600))?;
+        std::fs::write(&path, content)?;
+        sandbox.admit(File::open(&path)?)
+    };
+    for (number, file) in files.iter().enumerate() {
+        put(&number.to_string(), &file.content).map_err(failed)?;
+    }
+    put("script", &identity::script(files, &stage_name)).map_err(failed)?;
+    let script = format!("{stage_name}/script");
+    let arguments = ["-w".as_ref(), "-f".as_ref(), script.as_ref(), target.file_name()];
+    let output = sandbox
+        .run(DEBUGFS, &arguments, None, QUICK)
+        .await
+        .map_err(|error| DriverError::Later(error.to_string()))?;
+    let (path, files) = (target.path().to_owned(), files.to_vec());
+    blocking(move || identity::verify(&path, &files)).await?.map_err(|reason| {
+        DriverError::Later(format!("volume {}: {reason}; debugfs said: {}", volume.id, output.said))
+    })
+}
+
+/// The volume itself goes last, so that a deletion cut short is taken up again.
+fn delete(layout: &Layout, id: VolumeId, uuid: Uuid) -> io::Result<()> {
+    remove_stale(&layout.volumes())?;
+    boot_files::forget(layout, id, uuid)?;
+    for suffix in [HOST_KEY, CONSOLE_LOG, GROWING, RAW] {
+        match std::fs::remove_file(layout.volume(id, uuid, suffix)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    sync_directory(&layout.volumes())
+}
+
+#[cfg(test)]
+#[path = "directory_tests.rs"]
+mod tests;
