@@ -185,6 +185,9 @@ impl Storage for SimulatedStorage {
         self.check(pool)?;
         let path = self.volume(pool, volume.id, volume.uuid);
         let partial = path.with_extension("partial");
+        if path.exists() {
+            return Ok(());
+        }
         std::fs::write(&partial, b"half-made\n").map_err(later(&partial))?;
         progress("build_volume", Some(25));
         self.settings.first_half("build_volume").await?;
@@ -194,11 +197,10 @@ impl Storage for SimulatedStorage {
         }
         let ssh_host_key = format!("ssh-ed25519 {} {}", volume.uuid.simple(), identity.hostname);
         let file = VolumeFile { id: volume.id, uuid: volume.uuid, size: volume.size, ssh_host_key };
-        if !path.exists() {
-            let contents = serde_json::to_vec(&file).map_err(|error| later(&path)(error.into()))?;
-            durable::replace(&path, &contents).map_err(later(&path))?;
-        }
-        std::fs::remove_file(&partial).map_err(later(&partial))?;
+        let contents = serde_json::to_vec(&file).map_err(|error| later(&path)(error.into()))?;
+        durable::replace(&partial, &contents).map_err(later(&partial))?;
+        std::fs::rename(&partial, &path).map_err(later(&path))?;
+        durable::sync_directory_of(&path).map_err(later(&path))?;
         progress("build_volume", Some(90));
         self.settings.second_half("build_volume").await
     }
@@ -222,8 +224,8 @@ impl Storage for SimulatedStorage {
         self.settings.may_fail("delete_volumes")?;
         self.check(pool)?;
         let path = self.volume(pool, volume.id, volume.uuid);
-        let new = PathBuf::from(format!("{}.new", path.display()));
-        for path in [path.with_extension("partial"), new, path.with_extension("console.log"), path] {
+        let beside = ["json.new", "partial", "partial.new", "console.log"].map(|what| path.with_extension(what));
+        for path in beside.into_iter().chain([path]) {
             match std::fs::remove_file(&path) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                     return Err(later(&path)(error));

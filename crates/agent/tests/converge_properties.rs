@@ -1,0 +1,197 @@
+//! `converge` and the journal, driven through random lives with crashes between any two steps and within them.
+
+mod world;
+
+use honcho_model::Bytes;
+use honcho_model::guest::Power;
+use honcho_wire::{Manifest, StopMode};
+use proptest::prelude::*;
+use std::collections::BTreeSet;
+use std::time::Duration;
+use world::{BRAIN, World};
+
+/// Something that happens to a host.
+#[derive(Clone, Debug)]
+enum Happening {
+    AddGuest { pool: i64, network: i64, running: bool },
+    Start(usize),
+    Stop(usize, bool),
+    Reboot(usize, bool),
+    Grow(usize),
+    RaiseEpoch(usize),
+    StartAlone(usize),
+    Delete(usize),
+    DeleteNetwork(i64),
+    StopsItself(usize),
+    HostReboots,
+    BrainAnswers,
+    Unmount(i64),
+    Mount(i64),
+    Freeze,
+    Thaw,
+    Truncate(u8),
+    Empty,
+    DropImages,
+    Rounds(u8),
+    Wait(u16),
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    use Happening as H;
+    let which = 0..8_usize;
+    prop_oneof![
+        4 => (1..=2_i64, 1..=2_i64, any::<bool>())
+            .prop_map(|(pool, network, running)| H::AddGuest { pool, network, running }),
+        2 => which.clone().prop_map(H::Start),
+        2 => (which.clone(), any::<bool>()).prop_map(|(w, hard)| H::Stop(w, hard)),
+        2 => (which.clone(), any::<bool>()).prop_map(|(w, hard)| H::Reboot(w, hard)),
+        1 => which.clone().prop_map(H::Grow),
+        1 => which.clone().prop_map(H::RaiseEpoch),
+        1 => which.clone().prop_map(H::StartAlone),
+        2 => which.clone().prop_map(H::Delete),
+        1 => (1..=2_i64).prop_map(H::DeleteNetwork),
+        1 => which.prop_map(H::StopsItself),
+        1 => Just(H::HostReboots),
+        1 => Just(H::BrainAnswers),
+        1 => (1..=2_i64).prop_map(H::Unmount),
+        1 => (1..=2_i64).prop_map(H::Mount),
+        1 => Just(H::Freeze),
+        1 => Just(H::Thaw),
+        1 => any::<u8>().prop_map(H::Truncate),
+        1 => Just(H::Empty),
+        1 => Just(H::DropImages),
+        8 => (1..6_u8).prop_map(H::Rounds),
+        2 => (0..200_u16).prop_map(H::Wait),
+    ]
+}
+
+fn mode(hard: bool) -> StopMode { if hard { StopMode::Hard } else { StopMode::Soft } }
+
+fn happen(world: &mut World, happening: &Happening) {
+    match *happening {
+        Happening::AddGuest { pool, network, running } => {
+            if world.wanted.networks.iter().any(|wanted| wanted.id.0 == network) {
+                world.add_guest(pool, network, if running { Power::Running } else { Power::Stopped });
+            }
+        }
+        Happening::Start(which) => world.change(which, |guest| {
+            if guest.power == Power::Stopped {
+                guest.power = Power::Running;
+                guest.boots_wanted += 1;
+            }
+        }),
+        Happening::Stop(which, hard) => world.change(which, |guest| {
+            guest.power = Power::Stopped;
+            guest.stop_mode = mode(hard);
+        }),
+        Happening::Reboot(which, hard) => world.change(which, |guest| {
+            guest.boots_wanted += 1;
+            guest.boot_mode = mode(hard);
+        }),
+        Happening::Grow(which) => world.change(which, |guest| guest.root.size = Bytes(guest.root.size.0 + 10)),
+        Happening::RaiseEpoch(which) => world.change(which, |guest| guest.epoch.0 += 1),
+        Happening::StartAlone(which) => world.change(which, |guest| guest.start_alone = !guest.start_alone),
+        Happening::Delete(which) => world.delete_guest(which),
+        Happening::DeleteNetwork(id) => world.delete_network(id),
+        Happening::StopsItself(which) => world.stops_itself(which),
+        Happening::HostReboots => world.host_reboots(),
+        Happening::BrainAnswers => world.tell(),
+        Happening::Unmount(pool) => mount(world, pool, false),
+        Happening::Mount(pool) => mount(world, pool, true),
+        Happening::Freeze => {
+            world.wanted.frozen = Some("two agents".to_owned());
+            world.tell();
+        }
+        Happening::Thaw => {
+            world.wanted.frozen = None;
+            world.tell();
+        }
+        Happening::Truncate(mask) => {
+            let truncated = truncated(&world.wanted, mask);
+            world.give(truncated);
+        }
+        Happening::Empty => {
+            let truncated = truncated(&world.wanted, 0);
+            world.give(truncated);
+        }
+        Happening::DropImages => world.pools.values_mut().for_each(|pool| pool.images.clear()),
+        Happening::Rounds(count) => (0..count).for_each(|_| {
+            world.round();
+            world.wait();
+        }),
+        Happening::Wait(seconds) => world.now = world.now.plus(Duration::from_secs(seconds.into())),
+    }
+}
+
+/// A pool that was never seen made cannot be told from an empty mount point, so those stay as they are.
+fn mount(world: &mut World, pool: i64, mounted: bool) {
+    let known = world.is_known(pool.into());
+    if let Some(real) = world.pools.get_mut(&pool.into()).filter(|_| known) {
+        real.mounted = mounted;
+    }
+}
+
+/// What a broken brain might say: anything may be left out.
+fn truncated(manifest: &Manifest, mask: u8) -> Manifest {
+    let mut truncated = manifest.clone();
+    let mut bit = 0;
+    let mut keep = || {
+        bit += 1;
+        mask >> (bit % 8) & 1 == 1
+    };
+    truncated.pools.retain(|_| keep());
+    truncated.networks.retain(|_| keep());
+    truncated.guests.retain(|_| keep());
+    truncated.absent.retain(|_| keep());
+    truncated
+}
+
+fn assert_as_wanted(world: &World) {
+    let ours: BTreeSet<_> = world
+        .domains
+        .iter()
+        .filter_map(|domain| domain.mark)
+        .filter(|mark| mark.brain == BRAIN)
+        .map(|mark| mark.guest)
+        .collect();
+    for guest in &world.wanted.guests {
+        assert_eq!(ours.contains(&guest.id), guest.power == Power::Running, "guest {}", guest.id);
+        let volume = &world.pools[&guest.root.pool].volumes[&guest.root.uuid];
+        assert!(volume.size >= guest.root.size, "volume {} is too small", volume.id);
+    }
+    let volumes: usize = world.pools.values().map(|pool| pool.volumes.len()).sum();
+    assert_eq!(volumes, world.wanted.guests.len(), "volumes are left over");
+    assert!(world.pools.values().all(|pool| pool.partials.is_empty()), "half-made volumes are left over");
+    let running = world.wanted.guests.iter().filter(|guest| guest.power == Power::Running).count();
+    assert_eq!(world.domains.len(), running + 2, "the two foreign domains, and one for each running guest");
+    assert_eq!(world.bridges.len(), world.wanted.networks.len() + 1, "the foreign bridge, and one for each network");
+    assert_eq!(world.plan.orphans, []);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 3_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever happened, in the end everything is as wanted, and then there is nothing more to do. That no wanted
+    /// volume is deleted, that no guest runs twice or starts twice for one reason, that a truncated manifest destroys
+    /// nothing, and the rest of what must always hold, is asserted by the world at every step.
+    #[test]
+    fn every_life_ends_as_wanted(
+        seed in any::<u64>(),
+        crash_one_in in prop_oneof![Just(0_u32), 3..30_u32],
+        fail_one_in in prop_oneof![Just(0_u32), 3..30_u32],
+        happenings in prop::collection::vec(happening(), 1..60),
+    ) {
+        let mut world = World::new(seed);
+        world.crash_one_in = crash_one_in;
+        world.fail_one_in = fail_one_in;
+        for happening in &happenings {
+            happen(&mut world, happening);
+        }
+        prop_assert!(world.settle(), "never came to rest: {:#?}", world.plan);
+        assert_as_wanted(&world);
+        let rested = world.plan.clone();
+        world.now = world.now.plus(Duration::from_hours(1));
+        world.round();
+        prop_assert_eq!(&world.plan, &rested);
+    }
+}
