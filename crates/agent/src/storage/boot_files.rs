@@ -42,7 +42,8 @@ pub struct Pair {
 /// Takes the pair that a volume boots from into the pool, and says where it is.
 pub(super) fn take(layout: &Layout, id: VolumeId, uuid: Uuid) -> DriverResult<BootFiles> {
     let volume = layout.volume(id, uuid, super::layout::RAW);
-    let failed = |error: std::io::Error| DriverError::Later(format!("keeping the kernel of volume {id}: {error}"));
+    let failed =
+        |error: std::io::Error| DriverError::Later(format!("keeping the kernel of volume {id}: {error}"));
     make_passable(&layout.boot()).map_err(failed)?;
     remove_stale(&layout.boot()).map_err(failed)?;
     let link = layout.boot_of(id, uuid);
@@ -75,7 +76,11 @@ fn take_from(fs: &Ext4, boot: &Path) -> Result<String, String> {
         }
     }
     reasons.truncate(3);
-    Err(if reasons.is_empty() { "neither /vmlinuz nor /boot/vmlinuz-* is there".to_owned() } else { reasons.join("; ") })
+    Err(if reasons.is_empty() {
+        "neither /vmlinuz nor /boot/vmlinuz-* is there".to_owned()
+    } else {
+        reasons.join("; ")
+    })
 }
 
 /// The pairs worth trying: where /vmlinuz leads, then what is in /boot, newest first, those with an initrd before
@@ -92,7 +97,9 @@ pub fn candidates(fs: &Ext4) -> Vec<Pair> {
         .map(|version| format!("/boot/vmlinuz-{version}"))
         .map(|kernel| Pair { initrd: initrd_beside(fs, &kernel), kernel })
         .partition(|pair| pair.initrd.is_some());
-    pairs.extend(with.into_iter().chain(without).filter(|pair| pairs.first() != Some(pair)).collect::<Vec<_>>());
+    pairs.extend(
+        with.into_iter().chain(without).filter(|pair| pairs.first() != Some(pair)).collect::<Vec<_>>(),
+    );
     pairs
 }
 
@@ -134,10 +141,7 @@ pub fn compare_versions(a: &str, b: &str) -> Ordering {
         let (number_a, after_a) = rest_a.split_at(digits(rest_a));
         let (number_b, after_b) = rest_b.split_at(digits(rest_b));
         let (value_a, value_b) = (number_a.trim_start_matches('0'), number_b.trim_start_matches('0'));
-        let order = word_a
-            .cmp(word_b)
-            .then(value_a.len().cmp(&value_b.len()))
-            .then(value_a.cmp(value_b));
+        let order = word_a.cmp(word_b).then(value_a.len().cmp(&value_b.len())).then(value_a.cmp(value_b));
         if order != Ordering::Equal || (after_a.is_empty() && after_b.is_empty()) {
             return order.then_with(|| a.cmp(b));
         }
@@ -231,7 +235,9 @@ pub fn is_kernel(head: &[u8]) -> bool {
     head.get(0x202..0x206) == Some(b"HdrS") || head.get(56..60) == Some(b"ARM\x64")
 }
 
-fn printable(path: &str) -> String { path.chars().filter(|c| !c.is_control()).take(200).collect() }
+fn printable(path: &str) -> String {
+    path.chars().filter(|c| !c.is_control()).take(200).collect()
+}
 
 fn files_of(directory: &Path) -> BootFiles {
     let initrd = directory.join("initrd");
@@ -291,12 +297,25 @@ mod tests {
 
     #[test]
     fn the_newest_kernel_is_the_one_a_person_would_name() {
-        let mut versions =
-            ["6.1.0-9-cloud-amd64", "6.1.0-56-cloud-amd64", "5.10.0-30-amd64", "6.1.0-10-amd64", "6.10", "6.9"];
+        let mut versions = [
+            "6.1.0-9-cloud-amd64",
+            "6.1.0-56-cloud-amd64",
+            "5.10.0-30-amd64",
+            "6.1.0-10-amd64",
+            "6.10",
+            "6.9",
+        ];
         versions.sort_by(|a, b| compare_versions(b, a));
         assert_eq!(
             versions,
-            ["6.10", "6.9", "6.1.0-56-cloud-amd64", "6.1.0-10-amd64", "6.1.0-9-cloud-amd64", "5.10.0-30-amd64"]
+            [
+                "6.10",
+                "6.9",
+                "6.1.0-56-cloud-amd64",
+                "6.1.0-10-amd64",
+                "6.1.0-9-cloud-amd64",
+                "5.10.0-30-amd64"
+            ]
         );
     }
 

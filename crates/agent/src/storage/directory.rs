@@ -11,7 +11,8 @@
 use super::layout::{CONSOLE_LOG, GROWING, HOST_KEY, Layout, RAW, image_name, stem, volume_of_name};
 use super::{boot_files, clone, grow, identity, marker};
 use crate::drivers::{
-    BlobSource, BootFiles, DriverError, DriverResult, GuestIdentity, PoolSeen, ProgressSink, Storage, VolumeSeen,
+    BlobSource, BootFiles, DriverError, DriverResult, GuestIdentity, PoolSeen, ProgressSink, Storage,
+    VolumeSeen,
 };
 use async_trait::async_trait;
 use honcho_images::partial::{Partial, PartialDirectory, remove_stale, sync_directory, write_whole};
@@ -48,7 +49,9 @@ const LONGEST_BOOT_READ: Duration = Duration::from_secs(120);
 
 impl DirectoryStorage {
     /// A driver whose guests use the host's name servers.
-    pub fn new() -> Self { DirectoryStorage::default() }
+    pub fn new() -> Self {
+        DirectoryStorage::default()
+    }
 
     /// A driver whose guests use these name servers.
     pub fn with_nameservers(nameservers: Vec<IpAddr>) -> Self {
@@ -60,13 +63,15 @@ impl DirectoryStorage {
             // A host without resolv.conf has no name servers to pass on, which `nameservers` answers.
             identity::nameservers(&std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default())
         });
-        let host_key = ssh_key::PrivateKey::random(&mut ssh_key::rand_core::OsRng, ssh_key::Algorithm::Ed25519)
-            .map_err(|error| DriverError::Later(format!("making an SSH host key: {error}")))?;
+        let host_key =
+            ssh_key::PrivateKey::random(&mut ssh_key::rand_core::OsRng, ssh_key::Algorithm::Ed25519)
+                .map_err(|error| DriverError::Later(format!("making an SSH host key: {error}")))?;
         Ok(identity::Fresh { host_key, machine_id: Uuid::new_v4().simple().to_string(), nameservers })
     }
 
     fn can_reflink(&self, pool: &PoolWanted, layout: &Layout) -> bool {
-        let known = |map: &Mutex<BTreeMap<Uuid, bool>>| map.lock().ok().and_then(|map| map.get(&pool.uuid).copied());
+        let known =
+            |map: &Mutex<BTreeMap<Uuid, bool>>| map.lock().ok().and_then(|map| map.get(&pool.uuid).copied());
         known(&self.reflink).unwrap_or_else(|| {
             let found = clone::can_reflink(&layout.volumes());
             if let (Ok(found), Ok(mut map)) = (&found, self.reflink.lock()) {
@@ -101,7 +106,9 @@ impl Storage for DirectoryStorage {
         }
     }
 
-    async fn init_pool(&self, brain: Uuid, pool: &PoolWanted) -> DriverResult<()> { marker::init(brain, pool) }
+    async fn init_pool(&self, brain: Uuid, pool: &PoolWanted) -> DriverResult<()> {
+        marker::init(brain, pool)
+    }
 
     async fn has_image(&self, pool: &PoolWanted, digest: Digest) -> DriverResult<bool> {
         Ok(marker::require_ready(pool)?.image(digest).is_file())
@@ -157,7 +164,8 @@ impl Storage for DirectoryStorage {
             return Ok(());
         }
         let fresh = self.fresh()?;
-        let files = identity::files(identity, &fresh).map_err(|error| DriverError::Never(error.to_string()))?;
+        let files =
+            identity::files(identity, &fresh).map_err(|error| DriverError::Never(error.to_string()))?;
         let host_key = identity::public_key(&fresh).map_err(|error| DriverError::Later(error.to_string()))?;
         let name = stem(volume.id, volume.uuid);
         let target = Partial::create(&layout.volumes(), &format!("{name}{RAW}")).map_err(failed)?;
@@ -206,7 +214,9 @@ impl Storage for DirectoryStorage {
             boot_files::take(&layout, id, uuid)
         });
         tokio::time::timeout(LONGEST_BOOT_READ, reading).await.map_err(|_| {
-            DriverError::Later(format!("reading the kernel of volume {id} takes too long: is its filesystem damaged?"))
+            DriverError::Later(format!(
+                "reading the kernel of volume {id} takes too long: is its filesystem damaged?"
+            ))
         })??
     }
 
@@ -221,17 +231,17 @@ impl Storage for DirectoryStorage {
 
 /// Runs what blocks on a thread of its own. A defect in it (a panic) is an error of this one step.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> DriverResult<T> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|error| DriverError::Later(format!("the step broke off, which is a defect of the agent: {error}")))
+    tokio::task::spawn_blocking(work).await.map_err(|error| {
+        DriverError::Later(format!("the step broke off, which is a defect of the agent: {error}"))
+    })
 }
 
 /// What any file operation of a step can end in: all of it may pass.
 fn io_error(doing: &str, error: &io::Error) -> DriverError {
     match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            DriverError::Later(format!("{doing}: the disk is full; free some space, or delete guests: it will be tried again"))
-        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => DriverError::Later(format!(
+            "{doing}: the disk is full; free some space, or delete guests: it will be tried again"
+        )),
         _ => DriverError::Later(format!("{doing}: {error}")),
     }
 }
@@ -247,7 +257,10 @@ fn unpack_error(error: &UnpackError) -> DriverError {
 /// Size and free space of the filesystem that a pool is on.
 fn space(layout: &Layout) -> io::Result<(Bytes, Bytes)> {
     let stat = rustix::fs::statvfs(&layout.root)?;
-    Ok((Bytes(stat.f_blocks.saturating_mul(stat.f_frsize)), Bytes(stat.f_bavail.saturating_mul(stat.f_frsize))))
+    Ok((
+        Bytes(stat.f_blocks.saturating_mul(stat.f_frsize)),
+        Bytes(stat.f_bavail.saturating_mul(stat.f_frsize)),
+    ))
 }
 
 fn survey(layout: &Layout) -> io::Result<(Bytes, Bytes, Vec<VolumeSeen>)> {
@@ -291,18 +304,25 @@ async fn clone_image(
     let golden = match File::open(layout.image(digest)) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(DriverError::Later(format!("image {digest} is not in the pool's cache: it is fetched again")));
+            return Err(DriverError::Later(format!(
+                "image {digest} is not in the pool's cache: it is fetched again"
+            )));
         }
         Err(error) => return Err(io_error("opening the image", &error)),
     };
     let least = golden.metadata().map_err(|error| io_error("looking at the image", &error))?.len();
     if size.0 < least {
-        let text = format!("the image needs a disk of at least {}, and {size} was asked for: ask for more", Bytes(least));
+        let text = format!(
+            "the image needs a disk of at least {}, and {size} was asked for: ask for more",
+            Bytes(least)
+        );
         return Err(DriverError::Never(text));
     }
     let progress = Arc::clone(progress);
     blocking(move || {
-        clone::clone(&golden, target.file(), |percent| progress("build_volume", u8::try_from(u16::from(percent) * 70 / 100).ok()))?;
+        clone::clone(&golden, target.file(), |percent| {
+            progress("build_volume", u8::try_from(u16::from(percent) * 70 / 100).ok())
+        })?;
         target.file().set_len(size.0)?;
         Ok(target)
     })
@@ -319,7 +339,10 @@ async fn resize(sandbox: &Sandbox, target: &Partial, volume: &VolumeWanted) -> D
     if output.code == Some(0) {
         return Ok(());
     }
-    Err(DriverError::Later(format!("resize2fs could not grow volume {} to {}: {}", volume.id, volume.size, output.said)))
+    Err(DriverError::Later(format!(
+        "resize2fs could not grow volume {} to {}: {}",
+        volume.id, volume.size, output.said
+    )))
 }
 
 /// Puts the guest's files into its filesystem and reads them back.

@@ -29,11 +29,16 @@ pub(super) async fn grow(layout: &Layout, id: VolumeId, uuid: Uuid, wanted: Byte
     let path = layout.volumes().join(&name);
     let file = File::options().read(true).write(true).open(&path).map_err(failed)?;
     if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-        return Err(DriverError::Later(format!("volume {id} is still being worked on since before the agent started")));
+        return Err(DriverError::Later(format!(
+            "volume {id} is still being worked on since before the agent started"
+        )));
     }
     let before = size_before(layout, id, uuid, file.metadata().map_err(failed)?.len());
     if wanted.0 < before {
-        let text = format!("volume {id} has {} and cannot shrink to {wanted}: ask for at least what it has", Bytes(before));
+        let text = format!(
+            "volume {id} has {} and cannot shrink to {wanted}: ask for at least what it has",
+            Bytes(before)
+        );
         return Err(DriverError::Never(text));
     }
     let growing = format!("{}{GROWING}", stem(id, uuid));
@@ -61,9 +66,13 @@ pub(super) fn size_before(layout: &Layout, id: VolumeId, uuid: Uuid, length: u64
 }
 
 async fn check_and_resize(sandbox: &Sandbox, name: &str, file: &File, id: VolumeId) -> DriverResult<()> {
-    let lock = || file.try_clone().map_err(|error| DriverError::Later(format!("growing volume {id}: {error}")));
+    let lock =
+        || file.try_clone().map_err(|error| DriverError::Later(format!("growing volume {id}: {error}")));
     let run = |tool, arguments: Vec<String>, lock| async move {
-        sandbox.run(tool, &arguments, Some(lock), LONGEST).await.map_err(|error| DriverError::Later(error.to_string()))
+        sandbox
+            .run(tool, &arguments, Some(lock), LONGEST)
+            .await
+            .map_err(|error| DriverError::Later(error.to_string()))
     };
     // 0: clean; 1: mended; 2: mended, and a mounted one would need a reboot.
     match run(E2FSCK, vec!["-f".into(), "-p".into(), name.into()], lock()?).await? {

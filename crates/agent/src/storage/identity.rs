@@ -52,7 +52,9 @@ pub enum IdentityError {
     #[error("the host name {0:?} is no DNS label: rename the guest")]
     Hostname(String),
     /// A key is none.
-    #[error("SSH key number {number} is not an OpenSSH public key ({reason}): give the guest a line as in ~/.ssh/id_ed25519.pub")]
+    #[error(
+        "SSH key number {number} is not an OpenSSH public key ({reason}): give the guest a line as in ~/.ssh/id_ed25519.pub"
+    )]
     SshKey {
         /// From 1.
         number: usize,
@@ -68,7 +70,12 @@ pub enum IdentityError {
 pub fn files(identity: &GuestIdentity, fresh: &Fresh) -> Result<Vec<SeedFile>, IdentityError> {
     let hostname = honcho_model::Name::new(&identity.hostname)
         .map_err(|_| IdentityError::Hostname(identity.hostname.clone()))?;
-    let file = |directory, name: &str, mode, content: String| SeedFile { directory, name: name.to_owned(), mode, content };
+    let file = |directory, name: &str, mode, content: String| SeedFile {
+        directory,
+        name: name.to_owned(),
+        mode,
+        content,
+    };
     let private = fresh.host_key.to_openssh(ssh_key::LineEnding::LF)?;
     let mut files = vec![
         file("etc", "hostname", 0o644, format!("{hostname}\n")),
@@ -80,7 +87,12 @@ pub fn files(identity: &GuestIdentity, fresh: &Fresh) -> Result<Vec<SeedFile>, I
         file("root/.ssh", "authorized_keys", 0o600, authorized_keys(&identity.ssh_keys)?),
     ];
     for (number, interface) in identity.interfaces.iter().enumerate() {
-        files.push(file("etc/systemd/network", &format!("10-honcho-{number}.network"), 0o644, network(number, interface)));
+        files.push(file(
+            "etc/systemd/network",
+            &format!("10-honcho-{number}.network"),
+            0o644,
+            network(number, interface),
+        ));
     }
     Ok(files)
 }
@@ -140,7 +152,10 @@ pub fn check_key(line: &str) -> Result<(), &'static str> {
     if !["ssh-", "ecdsa-sha2-", "sk-ssh-", "sk-ecdsa-"].iter().any(|start| kind.starts_with(start)) {
         return Err("it does not start with a key type, as in ssh-ed25519");
     }
-    let bytes = STANDARD.decode(body).or_else(|_| STANDARD_NO_PAD.decode(body)).map_err(|_| "its second word is no base64")?;
+    let bytes = STANDARD
+        .decode(body)
+        .or_else(|_| STANDARD_NO_PAD.decode(body))
+        .map_err(|_| "its second word is no base64")?;
     let (length, rest) = bytes.split_first_chunk::<4>().ok_or("its second word is too short")?;
     let length = usize::try_from(u32::from_be_bytes(*length)).map_err(|_| "its second word is too short")?;
     if rest.get(..length) == Some(kind.as_bytes()) && rest.len() > length {
@@ -191,7 +206,8 @@ pub fn verify(volume: &std::path::Path, files: &[SeedFile]) -> Result<(), String
         }
     }
     for (directory, mode) in DIRECTORIES.into_iter().filter(|(_, mode)| *mode == 0o700) {
-        let meta = fs.symlink_metadata(format!("/{directory}").as_str()).map_err(|error| error.to_string())?;
+        let meta =
+            fs.symlink_metadata(format!("/{directory}").as_str()).map_err(|error| error.to_string())?;
         if !meta.is_dir() || meta.mode() & 0o7777 != mode {
             return Err(format!("/{directory} is not a directory for root alone"));
         }
@@ -201,7 +217,8 @@ pub fn verify(volume: &std::path::Path, files: &[SeedFile]) -> Result<(), String
 
 /// The name servers in a resolv.conf that others than this machine can reach; public ones if there are none.
 pub fn nameservers(resolv_conf: &str) -> Vec<IpAddr> {
-    let reachable = |server: &IpAddr| !server.is_loopback() && !server.is_unspecified() && !server.is_multicast();
+    let reachable =
+        |server: &IpAddr| !server.is_loopback() && !server.is_unspecified() && !server.is_multicast();
     let found: Vec<IpAddr> = resolv_conf
         .lines()
         .filter_map(|line| line.trim().strip_prefix("nameserver")?.split_whitespace().next()?.parse().ok())
@@ -214,4 +231,4 @@ pub fn nameservers(resolv_conf: &str) -> Vec<IpAddr> {
 
 #[cfg(test)]
 #[path = "identity_tests.rs"]
-mod tests;
+pub(super) mod tests;

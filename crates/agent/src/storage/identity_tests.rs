@@ -23,7 +23,8 @@ pub(in crate::storage) fn identity() -> GuestIdentity {
 
 fn fresh() -> Fresh {
     Fresh {
-        host_key: ssh_key::PrivateKey::random(&mut ssh_key::rand_core::OsRng, ssh_key::Algorithm::Ed25519).unwrap(),
+        host_key: ssh_key::PrivateKey::random(&mut ssh_key::rand_core::OsRng, ssh_key::Algorithm::Ed25519)
+            .unwrap(),
         machine_id: "0123456789abcdef0123456789abcdef".to_owned(),
         nameservers: vec!["9.9.9.9".parse().unwrap()],
     }
@@ -47,7 +48,16 @@ fn a_key_cannot_bring_a_second_line_or_options() {
     let options = format!("command=\"reboot\" {KEY}");
     let two_lines = format!("{KEY}\n{KEY}");
     let other_kind = KEY.replace("ssh-ed25519", "ssh-rsa");
-    for key in [two_lines.as_str(), "", "ssh-ed25519", "ssh-ed25519 !!!", &options, &other_kind, "ssh-rsa AAAA", "a\rb c"] {
+    for key in [
+        two_lines.as_str(),
+        "",
+        "ssh-ed25519",
+        "ssh-ed25519 !!!",
+        &options,
+        &other_kind,
+        "ssh-rsa AAAA",
+        "a\rb c",
+    ] {
         let error = refused(key);
         assert!(error.starts_with("SSH key number 2 is not an OpenSSH public key"), "{error}");
     }
@@ -56,10 +66,7 @@ fn a_key_cannot_bring_a_second_line_or_options() {
 
 #[test]
 fn the_script_holds_no_word_of_a_stranger() {
-    let stranger = GuestIdentity {
-        ssh_keys: vec![format!("{KEY} ; rm /etc/passwd")],
-        ..identity()
-    };
+    let stranger = GuestIdentity { ssh_keys: vec![format!("{KEY} ; rm /etc/passwd")], ..identity() };
     let written = script(&files(&stranger, &fresh()).unwrap(), "stage");
     assert!(!written.contains("passwd") && !written.contains("web1") && !written.contains("ssh-ed25519"));
     assert_eq!(written.matches("write stage/").count(), 8);
@@ -71,7 +78,10 @@ fn nameservers_that_a_guest_can_reach_are_taken() {
         let found: Vec<String> = nameservers(text).iter().map(ToString::to_string).collect();
         assert_eq!(found, expected, "{text}");
     };
-    check("nameserver 10.0.0.2\nnameserver 127.0.0.53\nsearch x\nnameserver 2001:db8::1 # comment\n", &["10.0.0.2", "2001:db8::1"]);
+    check(
+        "nameserver 10.0.0.2\nnameserver 127.0.0.53\nsearch x\nnameserver 2001:db8::1 # comment\n",
+        &["10.0.0.2", "2001:db8::1"],
+    );
     check("nameserver 127.0.0.53\n", &["1.1.1.1", "9.9.9.9"]);
     check("nameserver fe80::1%eth0\nnameserver\nnonsense \u{0}", &["1.1.1.1", "9.9.9.9"]);
 }

@@ -30,15 +30,27 @@ impl Layout {
         Layout { root: PathBuf::from(path) }
     }
 
-    pub(super) fn marker(&self) -> PathBuf { self.root.join(MARKER) }
-    pub(super) fn volumes(&self) -> PathBuf { self.root.join("volumes") }
-    pub(super) fn images(&self) -> PathBuf { self.root.join("images") }
-    pub(super) fn boot(&self) -> PathBuf { self.root.join("boot") }
-    pub(super) fn image(&self, digest: Digest) -> PathBuf { self.images().join(image_name(digest)) }
+    pub(super) fn marker(&self) -> PathBuf {
+        self.root.join(MARKER)
+    }
+    pub(super) fn volumes(&self) -> PathBuf {
+        self.root.join("volumes")
+    }
+    pub(super) fn images(&self) -> PathBuf {
+        self.root.join("images")
+    }
+    pub(super) fn boot(&self) -> PathBuf {
+        self.root.join("boot")
+    }
+    pub(super) fn image(&self, digest: Digest) -> PathBuf {
+        self.images().join(image_name(digest))
+    }
     pub(super) fn volume(&self, id: VolumeId, uuid: Uuid, suffix: &str) -> PathBuf {
         self.volumes().join(format!("{}{suffix}", stem(id, uuid)))
     }
-    pub(super) fn boot_of(&self, id: VolumeId, uuid: Uuid) -> PathBuf { self.boot().join(stem(id, uuid)) }
+    pub(super) fn boot_of(&self, id: VolumeId, uuid: Uuid) -> PathBuf {
+        self.boot().join(stem(id, uuid))
+    }
 
     /// Makes the directories of a pool where they are missing.
     pub(super) fn make_directories(&self) -> std::io::Result<()> {
@@ -63,12 +75,16 @@ pub(super) const HOST_KEY: &str = ".hostkey.pub";
 pub(super) const CONSOLE_LOG: &str = ".console.log";
 pub(super) const GROWING: &str = ".growing";
 
-pub(super) fn image_name(digest: Digest) -> String { format!("{digest}.ext4") }
+pub(super) fn image_name(digest: Digest) -> String {
+    format!("{digest}.ext4")
+}
 
-pub(super) fn stem(id: VolumeId, uuid: Uuid) -> String { format!("v{id}-{uuid}") }
+pub(super) fn stem(id: VolumeId, uuid: Uuid) -> String {
+    format!("v{id}-{uuid}")
+}
 
 /// The id and uuid in a volume's file name. Only a name that we would have made counts, to the letter.
-pub fn volume_of_name(name: &str) -> Option<(VolumeId, Uuid)> {
+pub(super) fn volume_of_name(name: &str) -> Option<(VolumeId, Uuid)> {
     let body = name.strip_suffix(RAW)?;
     let (id, uuid) = body.strip_prefix('v')?.split_once('-')?;
     let (id, uuid): (VolumeId, Uuid) = (id.parse().ok()?, uuid.parse().ok()?);

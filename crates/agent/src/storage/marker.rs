@@ -63,12 +63,15 @@ fn without_marker(pool: &PoolWanted, root: &Path) -> Verdict {
     let empty = match std::fs::read_dir(root) {
         Ok(mut entries) => entries.all(|entry| entry.is_ok_and(|entry| is_nobodys(&entry.file_name()))),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => true,
-        Err(error) => return (PoolState::Wrong, Some(format!("{at} cannot be looked into ({error}): mend that"))),
+        Err(error) => {
+            return (PoolState::Wrong, Some(format!("{at} cannot be looked into ({error}): mend that")));
+        }
     };
     match (pool.existence, empty) {
         (Existence::Make, true) => (PoolState::Blank, None),
         (Existence::Make, false) => {
-            let problem = format!("{at} is not empty and is no pool: empty it, or give the pool another directory");
+            let problem =
+                format!("{at} is not empty and is no pool: empty it, or give the pool another directory");
             (PoolState::Wrong, Some(problem))
         }
         (Existence::Existing, _) => {
@@ -84,7 +87,9 @@ fn without_marker(pool: &PoolWanted, root: &Path) -> Verdict {
 /// A fresh filesystem's own directory, and a marker in the making by somebody who was killed, leave a pool blank.
 fn is_nobodys(name: &std::ffi::OsStr) -> bool {
     name == "lost+found"
-        || name.to_str().is_some_and(|name| name.starts_with(super::layout::MARKER) && name.ends_with(".partial"))
+        || name
+            .to_str()
+            .is_some_and(|name| name.starts_with(super::layout::MARKER) && name.ends_with(".partial"))
 }
 
 /// Reads a marker; `None` when there is none. Errors are sentences for people.
@@ -92,10 +97,14 @@ fn read(path: &Path) -> Result<Option<Marker>, String> {
     let file = match std::fs::File::open(path) {
         Ok(file) => file,
         // Something that is no directory where one should be is told by `without_marker`.
-        Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {
+        Err(error)
+            if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) =>
+        {
             return Ok(None);
         }
-        Err(error) => return Err(format!("{} cannot be read ({error}): is the disk all right?", path.display())),
+        Err(error) => {
+            return Err(format!("{} cannot be read ({error}): is the disk all right?", path.display()));
+        }
     };
     let mut text = String::new();
     file.take(64 << 10)
@@ -114,9 +123,8 @@ pub(super) fn init(brain: Uuid, pool: &PoolWanted) -> DriverResult<()> {
         (PoolState::Wrong, problem) => return Err(DriverError::Later(problem.unwrap_or_default())),
     }
     let root = &layout.root;
-    let failed = |error: std::io::Error| {
-        DriverError::Later(format!("making a pool in {}: {error}", root.display()))
-    };
+    let failed =
+        |error: std::io::Error| DriverError::Later(format!("making a pool in {}: {error}", root.display()));
     std::fs::create_dir_all(root).map_err(failed)?;
     // The marker comes first: a directory that holds anything else is no blank one any more.
     if inspect(Some(brain), pool).0 == PoolState::Blank {
