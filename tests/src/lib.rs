@@ -1,1 +1,4 @@
-//! stub
+//! What the end-to-end tests stand on: a machine room made of namespaces, in which real brains, agents and guests run.
+#![forbid(unsafe_code)]
+
+pub mod lab;

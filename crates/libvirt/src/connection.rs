@@ -14,6 +14,7 @@ use crate::events::{Subscription, start_event_loop};
 use crate::explain::{explain, explain_open};
 use honcho_agent_lib::drivers::{DriverError, DriverResult};
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -41,6 +42,8 @@ pub(crate) struct Connection {
 struct Shared {
     uri: String,
     held: Mutex<Option<Held>>,
+    // Whether a connection has been asked for; from then on the keeper sees to it that there is one.
+    wanted: AtomicBool,
     changes: watch::Sender<u64>,
 }
 
@@ -54,8 +57,12 @@ impl Connection {
     /// Starts the threads. No connection is opened yet, so that an agent can start before libvirtd.
     pub(crate) fn new(uri: &str) -> DriverResult<Self> {
         start_event_loop().map_err(DriverError::Later)?;
-        let shared =
-            Arc::new(Shared { uri: uri.to_owned(), held: Mutex::new(None), changes: watch::Sender::new(0) });
+        let shared = Arc::new(Shared {
+            uri: uri.to_owned(),
+            held: Mutex::new(None),
+            wanted: AtomicBool::new(false),
+            changes: watch::Sender::new(0),
+        });
         let (jobs, queue) = channel::<Job>();
         let queue = Arc::new(Mutex::new(queue));
         for number in 0..WORKERS {
@@ -127,11 +134,15 @@ impl From<Error> for CallError {
 impl Shared {
     /// The connection, opened anew if it broke.
     fn connect(&self) -> DriverResult<Connect> {
+        self.wanted.store(true, Ordering::Relaxed);
         let mut held = lock(&self.held);
         if let Some(held) = held.as_ref().filter(|held| stands(&held.connect)) {
             return Ok(held.connect.clone());
         }
-        *held = None;
+        if held.take().is_some() {
+            tracing::warn!(uri = self.uri, "libvirtd went away; guests live on, reconnecting");
+            self.changed();
+        }
         let connect = Connect::open(Some(&self.uri)).map_err(|error| explain_open(&self.uri, &error))?;
         if let Err(error) = connect.set_keep_alive(KEEPALIVE_SECONDS, KEEPALIVE_COUNT) {
             tracing::debug!(%error, uri = self.uri, "this libvirt driver has no keepalive");
@@ -145,12 +156,12 @@ impl Shared {
         };
         tracing::info!(uri = self.uri, "connected to libvirtd");
         *held = Some(Held { _subscription: subscription, connect: connect.clone() });
-        self.changes.send_modify(|count| *count = count.wrapping_add(1));
+        self.changed();
         Ok(connect)
     }
 
-    fn broken(&self) -> bool {
-        lock(&self.held).as_ref().is_some_and(|held| !stands(&held.connect))
+    fn changed(&self) {
+        self.changes.send_modify(|count| *count = count.wrapping_add(1));
     }
 }
 
@@ -181,17 +192,13 @@ fn work(queue: &Mutex<Receiver<Job>>) {
 
 /// Notices that the connection broke, and reopens it as soon as libvirtd is back, so that events flow again.
 fn keep(shared: &Weak<Shared>) {
-    let mut lost = false;
     loop {
         std::thread::sleep(KEEPER_INTERVAL);
         let Some(shared) = shared.upgrade() else { return };
-        if !lost && shared.broken() {
-            lost = true;
-            tracing::warn!(uri = shared.uri, "libvirtd went away; guests live on, reconnecting");
-            shared.changes.send_modify(|count| *count = count.wrapping_add(1));
-        }
-        if lost && shared.connect().is_ok() {
-            lost = false;
+        if shared.wanted.load(Ordering::Relaxed)
+            && let Err(error) = shared.connect()
+        {
+            tracing::debug!(%error, "still no connection");
         }
     }
 }

@@ -21,7 +21,8 @@ pub(crate) struct Console {
     // A terminal is read and written as a pipe is; tokio has no type of its own for it.
     reader: pipe::Receiver,
     writer: pipe::Sender,
-    taken: oneshot::Receiver<()>,
+    // `None` once it was taken: a channel that has spoken must not be asked again.
+    taken: Option<oneshot::Receiver<()>>,
 }
 
 impl Console {
@@ -36,12 +37,17 @@ impl Console {
         Ok(Console {
             reader: pipe::Receiver::from_file_unchecked(file.try_clone()?)?,
             writer: pipe::Sender::from_file_unchecked(file)?,
-            taken,
+            taken: Some(taken),
         })
     }
 
     fn was_taken(&mut self, context: &mut Context<'_>) -> bool {
-        Pin::new(&mut self.taken).poll(context).is_ready()
+        if let Some(taken) = &mut self.taken
+            && Pin::new(taken).poll(context).is_ready()
+        {
+            self.taken = None;
+        }
+        self.taken.is_none()
     }
 }
 

@@ -231,7 +231,9 @@ mod tests {
 
     #[test]
     fn a_guest_in_software() {
-        check(Accel::Tcg, &expect![[r#"
+        check(
+            Accel::Tcg,
+            &expect![[r#"
             <domain type="qemu">
               <name>honcho-g7</name>
               <uuid>00000000-0000-0000-0000-000000000007</uuid>
@@ -283,12 +285,15 @@ mod tests {
                 <controller type="usb" model="none"/>
                 <memballoon model="none"/>
               </devices>
-            </domain>"#]]);
+            </domain>"#]],
+        );
     }
 
     #[test]
     fn a_guest_on_the_processor() {
-        check(Accel::Kvm, &expect![[r#"
+        check(
+            Accel::Kvm,
+            &expect![[r#"
             <domain type="kvm">
               <name>honcho-g7</name>
               <uuid>00000000-0000-0000-0000-000000000007</uuid>
@@ -335,7 +340,8 @@ mod tests {
                 <controller type="usb" model="none"/>
                 <memballoon model="none"/>
               </devices>
-            </domain>"#]]);
+            </domain>"#]],
+        );
     }
 
     #[test]

@@ -32,7 +32,12 @@ const HINTS: &[(&str, &str)] = &[
          made anew",
     ),
     ("Unable to add bridge", "the bridge is not there; it will be made anew"),
-    ("Unable to create tap device", "something else holds the tap's name: `ip link show` tells what it is"),
+    ("interface already exists", "something else holds the tap's name: `ip -d link show` tells what it is"),
+    (
+        "Unable to create tap device",
+        "something else holds the tap's name: `ip -d link show` tells what it is",
+    ),
+    ("keepalive", "libvirtd stopped answering; if it stays so: systemctl restart libvirtd (guests live on)"),
     ("Cannot allocate memory", "the host has too little free memory: stop a guest, or resize this one"),
     (
         "Permission denied",

@@ -44,11 +44,13 @@ pub struct Options {
     pub uri: String,
     /// Where to keep, for this boot of the host, whether KVM carries guests; found out anew by each process if `None`.
     pub probe_file: Option<PathBuf>,
+    /// Whether KVM carries guests, if somebody knows and has said so; then nothing is tried.
+    pub virtualization: Option<Virtualization>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { uri: "qemu:///system".to_owned(), probe_file: None }
+        Options { uri: "qemu:///system".to_owned(), probe_file: None, virtualization: None }
     }
 }
 
@@ -67,7 +69,7 @@ impl LibvirtHypervisor {
         Ok(LibvirtHypervisor {
             connection: Connection::new(&options.uri)?,
             probe_file: options.probe_file,
-            virtualization: OnceCell::new(),
+            virtualization: OnceCell::new_with(options.virtualization),
             consoles: Mutex::new(HashMap::new()),
         })
     }

@@ -16,9 +16,9 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
 
 /// How long a kernel may take to show that it starts. With KVM it takes under a second.
-const PATIENCE: Duration = Duration::from_secs(8);
+const PATIENCE: Duration = Duration::from_secs(6);
 /// `timeout` kills QEMU after this even when nobody is left to wait for it.
-const BACKSTOP_SECONDS: &str = "12";
+const BACKSTOP_SECONDS: &str = "10";
 /// What a kernel prints first…
 const KERNEL_BEGAN: &str = "Linux version";
 /// …and when it has initialised everything and finds no root filesystem, for it has no disk.

@@ -1,0 +1,254 @@
+//! One nftables table per network: guests reach the world by the host's address, and nothing reaches them unasked.
+//!
+//! A table is replaced as a whole in one transaction, and other people's tables are never touched. Its comment is our
+//! only memory, so that nothing is left when it goes:
+//!
+//! ```text
+//! honcho:BRAIN:NETWORK r=RULES k=KERNEL f=0
+//!                        |       |       `- whether the host forwarded IPv4 before our first network came
+//!                        |       `- digest of the table as nft listed it when it was made: shows tampering
+//!                        `- digest of the rules that were wanted: shows that something else is wanted now
+//! ```
+
+use super::commands::{must, run};
+use crate::drivers::{DriverError, DriverResult};
+use honcho_wire::NetworkKind;
+use sha2::{Digest as _, Sha256};
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use uuid::Uuid;
+
+/// What every table of ours begins with; the bridge's name follows.
+pub(super) const TABLE_PREFIX: &str = "honcho_";
+
+/// The mark of a network, in its bridge's alias and its table's comment.
+pub(super) fn mark(brain: Uuid, network: Uuid) -> String {
+    format!("honcho:{brain}:{network}")
+}
+
+/// The brain and the network's uuid in a mark.
+pub(super) fn read_mark(text: &str) -> Option<(Uuid, Uuid)> {
+    let (brain, network) = text.strip_prefix("honcho:")?.split_once(':')?;
+    Some((brain.parse().ok()?, network.parse().ok()?))
+}
+
+/// The first address of the subnet that `address` is in.
+pub(super) fn subnet(address: Ipv4Addr, prefix: u8) -> Ipv4Addr {
+    let bits = u32::from(prefix.min(32));
+    let mask = u32::MAX.checked_shl(32 - bits).unwrap_or(0);
+    Ipv4Addr::from(u32::from(address) & mask)
+}
+
+/// The rules of a network, as the inside of its table.
+pub fn rules(bridge: &str, kind: &NetworkKind) -> String {
+    let NetworkKind::Local { gateway, prefix } = *kind;
+    let subnet = format!("{}/{prefix}", subnet(gateway, prefix));
+    format!(
+        r#"	chain forward {{
+		type filter hook forward priority filter; policy accept;
+		iifname "{bridge}" oifname "{bridge}" accept
+		iifname "{bridge}" ip saddr != {subnet} drop
+		iifname "{bridge}" meta nfproto ipv6 drop
+		iifname "{bridge}" oifname "hb*" drop
+		oifname "{bridge}" ct state established,related accept
+		oifname "{bridge}" drop
+	}}
+
+	chain postrouting {{
+		type nat hook postrouting priority srcnat; policy accept;
+		oifname != "{bridge}" ip saddr {subnet} ip daddr != {subnet} masquerade
+	}}
+"#
+    )
+}
+
+/// What makes the table, whatever was there before, in one transaction.
+pub fn ruleset(bridge: &str, kind: &NetworkKind, comment: &str) -> String {
+    let table = format!("inet {TABLE_PREFIX}{bridge}");
+    format!(
+        "add table {table}\ndelete table {table}\ntable {table} {{\n\tcomment \"{comment}\"\n\n{}}}\n",
+        rules(bridge, kind)
+    )
+}
+
+/// A table of ours, as found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct TableSeen {
+    /// The mark in its comment.
+    pub(super) mark: (Uuid, Uuid),
+    /// Digest of the rules that were wanted when it was made.
+    wanted: String,
+    /// Whether it is as it was made.
+    intact: bool,
+    /// Whether the host forwarded before our first network came.
+    pub(super) forwarded_before: bool,
+}
+
+impl TableSeen {
+    /// Whether it is what this network needs.
+    pub(super) fn serves(&self, mark: (Uuid, Uuid), bridge: &str, kind: &NetworkKind) -> bool {
+        self.intact && self.mark == mark && self.wanted == digest(&rules(bridge, kind))
+    }
+}
+
+/// Every table of ours, by the name of its bridge.
+pub(super) async fn look() -> DriverResult<BTreeMap<String, TableSeen>> {
+    let listed = must("nft", &["list", "tables", "inet"], "").await?;
+    let names: Vec<&str> = listed
+        .lines()
+        .filter_map(|line| line.strip_prefix("table inet "))
+        .filter(|name| name.starts_with(TABLE_PREFIX))
+        .collect();
+    if names.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let script: String = names.iter().map(|name| format!("list table inet {name}\n")).collect();
+    Ok(read_tables(&must("nft", &["-f", "-"], &script).await?))
+}
+
+/// Reads what `nft list table` printed for one or several tables.
+fn read_tables(listing: &str) -> BTreeMap<String, TableSeen> {
+    let mut tables = BTreeMap::new();
+    for part in listing.split("table inet ").skip(1) {
+        let Some((name, body)) = part.split_once(' ') else { continue };
+        let Some(bridge) = name.strip_prefix(TABLE_PREFIX) else { continue };
+        let comment = body.lines().find_map(|line| line.trim().strip_prefix("comment \"")?.strip_suffix('"'));
+        if let Some(seen) = comment.and_then(|comment| read_comment(comment, &listing_digest(body))) {
+            tables.insert(bridge.to_owned(), seen);
+        }
+    }
+    tables
+}
+
+fn read_comment(comment: &str, listed: &str) -> Option<TableSeen> {
+    let mut words = comment.split(' ');
+    let mark = read_mark(words.next()?)?;
+    let fields: BTreeMap<&str, &str> = words.filter_map(|word| word.split_once('=')).collect();
+    Some(TableSeen {
+        mark,
+        wanted: (*fields.get("r")?).to_owned(),
+        intact: fields.get("k") == Some(&listed),
+        forwarded_before: fields.get("f") == Some(&"1"),
+    })
+}
+
+/// Makes or replaces a network's table.
+pub(super) async fn install(
+    brain: Uuid,
+    network: Uuid,
+    bridge: &str,
+    kind: &NetworkKind,
+    forwarded_before: bool,
+) -> DriverResult<()> {
+    let fixed = format!("{} r={}", mark(brain, network), digest(&rules(bridge, kind)));
+    let forwarded = u8::from(forwarded_before);
+    // nft lists rules in words of its own, which differ between versions: so the table is made, listed, and made again
+    // with the digest of that list. Killed in between, it is found not to be intact and made anew.
+    let first = ruleset(bridge, kind, &format!("{fixed} k=- f={forwarded}"));
+    must("nft", &["-f", "-"], &first).await.map_err(|error| explain(bridge, &error))?;
+    let table = format!("{TABLE_PREFIX}{bridge}");
+    let listed = must("nft", &["list", "table", "inet", &table], "").await?;
+    let body = listed.split_once(&format!("table inet {table} ")).map_or("", |(_, body)| body);
+    let second = ruleset(bridge, kind, &format!("{fixed} k={} f={forwarded}", listing_digest(body)));
+    must("nft", &["-f", "-"], &second).await.map(drop)
+}
+
+/// Removes a network's table. One that is gone is fine.
+pub(super) async fn uninstall(bridge: &str) -> DriverResult<()> {
+    let table = format!("{TABLE_PREFIX}{bridge}");
+    let ended = run("nft", &["delete", "table", "inet", &table], "").await?;
+    if ended.success || ended.complaint.contains("No such file or directory") {
+        Ok(())
+    } else {
+        Err(DriverError::Later(format!("nft delete table inet {table}: {}", ended.complaint)))
+    }
+}
+
+fn explain(bridge: &str, error: &DriverError) -> DriverError {
+    DriverError::Later(format!("NAT for {bridge}: {error}; see that the kernel has nf_tables and nft_masq"))
+}
+
+/// Digest of a table's listing, without the comment that holds it.
+fn listing_digest(body: &str) -> String {
+    let rules: Vec<&str> =
+        body.lines().map(str::trim).filter(|line| !line.starts_with("comment \"")).collect();
+    digest(rules.join("\n").trim_end())
+}
+
+/// Short, for a comment holds 128 bytes; it guards against accidents and not against root.
+fn digest(text: &str) -> String {
+    hex::encode(&Sha256::digest(text.as_bytes())[..6])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::expect;
+
+    fn kind() -> NetworkKind {
+        NetworkKind::Local { gateway: "10.77.0.1".parse().unwrap(), prefix: 24 }
+    }
+
+    #[test]
+    fn a_network_in_nftables_words() {
+        let comment = mark(Uuid::from_u128(1), Uuid::from_u128(2));
+        expect![[r#"
+            add table inet honcho_hb1
+            delete table inet honcho_hb1
+            table inet honcho_hb1 {
+            	comment "honcho:00000000-0000-0000-0000-000000000001:00000000-0000-0000-0000-000000000002"
+
+            	chain forward {
+            		type filter hook forward priority filter; policy accept;
+            		iifname "hb1" oifname "hb1" accept
+            		iifname "hb1" ip saddr != 10.77.0.0/24 drop
+            		iifname "hb1" meta nfproto ipv6 drop
+            		iifname "hb1" oifname "hb*" drop
+            		oifname "hb1" ct state established,related accept
+            		oifname "hb1" drop
+            	}
+
+            	chain postrouting {
+            		type nat hook postrouting priority srcnat; policy accept;
+            		oifname != "hb1" ip saddr 10.77.0.0/24 ip daddr != 10.77.0.0/24 masquerade
+            	}
+            }
+        "#]]
+        .assert_eq(&ruleset("hb1", &kind(), &comment));
+    }
+
+    #[test]
+    fn a_comment_fits() {
+        let comment = format!("{} r=0123456789ab k=0123456789ab f=0", mark(Uuid::nil(), Uuid::nil()));
+        assert!(comment.len() < 128, "{}", comment.len());
+    }
+
+    #[test]
+    fn tables_are_read_back_and_tampering_shows() {
+        let rules_listed = "{\n\tchain forward {\n\t}\n}\n";
+        let comment = format!(
+            "{} r={} k={} f=1",
+            mark(Uuid::from_u128(1), Uuid::from_u128(2)),
+            digest(&rules("hb1", &kind())),
+            listing_digest(rules_listed)
+        );
+        let listing = |chain: &str| {
+            format!(
+                "table inet honcho_hb1 {{\n\tcomment \"{comment}\"\n\tchain {chain} {{\n\t}}\n}}\ntable inet honcho_x {{\n}}\n"
+            )
+        };
+        let found = read_tables(&listing("forward"));
+        assert_eq!(found.len(), 1);
+        let ours = (Uuid::from_u128(1), Uuid::from_u128(2));
+        assert!(found["hb1"].serves(ours, "hb1", &kind()) && found["hb1"].forwarded_before);
+        let other = NetworkKind::Local { gateway: "10.78.0.1".parse().unwrap(), prefix: 24 };
+        assert!(!found["hb1"].serves(ours, "hb1", &other));
+        assert!(!read_tables(&listing("tampered"))["hb1"].serves(ours, "hb1", &kind()));
+    }
+
+    #[test]
+    fn subnets() {
+        assert_eq!(subnet("10.77.3.9".parse().unwrap(), 22).to_string(), "10.77.0.0");
+        assert_eq!(subnet("10.77.3.9".parse().unwrap(), 29).to_string(), "10.77.3.8");
+    }
+}

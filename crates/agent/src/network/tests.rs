@@ -1,0 +1,301 @@
+//! The bridge driver against a real kernel, each test in a network namespace of its own, which goes with its process.
+
+use super::{BridgeNetwork, bridge::table_name, wipe};
+use crate::drivers::{BridgeSeen, DriverError, Network, bridge_name};
+use honcho_model::{Generation, NetworkId};
+use honcho_wire::{NetworkKind, NetworkWanted};
+use std::process::Command;
+use std::time::{Duration, Instant};
+use uuid::Uuid;
+
+const BRAIN: Uuid = Uuid::from_u128(0xb);
+const INSIDE: &str = "HONCHO_TEST_INSIDE";
+
+/// Runs `body` in a fresh network namespace: this test once more, in a process that `unshare` starts.
+#[allow(clippy::print_stdout, clippy::print_stderr)]
+fn in_a_namespace<F: Future<Output = ()>>(test: &str, body: impl FnOnce() -> F) {
+    if std::env::var_os(INSIDE).is_some() {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(body());
+        return;
+    }
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("SKIPPED {test}: it needs root, to make a network namespace");
+        return;
+    }
+    let output = Command::new("unshare")
+        .arg("--net")
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", &format!("network::tests::{test}"), "--nocapture"])
+        .env(INSIDE, "1")
+        .output()
+        .unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout);
+    println!("{printed}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && printed.contains("1 passed"), "{test} failed in its namespace");
+}
+
+fn sh(script: &str) -> String {
+    let output = Command::new("sh").args(["-c", script]).output().unwrap();
+    assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// All that a network changes on a host.
+fn host_state() -> String {
+    sh(
+        "ip -o link | cut -d: -f2 | sort; ip -o -4 address; nft list ruleset; cat /proc/sys/net/ipv4/ip_forward",
+    )
+}
+
+fn network(id: i64, third: u8) -> NetworkWanted {
+    NetworkWanted {
+        id: NetworkId(id),
+        uuid: Uuid::from_u128(u128::try_from(id).unwrap()),
+        generation: Generation(1),
+        kind: NetworkKind::Local { gateway: [10, 77, third, 1].into(), prefix: 24 },
+    }
+}
+
+async fn look(wanted: &NetworkWanted) -> Option<BridgeSeen> {
+    let seen = BridgeNetwork::new().look(BRAIN, std::slice::from_ref(wanted)).await.unwrap();
+    seen.into_iter().find(|bridge| bridge.id == wanted.id)
+}
+
+async fn ready(wanted: &NetworkWanted) -> bool {
+    look(wanted).await.is_some_and(|bridge| bridge.ready)
+}
+
+fn later(result: Result<(), DriverError>) -> String {
+    match result {
+        Err(DriverError::Later(text)) => text,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_network_comes_and_goes() {
+    in_a_namespace("a_network_comes_and_goes", async || {
+        sh("echo 0 > /proc/sys/net/ipv4/ip_forward");
+        sh(
+            "nft add table inet somebody; nft add chain inet somebody forward '{ type filter hook forward priority 0; }'",
+        );
+        let before = host_state();
+        let driver = BridgeNetwork::new();
+        let (one, two) = (network(1, 1), network(2, 2));
+        assert_eq!(look(&one).await, None);
+        for _ in 0..2 {
+            driver.ensure(BRAIN, &one).await.unwrap();
+            driver.ensure(BRAIN, &two).await.unwrap();
+        }
+        assert_eq!(
+            look(&one).await,
+            Some(BridgeSeen { id: one.id, mark: Some((BRAIN, one.uuid)), ready: true })
+        );
+        assert_eq!(sh("cat /proc/sys/net/ipv4/ip_forward").trim(), "1");
+        let unwanted = driver.look(BRAIN, &[]).await.unwrap();
+        assert!(unwanted.iter().all(|bridge| !bridge.ready) && unwanted.len() == 2);
+
+        let another = Uuid::from_u128(99);
+        driver.remove(another, one.id, one.uuid).await.unwrap();
+        assert!(ready(&one).await, "another brain has removed our network");
+        for _ in 0..2 {
+            driver.remove(BRAIN, one.id, one.uuid).await.unwrap();
+        }
+        assert!(look(&one).await.is_none() && ready(&two).await);
+        driver.remove(BRAIN, two.id, two.uuid).await.unwrap();
+        assert_eq!(host_state(), before);
+    });
+}
+
+#[test]
+fn what_changed_is_seen_and_mended() {
+    in_a_namespace("what_changed_is_seen_and_mended", async || {
+        let driver = BridgeNetwork::new();
+        let one = network(1, 1);
+        let table = table_name(one.id);
+        driver.ensure(BRAIN, &one).await.unwrap();
+        for damage in [
+            "ip address delete 10.77.1.1/24 dev hb1",
+            "ip address add 10.88.1.1/24 dev hb1",
+            "ip link set hb1 down",
+            "echo 0 > /proc/sys/net/ipv4/ip_forward",
+            &format!("nft flush chain inet {table} postrouting"),
+            &format!("nft insert rule inet {table} forward accept"),
+            &format!("nft delete table inet {table}"),
+        ] {
+            sh(damage);
+            assert!(!ready(&one).await, "unseen: {damage}");
+            driver.ensure(BRAIN, &one).await.unwrap();
+            assert!(ready(&one).await, "not mended: {damage}");
+        }
+        let moved = network(1, 9);
+        assert!(!ready(&moved).await);
+        driver.ensure(BRAIN, &moved).await.unwrap();
+        assert!(ready(&moved).await && !sh("nft list ruleset").contains("10.77.1."));
+    });
+}
+
+#[test]
+fn what_others_made_is_left_alone() {
+    in_a_namespace("what_others_made_is_left_alone", async || {
+        let driver = BridgeNetwork::new();
+        let one = network(1, 1);
+        sh("ip link add hb1 type bridge; ip link add br0 type bridge; ip address add 10.77.2.7/16 dev br0");
+        let before = host_state();
+        let taken = later(driver.ensure(BRAIN, &one).await);
+        assert!(
+            taken.contains("hb1 is taken by somebody else") && taken.contains("ip link delete hb1"),
+            "{taken}"
+        );
+        assert_eq!(look(&one).await, Some(BridgeSeen { id: one.id, mark: None, ready: false }));
+        driver.remove(BRAIN, one.id, one.uuid).await.unwrap();
+        assert_eq!(host_state(), before);
+
+        sh("ip link delete hb1");
+        let overlap = later(driver.ensure(BRAIN, &one).await);
+        assert!(overlap.contains("overlaps 10.77.2.7/16, which br0"), "{overlap}");
+        sh("ip link delete br0");
+        driver.ensure(BRAIN, &one).await.unwrap();
+
+        // Somebody has plugged something of their own into our bridge.
+        sh("ip link add theirs type veth peer name there; ip link set theirs master hb1");
+        let plugged = later(driver.remove(BRAIN, one.id, one.uuid).await);
+        assert!(plugged.contains("theirs is plugged into it"), "{plugged}");
+        assert!(ready(&one).await);
+        sh("ip link delete theirs");
+        driver.remove(BRAIN, one.id, one.uuid).await.unwrap();
+    });
+}
+
+#[test]
+fn killed_between_any_two_commands_it_goes_on() {
+    in_a_namespace("killed_between_any_two_commands_it_goes_on", async || {
+        let one = network(1, 1);
+        let before = host_state();
+        // Each begins as the step that was killed at that point would have left it.
+        for torn in [
+            "ip link add hb1~ type bridge",
+            "ip link add hb1~ type bridge; ip link set hb1~ alias honcho:0000000b-0000-0000-0000-000000000000:x",
+        ] {
+            sh(torn);
+            BridgeNetwork::new().ensure(BRAIN, &one).await.unwrap();
+            assert!(ready(&one).await && !sh("ip -o link").contains('~'), "{torn}");
+            BridgeNetwork::new().remove(BRAIN, one.id, one.uuid).await.unwrap();
+            assert_eq!(host_state(), before);
+        }
+        // Cancelled for real, ever later, until it comes through.
+        let mut pause = Duration::from_millis(1);
+        loop {
+            let step =
+                tokio::time::timeout(pause, async { BridgeNetwork::new().ensure(BRAIN, &one).await }).await;
+            if step.is_ok() {
+                break;
+            }
+            if let Some(seen) = look(&one).await {
+                assert_eq!(seen.mark, Some((BRAIN, one.uuid)), "half-made, it looks like somebody else's");
+            }
+            pause += Duration::from_millis(2);
+        }
+        assert!(ready(&one).await);
+        let mut pause = Duration::from_millis(1);
+        loop {
+            let step = BridgeNetwork::new();
+            let step = tokio::time::timeout(pause, step.remove(BRAIN, one.id, one.uuid)).await;
+            if step.is_ok() {
+                break;
+            }
+            pause += Duration::from_millis(2);
+        }
+        assert_eq!(host_state(), before);
+    });
+}
+
+#[test]
+fn wiped_the_host_is_as_it_was() {
+    in_a_namespace("wiped_the_host_is_as_it_was", async || {
+        sh("echo 0 > /proc/sys/net/ipv4/ip_forward; ip link add br0 type bridge");
+        let before = host_state();
+        let driver = BridgeNetwork::new();
+        for id in 1..=3 {
+            driver.ensure(BRAIN, &network(id, u8::try_from(id).unwrap())).await.unwrap();
+        }
+        // What a killed agent leaves, and a table whose bridge somebody removed.
+        sh(
+            "ip link add hb9~ type bridge; ip link set hb9~ alias honcho:00000000-0000-0000-0000-00000000000b:00000000-0000-0000-0000-000000000009",
+        );
+        sh(&format!("ip link delete {}", bridge_name(NetworkId(3))));
+        for _ in 0..2 {
+            wipe(BRAIN).await.unwrap();
+        }
+        assert_eq!(host_state(), before);
+    });
+}
+
+#[test]
+fn guests_reach_the_world_and_nobody_reaches_them() {
+    in_a_namespace("guests_reach_the_world_and_nobody_reaches_them", async || {
+        let driver = BridgeNetwork::new();
+        for id in [1, 2] {
+            driver.ensure(BRAIN, &network(id, u8::try_from(id).unwrap())).await.unwrap();
+        }
+        // Two guests and the world, as processes in namespaces below this one; the host has 192.0.2.1.
+        let mut places = Vec::new();
+        for (name, bridge, address, gateway) in [
+            ("g1", Some("hb1"), "10.77.1.2/24", Some("10.77.1.1")),
+            ("g2", Some("hb2"), "10.77.2.2/24", Some("10.77.2.1")),
+            ("world", None, "192.0.2.9/24", None),
+        ] {
+            let place = Command::new("unshare").args(["--net", "sleep", "60"]).spawn().unwrap();
+            std::thread::sleep(Duration::from_millis(200));
+            let pid = place.id();
+            sh(&format!("ip link add v{name} type veth peer name eth0 netns {pid}; ip link set v{name} up"));
+            if let Some(bridge) = bridge {
+                sh(&format!("ip link set v{name} master {bridge}"));
+            } else {
+                sh(&format!("ip address add 192.0.2.1/24 dev v{name}"));
+            }
+            sh(&format!(
+                "nsenter -t {pid} -n sh -c 'ip link set lo up; ip link set eth0 up; ip a add {address} dev eth0'"
+            ));
+            if let Some(gateway) = gateway {
+                sh(&format!("nsenter -t {pid} -n ip route add default via {gateway}"));
+            }
+            places.push(place);
+        }
+        let ids: Vec<u32> = places.iter().map(std::process::Child::id).collect();
+        let reaches = |from: u32, to: &str| {
+            let ping = ["-t", &from.to_string(), "-n", "ping", "-c1", "-W2", "-q", to].map(str::to_owned);
+            Command::new("nsenter").args(ping).output().unwrap().status.success()
+        };
+        std::thread::sleep(Duration::from_millis(500));
+        assert!(reaches(ids[0], "10.77.1.1"), "the gateway");
+        assert!(reaches(ids[0], "192.0.2.9"), "the world, which knows no way back but to the host: NAT");
+        assert!(!reaches(ids[0], "10.77.2.2"), "another network's guest");
+        sh(&format!("nsenter -t {} -n ip route add 10.77.0.0/16 via 192.0.2.1", ids[2]));
+        assert!(!reaches(ids[2], "10.77.1.2"), "the world reaches a guest");
+        for mut place in places {
+            place.kill().unwrap();
+            place.wait().unwrap();
+        }
+    });
+}
+
+#[test]
+#[allow(clippy::print_stdout)]
+fn looking_is_cheap() {
+    in_a_namespace("looking_is_cheap", async || {
+        let wanted: Vec<_> = (1..=10).map(|id| network(id, u8::try_from(id).unwrap())).collect();
+        let driver = BridgeNetwork::new();
+        for network in &wanted {
+            driver.ensure(BRAIN, network).await.unwrap();
+        }
+        let begun = Instant::now();
+        for _ in 0..10 {
+            assert_eq!(
+                driver.look(BRAIN, &wanted).await.unwrap().iter().filter(|bridge| bridge.ready).count(),
+                10
+            );
+        }
+        println!("a look at ten networks: {:?}", begun.elapsed() / 10);
+    });
+}
