@@ -1,1 +1,31 @@
-//! stub
+//! The brain: decides, records, explains and watches.
+//!
+//! ```text
+//!   people, programs --HTTP--> http/      extract, one operation, convert
+//!                              operations/   what can be asked for, one file each
+//!   agents --mutual TLS------> agents/    manifest, report, blobs, renewal, streams
+//!                              controllers/  loops that act when only time has passed
+//!                              honcho-store  everything it remembers
+//! ```
+//!
+//! Knows no libvirt and never links the agent: the two meet in `honcho-wire`. Clock and randomness come in as
+//! [`Outside`], so that a day can be simulated in a minute.
+#![forbid(unsafe_code)]
+
+mod agents;
+mod app;
+mod authority;
+mod controllers;
+mod http;
+mod listen;
+mod liveness;
+mod operations;
+mod outside;
+mod placing;
+mod runs;
+mod serve;
+mod streams;
+
+pub use http::openapi_json;
+pub use outside::Outside;
+pub use serve::{ServeOptions, serve};

@@ -78,6 +78,11 @@ pub async fn find(connection: &impl Connection, secret_hash: &str) -> StoreResul
     }))
 }
 
+/// Whether there ever was a token.
+pub async fn exists(connection: &impl Connection) -> StoreResult<bool> {
+    Ok(crate::sql::number(connection, "SELECT 1 AS n FROM tokens LIMIT 1", values![]).await?.is_some())
+}
+
 /// Makes one.
 pub async fn create(
     tx: &Tx,

@@ -1,8 +1,12 @@
 //! `honcho serve`: the brain itself.
 
 use crate::command_error::CommandError;
+use honcho_model::Timestamp;
+use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 const AFTER_HELP: &str = "\
 At the first start it makes DATA with a database, a certificate authority and the operator's first token
@@ -15,7 +19,7 @@ Examples:
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct ServeArguments {
-    /// Where people and programs are heard (plain HTTP: leave it on loopback, or behind a TLS front)
+    /// Where people and programs are heard (HTTP on loopback, TLS elsewhere)
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7070")]
     pub(crate) listen: SocketAddr,
 
@@ -32,7 +36,62 @@ pub(crate) struct ServeArguments {
     pub(crate) data: PathBuf,
 }
 
-#[expect(clippy::unused_async, reason = "the brain is awaited here")]
 pub(crate) async fn run(arguments: ServeArguments) -> Result<(), CommandError> {
-    Err(CommandError::failed(format!("cannot serve {}: this build holds no brain", arguments.data.display())))
+    log_to_stderr();
+    let ending = CancellationToken::new();
+    let on_signal = ending.clone();
+    let (mut interrupt, mut terminate) = signals().map_err(|error| {
+        CommandError::failed("cannot listen for signals").cause(&error)
+    })?;
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        on_signal.cancel();
+    });
+    let options = honcho_brain::ServeOptions {
+        listen: arguments.listen,
+        agents_listen: arguments.agents_listen,
+        agents_advertise: arguments.agents_advertise,
+        data: arguments.data.clone(),
+    };
+    let data = arguments.data.display().to_string();
+    let ready = |people: SocketAddr, agents: SocketAddr| {
+        tracing::info!(%people, %agents, data, version = env!("CARGO_PKG_VERSION"), "the brain listens");
+    };
+    honcho_brain::serve(options, outside(), ending, ready).await.map_err(|error| {
+        let cause: &(dyn std::error::Error + Send + Sync) = error.as_ref();
+        CommandError::failed("the brain could not go on").cause(cause)
+    })
+}
+
+fn signals() -> std::io::Result<(Signal, Signal)> { Ok((signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)) }
+
+/// The real clock and the kernel's randomness; everything below takes them as arguments.
+fn outside() -> honcho_brain::Outside {
+    #[expect(clippy::disallowed_methods, reason = "main is where time comes in")]
+    let now = || {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+    };
+    let random = |bytes: &mut [u8]| {
+        if let Err(error) = getrandom::fill(bytes) {
+            // A brain without randomness must not hand out secrets that could be guessed.
+            tracing::error!(%error, "the kernel gives no randomness");
+            std::process::abort();
+        }
+    };
+    honcho_brain::Outside::new(now, random)
+}
+
+/// Lines for people on a terminal, JSON for whoever collects logs; `HONCHO_LOG=debug` says more.
+fn log_to_stderr() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("HONCHO_LOG").unwrap_or_else(|_| "info".into());
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if std::io::stderr().is_terminal() {
+        builder.init();
+    } else {
+        builder.json().init();
+    }
 }

@@ -1,0 +1,81 @@
+//! `GET /agent/manifest?after=INCARNATION,GENERATION`: held until there is something newer.
+
+use super::Machine;
+use crate::app::App;
+use crate::http::{ApiError, ApiResult};
+use axum::Json;
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use honcho_model::{Generation, Incarnation};
+use honcho_store::{brain, hosts, manifests};
+use honcho_wire::{Manifest, ManifestAnswer, PROTOCOL};
+use serde::Deserialize;
+use std::time::Duration;
+
+/// How long the answer is held at most. Agents give up at 45 s.
+const HOLD: Duration = Duration::from_secs(30);
+
+#[derive(Deserialize)]
+pub(super) struct After {
+    after: Option<String>,
+}
+
+impl After {
+    fn parse(&self) -> Option<(Incarnation, Generation)> {
+        let (incarnation, generation) = self.after.as_deref()?.split_once(',')?;
+        Some((incarnation.parse().ok()?, generation.parse().ok()?))
+    }
+}
+
+pub(super) async fn manifest(
+    State(app): State<App>,
+    machine: Machine,
+    Query(query): Query<After>,
+    headers: HeaderMap,
+) -> ApiResult<Json<ManifestAnswer>> {
+    let protocol = headers
+        .get("honcho-protocol")
+        .and_then(|value| value.to_str().ok())
+        .and_then(|text| text.parse().ok());
+    if protocol != Some(PROTOCOL) {
+        let text = format!("speaks protocol {protocol:?}, and this brain speaks {PROTOCOL}");
+        return Err(ApiError::new(StatusCode::BAD_REQUEST, "protocol", text)
+            .hint("bring agent and brain to one version"));
+    }
+    // Registered before the first read: what happens in between wakes us.
+    let mut changes = app.store.wakeups().host(machine.id);
+    changes.mark_unchanged();
+    let known = query.parse();
+    let deadline = tokio::time::Instant::now() + HOLD;
+    loop {
+        let streams = app.streams.tell(machine.id);
+        let manifest = newer(&app, &machine, known).await?;
+        if manifest.is_some() || !streams.is_empty() {
+            return Ok(Json(ManifestAnswer { manifest, streams }));
+        }
+        if tokio::time::timeout_at(deadline, changes.changed()).await.is_err() {
+            return Ok(Json(ManifestAnswer { manifest: None, streams: Vec::new() }));
+        }
+    }
+}
+
+/// The manifest, if it is newer than what the agent has. It is rendered only then.
+async fn newer(
+    app: &App,
+    machine: &Machine,
+    known: Option<(Incarnation, Generation)>,
+) -> ApiResult<Option<Manifest>> {
+    if let Some((incarnation, generation)) = known {
+        let current = hosts::generation(app.store.reader(), machine.id).await?;
+        let identity = brain::get(app.store.reader()).await?;
+        if identity.is_some_and(|identity| identity.incarnation == incarnation) && current <= Some(generation)
+        {
+            return Ok(None);
+        }
+    }
+    let snapshot = app.store.snapshot().await?;
+    let manifest = manifests::render(&snapshot, machine.id).await?;
+    // A snapshot that only read has nothing to lose; what its end says does not change what was read.
+    drop(snapshot);
+    Ok(manifest)
+}

@@ -1,0 +1,49 @@
+//! `POST /agent/report`: what the agent saw.
+
+use super::Machine;
+use crate::app::App;
+use crate::http::{ApiError, ApiResult};
+use crate::operations::HostFreeze;
+use crate::runs::Speaks;
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use honcho_store::reports::ApplyReport;
+use honcho_wire::{PROTOCOL, Report, ReportAnswer};
+
+pub(super) async fn report(
+    State(app): State<App>,
+    machine: Machine,
+    Json(report): Json<Report>,
+) -> ApiResult<Json<ReportAnswer>> {
+    if report.protocol != PROTOCOL {
+        let text = format!("speaks protocol {}, and this brain speaks {PROTOCOL}", report.protocol);
+        return Err(ApiError::new(StatusCode::BAD_REQUEST, "protocol", text)
+            .hint("bring agent and brain to one version"));
+    }
+    match app.runs.speaks(machine.id, report.run_id, app.now()) {
+        Speaks::Rightly => {}
+        Speaks::Late => return Ok(Json(ReportAnswer::Stale)),
+        Speaks::Doubly(other) => {
+            let reason = format!(
+                "two agents use its certificate (runs {other} and {}): was its disk cloned? Nothing starts or is deleted \
+                 on it until it has joined anew (honcho host rejoin {})",
+                report.run_id, machine.name
+            );
+            let change = HostFreeze { id: machine.id, name: machine.name.clone(), reason };
+            app.write(machine.actor(), &change).await?;
+            return Ok(Json(ReportAnswer::Stale));
+        }
+    }
+    // A heartbeat that says what is known writes nothing: liveness goes by batches.
+    if report.observation.is_none() && app.runs.is_held(machine.id, report.run_id, &report.digest) {
+        return Ok(Json(ReportAnswer::Applied));
+    }
+    let (run, digest) = (report.run_id, report.digest.clone());
+    let change = ApplyReport { host: machine.id, host_name: machine.name.clone(), report };
+    let answer = app.write(machine.actor(), &change).await?;
+    if answer == ReportAnswer::Applied {
+        app.runs.holds(machine.id, run, &digest);
+    }
+    Ok(Json(answer))
+}

@@ -1,0 +1,41 @@
+//! What every handler works with.
+
+use crate::authority::Authority;
+use crate::liveness::Liveness;
+use crate::outside::Outside;
+use crate::runs::Runs;
+use crate::streams::Streams;
+use honcho_images::BlobStore;
+use honcho_model::Timestamp;
+use honcho_store::{Actor, Change, Store, StoreResult};
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+
+/// The brain's parts; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct App {
+    pub(crate) store: Store,
+    pub(crate) blobs: BlobStore,
+    pub(crate) authority: Arc<Authority>,
+    pub(crate) outside: Outside,
+    pub(crate) liveness: Liveness,
+    pub(crate) runs: Runs,
+    pub(crate) streams: Streams,
+    /// Where agents are told to find us: `HOST:PORT`.
+    pub(crate) agents_address: Arc<str>,
+}
+
+impl App {
+    pub(crate) fn now(&self) -> Timestamp {
+        self.outside.now()
+    }
+
+    pub(crate) async fn write<C: Change>(&self, actor: Actor, change: &C) -> StoreResult<C::Out> {
+        self.store.write(actor, self.now(), change).await
+    }
+}
+
+/// How secrets are stored: hex SHA-256. They are 256 random bits, so a slow hash would add nothing.
+pub(crate) fn hash_secret(secret: &str) -> String {
+    hex::encode(Sha256::digest(secret.as_bytes()))
+}

@@ -1,0 +1,93 @@
+//! `/v1/accounts`.
+
+use super::error::ApiResult;
+use super::extract::{Body, Caller, Id, ListQuery};
+use crate::app::App;
+use crate::operations::{AccountCreate, AccountDelete, AccountUpdate};
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderName, StatusCode, header};
+use honcho_api::{Account, ErrorBody};
+use honcho_model::AccountId;
+use honcho_store::accounts;
+
+/// What a creation answers with: 201, where the new thing is, and the thing.
+pub(crate) type Created<T> = (StatusCode, [(HeaderName, String); 1], Json<T>);
+
+pub(crate) fn created<T: honcho_api::Resource>(thing: T) -> Created<T> {
+    let location = format!("/v1/{}/{}", T::PATH, thing.id());
+    (StatusCode::CREATED, [(header::LOCATION, location)], Json(thing))
+}
+
+#[utoipa::path(get, path = "/v1/accounts", tag = "accounts",
+    params(("name" = Option<String>, Query, description = "Filterable")),
+    responses((status = 200, body = [Account]), (status = 401, body = ErrorBody)))]
+pub(super) async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    ListQuery(filters): ListQuery,
+) -> ApiResult<Json<Vec<Account>>> {
+    Ok(Json(accounts::list(app.store.reader(), caller.scope, &filters).await?))
+}
+
+#[utoipa::path(post, path = "/v1/accounts", tag = "accounts", request_body = honcho_api::AccountCreate,
+    responses((status = 201, body = Account), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
+        (status = 422, body = ErrorBody)))]
+pub(super) async fn create(
+    State(app): State<App>,
+    caller: Caller,
+    body: Body<honcho_api::AccountCreate>,
+) -> ApiResult<Created<Account>> {
+    let change = AccountCreate { scope: caller.scope, uuid: app.outside.uuid(), body: body.value };
+    Ok(created(app.write(caller.actor, &change).await?))
+}
+
+#[utoipa::path(get, path = "/v1/accounts/{id}", tag = "accounts", params(("id" = i64, Path)),
+    responses((status = 200, body = Account), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody)))]
+pub(super) async fn show(State(app): State<App>, caller: Caller, Id(id): Id) -> ApiResult<Json<Account>> {
+    Ok(Json(accounts::get(app.store.reader(), caller.scope, AccountId(id)).await?))
+}
+
+async fn change(
+    app: App,
+    caller: Caller,
+    id: i64,
+    body: Body<honcho_api::AccountCreate>,
+) -> ApiResult<Json<Account>> {
+    let lock_version = body.object.get("lock_version").and_then(serde_json::Value::as_i64);
+    let change = AccountUpdate { scope: caller.scope, id: AccountId(id), body: body.value, lock_version };
+    Ok(Json(app.write(caller.actor, &change).await?))
+}
+
+#[utoipa::path(put, path = "/v1/accounts/{id}", tag = "accounts", params(("id" = i64, Path)), request_body = Account,
+    responses((status = 200, body = Account), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
+        (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 422, body = ErrorBody)))]
+pub(super) async fn replace(
+    State(app): State<App>,
+    caller: Caller,
+    Id(id): Id,
+    body: Body<honcho_api::AccountCreate>,
+) -> ApiResult<Json<Account>> {
+    change(app, caller, id, body).await
+}
+
+#[utoipa::path(patch, path = "/v1/accounts/{id}", tag = "accounts", params(("id" = i64, Path)),
+    request_body = honcho_api::AccountCreate,
+    responses((status = 200, body = Account), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
+        (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 422, body = ErrorBody)))]
+pub(super) async fn update(
+    State(app): State<App>,
+    caller: Caller,
+    Id(id): Id,
+    body: Body<honcho_api::AccountCreate>,
+) -> ApiResult<Json<Account>> {
+    change(app, caller, id, body).await
+}
+
+#[utoipa::path(delete, path = "/v1/accounts/{id}", tag = "accounts", params(("id" = i64, Path)),
+    responses((status = 200, body = Account), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
+        (status = 404, body = ErrorBody), (status = 422, body = ErrorBody)))]
+pub(super) async fn delete(State(app): State<App>, caller: Caller, Id(id): Id) -> ApiResult<Json<Account>> {
+    let change = AccountDelete { scope: caller.scope, id: AccountId(id) };
+    Ok(Json(app.write(caller.actor, &change).await?))
+}

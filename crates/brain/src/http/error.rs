@@ -1,0 +1,133 @@
+//! The one place where refusals become HTTP. Every error, wherever it comes from, has the shape of [`ErrorBody`].
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use honcho_api::ErrorBody;
+use honcho_images::BlobError;
+use honcho_store::{ListError, Refusal, StoreError};
+use std::collections::BTreeMap;
+
+tokio::task_local! {
+    /// The id of the request that this task serves.
+    pub(crate) static REQUEST_ID: String;
+}
+
+/// An answer that is not a 2xx.
+#[derive(Debug)]
+pub(crate) struct ApiError {
+    status: StatusCode,
+    code: &'static str,
+    errors: BTreeMap<String, Vec<String>>,
+    hint: Option<String>,
+}
+
+/// What a handler gives.
+pub(crate) type ApiResult<T> = Result<T, ApiError>;
+
+impl ApiError {
+    /// An error about the whole request.
+    pub(crate) fn new(status: StatusCode, code: &'static str, text: impl Into<String>) -> Self {
+        ApiError {
+            status,
+            code,
+            errors: BTreeMap::from([("base".to_owned(), vec![text.into()])]),
+            hint: None,
+        }
+    }
+
+    /// This error with the next thing to do.
+    #[must_use]
+    pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
+        ApiError { hint: Some(hint.into()), ..self }
+    }
+
+    /// 422: an attribute and what is wrong with it.
+    pub(crate) fn invalid(attribute: &str, text: impl Into<String>) -> Self {
+        StoreError::from(Refusal::invalid(attribute, text)).into()
+    }
+
+    pub(crate) fn unauthorized() -> Self {
+        ApiError::new(StatusCode::UNAUTHORIZED, "unauthorized", "shows no token that is good here")
+            .hint("send \"Authorization: Bearer TOKEN\", or the token as the password of Basic")
+    }
+
+    pub(crate) fn not_found(what: &str) -> Self {
+        ApiError::new(StatusCode::NOT_FOUND, "not_found", format!("there is no such {what}"))
+    }
+
+    pub(crate) fn conflict(text: impl Into<String>) -> Self {
+        ApiError::new(StatusCode::CONFLICT, "conflict", text)
+    }
+}
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Invalid(errors) => {
+                ApiError { status: StatusCode::UNPROCESSABLE_ENTITY, code: "invalid", errors, hint: None }
+            }
+            Refusal::NotFound(what) => ApiError::not_found(what),
+            Refusal::Forbidden(why) => ApiError::new(StatusCode::FORBIDDEN, "forbidden", why),
+            Refusal::Conflict(why) => ApiError::conflict(why),
+        }
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Refused(refusal) => refusal.into(),
+            error @ (StoreError::Database(_) | StoreError::Damaged { .. }) => {
+                let request = request_id();
+                tracing::error!(%error, %request, "the store failed");
+                ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the brain's database failed")
+                    .hint("the brain's log says why, under the request id")
+            }
+        }
+    }
+}
+
+impl From<ListError> for ApiError {
+    fn from(error: ListError) -> Self {
+        StoreError::from(error).into()
+    }
+}
+
+impl From<BlobError> for ApiError {
+    fn from(error: BlobError) -> Self {
+        match &error {
+            BlobError::Missing(_) => ApiError::not_found("blob"),
+            BlobError::WrongDigest { .. } => ApiError::invalid("digest", error.to_string()),
+            BlobError::Source(_) => {
+                ApiError::new(StatusCode::BAD_REQUEST, "broken_upload", error.to_string())
+            }
+            BlobError::Store(_) | BlobError::Write(_) => {
+                tracing::error!(%error, request = %request_id(), "the blob store failed");
+                ApiError::new(StatusCode::INSUFFICIENT_STORAGE, "blob_store", error.to_string())
+            }
+        }
+    }
+}
+
+fn request_id() -> String {
+    REQUEST_ID.try_with(Clone::clone).unwrap_or_default()
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let body = ErrorBody {
+            status: self.status.as_u16(),
+            code: self.code.to_owned(),
+            errors: self.errors,
+            hint: self.hint,
+            request_id: request_id(),
+        };
+        let mut response = (self.status, Json(body)).into_response();
+        if self.status == StatusCode::UNAUTHORIZED {
+            let challenge = HeaderValue::from_static("Basic realm=\"honcho\", charset=\"UTF-8\"");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        response
+    }
+}

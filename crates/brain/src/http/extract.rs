@@ -1,0 +1,193 @@
+//! What handlers take out of a request: who asks, the filters of a list, a body.
+
+use super::error::{ApiError, ApiResult};
+use crate::app::{App, hash_secret};
+use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, header};
+use base64::Engine as _;
+use honcho_store::{Actor, Filters, Scope, tokens};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::net::SocketAddr;
+
+/// Where a connection comes from; put into every request by the listener.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub(crate) SocketAddr);
+
+/// Who asks.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    pub(crate) scope: Scope,
+    pub(crate) actor: Actor,
+}
+
+/// The token in a request: Bearer, or the password of Basic with any user name.
+fn token(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, rest) = value.split_once(' ')?;
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Some(rest.trim().to_owned());
+    }
+    if scheme.eq_ignore_ascii_case("basic") {
+        let decoded = base64::engine::general_purpose::STANDARD.decode(rest.trim()).ok()?;
+        return String::from_utf8(decoded).ok()?.split_once(':').map(|(_, password)| password.to_owned());
+    }
+    None
+}
+
+impl FromRequestParts<App> for Caller {
+    type Rejection = ApiError;
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> ApiResult<Self> {
+        let secret = token(&parts.headers).ok_or_else(ApiError::unauthorized)?;
+        let known = tokens::find(app.store.reader(), &hash_secret(&secret)).await?;
+        let known = known.filter(|known| known.expires_at.is_none_or(|at| at > app.now()));
+        let known = known.ok_or_else(ApiError::unauthorized)?;
+        let role = match known.scope.account() {
+            None => "operator".to_owned(),
+            Some(account) => format!("account {account}"),
+        };
+        let source = parts.extensions.get::<Peer>().map(|peer| peer.0.ip().to_string());
+        Ok(Caller {
+            scope: known.scope,
+            actor: Actor { who: format!("token:{} ({role})", known.id), source },
+        })
+    }
+}
+
+/// A caller who is an operator; others get 403.
+pub(crate) struct Operator(pub(crate) Caller);
+
+impl FromRequestParts<App> for Operator {
+    type Rejection = ApiError;
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> ApiResult<Self> {
+        let caller = Caller::from_request_parts(parts, app).await?;
+        match caller.scope.account() {
+            None => Ok(Operator(caller)),
+            Some(_) => Err(ApiError::new(StatusCode::FORBIDDEN, "forbidden", "only operators may do this")),
+        }
+    }
+}
+
+/// The filters of a list.
+pub(crate) struct ListQuery(pub(crate) Filters);
+
+impl<S: Send + Sync> FromRequestParts<S> for ListQuery {
+    type Rejection = ApiError;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> ApiResult<Self> {
+        let pairs = Query::<Vec<(String, String)>>::from_request_parts(parts, state).await;
+        let Query(pairs) =
+            pairs.map_err(|error| ApiError::new(StatusCode::BAD_REQUEST, "bad_query", error.body_text()))?;
+        Ok(ListQuery(Filters::parse(pairs)?))
+    }
+}
+
+/// The arguments of an action, which stand in the query; unknown ones are ignored.
+pub(crate) struct Arguments<T>(pub(crate) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Arguments<T> {
+    type Rejection = ApiError;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> ApiResult<Self> {
+        let query = Query::<T>::from_request_parts(parts, state).await;
+        query
+            .map(|Query(arguments)| Arguments(arguments))
+            .map_err(|error| ApiError::invalid("base", error.body_text()))
+    }
+}
+
+/// An id in the path; what is no id names nothing.
+pub(crate) struct Id(pub(crate) i64);
+
+impl<S: Send + Sync> FromRequestParts<S> for Id {
+    type Rejection = ApiError;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> ApiResult<Self> {
+        let path = axum::extract::Path::<String>::from_request_parts(parts, state).await;
+        let id = path.ok().and_then(|path| path.0.parse().ok()).filter(|id| *id > 0);
+        id.map(Id).ok_or_else(|| ApiError::not_found("object"))
+    }
+}
+
+/// A JSON body, flat or under one root key (`{"guest":{…}}`). Unknown and read-only attributes are ignored; numbers
+/// and booleans may come as strings.
+pub(crate) struct Body<T> {
+    pub(crate) value: T,
+    /// The attributes that were there, for what only some of them mean.
+    pub(crate) object: serde_json::Map<String, Value>,
+}
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+    type Rejection = ApiError;
+    async fn from_request(request: Request, state: &S) -> ApiResult<Self> {
+        let bytes = axum::body::Bytes::from_request(request, state).await.map_err(|error| {
+            let code = if error.status() == StatusCode::PAYLOAD_TOO_LARGE { "too_large" } else { "bad_body" };
+            ApiError::new(error.status(), code, error.body_text())
+        })?;
+        parse_body(&bytes)
+    }
+}
+
+/// Attributes that hold a number or a boolean, which some clients send as strings.
+fn is_scalar(attribute: &str) -> bool {
+    ["_id", "_bytes", "_seconds", "_version"].iter().any(|ending| attribute.ends_with(ending))
+        || matches!(attribute, "vcpus" | "start_alone")
+}
+
+fn parse_body<T: DeserializeOwned>(bytes: &[u8]) -> ApiResult<Body<T>> {
+    let malformed = |text: String| ApiError::new(StatusCode::BAD_REQUEST, "malformed_json", text);
+    let value: Value = if bytes.trim_ascii().is_empty() {
+        Value::Object(serde_json::Map::new())
+    } else {
+        serde_json::from_slice(bytes).map_err(|error| malformed(format!("is not JSON: {error}")))?
+    };
+    let Value::Object(mut object) = value else { return Err(malformed("must be a JSON object".to_owned())) };
+    if object.len() == 1
+        && let Some(Value::Object(_)) = object.values().next()
+        && let Some((_, Value::Object(inner))) = std::mem::take(&mut object).into_iter().next()
+    {
+        object = inner;
+    }
+    for (attribute, value) in &mut object {
+        if let Value::String(text) = value
+            && is_scalar(attribute)
+        {
+            let parsed = match text.trim() {
+                "" => Value::Null,
+                "true" => Value::Bool(true),
+                "false" => Value::Bool(false),
+                number => {
+                    number.parse::<i64>().map(Value::from).unwrap_or_else(|_| Value::String(text.clone()))
+                }
+            };
+            *value = parsed;
+        }
+    }
+    let value = serde_path_to_error::deserialize(Value::Object(object.clone())).map_err(|error| {
+        let path = error.path().to_string();
+        let attribute = path.split(['.', '[']).next().filter(|first| !first.is_empty()).unwrap_or("base");
+        ApiError::invalid(attribute, format!("is of the wrong kind: {}", error.inner()))
+    })?;
+    Ok(Body { value, object })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use honcho_api::GuestCreate;
+
+    #[test]
+    fn a_body_may_be_flat_or_rooted_and_numbers_may_be_strings() {
+        for body in [
+            r#"{"name":"web1","account_id":"5","start_alone":"true","junk":{"a":1}}"#,
+            r#"{"guest":{"name":"web1","account_id":5,"start_alone":true}}"#,
+        ] {
+            let body = parse_body::<GuestCreate>(body.as_bytes()).unwrap().value;
+            assert_eq!(
+                (body.name.as_deref(), body.account_id, body.start_alone),
+                (Some("web1"), Some(5), Some(true))
+            );
+        }
+        for bad in ["[]", "{", "7", "\"x\"", "{\"name\":7}", "{\"account_id\":\"x\"}", "{\"vcpus\":1e99}"] {
+            assert!(parse_body::<GuestCreate>(bad.as_bytes()).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! `/v1/guests`.
+
+use super::accounts::{Created, created};
+use super::error::{ApiError, ApiResult};
+use super::extract::{Arguments, Body, Caller, Id, ListQuery};
+use crate::app::App;
+use crate::operations::{
+    GuestCancel, GuestCreate, GuestDelete, GuestPower, GuestRestore, GuestUpdate, PowerAction, Restart,
+};
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use honcho_api::{ErrorBody, Guest, Operation};
+use honcho_model::{AccountId, GuestId};
+use honcho_store::{accounts, guests};
+use serde::Deserialize;
+
+type Accepted = (StatusCode, Json<Operation>);
+
+fn accepted(operation: Operation) -> Accepted {
+    (StatusCode::ACCEPTED, Json(operation))
+}
+
+#[utoipa::path(get, path = "/v1/guests", tag = "guests",
+    params(("name" = Option<String>, Query, description = "Filterable"),
+        ("account_id" = Option<i64>, Query, description = "Filterable"),
+        ("host_id" = Option<i64>, Query, description = "Filterable"),
+        ("image_id" = Option<i64>, Query, description = "Filterable"),
+        ("status" = Option<String>, Query, description = "Filterable"),
+        ("power" = Option<String>, Query, description = "Filterable"),
+        ("reference" = Option<String>, Query, description = "Filterable"),
+        ("cancelled" = Option<bool>, Query, description = "Also what is cancelled or deleted"),
+        ("limit" = Option<i64>, Query, description = "At most so many"),
+        ("offset" = Option<i64>, Query, description = "Leave out so many first"),
+        ("after" = Option<i64>, Query, description = "Only ids above this one")),
+    responses((status = 200, body = [Guest]), (status = 401, body = ErrorBody), (status = 422, body = ErrorBody)))]
+pub(super) async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    ListQuery(filters): ListQuery,
+) -> ApiResult<Json<Vec<Guest>>> {
+    Ok(Json(guests::list(app.store.reader(), caller.scope, &filters, app.now()).await?))
+}
+
+#[utoipa::path(get, path = "/v1/accounts/{id}/guests", tag = "guests", params(("id" = i64, Path)),
+    responses((status = 200, body = [Guest]), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody)))]
+pub(super) async fn list_of_account(
+    State(app): State<App>,
+    caller: Caller,
+    Id(id): Id,
+    ListQuery(filters): ListQuery,
+) -> ApiResult<Json<Vec<Guest>>> {
+    let account = accounts::get(app.store.reader(), caller.scope, AccountId(id)).await?;
+    let filters = filters.and("account_id", account.id);
+    Ok(Json(guests::list(app.store.reader(), caller.scope, &filters, app.now()).await?))
+}
+
+async fn order(app: App, caller: Caller, body: honcho_api::GuestCreate) -> ApiResult<Created<Guest>> {
+    let (uuid, volume_uuid) = (app.outside.uuid(), app.outside.uuid());
+    let change = GuestCreate { scope: caller.scope, uuid, volume_uuid, body };
+    Ok(created(app.write(caller.actor, &change).await?))
+}
+
+#[utoipa::path(post, path = "/v1/guests", tag = "guests", request_body = honcho_api::GuestCreate,
+    responses((status = 201, body = Guest), (status = 401, body = ErrorBody), (status = 422, body = ErrorBody)))]
+pub(super) async fn create(
+    State(app): State<App>,
+    caller: Caller,
+    body: Body<honcho_api::GuestCreate>,
+) -> ApiResult<Created<Guest>> {
+    order(app, caller, body.value).await
+}
+
+#[utoipa::path(post, path = "/v1/accounts/{id}/guests", tag = "guests", params(("id" = i64, Path)),
+    request_body = honcho_api::GuestCreate,
+    responses((status = 201, body = Guest), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody),
+        (status = 422, body = ErrorBody)))]
+pub(super) async fn create_of_account(
+    State(app): State<App>,
+    caller: Caller,
+    Id(id): Id,
+    body: Body<honcho_api::GuestCreate>,
+) -> ApiResult<Created<Guest>> {
+    let account = accounts::get(app.store.reader(), caller.scope, AccountId(id)).await?;
+    order(app, caller, honcho_api::GuestCreate { account_id: Some(account.id), ..body.value }).await
+}
+
+/// What a look at one guest may say.
+#[derive(Deserialize)]
+pub(super) struct Show {
+    cancelled: Option<bool>,
+}
+
+#[utoipa::path(get, path = "/v1/guests/{id}", tag = "guests",
+    params(("id" = i64, Path), ("cancelled" = Option<bool>, Query, description = "Answer 200 also when it is cancelled")),
+    responses((status = 200, body = Guest), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody),
+        (status = 410, body = Guest, description = "It is cancelled or deleted")))]
+pub(super) async fn show(
+    State(app): State<App>,
+    caller: Caller,
+    Id(id): Id,
+    Arguments(query): Arguments<Show>,
+) -> ApiResult<Response> {
+    let guest = guests::get(app.store.reader(), caller.scope, GuestId(id), app.now()).await?;
+    let ended = guest.cancelled_at.is_some() || guest.deleted_at.is_some();
+    let status = if ended && query.cancelled != Some(true) { StatusCode::GONE } else { StatusCode::OK };
+    Ok((status, Json(guest)).into_response())
+}
+
+async fn change(app: App, caller: Caller, id: i64, body: honcho_api::GuestUpdate) -> ApiResult<Json<Guest>> {
+    let scope = caller.scope;
+    let change = GuestUpdate { scope, id: GuestId(id), body, restart: Restart::Refused };
+    app.write(caller.actor, &change).await?;
+    Ok(Json(guests::get(app.store.reader(), scope, GuestId(id), app.now()).await?))
+}
+
+#[utoipa::path(put, path = "/v1/guests/{id}", tag = "guests", params(("id" = i64, Path)), request_body = Guest,
+    description = "Read-only and unknown attributes are ignored.",
+    responses((status = 200, body = Guest), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody),
+        (status = 409, body = ErrorBody), (status = 422, body = ErrorBody)))]
+pub(super) async fn replace(
+    State(app): State<App>,
+    caller: Caller,
+    Id(id): Id,
+    body: Body<honcho_api::GuestUpdate>,
+) -> ApiResult<Json<Guest>> {
+    change(app, caller, id, body.value).await
+}
+
+#[utoipa::path(patch, path = "/v1/guests/{id}", tag = "guests", params(("id" = i64, Path)),
+    request_body = honcho_api::GuestUpdate, description = "Absent attributes stay as they are.",
+    responses((status = 200, body = Guest), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody),
+        (status = 409, body = ErrorBody), (status = 422, body = ErrorBody)))]
+pub(super) async fn update(
+    State(app): State<App>,
+    caller: Caller,
+    Id(id): Id,
+    body: Body<honcho_api::GuestUpdate>,
+) -> ApiResult<Json<Guest>> {
+    change(app, caller, id, body.value).await
+}
+
+/// How a guest is to be ended.
+#[derive(Deserialize)]
+pub(super) struct Delete {
+    now: Option<bool>,
+}
+
+#[utoipa::path(delete, path = "/v1/guests/{id}", tag = "guests",
+    params(("id" = i64, Path), ("now" = Option<bool>, Query, description = "Without the grace period")),
+    description = "Cancels a guest: it stops, and is deleted when its account's grace period ends.",
+    responses((status = 202, body = Operation), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody),
+        (status = 409, body = ErrorBody)))]
+pub(super) async fn delete(
+    State(app): State<App>,
+    caller: Caller,
+    Id(id): Id,
+    Arguments(query): Arguments<Delete>,
+) -> ApiResult<Accepted> {
+    let (scope, id) = (caller.scope, GuestId(id));
+    let operation = if query.now == Some(true) {
+        app.write(caller.actor, &GuestDelete { scope, id }).await?
+    } else {
+        app.write(caller.actor, &GuestCancel { scope, id }).await?
+    };
+    Ok(accepted(operation))
+}
+
+/// Whether to pull the plug.
+#[derive(Deserialize)]
+pub(super) struct Hard {
+    hard: Option<bool>,
+}
+
+impl Hard {
+    fn hard(&self) -> bool {
+        self.hard == Some(true)
+    }
+}
+
+async fn power(app: App, caller: Caller, id: i64, action: PowerAction) -> ApiResult<Accepted> {
+    let change = GuestPower { scope: caller.scope, id: GuestId(id), action };
+    Ok(accepted(app.write(caller.actor, &change).await?))
+}
+
+/// The new size; what is absent stays.
+#[derive(Deserialize)]
+pub(super) struct Resize {
+    memory_bytes: Option<i64>,
+    vcpus: Option<i64>,
+    disk_bytes: Option<i64>,
+    restart: Option<bool>,
+}
+
+async fn resized(app: App, caller: Caller, id: i64, size: Resize) -> ApiResult<Accepted> {
+    if size.memory_bytes.is_none() && size.vcpus.is_none() && size.disk_bytes.is_none() {
+        return Err(ApiError::invalid("base", "names no new size: give memory_bytes, vcpus or disk_bytes"));
+    }
+    let body = honcho_api::GuestUpdate {
+        memory_bytes: size.memory_bytes,
+        vcpus: size.vcpus,
+        disk_bytes: size.disk_bytes,
+        ..honcho_api::GuestUpdate::default()
+    };
+    let restart = if size.restart == Some(true) { Restart::Allowed } else { Restart::Refused };
+    let change = GuestUpdate { scope: caller.scope, id: GuestId(id), body, restart };
+    let operation = app.write(caller.actor, &change).await?;
+    operation.map(accepted).ok_or_else(|| ApiError::invalid("base", "is that large already"))
+}
+
+async fn restored(app: App, caller: Caller, id: i64) -> ApiResult<Accepted> {
+    let change = GuestRestore { scope: caller.scope, id: GuestId(id) };
+    Ok(accepted(app.write(caller.actor, &change).await?))
+}
+
+/// A member action under PUT, as a stock ActiveResource client calls it, and under POST, with any body.
+macro_rules! action {
+    ($path:literal, $put:ident, $post:ident, $arguments:ty, [$($parameter:tt)*], $run:expr) => {
+        #[utoipa::path(put, path = $path, tag = "guests", params(("id" = i64, Path), $($parameter)*),
+            responses((status = 202, body = Operation), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody),
+                (status = 409, body = ErrorBody), (status = 422, body = ErrorBody)))]
+        pub(super) async fn $put(
+            State(app): State<App>,
+            caller: Caller,
+            Id(id): Id,
+            Arguments(arguments): Arguments<$arguments>,
+        ) -> ApiResult<Accepted> {
+            let run = $run;
+            run(app, caller, id, arguments).await
+        }
+
+        #[utoipa::path(post, path = $path, tag = "guests", params(("id" = i64, Path), $($parameter)*),
+            responses((status = 202, body = Operation), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody),
+                (status = 409, body = ErrorBody), (status = 422, body = ErrorBody)))]
+        pub(super) async fn $post(
+            state: State<App>,
+            caller: Caller,
+            id: Id,
+            arguments: Arguments<$arguments>,
+        ) -> ApiResult<Accepted> {
+            $put(state, caller, id, arguments).await
+        }
+    };
+}
+
+/// No arguments.
+#[derive(Deserialize)]
+pub(super) struct Nothing {}
+
+action!("/v1/guests/{id}/start", start, start_by_post, Nothing, [], |app, caller, id, _: Nothing| {
+    power(app, caller, id, PowerAction::Start)
+});
+action!("/v1/guests/{id}/stop", stop, stop_by_post, Hard,
+    [("hard" = Option<bool>, Query, description = "Pull the plug")],
+    |app, caller, id, hard: Hard| power(app, caller, id, PowerAction::Stop { hard: hard.hard() }));
+action!("/v1/guests/{id}/reboot", reboot, reboot_by_post, Hard,
+    [("hard" = Option<bool>, Query, description = "Pull the plug")],
+    |app, caller, id, hard: Hard| power(app, caller, id, PowerAction::Reboot { hard: hard.hard() }));
+action!("/v1/guests/{id}/resize", resize, resize_by_post, Resize,
+    [("memory_bytes" = Option<i64>, Query), ("vcpus" = Option<i64>, Query), ("disk_bytes" = Option<i64>, Query),
+        ("restart" = Option<bool>, Query, description = "A running guest may be rebooted for it")],
+    resized);
+action!("/v1/guests/{id}/restore", restore, restore_by_post, Nothing, [], |app, caller, id, _: Nothing| {
+    restored(app, caller, id)
+});

@@ -1,0 +1,106 @@
+//! `/v1/images`, and `/v1/blobs`, through which their tarballs come.
+
+use super::accounts::{Created, created};
+use super::error::{ApiError, ApiResult};
+use super::extract::{Body, Caller, Id, ListQuery, Operator};
+use crate::app::App;
+use crate::operations::{ImageCreate, ImageDelete};
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use futures::TryStreamExt as _;
+use honcho_api::{Blob, ErrorBody, Image, ImagePackage};
+use honcho_model::{Digest, ImageId};
+use honcho_store::images;
+use tokio_util::io::StreamReader;
+
+#[utoipa::path(get, path = "/v1/images", tag = "images",
+    params(("name" = Option<String>, Query, description = "Filterable"), ("digest" = Option<String>, Query, description = "Filterable")),
+    responses((status = 200, body = [Image]), (status = 401, body = ErrorBody)))]
+pub(super) async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    ListQuery(filters): ListQuery,
+) -> ApiResult<Json<Vec<Image>>> {
+    Ok(Json(images::list(app.store.reader(), caller.scope, &filters).await?))
+}
+
+#[utoipa::path(post, path = "/v1/images", tag = "images", request_body = honcho_api::ImageCreate,
+    description = "Registers an image whose blob was sent before.",
+    responses((status = 201, body = Image), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
+        (status = 422, body = ErrorBody)))]
+pub(super) async fn create(
+    State(app): State<App>,
+    caller: Caller,
+    body: Body<honcho_api::ImageCreate>,
+) -> ApiResult<Created<Image>> {
+    let digest = body.value.digest.as_deref().and_then(|digest| digest.parse::<Digest>().ok());
+    let blob_size = match digest {
+        Some(digest) => app.blobs.size(digest).await?,
+        None => None,
+    };
+    let change = ImageCreate { scope: caller.scope, uuid: app.outside.uuid(), blob_size, body: body.value };
+    Ok(created(app.write(caller.actor, &change).await?))
+}
+
+#[utoipa::path(get, path = "/v1/images/{id}", tag = "images", params(("id" = i64, Path)),
+    responses((status = 200, body = Image), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody)))]
+pub(super) async fn show(State(app): State<App>, caller: Caller, Id(id): Id) -> ApiResult<Json<Image>> {
+    Ok(Json(images::get(app.store.reader(), caller.scope, ImageId(id)).await?))
+}
+
+#[utoipa::path(get, path = "/v1/images/{id}/packages", tag = "images", params(("id" = i64, Path)),
+    responses((status = 200, body = [ImagePackage]), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody)))]
+pub(super) async fn packages(
+    State(app): State<App>,
+    caller: Caller,
+    Id(id): Id,
+) -> ApiResult<Json<Vec<ImagePackage>>> {
+    let image = images::get(app.store.reader(), caller.scope, ImageId(id)).await?;
+    Ok(Json(images::packages(app.store.reader(), ImageId(image.id)).await?))
+}
+
+#[utoipa::path(delete, path = "/v1/images/{id}", tag = "images", params(("id" = i64, Path)),
+    description = "Hides an image from new guests; those made from it keep it.",
+    responses((status = 200, body = Image), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
+        (status = 404, body = ErrorBody)))]
+pub(super) async fn delete(State(app): State<App>, caller: Caller, Id(id): Id) -> ApiResult<Json<Image>> {
+    let change = ImageDelete { scope: caller.scope, id: ImageId(id) };
+    Ok(Json(app.write(caller.actor, &change).await?))
+}
+
+fn parse(digest: &str) -> ApiResult<Digest> {
+    digest.parse().map_err(|_| ApiError::not_found("blob"))
+}
+
+#[utoipa::path(put, path = "/v1/blobs/{digest}", tag = "images", params(("digest" = String, Path)),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    description = "Sends a blob. It is kept only if it is what the digest says.",
+    responses((status = 201, body = Blob), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
+        (status = 422, body = ErrorBody)))]
+pub(super) async fn blob_put(
+    State(app): State<App>,
+    _: Operator,
+    Path(digest): Path<String>,
+    body: axum::body::Body,
+) -> ApiResult<(StatusCode, Json<Blob>)> {
+    let digest = parse(&digest)?;
+    let source = StreamReader::new(body.into_data_stream().map_err(std::io::Error::other));
+    let size = app.blobs.put(digest, source).await?;
+    let size_bytes = i64::try_from(size).unwrap_or(i64::MAX);
+    Ok((StatusCode::CREATED, Json(Blob { digest: digest.to_string(), size_bytes })))
+}
+
+#[utoipa::path(head, path = "/v1/blobs/{digest}", tag = "images", params(("digest" = String, Path)),
+    responses((status = 200), (status = 401), (status = 403), (status = 404)))]
+pub(super) async fn blob_head(
+    State(app): State<App>,
+    _: Operator,
+    Path(digest): Path<String>,
+) -> ApiResult<Response> {
+    match app.blobs.size(parse(&digest)?).await? {
+        Some(size) => Ok(([(header::CONTENT_LENGTH, size.to_string())], ()).into_response()),
+        None => Err(ApiError::not_found("blob")),
+    }
+}

@@ -1,0 +1,117 @@
+//! The API for people and programs. Handlers extract, call one operation, convert.
+
+mod accounts;
+mod error;
+mod events;
+mod extract;
+mod guests;
+mod hosts;
+mod images;
+mod join;
+mod middleware;
+mod networks;
+mod openapi;
+mod operations;
+mod pools;
+pub(crate) mod streams;
+mod tokens;
+
+pub(crate) use error::{ApiError, ApiResult};
+pub(crate) use extract::Peer;
+pub(crate) use middleware::{request as request_middleware, without_json_suffix};
+pub use openapi::openapi_json;
+
+use crate::app::App;
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// The largest body that is no blob.
+const BODY_LIMIT: usize = 1 << 20;
+
+/// Every route that stands in the OpenAPI document.
+fn described() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(openapi::document())
+        .routes(routes!(accounts::list, accounts::create))
+        .routes(routes!(accounts::show, accounts::replace, accounts::update, accounts::delete))
+        .routes(routes!(guests::list_of_account, guests::create_of_account))
+        .routes(routes!(tokens::list, tokens::create))
+        .routes(routes!(tokens::delete))
+        .routes(routes!(hosts::list, hosts::create))
+        .routes(routes!(hosts::show, hosts::delete))
+        .routes(routes!(hosts::rejoin, hosts::rejoin_by_post))
+        .routes(routes!(pools::list, pools::create))
+        .routes(routes!(pools::show))
+        .routes(routes!(networks::list, networks::create))
+        .routes(routes!(networks::show, networks::replace, networks::update, networks::delete))
+        .routes(routes!(networks::addresses_of_network))
+        .routes(routes!(networks::addresses))
+        .routes(routes!(images::list, images::create))
+        .routes(routes!(images::show, images::delete))
+        .routes(routes!(images::packages))
+        .routes(routes!(guests::list, guests::create))
+        .routes(routes!(guests::show, guests::replace, guests::update, guests::delete))
+        .routes(routes!(guests::start, guests::start_by_post))
+        .routes(routes!(guests::stop, guests::stop_by_post))
+        .routes(routes!(guests::reboot, guests::reboot_by_post))
+        .routes(routes!(guests::resize, guests::resize_by_post))
+        .routes(routes!(guests::restore, guests::restore_by_post))
+        .routes(routes!(streams::log))
+        .routes(routes!(streams::console))
+        .routes(routes!(operations::list))
+        .routes(routes!(operations::show))
+        .routes(routes!(operations::stream))
+        .routes(routes!(operations::abandon, operations::abandon_by_post))
+        .routes(routes!(events::list))
+        .routes(routes!(events::stream))
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        // A blob is as large as it is; it is streamed and never held.
+        .merge(
+            OpenApiRouter::new()
+                .routes(routes!(images::blob_put, images::blob_head))
+                .layer(DefaultBodyLimit::disable()),
+        )
+}
+
+/// The whole of what people and programs are served.
+pub(crate) fn router(app: App) -> Router {
+    let (described, document) = described().split_for_parts();
+    let json = openapi::render(&document);
+    described
+        .route("/v1/join", axum::routing::post(join::join))
+        .route("/v1/openapi", get(move || async move { ([("content-type", "application/json")], json) }))
+        .route("/healthz", get(healthz))
+        .merge(
+            utoipa_swagger_ui::SwaggerUi::new("/docs")
+                .config(utoipa_swagger_ui::Config::from("/v1/openapi.json")),
+        )
+        .fallback(unknown_route)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(axum::middleware::from_fn_with_state(app.clone(), middleware::request))
+        .with_state(app)
+}
+
+async fn healthz(State(app): State<App>) -> Response {
+    match honcho_store::brain::get(app.store.reader()).await {
+        Ok(Some(_)) => (StatusCode::OK, "ok\n").into_response(),
+        Ok(None) | Err(_) => {
+            (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n").into_response()
+        }
+    }
+}
+
+async fn unknown_route() -> ApiError {
+    ApiError::not_found("route").hint("/v1/openapi.json lists what there is; /docs/ shows it")
+}
+
+async fn wrong_method() -> ApiError {
+    ApiError::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        "this route does not know that method",
+    )
+}

@@ -1,0 +1,113 @@
+//! `/v1/networks` and `/v1/addresses`.
+
+use super::accounts::{Created, created};
+use super::error::ApiResult;
+use super::extract::{Body, Caller, Id, ListQuery};
+use crate::app::App;
+use crate::operations::{NetworkCreate, NetworkDelete, NetworkRename};
+use axum::Json;
+use axum::extract::State;
+use honcho_api::{Address, ErrorBody, Network};
+use honcho_model::NetworkId;
+use honcho_store::{addresses, networks};
+
+#[utoipa::path(get, path = "/v1/networks", tag = "networks",
+    params(("name" = Option<String>, Query, description = "Filterable"),
+        ("account_id" = Option<i64>, Query, description = "Filterable")),
+    responses((status = 200, body = [Network]), (status = 401, body = ErrorBody)))]
+pub(super) async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    ListQuery(filters): ListQuery,
+) -> ApiResult<Json<Vec<Network>>> {
+    Ok(Json(networks::list(app.store.reader(), caller.scope, &filters).await?))
+}
+
+#[utoipa::path(post, path = "/v1/networks", tag = "networks", request_body = honcho_api::NetworkCreate,
+    responses((status = 201, body = Network), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
+        (status = 422, body = ErrorBody)))]
+pub(super) async fn create(
+    State(app): State<App>,
+    caller: Caller,
+    body: Body<honcho_api::NetworkCreate>,
+) -> ApiResult<Created<Network>> {
+    let change = NetworkCreate { scope: caller.scope, uuid: app.outside.uuid(), body: body.value };
+    Ok(created(app.write(caller.actor, &change).await?))
+}
+
+#[utoipa::path(get, path = "/v1/networks/{id}", tag = "networks", params(("id" = i64, Path)),
+    responses((status = 200, body = Network), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody)))]
+pub(super) async fn show(State(app): State<App>, caller: Caller, Id(id): Id) -> ApiResult<Json<Network>> {
+    Ok(Json(networks::get(app.store.reader(), caller.scope, NetworkId(id)).await?))
+}
+
+async fn change(
+    app: App,
+    caller: Caller,
+    id: i64,
+    body: Body<honcho_api::NetworkCreate>,
+) -> ApiResult<Json<Network>> {
+    let lock_version = body.object.get("lock_version").and_then(serde_json::Value::as_i64);
+    let change =
+        NetworkRename { scope: caller.scope, id: NetworkId(id), name: body.value.name, lock_version };
+    Ok(Json(app.write(caller.actor, &change).await?))
+}
+
+#[utoipa::path(put, path = "/v1/networks/{id}", tag = "networks", params(("id" = i64, Path)), request_body = Network,
+    description = "Only the name can change.",
+    responses((status = 200, body = Network), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
+        (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 422, body = ErrorBody)))]
+pub(super) async fn replace(
+    State(app): State<App>,
+    caller: Caller,
+    Id(id): Id,
+    body: Body<honcho_api::NetworkCreate>,
+) -> ApiResult<Json<Network>> {
+    change(app, caller, id, body).await
+}
+
+#[utoipa::path(patch, path = "/v1/networks/{id}", tag = "networks", params(("id" = i64, Path)),
+    request_body = honcho_api::NetworkCreate, description = "Only the name can change.",
+    responses((status = 200, body = Network), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
+        (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 422, body = ErrorBody)))]
+pub(super) async fn update(
+    State(app): State<App>,
+    caller: Caller,
+    Id(id): Id,
+    body: Body<honcho_api::NetworkCreate>,
+) -> ApiResult<Json<Network>> {
+    change(app, caller, id, body).await
+}
+
+#[utoipa::path(delete, path = "/v1/networks/{id}", tag = "networks", params(("id" = i64, Path)),
+    responses((status = 200, body = Network), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
+        (status = 404, body = ErrorBody), (status = 422, body = ErrorBody)))]
+pub(super) async fn delete(State(app): State<App>, caller: Caller, Id(id): Id) -> ApiResult<Json<Network>> {
+    let change = NetworkDelete { scope: caller.scope, id: NetworkId(id) };
+    Ok(Json(app.write(caller.actor, &change).await?))
+}
+
+#[utoipa::path(get, path = "/v1/networks/{id}/addresses", tag = "networks", params(("id" = i64, Path)),
+    responses((status = 200, body = [Address]), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody)))]
+pub(super) async fn addresses_of_network(
+    State(app): State<App>,
+    caller: Caller,
+    Id(id): Id,
+    ListQuery(filters): ListQuery,
+) -> ApiResult<Json<Vec<Address>>> {
+    let network = networks::get(app.store.reader(), caller.scope, NetworkId(id)).await?;
+    let filters = filters.and("network_id", network.id);
+    Ok(Json(addresses::list(app.store.reader(), caller.scope, &filters).await?))
+}
+
+#[utoipa::path(get, path = "/v1/addresses", tag = "networks",
+    params(("network_id" = Option<i64>, Query, description = "Filterable"),
+        ("guest_id" = Option<i64>, Query, description = "Filterable")),
+    responses((status = 200, body = [Address]), (status = 401, body = ErrorBody)))]
+pub(super) async fn addresses(
+    State(app): State<App>,
+    caller: Caller,
+    ListQuery(filters): ListQuery,
+) -> ApiResult<Json<Vec<Address>>> {
+    Ok(Json(addresses::list(app.store.reader(), caller.scope, &filters).await?))
+}

@@ -1,0 +1,43 @@
+//! `/v1/pools`. Operators only.
+
+use super::accounts::{Created, created};
+use super::error::ApiResult;
+use super::extract::{Body, Id, ListQuery, Operator};
+use crate::app::App;
+use crate::operations::PoolCreate;
+use axum::Json;
+use axum::extract::State;
+use honcho_api::{ErrorBody, Pool};
+use honcho_model::PoolId;
+use honcho_store::pools;
+
+#[utoipa::path(get, path = "/v1/pools", tag = "pools",
+    params(("host_id" = Option<i64>, Query, description = "Filterable"), ("name" = Option<String>, Query, description = "Filterable"),
+        ("status" = Option<String>, Query, description = "Filterable")),
+    responses((status = 200, body = [Pool]), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)))]
+pub(super) async fn list(
+    State(app): State<App>,
+    _: Operator,
+    ListQuery(filters): ListQuery,
+) -> ApiResult<Json<Vec<Pool>>> {
+    Ok(Json(pools::list(app.store.reader(), &filters).await?))
+}
+
+#[utoipa::path(post, path = "/v1/pools", tag = "pools", request_body = honcho_api::PoolCreate,
+    responses((status = 201, body = Pool), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
+        (status = 422, body = ErrorBody)))]
+pub(super) async fn create(
+    State(app): State<App>,
+    Operator(caller): Operator,
+    body: Body<honcho_api::PoolCreate>,
+) -> ApiResult<Created<Pool>> {
+    let change = PoolCreate { scope: caller.scope, uuid: app.outside.uuid(), body: body.value };
+    Ok(created(app.write(caller.actor, &change).await?))
+}
+
+#[utoipa::path(get, path = "/v1/pools/{id}", tag = "pools", params(("id" = i64, Path)),
+    responses((status = 200, body = Pool), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
+        (status = 404, body = ErrorBody)))]
+pub(super) async fn show(State(app): State<App>, _: Operator, Id(id): Id) -> ApiResult<Json<Pool>> {
+    Ok(Json(pools::get(app.store.reader(), PoolId(id)).await?))
+}

@@ -1,0 +1,113 @@
+//! `/v1/guests/ID/log` and `/v1/guests/ID/console`: bytes that an agent sends through us.
+
+use super::error::{ApiError, ApiResult};
+use super::extract::{Arguments, Caller, Id};
+use crate::app::App;
+use crate::streams::Place;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use honcho_api::ErrorBody;
+use honcho_model::host::HostStatus;
+use honcho_model::{GuestId, HostId};
+use honcho_store::{guests, hosts};
+use honcho_wire::StreamKind;
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use serde::Deserialize;
+use std::time::Duration;
+use tokio_util::io::ReaderStream;
+
+/// How long an agent may take to come.
+const ARRIVAL: Duration = Duration::from_secs(20);
+
+/// The protocol name in `Upgrade`.
+pub(crate) const UPGRADE: &str = "honcho-stream";
+
+async fn open(app: &App, caller: &Caller, id: i64, kind: StreamKind) -> ApiResult<Place> {
+    let guest = guests::get(app.store.reader(), caller.scope, GuestId(id), app.now()).await?;
+    let host = guest.host_id.ok_or_else(|| ApiError::conflict("it has no host yet"))?;
+    let host = hosts::get(app.store.reader(), HostId(host), app.now()).await?;
+    if host.status != HostStatus::Up {
+        let text = format!("its host is {}, so its console cannot be reached", host.status.as_str());
+        return Err(ApiError::conflict(text));
+    }
+    let place = app.streams.open(app.outside.uuid(), HostId(host.id), GuestId(id), kind);
+    app.store.wakeups().wake_host(HostId(host.id));
+    Ok(place)
+}
+
+async fn arrival(mut place: Place) -> ApiResult<Upgraded> {
+    let late = || {
+        ApiError::conflict("its host's agent did not open the console within 20 s")
+            .hint("see whether the guest runs, and the agent's own log on the host")
+    };
+    match tokio::time::timeout(ARRIVAL, &mut place.arrival).await {
+        Ok(Ok(upgraded)) => Ok(upgraded),
+        Ok(Err(_)) | Err(_) => Err(late()),
+    }
+}
+
+/// How much of a log.
+#[derive(Deserialize)]
+pub(super) struct Log {
+    tail: Option<u64>,
+    follow: Option<bool>,
+}
+
+#[utoipa::path(get, path = "/v1/guests/{id}/log", tag = "guests",
+    params(("id" = i64, Path), ("tail" = Option<u64>, Query, description = "At most so many bytes; 65,536 when absent"),
+        ("follow" = Option<bool>, Query, description = "Go on with what is printed from now on")),
+    description = "What the guest's serial console printed, as it is.",
+    responses((status = 200, content_type = "text/plain", body = String), (status = 401, body = ErrorBody),
+        (status = 404, body = ErrorBody), (status = 409, body = ErrorBody)))]
+pub(super) async fn log(
+    State(app): State<App>,
+    caller: Caller,
+    Id(id): Id,
+    Arguments(log): Arguments<Log>,
+) -> ApiResult<Response> {
+    let kind = StreamKind::Log { tail: log.tail.unwrap_or(64 << 10), follow: log.follow == Some(true) };
+    let place = open(&app, &caller, id, kind).await?;
+    let upgraded = arrival(place).await?;
+    let body = Body::from_stream(ReaderStream::new(TokioIo::new(upgraded)));
+    Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], body).into_response())
+}
+
+#[utoipa::path(get, path = "/v1/guests/{id}/console", tag = "guests", params(("id" = i64, Path)),
+    description = "The serial console, both ways: an HTTP/1.1 upgrade to `honcho-stream`, then raw bytes.",
+    responses((status = 101, description = "Raw bytes follow"), (status = 401, body = ErrorBody),
+        (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 426, body = ErrorBody)))]
+pub(super) async fn console(
+    State(app): State<App>,
+    caller: Caller,
+    Id(id): Id,
+    mut request: Request,
+) -> ApiResult<Response> {
+    if request.headers().get(header::UPGRADE).is_none_or(|name| name != UPGRADE) {
+        let text = "a console is reached by an upgrade to honcho-stream";
+        return Err(ApiError::new(StatusCode::UPGRADE_REQUIRED, "upgrade_required", text));
+    }
+    let place = open(&app, &caller, id, StreamKind::Console).await?;
+    let agent = arrival(place).await?;
+    let person = hyper::upgrade::on(&mut request);
+    tokio::spawn(async move {
+        let joined = async {
+            let person = person.await.map_err(std::io::Error::other)?;
+            tokio::io::copy_bidirectional(&mut TokioIo::new(person), &mut TokioIo::new(agent)).await
+        };
+        if let Err(error) = joined.await {
+            tracing::debug!(%error, guest = id, "a console was cut");
+        }
+    });
+    Ok(switching())
+}
+
+/// The answer that begins an upgrade.
+pub(crate) fn switching() -> Response {
+    let mut response = StatusCode::SWITCHING_PROTOCOLS.into_response();
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    response.headers_mut().insert(header::UPGRADE, HeaderValue::from_static(UPGRADE));
+    response
+}

@@ -1,0 +1,186 @@
+//! Ordering a guest: checked, placed, given its addresses, in one transaction.
+
+use super::problems::Problems;
+use crate::placing::{self, Need};
+use honcho_api::Guest;
+use honcho_model::event::ResourceKind;
+use honcho_model::guest::Power;
+use honcho_model::operation::OperationKind;
+use honcho_model::{AccountId, Bytes, GuestId, HostId, ImageId, Name, NetworkId};
+use honcho_store::events::{self, NewEvent};
+use honcho_store::guests_desired::{self, NewGuest};
+use honcho_store::{Change, Scope, StoreResult, Tx, accounts, guests, hosts, images, networks, operations};
+use uuid::Uuid;
+
+/// Sizes that a guest may have, in bytes and in number.
+pub(super) const MEMORY: std::ops::RangeInclusive<i64> = 64 << 20..=1 << 42;
+pub(super) const DISK: std::ops::RangeInclusive<i64> = 16 << 20..=1 << 46;
+pub(super) const VCPUS: std::ops::RangeInclusive<i64> = 1..=256;
+
+/// Makes a guest.
+pub(crate) struct GuestCreate {
+    pub(crate) scope: Scope,
+    pub(crate) uuid: Uuid,
+    pub(crate) volume_uuid: Uuid,
+    pub(crate) body: honcho_api::GuestCreate,
+}
+
+/// What was asked for, checked.
+struct Order {
+    account: AccountId,
+    name: Name,
+    image: honcho_api::Image,
+    network: honcho_api::Network,
+    memory: Bytes,
+    disk: Bytes,
+    vcpus: u32,
+    ssh_keys: Vec<String>,
+}
+
+impl Change for GuestCreate {
+    type Out = Guest;
+
+    async fn run<'a>(&'a self, tx: &'a Tx) -> StoreResult<Guest> {
+        if let Some(known) = self.already(tx).await? {
+            return Ok(known);
+        }
+        let order = self.check(tx).await?;
+        let need = Need { memory: order.memory, disk: order.disk, host: self.body.host_id.map(HostId) };
+        let mut problems = Problems::default();
+        let rooms = hosts::rooms(tx, tx.now).await?;
+        let choice = placing::choose(&rooms, need).map_err(|why| match self.scope.account() {
+            None => why,
+            // Customers are not shown the machine room.
+            Some(_) => "there is no room for a guest of this size just now".to_owned(),
+        });
+        let Some(choice) = problems.check("base", choice) else { return Err(problems.into()) };
+        let new = NewGuest {
+            uuid: self.uuid,
+            volume_uuid: self.volume_uuid,
+            account: order.account,
+            name: order.name,
+            reference: self.body.reference.clone(),
+            image: ImageId(order.image.id),
+            host: choice.host,
+            pool: choice.pool,
+            networks: vec![(NetworkId(order.network.id), order.network.name)],
+            power: self.body.power.unwrap_or(Power::Running),
+            start_alone: self.body.start_alone.unwrap_or(false),
+            vcpus: order.vcpus,
+            memory: order.memory,
+            disk: order.disk,
+            ssh_keys: order.ssh_keys,
+        };
+        let id = guests_desired::create(tx, &new).await?;
+        operations::begin(tx, OperationKind::Create, id, order.account, honcho_model::Generation(1)).await?;
+        self.answer(tx, id).await
+    }
+}
+
+impl GuestCreate {
+    /// A repeated POST with the same reference answers with the same guest.
+    async fn already(&self, tx: &Tx) -> StoreResult<Option<Guest>> {
+        match (&self.body.reference, self.account()) {
+            (Some(reference), Some(account)) => guests::by_reference(tx, account, reference, tx.now).await,
+            _ => Ok(None),
+        }
+    }
+
+    /// The account it is for: a token of an account need not name it, and may name no other.
+    fn account(&self) -> Option<AccountId> {
+        match (self.scope.account(), self.body.account_id) {
+            (Some(own), None) => Some(own),
+            (Some(own), Some(named)) => (own.0 == named).then_some(own),
+            (None, named) => named.map(AccountId),
+        }
+    }
+
+    async fn check(&self, tx: &Tx) -> StoreResult<Order> {
+        let (body, mut problems) = (&self.body, Problems::default());
+        let name = problems.name(body.name.as_deref());
+        let account = match self.account() {
+            Some(id) => problems.found("account_id", accounts::get(tx, self.scope, id).await)?,
+            None => {
+                problems.add(
+                    "account_id",
+                    if body.account_id.is_some() { "does not exist" } else { "can't be blank" },
+                );
+                None
+            }
+        };
+        let image = match problems.needed("image_id", body.image_id) {
+            Some(id) => problems.found("image_id", images::get(tx, self.scope, ImageId(id)).await)?,
+            None => None,
+        };
+        let network = match problems.needed("network_id", body.network_id) {
+            Some(id) => problems.found("network_id", networks::get(tx, self.scope, NetworkId(id)).await)?,
+            None => None,
+        };
+        if let (Some(account), Some(image)) = (&account, &image) {
+            refuse_foreign(&mut problems, "image_id", image.account_id, account.id);
+        }
+        if let (Some(account), Some(network)) = (&account, &network) {
+            refuse_foreign(&mut problems, "network_id", network.account_id, account.id);
+        }
+        let memory = problems.needed("memory_bytes", body.memory_bytes);
+        let memory = memory.and_then(|bytes| problems.within("memory_bytes", bytes, MEMORY));
+        let disk = problems.needed("disk_bytes", body.disk_bytes);
+        let disk = disk.and_then(|bytes| problems.within("disk_bytes", bytes, DISK));
+        if let (Some(disk), Some(image)) = (disk, &image) {
+            refuse_small(&mut problems, Bytes(disk), image);
+        }
+        let vcpus =
+            problems.within("vcpus", body.vcpus.unwrap_or(1), VCPUS).and_then(|n| u32::try_from(n).ok());
+        let ssh_keys = body.ssh_keys.clone().unwrap_or_default();
+        for key in &ssh_keys {
+            problems.check("ssh_keys", public_key(key));
+        }
+        if body.host_id.is_some() && self.scope.account().is_some() {
+            problems.add("host_id", "may be chosen by operators only");
+        }
+        let (Some(name), Some(account), Some(image), Some(network), Some(memory), Some(disk), Some(vcpus)) =
+            (name, account, image, network, memory, disk, vcpus)
+        else {
+            return Err(problems.into());
+        };
+        problems.none()?;
+        let account = AccountId(account.id);
+        Ok(Order { account, name, image, network, memory: Bytes(memory), disk: Bytes(disk), vcpus, ssh_keys })
+    }
+
+    async fn answer(&self, tx: &Tx, id: GuestId) -> StoreResult<Guest> {
+        let guest = guests::get(tx, Scope::System, id, tx.now).await?;
+        let resource = (ResourceKind::Guest, guest.id, guest.name.as_str());
+        let place = guest.host_id.map_or_else(|| "nowhere".to_owned(), |host| format!("host {host}"));
+        let event = NewEvent::info("guest.create", resource, format!("was ordered and placed on {place}"));
+        let event = event.of(Some(AccountId(guest.account_id)));
+        events::record(tx, event.change(None, serde_json::to_value(&guest).ok())).await?;
+        Ok(guest)
+    }
+}
+
+fn refuse_foreign(problems: &mut Problems, attribute: &str, owner: Option<i64>, account: i64) {
+    if owner.is_some_and(|owner| owner != account) {
+        problems.add(attribute, "belongs to another account");
+    }
+}
+
+/// A filesystem needs room beside the files: a third, and 64 MiB, as the images crate lays it out.
+fn refuse_small(problems: &mut Problems, disk: Bytes, image: &honcho_api::Image) {
+    let unpacked = u64::try_from(image.unpacked_bytes).unwrap_or(0);
+    let least = Bytes(unpacked + unpacked / 3).0 + (64 << 20);
+    if disk.0 < least {
+        let least = Bytes::mib(least.div_ceil(1 << 20));
+        problems.add("disk_bytes", format!("is too small for image {}: {least} at least", image.name));
+    }
+}
+
+/// An OpenSSH public key on one line.
+fn public_key(text: &str) -> Result<(), String> {
+    if text.len() > 16_384 || text.chars().any(char::is_control) {
+        return Err("must each be one line".to_owned());
+    }
+    ssh_key::PublicKey::from_openssh(text)
+        .map(|_| ())
+        .map_err(|_| "must each be an OpenSSH public key, as in the .pub file of ssh-keygen".to_owned())
+}

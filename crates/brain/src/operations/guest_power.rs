@@ -1,0 +1,113 @@
+//! Starting, stopping and rebooting.
+
+use honcho_api::Operation;
+use honcho_model::GuestId;
+use honcho_model::event::ResourceKind;
+use honcho_model::guest::Power;
+use honcho_model::operation::OperationKind;
+use honcho_store::events::{self, NewEvent};
+use honcho_store::guests_desired::{self, Desired};
+use honcho_store::{Change, Refusal, Scope, StoreResult, Tx, operations};
+
+/// What to do with the power.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PowerAction {
+    /// Run it.
+    Start,
+    /// Stop it: politely, or with `hard` at once.
+    Stop { hard: bool },
+    /// Stop and start it.
+    Reboot { hard: bool },
+}
+
+impl PowerAction {
+    fn kind(self) -> OperationKind {
+        match self {
+            PowerAction::Start => OperationKind::Start,
+            PowerAction::Stop { .. } => OperationKind::Stop,
+            PowerAction::Reboot { .. } => OperationKind::Reboot,
+        }
+    }
+
+    /// Changes what is desired, or says why not.
+    pub(super) fn apply(self, guest: &mut Desired) -> Result<(), Refusal> {
+        match (self, guest.power) {
+            // One that runs already is left as it is: starting is not rebooting.
+            (PowerAction::Start, Power::Running) => {}
+            (PowerAction::Start, Power::Stopped) => {
+                guest.power = Power::Running;
+                // The domain that may still be stopping carries a lower number, so this start is one of its own.
+                guest.boots_wanted += 1;
+                guest.boot_hard = guest.stop_hard;
+            }
+            (PowerAction::Stop { hard }, _) => {
+                guest.power = Power::Stopped;
+                guest.stop_hard = hard;
+            }
+            (PowerAction::Reboot { .. }, Power::Stopped) => {
+                return Err(Refusal::invalid("base", "is stopped, so there is nothing to reboot: start it"));
+            }
+            (PowerAction::Reboot { hard }, Power::Running) => {
+                guest.boots_wanted += 1;
+                guest.boot_hard = hard;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Refuses to change a guest that is cancelled or gone.
+pub(super) fn refuse_ended(guest: &Desired) -> Result<(), Refusal> {
+    if guest.deleting_at.is_some() || guest.deleted_at.is_some() {
+        Err(Refusal::Conflict("it is deleted".to_owned()))
+    } else if guest.cancelled_at.is_some() {
+        Err(Refusal::Conflict("it is cancelled: restore it first".to_owned()))
+    } else {
+        Ok(())
+    }
+}
+
+/// Saves a changed guest, begins its operation and writes its event.
+pub(super) async fn save(
+    tx: &Tx,
+    scope: Scope,
+    kind: OperationKind,
+    before: &Desired,
+    guest: &mut Desired,
+) -> StoreResult<Operation> {
+    guests_desired::save(tx, guest).await?;
+    let operation = operations::begin(tx, kind, guest.id, guest.account, guest.generation).await?;
+    let resource = (ResourceKind::Guest, guest.id.0, guest.name.as_str());
+    let word = format!("guest.{}", kind.as_str());
+    let event =
+        NewEvent::info(&word, resource, format!("{} was asked for (operation {operation})", kind.as_str()));
+    events::record(tx, event.of(Some(guest.account)).change(Some(facts(before)), Some(facts(guest)))).await?;
+    operations::get(tx, scope, operation).await
+}
+
+/// What an event tells of a guest's desired facts.
+fn facts(guest: &Desired) -> serde_json::Value {
+    serde_json::json!({
+        "name": guest.name, "power": guest.power, "start_alone": guest.start_alone, "boots_wanted": guest.boots_wanted,
+        "vcpus": guest.vcpus, "memory_bytes": guest.memory, "disk_bytes": guest.disk, "generation": guest.generation,
+        "epoch": guest.epoch, "cancelled": guest.cancelled_at.is_some(), "deleting": guest.deleting_at.is_some(),
+    })
+}
+
+/// Starts, stops or reboots a guest.
+pub(crate) struct GuestPower {
+    pub(crate) scope: Scope,
+    pub(crate) id: GuestId,
+    pub(crate) action: PowerAction,
+}
+
+impl Change for GuestPower {
+    type Out = Operation;
+    async fn run<'a>(&'a self, tx: &'a Tx) -> StoreResult<Operation> {
+        let before = guests_desired::get(tx, self.scope, self.id).await?;
+        refuse_ended(&before)?;
+        let mut guest = before.clone();
+        self.action.apply(&mut guest)?;
+        save(tx, self.scope, self.action.kind(), &before, &mut guest).await
+    }
+}

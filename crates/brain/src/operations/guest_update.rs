@@ -1,0 +1,129 @@
+//! Changing a guest's attributes: name, size, power, start_alone.
+
+use super::account::refuse_stale;
+use super::guest_create::{DISK, MEMORY, VCPUS};
+use super::guest_power::{PowerAction, refuse_ended, save};
+use super::problems::Problems;
+use crate::placing::{self, Need};
+use honcho_api::Operation;
+use honcho_model::guest::Power;
+use honcho_model::operation::OperationKind;
+use honcho_model::{Bytes, GuestId};
+use honcho_store::guests_desired::{self, Desired};
+use honcho_store::{Change, Refusal, Scope, StoreResult, Tx, hosts};
+
+/// Whether a running guest may be restarted to take on its new size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Restart {
+    /// It may.
+    Allowed,
+    /// It may not: a running guest is not resized.
+    Refused,
+}
+
+/// Changes a guest. Absent attributes stay as they are.
+pub(crate) struct GuestUpdate {
+    pub(crate) scope: Scope,
+    pub(crate) id: GuestId,
+    pub(crate) body: honcho_api::GuestUpdate,
+    pub(crate) restart: Restart,
+}
+
+impl Change for GuestUpdate {
+    /// The operation; `None` when nothing changed.
+    type Out = Option<Operation>;
+
+    async fn run<'a>(&'a self, tx: &'a Tx) -> StoreResult<Option<Operation>> {
+        let before = guests_desired::get(tx, self.scope, self.id).await?;
+        refuse_ended(&before)?;
+        let mut guest = before.clone();
+        let mut problems = Problems::default();
+        self.apply(&mut guest, &mut problems);
+        problems.none()?;
+        if guest == before {
+            return Ok(None);
+        }
+        refuse_stale(self.body.lock_version, before.lock_version)?;
+        self.resize(tx, &before, &mut guest).await?;
+        guest.lock_version += 1;
+        let kind = kind_of(&before, &guest);
+        save(tx, self.scope, kind, &before, &mut guest).await.map(Some)
+    }
+}
+
+/// The operation that a change amounts to: the weightiest of what changed.
+fn kind_of(before: &Desired, after: &Desired) -> OperationKind {
+    if resized(before, after) {
+        OperationKind::Resize
+    } else if before.power != after.power {
+        if after.power == Power::Running { OperationKind::Start } else { OperationKind::Stop }
+    } else if before.name != after.name {
+        OperationKind::Rename
+    } else {
+        OperationKind::Update
+    }
+}
+
+fn resized(before: &Desired, after: &Desired) -> bool {
+    (before.memory, before.vcpus, before.disk) != (after.memory, after.vcpus, after.disk)
+}
+
+impl GuestUpdate {
+    fn apply(&self, guest: &mut Desired, problems: &mut Problems) {
+        let body = &self.body;
+        if let Some(name) = body.name.as_deref().and_then(|name| problems.name(Some(name))) {
+            guest.name = name;
+        }
+        if let Some(memory) = body.memory_bytes.and_then(|n| problems.within("memory_bytes", n, MEMORY)) {
+            guest.memory = Bytes(memory);
+        }
+        let vcpus = body.vcpus.and_then(|n| problems.within("vcpus", n, VCPUS));
+        if let Some(vcpus) = vcpus.and_then(|n| u32::try_from(n).ok()) {
+            guest.vcpus = vcpus;
+        }
+        if let Some(disk) = body.disk_bytes.and_then(|n| problems.within("disk_bytes", n, DISK)) {
+            if Bytes(disk) < guest.disk {
+                problems.add("disk_bytes", format!("grows and never shrinks: it is {}", guest.disk));
+            }
+            guest.disk = Bytes(disk);
+        }
+        guest.start_alone = body.start_alone.unwrap_or(guest.start_alone);
+        match body.power {
+            Some(Power::Running) if guest.power == Power::Stopped => {
+                problems.check("power", PowerAction::Start.apply(guest).map_err(|_| "cannot change"));
+            }
+            Some(Power::Stopped) if guest.power == Power::Running => {
+                problems.check(
+                    "power",
+                    PowerAction::Stop { hard: false }.apply(guest).map_err(|_| "cannot change"),
+                );
+            }
+            _ => {}
+        }
+    }
+
+    /// Checks that a new size can be had, and asks for the boot that brings it about.
+    async fn resize(&self, tx: &Tx, before: &Desired, guest: &mut Desired) -> StoreResult<()> {
+        if !resized(before, guest) {
+            return Ok(());
+        }
+        if before.power == Power::Running && guest.power == Power::Running {
+            if self.restart == Restart::Refused {
+                let text = "runs, and its size changes only while it is stopped: stop it first, \
+                            or let it restart (resize with restart=true)";
+                return Err(Refusal::invalid("base", text).into());
+            }
+            guest.boots_wanted += 1;
+            guest.boot_hard = false;
+        }
+        let more = |new: Bytes, old: Bytes| Bytes(new.0.saturating_sub(old.0));
+        let need = Need {
+            memory: more(guest.memory, before.memory),
+            disk: more(guest.disk, before.disk),
+            host: guest.host,
+        };
+        let rooms = hosts::rooms(tx, tx.now).await?;
+        let room = placing::room_to_grow(&rooms, guest.pool, need);
+        room.map_err(|why| Refusal::invalid("base", why).into())
+    }
+}

@@ -1,0 +1,168 @@
+//! Hosts: add, join, rejoin, freeze, delete.
+
+use super::operators_only;
+use super::problems::Problems;
+use honcho_api::Host;
+use honcho_model::HostId;
+use honcho_model::event::ResourceKind;
+use honcho_store::events::{self, NewEvent};
+use honcho_store::{Change, Scope, StoreResult, Tx, hosts};
+use std::time::Duration;
+use uuid::Uuid;
+
+/// How long a join token is good for.
+const JOIN_TOKEN_LASTS: Duration = Duration::from_secs(24 * 3600);
+
+/// What an agent joins with: `HOSTID.SECRET.CAFINGERPRINT`.
+pub(crate) struct JoinToken {
+    pub(crate) host: HostId,
+    secret: String,
+    ca_fingerprint: String,
+}
+
+impl JoinToken {
+    pub(crate) fn new(host: HostId, secret: &str, ca_fingerprint: &str) -> Self {
+        JoinToken { host, secret: secret.to_owned(), ca_fingerprint: ca_fingerprint.to_owned() }
+    }
+
+    /// Reads one; `None` when the text is none.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.trim().split('.');
+        let (host, secret, ca) = (parts.next()?, parts.next()?, parts.next()?);
+        let token = JoinToken::new(host.parse().ok()?, secret, ca);
+        parts.next().is_none().then_some(token)
+    }
+
+    pub(crate) fn text(&self) -> String {
+        format!("{}.{}.{}", self.host, self.secret, self.ca_fingerprint)
+    }
+
+    pub(crate) fn hash(&self) -> String {
+        crate::app::hash_secret(&self.secret)
+    }
+}
+
+async fn record(tx: &Tx, kind: &str, id: HostId, name: &str, text: &str) -> StoreResult<()> {
+    events::record(tx, NewEvent::info(kind, (ResourceKind::Host, id.0, name), text)).await?;
+    Ok(())
+}
+
+/// Adds a host, which waits for its agent.
+pub(crate) struct HostAdd {
+    pub(crate) scope: Scope,
+    pub(crate) uuid: Uuid,
+    pub(crate) secret: String,
+    pub(crate) ca_fingerprint: String,
+    pub(crate) body: honcho_api::HostCreate,
+}
+
+impl Change for HostAdd {
+    type Out = Host;
+    async fn run<'a>(&'a self, tx: &'a Tx) -> StoreResult<Host> {
+        operators_only(self.scope)?;
+        let mut problems = Problems::default();
+        let Some(name) = problems.name(self.body.name.as_deref()) else { return Err(problems.into()) };
+        let id = hosts::create(tx, self.uuid, &name).await?;
+        let token = JoinToken::new(id, &self.secret, &self.ca_fingerprint);
+        hosts::offer_join(tx, id, &token.hash(), tx.now.plus(JOIN_TOKEN_LASTS)).await?;
+        record(tx, "host.add", id, name.as_str(), "was added; its agent may join").await?;
+        let host = hosts::get(tx, id, tx.now).await?;
+        Ok(Host { join_token: Some(token.text()), ..host })
+    }
+}
+
+/// Ends a host's certificate and gives it a new join token; it keeps its id.
+pub(crate) struct HostOfferJoin {
+    pub(crate) scope: Scope,
+    pub(crate) id: HostId,
+    pub(crate) secret: String,
+    pub(crate) ca_fingerprint: String,
+}
+
+impl Change for HostOfferJoin {
+    type Out = Host;
+    async fn run<'a>(&'a self, tx: &'a Tx) -> StoreResult<Host> {
+        operators_only(self.scope)?;
+        let host = hosts::get(tx, self.id, tx.now).await?;
+        let token = JoinToken::new(self.id, &self.secret, &self.ca_fingerprint);
+        hosts::offer_join(tx, self.id, &token.hash(), tx.now.plus(JOIN_TOKEN_LASTS)).await?;
+        record(tx, "host.rejoin", self.id, &host.name, "its certificate was ended; its agent may join anew")
+            .await?;
+        Ok(Host { join_token: Some(token.text()), ..host })
+    }
+}
+
+/// Uses a join token up and binds its host to a certificate.
+pub(crate) struct HostJoin {
+    pub(crate) token: JoinToken,
+    pub(crate) fingerprint: String,
+    pub(crate) dmi_uuid: Option<String>,
+    pub(crate) machine_id: Option<String>,
+}
+
+impl Change for HostJoin {
+    /// The host's name; `None` when the token is good for nothing.
+    type Out = Option<String>;
+    async fn run<'a>(&'a self, tx: &'a Tx) -> StoreResult<Option<String>> {
+        let (dmi, machine) = (self.dmi_uuid.as_deref(), self.machine_id.as_deref());
+        let Some(joining) = hosts::join(tx, self.token.host, &self.token.hash(), dmi, machine).await? else {
+            return Ok(None);
+        };
+        hosts::bind_certificate(tx, joining.id, &self.fingerprint).await?;
+        record(tx, "host.join", joining.id, &joining.name, "its agent has joined").await?;
+        Ok(Some(joining.name))
+    }
+}
+
+/// Binds a host to a renewed certificate: beside the old one, or (at its first use) instead of it.
+pub(crate) struct HostRenew {
+    pub(crate) id: HostId,
+    pub(crate) fingerprint: String,
+    pub(crate) first_use: bool,
+}
+
+impl Change for HostRenew {
+    type Out = ();
+    async fn run<'a>(&'a self, tx: &'a Tx) -> StoreResult<()> {
+        if self.first_use {
+            hosts::bind_certificate(tx, self.id, &self.fingerprint).await
+        } else {
+            hosts::bind_next_certificate(tx, self.id, &self.fingerprint).await
+        }
+    }
+}
+
+/// Freezes a host whose certificate two agents use.
+pub(crate) struct HostFreeze {
+    pub(crate) id: HostId,
+    pub(crate) name: String,
+    pub(crate) reason: String,
+}
+
+impl Change for HostFreeze {
+    type Out = ();
+    async fn run<'a>(&'a self, tx: &'a Tx) -> StoreResult<()> {
+        if hosts::freeze(tx, self.id, &self.reason).await? {
+            let resource = (ResourceKind::Host, self.id.0, self.name.as_str());
+            events::record(tx, NewEvent::info("host.frozen", resource, self.reason.clone()).alarm()).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Deletes a host that holds nothing.
+pub(crate) struct HostDelete {
+    pub(crate) scope: Scope,
+    pub(crate) id: HostId,
+}
+
+impl Change for HostDelete {
+    type Out = Host;
+    async fn run<'a>(&'a self, tx: &'a Tx) -> StoreResult<Host> {
+        operators_only(self.scope)?;
+        let host = hosts::get(tx, self.id, tx.now).await?;
+        hosts::delete(tx, self.id).await?;
+        record(tx, "host.delete", self.id, &host.name, "was deleted").await?;
+        Ok(host)
+    }
+}

@@ -1,0 +1,39 @@
+//! What can be asked for: one operation, one struct, run inside one transaction.
+//!
+//! An operation checks, changes desired rows, and writes its event; handlers and controllers only call it. None of
+//! them has an effect outside the transaction.
+
+mod account;
+mod guest_create;
+mod guest_end;
+mod guest_power;
+mod guest_update;
+mod host;
+mod image;
+mod network;
+mod operation_abandon;
+mod pool;
+mod problems;
+mod token;
+
+pub(crate) use account::{AccountCreate, AccountDelete, AccountUpdate};
+pub(crate) use guest_create::GuestCreate;
+pub(crate) use guest_end::{GuestCancel, GuestDelete, GuestRestore};
+pub(crate) use guest_power::{GuestPower, PowerAction};
+pub(crate) use guest_update::{GuestUpdate, Restart};
+pub(crate) use host::{HostAdd, HostDelete, HostFreeze, HostJoin, HostOfferJoin, HostRenew, JoinToken};
+pub(crate) use image::{ImageCreate, ImageDelete};
+pub(crate) use network::{NetworkCreate, NetworkDelete, NetworkRename};
+pub(crate) use operation_abandon::OperationAbandon;
+pub(crate) use pool::PoolCreate;
+pub(crate) use token::{TokenCreate, TokenDelete};
+
+use honcho_store::{Refusal, Scope, StoreResult};
+
+/// Refuses what only operators may do.
+fn operators_only(scope: Scope) -> StoreResult<()> {
+    match scope.account() {
+        None => Ok(()),
+        Some(_) => Err(Refusal::Forbidden("only operators may do this".to_owned()).into()),
+    }
+}

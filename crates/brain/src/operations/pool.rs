@@ -1,0 +1,63 @@
+//! Pools: make.
+
+use super::operators_only;
+use super::problems::Problems;
+use honcho_api::Pool;
+use honcho_model::HostId;
+use honcho_model::event::ResourceKind;
+use honcho_store::events::{self, NewEvent};
+use honcho_store::{Change, Scope, StoreResult, Tx, hosts, pools};
+use std::path::{Component, Path};
+use uuid::Uuid;
+
+/// Makes a directory pool on a host.
+pub(crate) struct PoolCreate {
+    pub(crate) scope: Scope,
+    pub(crate) uuid: Uuid,
+    pub(crate) body: honcho_api::PoolCreate,
+}
+
+impl Change for PoolCreate {
+    type Out = Pool;
+    async fn run<'a>(&'a self, tx: &'a Tx) -> StoreResult<Pool> {
+        operators_only(self.scope)?;
+        let mut problems = Problems::default();
+        let name = problems.name(self.body.name.as_deref());
+        if self.body.kind.as_deref().is_some_and(|kind| kind != "directory") {
+            problems.add("kind", "must be directory");
+        }
+        let path = problems.needed("path", self.body.path.as_deref());
+        let path = path.and_then(|path| problems.check("path", absolute(path)));
+        let host = problems.needed("host_id", self.body.host_id);
+        let host = match host {
+            Some(id) => problems.found("host_id", hosts::get(tx, HostId(id), tx.now).await)?,
+            None => None,
+        };
+        let (Some(name), Some(path), Some(host)) = (name, path, host) else { return Err(problems.into()) };
+        problems.none()?;
+        let id = pools::create(tx, self.uuid, HostId(host.id), &name, path).await?;
+        let pool = pools::get(tx, id).await?;
+        let event = NewEvent::info(
+            "pool.create",
+            (ResourceKind::Pool, id.0, name.as_str()),
+            format!("was made on {}", host.name),
+        );
+        events::record(tx, event.change(None, serde_json::to_value(&pool).ok())).await?;
+        Ok(pool)
+    }
+}
+
+fn absolute(path: &str) -> Result<&str, &'static str> {
+    let plain =
+        Path::new(path).components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
+    if path.len() > 1
+        && path.len() <= 1024
+        && path.starts_with('/')
+        && plain
+        && !path.chars().any(char::is_control)
+    {
+        Ok(path)
+    } else {
+        Err("must be an absolute path without . and .., as in /var/lib/honcho/pool")
+    }
+}

@@ -1,0 +1,125 @@
+//! Starting a brain.
+
+use crate::app::{App, hash_secret};
+use crate::authority::{Authority, write_durably};
+use crate::outside::Outside;
+use crate::{agents, controllers, http, listen};
+use anyhow::Context as _;
+use honcho_images::BlobStore;
+use honcho_model::Timestamp;
+use honcho_store::brain::Establish;
+use honcho_store::{Actor, Change, Scope, Store, StoreResult, Tx, tokens};
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use time::OffsetDateTime;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// How a brain is started.
+#[derive(Clone, Debug)]
+pub struct ServeOptions {
+    /// Where people and programs are heard: HTTP on loopback, TLS elsewhere.
+    pub listen: SocketAddr,
+    /// Where agents are heard, by mutual TLS.
+    pub agents_listen: SocketAddr,
+    /// Where agents are told to find us, if that is not `agents_listen`.
+    pub agents_advertise: Option<String>,
+    /// Database, CA, blobs and the operator's first token.
+    pub data: PathBuf,
+}
+
+/// A stored time as certificates have it.
+pub(crate) fn date(at: Timestamp) -> OffsetDateTime {
+    OffsetDateTime::from_unix_timestamp(at.0.div_euclid(1_000_000)).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+}
+
+/// Makes the operator's first token, unless there are tokens.
+struct FirstToken {
+    secret: String,
+}
+
+impl Change for FirstToken {
+    type Out = bool;
+    async fn run<'a>(&'a self, tx: &'a Tx) -> StoreResult<bool> {
+        if tokens::exists(tx).await? {
+            return Ok(false);
+        }
+        tokens::create(tx, "the operator's first token", Scope::Operator, &hash_secret(&self.secret), None)
+            .await?;
+        Ok(true)
+    }
+}
+
+async fn first_token(app: &App, data: &std::path::Path) -> anyhow::Result<()> {
+    let path = data.join("operator.token");
+    if tokens::exists(app.store.reader()).await? {
+        return Ok(());
+    }
+    // The file first: a token in the database that nobody was shown would be of no use.
+    let secret = match std::fs::read_to_string(&path) {
+        Ok(text) if !text.trim().is_empty() => text.trim().to_owned(),
+        _ => app.outside.secret(),
+    };
+    write_durably(&path, format!("{secret}\n").as_bytes(), 0o600)?;
+    app.write(Actor::honcho(), &FirstToken { secret }).await?;
+    Ok(())
+}
+
+async fn open(options: &ServeOptions, outside: Outside) -> anyhow::Result<App> {
+    let data = &options.data;
+    std::fs::create_dir_all(data).with_context(|| format!("making {}", data.display()))?;
+    std::fs::set_permissions(data, std::fs::Permissions::from_mode(0o700))
+        .with_context(|| format!("closing {} to others", data.display()))?;
+    let authority = Authority::open(&data.join("ca"), date(outside.now()))?;
+    let store = Store::open(&data.join("honcho.sqlite"))
+        .await
+        .with_context(|| format!("opening the database in {}", data.display()))?;
+    store.write(Actor::honcho(), outside.now(), &Establish { uuid: outside.uuid() }).await?;
+    let advertise = options.agents_advertise.clone().unwrap_or_else(|| options.agents_listen.to_string());
+    Ok(App {
+        store,
+        blobs: BlobStore::in_directory(&data.join("blobs"))?,
+        authority: Arc::new(authority),
+        outside,
+        liveness: crate::liveness::Liveness::default(),
+        runs: crate::runs::Runs::default(),
+        streams: crate::streams::Streams::default(),
+        agents_address: advertise.into(),
+    })
+}
+
+async fn bind(address: SocketAddr, option: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("listening on {address}: is something else there? {option} chooses another"))
+}
+
+/// Serves until `ending`. `ready` is called with the two addresses once both are open.
+pub async fn serve(
+    options: ServeOptions,
+    outside: Outside,
+    ending: CancellationToken,
+    ready: impl FnOnce(SocketAddr, SocketAddr),
+) -> anyhow::Result<()> {
+    let app = open(&options, outside).await?;
+    let people = bind(options.listen, "--listen").await?;
+    let machines = bind(options.agents_listen, "--agents-listen").await?;
+    first_token(&app, &options.data).await?;
+    let now = date(app.now());
+    let people_tls = if options.listen.ip().is_loopback() {
+        None
+    } else {
+        let names = vec![options.listen.ip().to_string(), "localhost".to_owned()];
+        Some(Arc::new(app.authority.people_tls(names, now)?))
+    };
+    let agents_tls = Some(Arc::new(app.authority.agents_tls(now)?));
+    ready(people.local_addr()?, machines.local_addr()?);
+    controllers::start(&app);
+    tokio::join!(
+        listen::serve(people, people_tls, http::router(app.clone()), ending.clone()),
+        listen::serve(machines, agents_tls, agents::router(app), ending),
+    );
+    Ok(())
+}

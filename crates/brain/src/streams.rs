@@ -1,0 +1,77 @@
+//! Byte streams between a person and a guest's console: handed from the person's request to the agent's.
+//!
+//! ```text
+//!   person: GET /v1/guests/7/console ---> open() --- wakes the agent's long poll, which answers with the stream's id
+//!   agent:  POST /agent/streams/ID   ---> meet() --- both ends meet; bytes flow until either closes
+//! ```
+//!
+//! Streams are not desired state: they live in memory and end with the person's connection or with this process.
+
+use honcho_model::{GuestId, HostId};
+use honcho_wire::{StreamKind, StreamWanted};
+use hyper::upgrade::Upgraded;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+/// Streams for which the agent has not come yet.
+#[derive(Clone, Default)]
+pub(crate) struct Streams {
+    waiting: Arc<Mutex<HashMap<Uuid, Waiting>>>,
+}
+
+struct Waiting {
+    host: HostId,
+    wanted: StreamWanted,
+    told: bool,
+    meet: oneshot::Sender<Upgraded>,
+}
+
+/// A person's place in the waiting room; leaving it ends the wait.
+pub(crate) struct Place {
+    id: Uuid,
+    streams: Streams,
+    pub(crate) arrival: oneshot::Receiver<Upgraded>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.streams.lock().remove(&self.id);
+    }
+}
+
+impl Streams {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Uuid, Waiting>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins to wait for the agent of `host`. Wake its long poll afterwards.
+    pub(crate) fn open(&self, id: Uuid, host: HostId, guest: GuestId, kind: StreamKind) -> Place {
+        let (meet, arrival) = oneshot::channel();
+        let wanted = StreamWanted { id, guest, kind };
+        self.lock().insert(id, Waiting { host, wanted, told: false, meet });
+        Place { id, streams: self.clone(), arrival }
+    }
+
+    /// The streams that the agent of `host` has not been told of; it is told now.
+    pub(crate) fn tell(&self, host: HostId) -> Vec<StreamWanted> {
+        let mut waiting = self.lock();
+        let untold = waiting.values_mut().filter(|stream| stream.host == host && !stream.told);
+        untold
+            .map(|stream| {
+                stream.told = true;
+                stream.wanted.clone()
+            })
+            .collect()
+    }
+
+    /// The other end of a stream, for the agent of `host`; `None` when nobody waits there any more.
+    pub(crate) fn meet(&self, host: HostId, id: Uuid) -> Option<oneshot::Sender<Upgraded>> {
+        let mut waiting = self.lock();
+        if waiting.get(&id)?.host != host {
+            return None;
+        }
+        waiting.remove(&id).map(|stream| stream.meet)
+    }
+}
