@@ -43,7 +43,7 @@ pub struct Client {
 pub type Query<'a> = &'a [(&'a str, String)];
 
 /// How long one call may take; streams and blobs have no such bound.
-const CALL_TIMEOUT: Duration = Duration::from_secs(60);
+const CALL_TIMEOUT: Duration = Duration::from_mins(1);
 
 impl Client {
     /// A client of the brain at `url` (as in `http://127.0.0.1:7070`). `http` brings TLS roots and the like.

@@ -28,16 +28,17 @@ pub(crate) fn span(seconds: u64) -> String {
     let minutes = seconds / 60;
     match seconds {
         0..60 => format!("{seconds}s"),
-        60..3600 if seconds % 60 == 0 => format!("{minutes}m"),
+        60..3600 if seconds.is_multiple_of(60) => format!("{minutes}m"),
         60..3600 => format!("{minutes}m {}s", seconds % 60),
-        3600..86_400 if minutes % 60 == 0 => format!("{}h", minutes / 60),
+        3600..86_400 if minutes.is_multiple_of(60) => format!("{}h", minutes / 60),
         3600..86_400 => format!("{}h {}m", minutes / 60, minutes % 60),
-        _ if (minutes / 60) % 24 == 0 => format!("{}d", minutes / 1440),
+        _ if (minutes / 60).is_multiple_of(24) => format!("{}d", minutes / 1440),
         _ => format!("{}d {}h", minutes / 1440, (minutes / 60) % 24),
     }
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 mod tests {
     use super::*;
 

@@ -100,31 +100,30 @@ impl LogCleaner {
 
     fn next(&mut self, c: char, cleaned: &mut String) {
         self.state = match (self.state, c) {
-            (State::Text, '\u{1b}') => State::Escape,
             (State::Text, '\u{9b}') | (State::Escape, '[') => State::Sequence,
             (State::Text, '\n' | '\t') => {
                 cleaned.push(c);
                 State::Text
             }
-            (State::Text, '\r') => State::Text,
+            (State::Text | State::Escape | State::Sequence | State::Designate, '\u{1b}') => State::Escape,
             (State::Text, c) => {
-                push_clean(cleaned, c);
+                if c != '\r' {
+                    push_clean(cleaned, c);
+                }
                 State::Text
             }
-            (State::Escape, ']' | 'P' | 'X' | '^' | '_') => State::Command,
-            (State::Escape, ' '..='/') => State::Designate,
-            (State::Escape | State::Sequence | State::Designate, '\u{1b}') => State::Escape,
-            (State::Escape | State::Designate, _) => State::Text,
             // A line feed inside a sequence is no part of any: show it rather than swallow what follows.
             (State::Sequence | State::Command, '\n') => {
                 cleaned.push('\n');
                 State::Text
             }
-            (State::Sequence, '\u{40}'..='\u{7e}') => State::Text,
-            (State::Sequence, _) => State::Sequence,
-            (State::Command, '\u{7}' | '\u{9c}') | (State::CommandEscape, _) => State::Text,
+            (State::Escape, ']' | 'P' | 'X' | '^' | '_') => State::Command,
+            (State::Escape, ' '..='/') => State::Designate,
             (State::Command, '\u{1b}') => State::CommandEscape,
-            (State::Command, _) => State::Command,
+            (State::Escape | State::Designate | State::CommandEscape, _)
+            | (State::Sequence, '\u{40}'..='\u{7e}')
+            | (State::Command, '\u{7}' | '\u{9c}') => State::Text,
+            (within @ (State::Sequence | State::Command), _) => within,
         };
     }
 }
@@ -141,6 +140,7 @@ fn may_continue(bytes: &[u8]) -> bool {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 mod tests {
     use super::*;
 

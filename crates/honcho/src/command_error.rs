@@ -155,11 +155,12 @@ fn refused(body: &honcho_api::ErrorBody) -> CommandError {
 
 fn unreachable(url: &str, source: &reqwest::Error) -> CommandError {
     let mut error = CommandError::new(Ending::Unreachable, format!("the brain at {url} does not answer"));
-    // reqwest's own words ("error sending request for url …") add nothing; what they stand on does.
-    match std::error::Error::source(source) {
-        Some(cause) if !source.is_timeout() => error = error.cause(cause),
-        _ => error = error.cause(source),
+    // What reqwest and hyper say on the way ("error sending request", "client error") adds nothing to what they stand on.
+    let mut root: &dyn std::error::Error = source;
+    while let Some(deeper) = root.source() {
+        root = deeper;
     }
+    error = error.cause(root);
     if error.causes.iter().any(|cause| cause.contains("ertificate")) {
         error.hint("--ca FILE names the CA certificate (PEM) that the brain's certificate comes from")
     } else {

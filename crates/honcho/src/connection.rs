@@ -133,6 +133,7 @@ fn certificates(file: &Path) -> Result<Vec<reqwest::Certificate>, CommandError> 
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 mod tests {
     use super::*;
 

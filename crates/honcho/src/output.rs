@@ -50,6 +50,10 @@ pub(crate) struct Output {
     pub(crate) now: jiff::Timestamp,
 }
 
+#[expect(
+    clippy::unused_self,
+    reason = "whoever prints has been given the output, so that one can be put in its place"
+)]
 impl Output {
     /// An output as the options, the environment and the terminal say.
     pub(crate) fn new(json: bool, choice: ColorChoice) -> Self {

@@ -1,4 +1,4 @@
-//! From what a person typed (a name, an id, a uuid) to the thing that is meant; never to another one.
+//! From what a person typed (a name or an id) to the thing that is meant; never to another one.
 //!
 //! A name may consist of digits, so "7" can be an id and a name. Where both exist and differ the person is asked;
 //! `id:7` and `name:7` say which (a name holds no colon).
@@ -14,7 +14,6 @@ use honcho_api::{Account, Guest, Resource};
 enum Given {
     Id(i64),
     Name(String),
-    Uuid(String),
     /// Digits: either.
     IdOrName(i64, String),
 }
@@ -28,7 +27,6 @@ fn parse(text: &str) -> Given {
     }
     match text.parse::<i64>() {
         Ok(id) if text.bytes().all(|byte| byte.is_ascii_digit()) => Given::IdOrName(id, text.to_owned()),
-        _ if uuid::Uuid::try_parse(text).is_ok() => Given::Uuid(text.to_owned()),
         _ => Given::Name(text.to_owned()),
     }
 }
@@ -45,7 +43,7 @@ pub(crate) enum Cancelled {
 /// A guest, and whose.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct GuestArgument {
-    /// The guest: its name, id or uuid
+    /// The guest: its name or id
     #[arg(value_name = "GUEST", add = clap_complete::engine::ArgValueCandidates::new(crate::completion::guests))]
     pub(crate) guest: String,
 
@@ -90,7 +88,7 @@ pub(crate) async fn guest(
     let mut filters: Vec<(&str, String)> =
         account.map(|id| ("account_id", id.to_string())).into_iter().collect();
     let mut found = candidates::<Guest>(client, text, &filters).await?;
-    let id_given = matches!(parse(text), Given::Id(_) | Given::Uuid(_));
+    let id_given = matches!(parse(text), Given::Id(_));
     if found.is_empty() {
         filters.push(("cancelled", "true".to_owned()));
         found = candidates::<Guest>(client, text, &filters).await?;
@@ -152,7 +150,6 @@ async fn candidates<T: Resource>(
     Ok(match parse(text) {
         Given::Id(id) => by_id(id).await?.into_iter().collect(),
         Given::Name(name) => by_filter("name", name).await?,
-        Given::Uuid(uuid) => by_filter("uuid", uuid).await?,
         Given::IdOrName(id, name) => {
             let mut found: Vec<T> = by_id(id).await?.into_iter().collect();
             found.extend(by_filter("name", name).await?.into_iter().filter(|item| item.id() != id));
@@ -184,7 +181,6 @@ fn missing<T: Resource>(text: &str) -> CommandError {
         Ending::Refused,
         match parse(&text) {
             Given::Id(id) => format!("there is no {word} with id {id}"),
-            Given::Uuid(uuid) => format!("there is no {word} with uuid {uuid}"),
             Given::Name(name) => format!("there is no {word} named \"{name}\""),
             Given::IdOrName(..) => format!("there is no {word} with id or name {text}"),
         },
@@ -215,8 +211,6 @@ mod tests {
         assert_eq!(parse("#7"), Given::Id(7));
         assert_eq!(parse("name:7"), Given::Name("7".into()));
         assert_eq!(parse("-7"), Given::Name("-7".into()));
-        let uuid = "6fa1e7a1-9dd3-4a7c-b2a8-0d2b6a3f0c11";
-        assert_eq!(parse(uuid), Given::Uuid(uuid.into()));
         assert_eq!(parse("99999999999999999999"), Given::Name("99999999999999999999".into()));
     }
 }

@@ -25,6 +25,7 @@ impl Cell {
     }
 
     /// A number, to the right.
+    #[expect(clippy::needless_pass_by_value, reason = "numbers are given, not lent")]
     pub(crate) fn number(number: impl ToString) -> Self {
         Cell { text: clean(&number.to_string()), tone: Tone::Plain, right: Align::Right }
     }
@@ -55,9 +56,7 @@ impl Cell {
 /// A table with a line of headings.
 pub(crate) fn table(output: &Output, headings: &[&str], rows: Vec<Vec<Cell>>) -> String {
     let mut table = bare(output);
-    table.set_header(
-        headings.iter().map(|heading| styled(output, heading).add_attribute_if(output, Attribute::Bold)),
-    );
+    table.set_header(headings.iter().map(|text| heading(output, text)));
     let right: Vec<bool> = (0..headings.len())
         .map(|column| rows.iter().any(|row| row.get(column).is_some_and(|cell| cell.right == Align::Right)))
         .collect();
@@ -71,7 +70,7 @@ pub(crate) fn table(output: &Output, headings: &[&str], rows: Vec<Vec<Cell>>) ->
 pub(crate) fn details(output: &Output, title: &str, rows: Vec<(&str, Cell)>) -> String {
     let mut table = bare(output);
     for (name, cell) in rows {
-        table.add_row([styled(output, &format!("  {name}")), cell_of(output, &cell)]);
+        table.add_row([comfy_table::Cell::new(format!("  {name}")), cell_of(output, &cell)]);
     }
     format!("{}\n{}", clean(title), finish(table, &[false, false]))
 }
@@ -107,18 +106,9 @@ fn finish(mut table: Table, right: &[bool]) -> String {
     table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
 }
 
-fn styled(_output: &Output, text: &str) -> comfy_table::Cell {
-    comfy_table::Cell::new(text)
-}
-
-trait AddAttributeIf {
-    fn add_attribute_if(self, output: &Output, attribute: Attribute) -> Self;
-}
-
-impl AddAttributeIf for comfy_table::Cell {
-    fn add_attribute_if(self, output: &Output, attribute: Attribute) -> Self {
-        if output.color() { self.add_attribute(attribute) } else { self }
-    }
+fn heading(output: &Output, text: &str) -> comfy_table::Cell {
+    let cell = comfy_table::Cell::new(text);
+    if output.color() { cell.add_attribute(Attribute::Bold) } else { cell }
 }
 
 fn cell_of(output: &Output, cell: &Cell) -> comfy_table::Cell {

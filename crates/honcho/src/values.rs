@@ -76,8 +76,8 @@ mod tests {
         assert_eq!(size_text(1_610_612_736), "1.5G");
 
         assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
-        assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5400)));
-        assert_eq!(duration("14d"), Ok(Duration::from_secs(14 * 86400)));
+        assert_eq!(duration("1h30m"), Ok(Duration::from_mins(90)));
+        assert_eq!(duration("14d"), Ok(Duration::from_hours(14 * 24)));
         assert_eq!(duration("-1s"), Err("must not be negative".to_owned()));
         assert!(duration("soon").is_err());
         assert!(duration("15").is_err());

@@ -136,7 +136,7 @@ pub(crate) async fn until_ended(
         Seen::Operation(operation) => {
             let percent = operation.percent.and_then(|percent| u64::try_from(percent).ok());
             progress.problem(operation.problem.as_deref());
-            progress.step(operation.step.as_deref().unwrap_or("waiting for a host to begin"), percent);
+            progress.step(operation.step.as_deref().unwrap_or("waiting for its host"), percent);
             Ok(())
         }
         Seen::Away => {

@@ -115,7 +115,7 @@ async fn list(context: &Context, filters: &EventFilters, limit: usize) -> Result
                 Cell::text(age(event.created_at, context.output.now)),
                 Cell::text(&event.kind).tone(if event.severity == "alarm" { Tone::Bad } else { Tone::Plain }),
                 Cell::text(&event.actor),
-                Cell::text(&event.message),
+                Cell::text(format!("{}{}", alarm_sign(event), event.message)),
             ]
         },
     )
@@ -174,16 +174,20 @@ async fn follow(context: &Context, filters: &EventFilters, reconnect: Duration) 
     }
 }
 
+fn alarm_sign(event: &Event) -> &'static str {
+    if event.severity == "alarm" { "ALARM " } else { "" }
+}
+
 /// One event on one line; at the time it happened, since this may be read much later.
 fn print(context: &Context, event: &Event) -> Result<(), CommandError> {
     if context.output.json {
         return context.output.json_line(event);
     }
-    let sign = if event.severity == "alarm" { "ALARM " } else { "" };
     context.output.print(&format!(
-        "{} {} {sign}{}: {} ({})",
+        "{} {} {}{}: {} ({})",
         event.id,
         event.created_at.strftime("%Y-%m-%d %H:%M:%SZ"),
+        alarm_sign(event),
         clean(&event.kind),
         clean(&event.message),
         clean(&event.actor)

@@ -40,9 +40,8 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<(), CommandError> {
     log_to_stderr();
     let ending = CancellationToken::new();
     let on_signal = ending.clone();
-    let (mut interrupt, mut terminate) = signals().map_err(|error| {
-        CommandError::failed("cannot listen for signals").cause(&error)
-    })?;
+    let (mut interrupt, mut terminate) =
+        signals().map_err(|error| CommandError::failed("cannot listen for signals").cause(&error))?;
     tokio::spawn(async move {
         tokio::select! {
             _ = interrupt.recv() => {}
@@ -66,7 +65,9 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<(), CommandError> {
     })
 }
 
-fn signals() -> std::io::Result<(Signal, Signal)> { Ok((signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)) }
+fn signals() -> std::io::Result<(Signal, Signal)> {
+    Ok((signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?))
+}
 
 /// The real clock and the kernel's randomness; everything below takes them as arguments.
 fn outside() -> honcho_brain::Outside {

@@ -35,7 +35,7 @@ pub(crate) async fn run(context: &Context, arguments: &ConsoleArguments) -> Resu
         .output
         .note(&format!("Console of {name}; Ctrl-] leaves. (Return may be needed to see a prompt.)"));
     let raw = RawTerminal::enter()?;
-    let ended = pump(context, stream).await;
+    let ended = Box::pin(pump(context, stream)).await;
     drop(raw);
     context.output.note("");
     match ended? {

@@ -68,7 +68,7 @@ pub(crate) async fn run(context: &Context, arguments: &SshArguments) -> Result<(
     }
 }
 
-/// Where the guest is, and its line for known_hosts. Both come from elsewhere and go to another program: nothing but
+/// Where the guest is, and its line for `known_hosts`. Both come from elsewhere and go to another program: nothing but
 /// an address and a key may pass.
 fn identity(guest: &Guest) -> Result<(IpAddr, String), CommandError> {
     let name = clean(&guest.name);

@@ -150,12 +150,12 @@ async fn send(
     let file = tokio::fs::File::open(&sealed.path).await.map_err(cannot_read)?;
     let bar = bytes_bar(&format!("send {name}"), sealed.compressed.0);
     let counter = bar.clone();
-    let content = tokio_util::io::ReaderStream::with_capacity(file, 256 * 1024).inspect(move |chunk| {
+    let chunks = tokio_util::io::ReaderStream::with_capacity(file, 256 * 1024).inspect(move |chunk| {
         if let Ok(chunk) = chunk {
             counter.inc(chunk.len() as u64);
         }
     });
-    let sent = client.send_blob(&digest, sealed.compressed.0, content).await;
+    let sent = client.send_blob(&digest, sealed.compressed.0, chunks).await;
     bar.finish_and_clear();
     sent?;
     context.output.note(&format!("sent it to {}", client.url()));

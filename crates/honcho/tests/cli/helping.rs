@@ -1,0 +1,52 @@
+//! `--help`, as it prints.
+
+use crate::{Brain, check};
+use expect_test::expect_file;
+
+macro_rules! help {
+    ($($name:ident: $arguments:literal;)*) => {$(
+        #[tokio::test]
+        async fn $name() {
+            let file = expect_file![concat!("help/", stringify!($name), ".txt")];
+            let url = Brain::new().start().await;
+            let mut command = crate::honcho(&$arguments.split(' ').collect::<Vec<_>>());
+            command.env("HONCHO_URL", &url).env_remove("HONCHO_TOKEN");
+            // The environment shows in the text: an URL that changes would too.
+            command.env_remove("HONCHO_URL");
+            file.assert_eq(&crate::transcript(&crate::run(command, b"").await));
+        }
+    )*};
+}
+
+help! {
+    honcho: "--help";
+    serve: "serve --help";
+    account: "account --help";
+    host_add: "host add --help";
+    network_create: "network create --help";
+    image_build: "image build --help";
+    guest: "guest --help";
+    guest_create: "guest create --help";
+    guest_list: "guest list --help";
+    guest_delete: "guest delete --help";
+    guest_resize: "guest resize --help";
+    guest_ssh: "guest ssh --help";
+    operation: "operation --help";
+    event_follow: "event follow --help";
+    completion: "completion --help";
+}
+
+#[tokio::test]
+async fn what_makes_no_sense_is_usage() {
+    let expected = expect_test::expect![[r#"
+        --- stderr
+        error: the following required arguments were not provided:
+          <--memory <SIZE>|--vcpus <N>|--disk <SIZE>>
+
+        Usage: honcho guest resize --url <URL> --token <TOKEN> <--memory <SIZE>|--vcpus <N>|--disk <SIZE>> <GUEST>
+
+        For more information, try '--help'.
+        --- exit 2
+    "#]];
+    check(&Brain::new(), "guest resize web1", expected).await;
+}
