@@ -46,7 +46,7 @@ fn inside_a_host<F: Future<Output = ()>>(test: &str, body: impl FnOnce(Inside) -
         .output()
         .unwrap();
     println!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{test} failed inside the host");
+    assert!(output.status.success(), "{test} failed inside the host: {}", output.status);
 }
 
 /// What a test has at hand inside its host.

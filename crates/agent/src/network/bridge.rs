@@ -5,7 +5,7 @@
 //!                     alias honcho:BRAIN:NETWORK        table inet honcho_hb7
 //! ```
 //!
-//! Everything is looked at anew, by one run of `ip` and two of `nft`. A bridge gets its name only once it carries its
+//! Everything is looked at anew, by one run of `ip` and one of `nft`. A bridge gets its name only once it carries its
 //! mark, so that being killed half-way never leaves one that looks like somebody else's. A bridge, a table or an
 //! address that is not ours is left alone. Removing a network is refused while anything is plugged into its bridge:
 //! ours goes first with its guest, and what is somebody else's must not lose its link.
