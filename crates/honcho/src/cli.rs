@@ -8,8 +8,8 @@ use crate::commands::{
 use crate::connection::GlobalArguments;
 
 const AFTER_HELP: &str = "\
-Names and ids are both accepted (`honcho guest show web1`, `honcho guest show 7`), and so are plural words
-(`honcho guests list`).
+Names and ids are both accepted (`honcho guest show web1`, `honcho guest show 7`), and so are plural \
+words (`honcho guests list`).
 
 Exit codes:
   0  fine
@@ -19,6 +19,7 @@ Exit codes:
   4  the brain refused (4xx), or what was named does not exist
   5  an operation ended otherwise than done
   6  waiting took too long
+`honcho guest ssh` ends with the code of OpenSSH.
 
 Examples:
   honcho account create acme

@@ -43,7 +43,7 @@ pub(crate) struct GlobalArguments {
     #[arg(long, global = true)]
     pub(crate) json: bool,
 
-    /// When to colour
+    /// When to colour (auto: on a terminal, unless `NO_COLOR` is set)
     #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
     pub(crate) color: ColorChoice,
 }

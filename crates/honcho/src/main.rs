@@ -31,7 +31,9 @@ fn main() -> ExitCode {
     let _ = rustls::crypto::ring::default_provider().install_default();
     completion::answer_the_shell();
     let cli = cli::Cli::parse();
-    let output = output::Output::new(cli.global.json, cli.global.color);
+    #[expect(clippy::disallowed_methods, reason = "main is where the time comes in")]
+    let now = jiff::Timestamp::now();
+    let output = output::Output::new(cli.global.json, cli.global.color, now);
     let ending = match runtime(&cli.command) {
         Ok(runtime) => {
             let result = runtime.block_on(commands::run(cli, output.clone()));

@@ -9,15 +9,12 @@ use serde::Serialize;
 use std::io::{IsTerminal, Write};
 use std::process::{Command, Stdio};
 
-/// When to colour.
+/// When to colour; `Auto` is on a terminal, unless `NO_COLOR` is set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum ColorChoice {
-    /// On a terminal, unless `NO_COLOR` is set.
     #[default]
     Auto,
-    /// Always.
     Always,
-    /// Never.
     Never,
 }
 
@@ -56,7 +53,7 @@ pub(crate) struct Output {
 )]
 impl Output {
     /// An output as the options, the environment and the terminal say.
-    pub(crate) fn new(json: bool, choice: ColorChoice) -> Self {
+    pub(crate) fn new(json: bool, choice: ColorChoice, now: jiff::Timestamp) -> Self {
         let stdout = std::io::stdout();
         let wanted = |terminal: bool| match choice {
             ColorChoice::Always => true,
@@ -72,7 +69,7 @@ impl Output {
             color: wanted(stdout.is_terminal()),
             color_notes: wanted(std::io::stderr().is_terminal()),
             width: size.filter(|_| stdout.is_terminal()),
-            now: jiff::Timestamp::now(),
+            now,
         }
     }
 

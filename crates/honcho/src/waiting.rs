@@ -180,17 +180,15 @@ pub(crate) async fn follow(
     let mut away_since: Option<Instant> = None;
     while operation.state == OperationState::Open {
         let newer = timeout_at(deadline, stream_once(client, &operation, &mut away_since, &mut tell)).await;
-        match newer.unwrap_or_else(|_| Err(too_long(&operation)))? {
-            Some(newer) => operation = newer,
-            None => {
-                // Away: the first to notice says so, the last to be patient gives up.
-                let since = *away_since.get_or_insert_with(Instant::now);
-                if since.elapsed() >= reconnect {
-                    return Err(gave_up(client, &operation, reconnect));
-                }
-                timeout_at(deadline, sleep(RECONNECT_PAUSE)).await.map_err(|_| too_long(&operation))?;
-            }
+        if let Some(newer) = newer.unwrap_or_else(|_| Err(too_long(&operation)))? {
+            operation = newer;
+            continue;
         }
+        let since = *away_since.get_or_insert_with(Instant::now);
+        if since.elapsed() >= reconnect {
+            return Err(gave_up(client, &operation, reconnect));
+        }
+        timeout_at(deadline, sleep(RECONNECT_PAUSE)).await.map_err(|_| too_long(&operation))?;
     }
     Ok(operation)
 }

@@ -8,7 +8,7 @@ use clap_complete::Shell;
 use clap_complete::env::{Bash, EnvCompleter, Fish, Zsh};
 
 const AFTER_HELP: &str = "\
-The lines it prints ask the program itself at each TAB, which in turn asks the brain (HONCHO_URL,
+The lines it prints ask the program itself at each TAB, which in turn asks the brain (HONCHO_URL, \
 HONCHO_TOKEN_FILE) for names. With --static they know the words alone and ask nobody.
 
 Examples:

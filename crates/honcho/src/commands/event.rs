@@ -27,8 +27,8 @@ Examples:
   honcho events list --severity alarm --json";
 
 const FOLLOW_EXAMPLES: &str = "\
-With --json each event is one line. When the brain restarts it goes on after the last event that it saw, so that
-none is lost. Ctrl-C ends it.
+With --json each event is one line. When the brain restarts it goes on after the last event that it \
+saw, so that none is lost. Ctrl-C ends it.
 
 Examples:
   honcho event follow

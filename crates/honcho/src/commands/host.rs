@@ -16,7 +16,8 @@ use honcho_api::{Guest, Host, HostCreate};
 use honcho_model::host::HostStatus;
 
 const ADD_EXAMPLES: &str = "\
-It prints the line to run, as root, on the machine itself. The token in it works once, and only for a while.
+It prints the line to run, as root, on the machine itself. The token in it works once, and only for a \
+while.
 
 Examples:
   honcho host add rack1-07

@@ -12,8 +12,8 @@ use clap_complete::engine::ArgValueCandidates;
 use honcho_api::{Account, Address, Guest, Network, NetworkCreate};
 
 const CREATE_EXAMPLES: &str = "\
-A local network is a bridge on each host that needs it, hidden behind the host's own address. Its gateway is the
-first address of the subnet; guests get the others.
+A local network is a bridge on each host that needs it, hidden behind the host's own address. Its \
+gateway is the first address of the subnet; guests get the others.
 
 Example:
   honcho network create office --subnet 10.77.0.0/24";

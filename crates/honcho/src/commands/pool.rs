@@ -13,8 +13,8 @@ use clap_complete::engine::ArgValueCandidates;
 use honcho_api::{Host, Pool, PoolCreate};
 
 const CREATE_EXAMPLES: &str = "\
-The directory must exist on the host and be empty; where its filesystem can reflink (btrfs, xfs), copies are
-instant.
+The directory must exist on the host and be empty; where its filesystem can reflink (btrfs, xfs), \
+copies are instant.
 
 Example:
   honcho pool create main --host rack1-07 --path /srv/honcho";

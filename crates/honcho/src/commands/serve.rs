@@ -9,8 +9,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 const AFTER_HELP: &str = "\
-At the first start it makes DATA with a database, a certificate authority and the operator's first token
-(DATA/operator.token, readable by its owner alone). It runs until SIGINT or SIGTERM; guests do not notice.
+At the first start it makes DATA with a database, a certificate authority and the operator's first \
+token (DATA/operator.token, readable by its owner alone). It runs until SIGINT or SIGTERM; guests do \
+not notice.
 
 Examples:
   honcho serve

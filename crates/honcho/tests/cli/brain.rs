@@ -148,14 +148,14 @@ async fn send(stream: &mut TcpStream, answer: Answer) -> std::io::Result<()> {
         Answer::Upgrade(greeting) => {
             let head = "HTTP/1.1 101 x\r\nconnection: upgrade\r\nupgrade: honcho-stream\r\n\r\n";
             stream.write_all(format!("{head}{greeting}").as_bytes()).await?;
-            let mut heard = [0; 256];
+            let mut said = [0; 256];
             loop {
-                let count = stream.read(&mut heard).await?;
+                let count = stream.read(&mut said).await?;
                 if count == 0 {
                     return Ok(());
                 }
-                stream.write_all(heard[..count].to_ascii_uppercase().as_slice()).await?;
-                if heard[..count].contains(&b'\n') {
+                stream.write_all(said[..count].to_ascii_uppercase().as_slice()).await?;
+                if said[..count].contains(&b'\n') {
                     return Ok(());
                 }
             }

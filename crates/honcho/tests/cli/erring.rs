@@ -157,13 +157,13 @@ async fn an_account_tells_namesakes_apart() {
     let brain = Brain::new()
         .on("GET /v1/accounts.json?name=acme", json!([account()]))
         .on("GET /v1/guests.json?account_id=5&name=web1", json!([guest()]))
-        .answer("PUT /v1/guests/7/stop.json?hard=true", Answer::Json(202, crate::things::done()));
+        .answer("PUT /v1/guests/7/stop.json?hard=true", Answer::Json(202, crate::things::done_as("stop")));
     check(
         &brain,
         "guest stop web1 --account acme --hard",
         expect![[r#"
-        create web1: done after 20s
-    "#]],
+            stop web1: done after 20s
+        "#]],
     )
     .await;
 }
@@ -180,7 +180,7 @@ async fn a_cancelled_guest_is_found_where_that_helps() {
         .on("GET /v1/guests.json?cancelled=true&name=web1", json!([gone, cancelled]))
         .answer("GET /v1/guests/7.json", Answer::Json(410, cancelled.clone()))
         .on("GET /v1/guests/7.json?cancelled=true", cancelled)
-        .answer("PUT /v1/guests/7/restore.json", Answer::Json(202, crate::things::done()));
+        .answer("PUT /v1/guests/7/restore.json", Answer::Json(202, crate::things::done_as("restore")));
     check(
         &brain,
         "guest stop web1",
@@ -207,8 +207,8 @@ async fn a_cancelled_guest_is_found_where_that_helps() {
         &brain,
         "guest restore web1",
         expect![[r#"
-        create web1: done after 20s
-    "#]],
+            restore web1: done after 20s
+        "#]],
     )
     .await;
 }

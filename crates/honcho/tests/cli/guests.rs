@@ -1,7 +1,7 @@
 //! What can be done with guests and other things.
 
 use crate::brain::{Answer, Brain};
-use crate::things::{account, done, guest, host, operation, with};
+use crate::things::{account, done_as, guest, host, operation, with};
 use crate::{check, honcho, run, transcript};
 use expect_test::expect;
 use serde_json::json;
@@ -52,15 +52,15 @@ async fn resizing_and_renaming() {
     let brain = brain()
         .answer(
             "PUT /v1/guests/7/resize.json?memory_bytes=1073741824&vcpus=2&restart=true",
-            Answer::Json(202, done()),
+            Answer::Json(202, done_as("resize")),
         )
         .on("PATCH /v1/guests/7.json", with(guest(), &json!({"name": "web2"})));
     check(
         &brain,
         "guest resize web1 --memory 1G --vcpus 2 --restart",
         expect![[r#"
-        create web1: done after 20s
-    "#]],
+            resize web1: done after 20s
+        "#]],
     )
     .await;
     check(

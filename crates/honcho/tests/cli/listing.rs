@@ -123,10 +123,15 @@ async fn hosts() {
     "#]],
     )
     .await;
-    check(&brain, "hosts list --status silent --limit 7", expect![[r#"
+    check(
+        &brain,
+        "hosts list --status silent --limit 7",
+        expect![[r#"
         ID  NAME      STATUS  GUESTS  CPUS  MEMORY  PLACED  AGENT  SEEN
          3  rack1-08  silent       0    16     64G    512M  0.1.0  4 min ago
-    "#]]).await;
+    "#]],
+    )
+    .await;
 }
 
 #[tokio::test]

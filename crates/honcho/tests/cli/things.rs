@@ -76,7 +76,12 @@ pub(crate) fn operation(changes: &Value) -> Value {
 
 /// The same, done.
 pub(crate) fn done() -> Value {
-    operation(&json!({"state": "done", "ended_at": "2026-11-22T12:00:20Z"}))
+    done_as("create")
+}
+
+/// An operation of this kind, done.
+pub(crate) fn done_as(kind: &str) -> Value {
+    operation(&json!({"kind": kind, "state": "done", "ended_at": "2026-11-22T12:00:20Z"}))
 }
 
 pub(crate) fn event(id: i64, message: &str) -> Value {

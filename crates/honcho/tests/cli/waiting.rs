@@ -1,14 +1,14 @@
 //! `--wait` and `watch`: steps, restarts of the brain, ends of all kinds.
 
 use crate::brain::{Answer, Brain};
-use crate::things::{done, guest, operation};
+use crate::things::{done, done_as, guest, operation};
 use crate::{check, honcho, run, transcript};
 use expect_test::expect;
 use serde_json::json;
 use tokio::net::TcpListener;
 
 fn at(step: &str, percent: Option<i64>) -> serde_json::Value {
-    operation(&json!({"step": step, "percent": percent}))
+    operation(&json!({"kind": "stop", "step": step, "percent": percent}))
 }
 
 fn stopping() -> Brain {
@@ -19,22 +19,22 @@ fn stopping() -> Brain {
 
 #[tokio::test]
 async fn steps_are_shown_until_it_is_done() {
-    let brain = stopping().on("GET /v1/operations/12.json", operation(&json!({}))).answer(
+    let brain = stopping().on("GET /v1/operations/12.json", operation(&json!({"kind": "stop"}))).answer(
         "GET /v1/operations/12/stream",
         Answer::Events(vec![
             at("fetch_image", Some(10)),
             at("fetch_image", Some(60)),
-            operation(&json!({"step": "fetch_image", "problem": "the pool is full; tried again in 5 s"})),
-            operation(&json!({"step": "fetch_image", "problem": "the pool is full; tried again in 5 s"})),
+            operation(&json!({"kind": "stop", "step": "fetch_image", "problem": "the pool is full; tried again in 5 s"})),
+            operation(&json!({"kind": "stop", "step": "fetch_image", "problem": "the pool is full; tried again in 5 s"})),
             at("start_domain", None),
-            done(),
+            done_as("stop"),
         ]),
     );
     check(
         &brain,
         "guest stop web1 --wait",
         expect![[r#"
-            create web1: done after 20s
+            stop web1: done after 20s
             --- stderr
             stop web1: waiting for its host
             stop web1: fetch image
@@ -49,17 +49,17 @@ async fn steps_are_shown_until_it_is_done() {
 #[tokio::test]
 async fn a_restart_of_the_brain_is_outlived() {
     let brain = stopping()
-        .on("GET /v1/operations/12.json", operation(&json!({})))
+        .on("GET /v1/operations/12.json", operation(&json!({"kind": "stop"})))
         .answer("GET /v1/operations/12.json", Answer::HangUp)
         .answer("GET /v1/operations/12.json", Answer::HangUp)
         .on("GET /v1/operations/12.json", at("start_domain", None))
         .answer("GET /v1/operations/12/stream", Answer::Events(vec![at("fetch_image", Some(10))]))
-        .answer("GET /v1/operations/12/stream", Answer::Events(vec![done()]));
+        .answer("GET /v1/operations/12/stream", Answer::Events(vec![done_as("stop")]));
     check(
         &brain,
         "guest stop web1 --wait --reconnect 20s",
         expect![[r#"
-            create web1: done after 20s
+            stop web1: done after 20s
             --- stderr
             stop web1: waiting for its host
             stop web1: fetch image
@@ -90,7 +90,8 @@ async fn a_brain_that_stays_away_ends_the_patience() {
 
 #[tokio::test]
 async fn waiting_has_an_end() {
-    let open = operation(&json!({"step": "fetch_image", "problem": "the brain's blob is gone"}));
+    let open =
+        operation(&json!({"kind": "stop", "step": "fetch_image", "problem": "the brain's blob is gone"}));
     let brain = stopping()
         .on("GET /v1/operations/12.json", open.clone())
         .answer("GET /v1/operations/12/stream", Answer::Events(vec![open; 2]));
@@ -98,46 +99,48 @@ async fn waiting_has_an_end() {
         &brain,
         "guest stop web1 --wait --wait-timeout 1s",
         expect![[r#"
-        --- stderr
-        stop web1: the brain's blob is gone
-        stop web1: fetch image
-        error: create web1 has not ended in the time given
-        caused by: the brain's blob is gone
-        hint: it goes on: `honcho operation watch 12` shows how; --wait-timeout gives it longer
-        --- exit 6
-    "#]],
+            --- stderr
+            stop web1: the brain's blob is gone
+            stop web1: fetch image
+            error: stop web1 has not ended in the time given
+            caused by: the brain's blob is gone
+            hint: it goes on: `honcho operation watch 12` shows how; --wait-timeout gives it longer
+            --- exit 6
+        "#]],
     )
     .await;
 }
 
 #[tokio::test]
 async fn what_ends_otherwise_is_an_error() {
-    let refused = operation(&json!({"state": "refused", "outcome": "the image is not what its digest says"}));
+    let refused = operation(
+        &json!({"kind": "stop", "state": "refused", "outcome": "the image is not what its digest says"}),
+    );
     let brain = stopping().on("GET /v1/operations/12.json", refused);
     check(
         &brain,
         "guest stop web1 --wait",
         expect![[r#"
-        --- stderr
-        error: create web1 was refused
-        caused by: the image is not what its digest says
-        hint: `honcho event list --guest 7` shows what happened
-        --- exit 5
-    "#]],
+            --- stderr
+            error: stop web1 was refused
+            caused by: the image is not what its digest says
+            hint: `honcho event list --guest 7` shows what happened
+            --- exit 5
+        "#]],
     )
     .await;
-    let superseded = operation(&json!({"state": "superseded", "superseded_by": 13}));
+    let superseded = operation(&json!({"kind": "stop", "state": "superseded", "superseded_by": 13}));
     let brain = stopping().on("GET /v1/operations/12.json", superseded);
     check(
         &brain,
         "guest stop web1 --wait",
         expect![[r#"
-        --- stderr
-        error: create web1 was superseded
-        hint: operation 13 took its place: `honcho operation watch 13`
-        hint: `honcho event list --guest 7` shows what happened
-        --- exit 5
-    "#]],
+            --- stderr
+            error: stop web1 was superseded
+            hint: operation 13 took its place: `honcho operation watch 13`
+            hint: `honcho event list --guest 7` shows what happened
+            --- exit 5
+        "#]],
     )
     .await;
 }
@@ -160,14 +163,14 @@ async fn without_wait_it_says_where_to_look() {
 async fn watch_prints_each_change_once() {
     let brain = Brain::new().on("GET /v1/operations/12.json", at("fetch_image", Some(10))).answer(
         "GET /v1/operations/12/stream",
-        Answer::Events(vec![at("fetch_image", Some(10)), at("start_domain", None), done()]),
+        Answer::Events(vec![at("fetch_image", Some(10)), at("start_domain", None), done_as("stop")]),
     );
     let mut command = honcho(&["operation", "watch", "12", "--json"]);
     command.env("HONCHO_URL", brain.start().await);
     let printed = String::from_utf8(run(command, b"").await.stdout).unwrap();
     let lines: Vec<serde_json::Value> =
         printed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(lines, [at("fetch_image", Some(10)), at("start_domain", None), done()]);
+    assert_eq!(lines, [at("fetch_image", Some(10)), at("start_domain", None), done_as("stop")]);
 }
 
 #[tokio::test]

@@ -15,7 +15,8 @@ use tokio::signal::unix::{SignalKind, signal};
 const LEAVE: u8 = 0x1d;
 
 const AFTER_HELP: &str = "\
-Ctrl-] leaves. Whoever had the console before loses it. What the guest sends reaches the terminal as it is.
+Ctrl-] leaves. Whoever had the console before loses it. What the guest sends reaches the terminal as it \
+is.
 
 Example:
   honcho guest console web1";

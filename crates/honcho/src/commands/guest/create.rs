@@ -24,8 +24,9 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 const GREETING: Duration = Duration::from_secs(5);
 
 const AFTER_HELP: &str = "\
-Placement decides on which host it goes, unless --host says so (operators only). With --wait the command ends when
-the guest answers as SSH on its first address; --wait=operation ends when the brain has seen it run.
+Placement decides on which host it goes, unless --host says so (operators only). With --wait the \
+command ends when the guest answers as SSH on its first address; --wait=operation ends when the brain \
+has seen it run.
 
 Examples:
   honcho guest create web1 --account acme --image debian-12 --memory 512M --disk 3G \\
@@ -83,7 +84,7 @@ pub(crate) struct CreateArguments {
     #[arg(long, value_name = "KEY")]
     reference: Option<String>,
 
-    /// Wait until it answers as SSH, or only until the operation has ended
+    /// Wait until it answers as SSH, or (--wait=operation) only until the operation has ended
     #[arg(long, value_name = "FOR", num_args = 0..=1, require_equals = true, default_missing_value = "ssh")]
     wait: Option<WaitFor>,
 
@@ -97,9 +98,7 @@ pub(crate) struct CreateArguments {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum WaitFor {
-    /// Until SSH answers
     Ssh,
-    /// Until the operation has ended
     Operation,
 }
 

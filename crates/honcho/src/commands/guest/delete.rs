@@ -11,8 +11,8 @@ use honcho_api::client::ClientError;
 use honcho_api::{Account, Guest, Operation};
 
 const AFTER_HELP: &str = "\
-The guest is stopped. Its disk, addresses and name are kept until its account's grace period ends; until then
-`honcho guest restore` takes it back. --now keeps nothing.
+The guest is stopped. Its disk, addresses and name are kept until its account's grace period ends; \
+until then `honcho guest restore` takes it back. --now keeps nothing.
 
 Examples:
   honcho guest delete web1 --dry-run

@@ -10,8 +10,8 @@ use std::io::IsTerminal;
 use std::pin::pin;
 
 const AFTER_HELP: &str = "\
-The console's log is kept on the guest's host, so its agent must be connected. On a terminal, escape sequences are
-left out; into a file or a pipe the bytes go as they are.
+The console's log is kept on the guest's host, so its agent must be connected. On a terminal, escape \
+sequences are left out; into a file or a pipe the bytes go as they are.
 
 Examples:
   honcho guest log web1

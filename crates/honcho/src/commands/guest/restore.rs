@@ -7,7 +7,8 @@ use crate::waiting::WaitArguments;
 use honcho_api::{Guest, Operation};
 
 const AFTER_HELP: &str = "\
-It is as it was before it was cancelled: with its disk, addresses and name, and it runs if it should have run.
+It is as it was before it was cancelled: with its disk, addresses and name, and it runs if it should \
+have run.
 
 Examples:
   honcho guests list --cancelled

@@ -11,8 +11,8 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 
 const AFTER_HELP: &str = "\
-The guest's host key was made with its disk and is known to the brain: OpenSSH is given it, so it neither asks nor
-trusts anything else. The exit code is OpenSSH's own: the remote command's, or 255.
+The guest's host key was made with its disk and is known to the brain: OpenSSH is given it, so it \
+neither asks nor trusts anything else. The exit code is OpenSSH's own: the remote command's, or 255.
 
 Examples:
   honcho guest ssh web1

@@ -15,9 +15,9 @@ use honcho_images::{Recipe, SealedImage};
 use std::path::{Path, PathBuf};
 
 const AFTER_HELP: &str = "\
-Runs on this machine, as root, with mmdebstrap: recipes run scripts of theirs in a chroot, which is no wall against
-root. What was built is sent only if the brain does not have it yet. The tarball is removed once the brain has it;
-the build's log stays beside it.
+Runs on this machine, as root, with mmdebstrap: recipes run scripts of theirs in a chroot, which is no \
+wall against root. What was built is sent only if the brain does not have it yet. The tarball is \
+removed once the brain has it; the build's log stays beside it.
 
 Examples:
   honcho image build recipes/debian-12.toml
