@@ -50,8 +50,9 @@ pub(crate) enum TokenCommand {
     /// Delete one: who shows it is refused from then on
     Delete {
         /// Name or id
-        #[arg(add = ArgValueCandidates::new(tokens))]
-        token: String,
+        // Not named `token`: clap would take it for the global option of that name.
+        #[arg(value_name = "TOKEN", add = ArgValueCandidates::new(tokens))]
+        deleted: String,
         #[command(flatten)]
         confirm: ConfirmArguments,
     },
@@ -89,8 +90,8 @@ pub(crate) async fn run(context: &Context, command: TokenCommand) -> Result<(), 
                 ]
             })
         }
-        TokenCommand::Delete { token, confirm } => {
-            let token: Token = resolve::one(context, &token).await?;
+        TokenCommand::Delete { deleted, confirm } => {
+            let token: Token = resolve::one(context, &deleted).await?;
             let what = format!(
                 "delete token {} (id {}): who shows it is refused from then on.",
                 token.name, token.id
