@@ -12,7 +12,7 @@ use crate::table::Cell;
 use clap_complete::engine::ArgValueCandidates;
 use futures::StreamExt;
 use honcho_api::Event;
-use honcho_api::client::ClientError;
+use honcho_api::client::{Client, ClientError};
 use honcho_model::event::ResourceKind;
 use std::pin::pin;
 use std::time::Duration;
@@ -32,6 +32,7 @@ saw, so that none is lost. Ctrl-C ends it.
 
 Examples:
   honcho event follow
+  honcho event follow --after 0 --guest web1
   honcho event follow --after 4711 --severity alarm --json";
 
 /// Which events.
@@ -65,7 +66,7 @@ pub(crate) enum EventCommand {
         #[arg(long, value_name = "N", default_value_t = 50)]
         limit: usize,
     },
-    /// Print events as they happen
+    /// Print events as they happen, from now on or from a cursor
     #[command(after_help = FOLLOW_EXAMPLES)]
     Follow {
         #[command(flatten)]
@@ -100,36 +101,76 @@ impl EventFilters {
 }
 
 async fn list(context: &Context, filters: &EventFilters, limit: usize) -> Result<(), CommandError> {
-    let mut query = filters.query(context).await?;
-    query.extend(filters.after.map(|after| ("after", after.to_string())));
-    let mut events: Vec<Event> = context.client()?.get_path("/v1/events.json", &query).await?;
-    events.drain(..events.len().saturating_sub(limit));
-    listing::show(
-        context,
-        &events,
-        "There are no such events.",
-        &["ID", "WHEN", "KIND", "WHO", "WHAT"],
-        |event| {
-            vec![
-                Cell::number(event.id),
-                Cell::text(age(event.created_at, context.output.now)),
-                Cell::text(&event.kind).tone(if event.severity == "alarm" { Tone::Bad } else { Tone::Plain }),
-                Cell::text(&event.actor),
-                Cell::text(format!("{}{}", alarm_sign(event), event.message)),
-            ]
-        },
-    )
+    let events = latest(context, filters, limit).await?;
+    let headings = ["ID", "WHEN", "KIND", "WHO", "ABOUT", "WHAT"];
+    listing::show(context, &events, "There are no such events.", &headings, |event| {
+        vec![
+            Cell::number(event.id),
+            Cell::text(age(event.created_at, context.output.now)),
+            Cell::text(&event.kind).tone(if event.severity == "alarm" { Tone::Bad } else { Tone::Plain }),
+            Cell::text(&event.actor),
+            Cell::text(format!("{} {}", event.resource, event.resource_name)),
+            Cell::text(format!("{}{}", alarm_sign(event), event.message)),
+        ]
+    })
+}
+
+/// The latest events that the filters let through. The log is read from a cursor on, so this looks back from its end,
+/// further and further, until there are enough: the log may be long.
+async fn latest(context: &Context, filters: &EventFilters, limit: usize) -> Result<Vec<Event>, CommandError> {
+    let client = context.client()?;
+    let query = filters.query(context).await?;
+    let oldest = filters.after.unwrap_or(0);
+    let newest = newest(client).await?;
+    let mut back = i64::try_from(limit).unwrap_or(i64::MAX).saturating_mul(4);
+    loop {
+        let after = newest.saturating_sub(back).max(oldest);
+        let mut query = query.clone();
+        query.push(("after", after.to_string()));
+        let mut events: Vec<Event> = client.get_path("/v1/events.json", &query).await?;
+        if events.len() >= limit || after == oldest {
+            events.drain(..events.len().saturating_sub(limit));
+            return Ok(events);
+        }
+        back = back.saturating_mul(8);
+    }
+}
+
+/// The id of the newest event, 0 when there is none. Found by halving: a few small questions, however long the log is.
+async fn newest(client: &Client) -> Result<i64, CommandError> {
+    let next = async |after: i64| -> Result<Option<i64>, CommandError> {
+        let query = [("after", after.to_string()), ("limit", "1".to_owned())];
+        let events: Vec<Event> = client.get_path("/v1/events.json", &query).await?;
+        Ok(events.first().map(|event| event.id))
+    };
+    // There is an event `seen` (or none at all), and none after `bound`.
+    let (mut seen, mut bound) = (0, 1);
+    while let Some(id) = next(bound).await? {
+        (seen, bound) = (id, id.max(bound.saturating_mul(2)));
+    }
+    while seen < bound {
+        let middle = seen.midpoint(bound);
+        match next(middle).await? {
+            Some(id) => seen = id,
+            None => bound = middle,
+        }
+    }
+    Ok(seen)
 }
 
 async fn follow(context: &Context, filters: &EventFilters, reconnect: Duration) -> Result<(), CommandError> {
     let client = context.client()?;
     let query = filters.query(context).await?;
-    let mut after = filters.after;
+    // From a cursor in any case, so that nothing is lost if the brain goes before the first event.
+    let mut after = match filters.after {
+        Some(after) => after,
+        None => newest(client).await?,
+    };
     let mut away_since: Option<Instant> = None;
     let mut first = true;
     loop {
         let mut query = query.clone();
-        query.extend(after.map(|after| ("after", after.to_string())));
+        query.push(("after", after.to_string()));
         match client.events(&query).await {
             Ok(stream) => {
                 if away_since.take().is_some() {
@@ -139,7 +180,7 @@ async fn follow(context: &Context, filters: &EventFilters, reconnect: Duration) 
                 while let Some(event) = stream.next().await {
                     match event {
                         Ok(event) => {
-                            after = Some(event.id);
+                            after = event.id;
                             print(context, &event)?;
                         }
                         Err(ClientError::Unreachable { .. }) => break,
@@ -163,12 +204,7 @@ async fn follow(context: &Context, filters: &EventFilters, reconnect: Duration) 
             let message =
                 format!("the brain at {} has not answered for {}", client.url(), span(reconnect.as_secs()));
             let error = CommandError::new(Ending::Unreachable, message);
-            return Err(match after {
-                Some(after) => {
-                    error.hint(format!("`honcho event follow --after {after}` goes on where this ended"))
-                }
-                None => error,
-            });
+            return Err(error.hint(format!("`honcho event follow --after {after}` goes on where this ended")));
         }
         sleep(RECONNECT_PAUSE).await;
     }
@@ -184,11 +220,12 @@ fn print(context: &Context, event: &Event) -> Result<(), CommandError> {
         return context.output.json_line(event);
     }
     context.output.print(&format!(
-        "{} {} {}{}: {} ({})",
+        "{} {} {}{} {}: {} ({})",
         event.id,
         event.created_at.strftime("%Y-%m-%d %H:%M:%SZ"),
         alarm_sign(event),
         clean(&event.kind),
+        clean(&event.resource_name),
         clean(&event.message),
         clean(&event.actor)
     ))

@@ -52,8 +52,11 @@ pub(crate) enum NetworkCommand {
         #[arg(add = ArgValueCandidates::new(networks))]
         network: String,
     },
-    /// List the addresses of one that are held or were
+    /// List the addresses of one that are held, or were lately freed
     Addresses {
+        /// Those that never were held too
+        #[arg(long)]
+        all: bool,
         /// Name or id
         #[arg(add = ArgValueCandidates::new(networks))]
         network: String,
@@ -85,7 +88,7 @@ pub(crate) async fn run(context: &Context, command: NetworkCommand) -> Result<()
         }
         NetworkCommand::List { account, list } => list_networks(context, account.as_deref(), &list).await,
         NetworkCommand::Show { network } => show(context, &resolve::one(context, &network).await?).await,
-        NetworkCommand::Addresses { network, list } => addresses(context, &network, &list).await,
+        NetworkCommand::Addresses { network, all, list } => addresses(context, &network, all, &list).await,
         NetworkCommand::Delete { network, confirm } => {
             let network: Network = resolve::one(context, &network).await?;
             let held = network.addresses_count - network.addresses_free;
@@ -128,12 +131,20 @@ async fn list_networks(
     })
 }
 
-async fn addresses(context: &Context, network: &str, list: &ListArguments) -> Result<(), CommandError> {
+async fn addresses(
+    context: &Context,
+    network: &str,
+    all: bool,
+    list: &ListArguments,
+) -> Result<(), CommandError> {
     let network: Network = resolve::one(context, network).await?;
     let path = format!("/v1/networks/{}/addresses.json", network.id);
-    let addresses: Vec<Address> = list.fetch_path(context, &path, vec![]).await?;
+    let unlimited = ListArguments { limit: None, sort: list.sort.clone() };
+    let mut addresses: Vec<Address> = unlimited.fetch_path(context, &path, vec![]).await?;
+    addresses.retain(|address| all || address.guest_id.is_some() || address.freed_at.is_some());
+    addresses.truncate(list.limit.unwrap_or(usize::MAX));
     let guests = Names::of::<Guest>(context).await?;
-    let nothing = "None of its addresses was ever held.";
+    let nothing = "None of its addresses was ever held; --all lists them all the same.";
     listing::show(context, &addresses, nothing, &["ADDRESS", "GUEST", "FREED"], |address| {
         vec![
             Cell::text(&address.address),

@@ -243,3 +243,22 @@ async fn the_secret_of_a_token_is_shown_once() {
     .await;
     expect![[r#"POST /v1/tokens.json {"name":"shop","scope":"account","account_id":5,"expires_in_seconds":7776000}"#]].assert_eq(&brain.writes().join("\n"));
 }
+
+#[tokio::test]
+async fn the_token_to_delete_is_not_the_token_to_show() {
+    let token = json!({
+        "id": 4, "name": "shop", "scope": "operator", "account_id": null, "created_at": crate::things::ago(1),
+        "expires_at": null, "secret": null,
+    });
+    let brain = Brain::new()
+        .on("GET /v1/tokens.json?name=shop", json!([token.clone()]))
+        .on("DELETE /v1/tokens/4.json", token);
+    check(
+        &brain,
+        "token delete shop --yes",
+        expect![[r#"
+        token shop (id 4) is deleted
+    "#]],
+    )
+    .await;
+}

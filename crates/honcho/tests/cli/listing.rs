@@ -1,6 +1,6 @@
 //! Tables, details and JSON.
 
-use crate::brain::Brain;
+use crate::brain::{Answer, Brain};
 use crate::things::{account, ago, done, event, guest, host, image, network, operation, with};
 use crate::{check, honcho, run};
 use expect_test::expect;
@@ -199,22 +199,35 @@ async fn operations() {
 
 #[tokio::test]
 async fn the_latest_events() {
-    let alarm = with(
-        event(3, "host rack1-08 has fallen silent"),
-        &json!({"severity": "alarm", "kind": "host.silent", "actor": "honcho"}),
-    );
+    let alarm = json!({
+        "severity": "alarm", "kind": "host.silent", "actor": "honcho", "resource": "host", "resource_name": "rack1-08",
+    });
+    let (first, second, third) =
+        (event(1, "old"), event(2, "was ordered"), with(event(3, "does not speak"), &alarm));
     let brain = Brain::new()
-        .on("GET /v1/events.json", json!([event(1, "old"), event(2, "guest web1 was ordered"), alarm]));
+        .on("GET /v1/events.json?after=1&limit=1", json!([second]))
+        .on("GET /v1/events.json?after=2&limit=1", json!([third]))
+        .on("GET /v1/events.json?after=3&limit=1", json!([]))
+        .on("GET /v1/events.json?after=4&limit=1", json!([]))
+        .on("GET /v1/events.json?after=0", json!([first, second, third]));
     check(
         &brain,
         "events list --limit 2",
         expect![[r#"
-            ID  WHEN       KIND          WHO                 WHAT
-             2  3 min ago  guest.create  token:1 (operator)  guest web1 was ordered
-             3  3 min ago  host.silent   honcho              ALARM host rack1-08 has fallen silent
-        "#]],
+        ID  WHEN       KIND          WHO                 ABOUT          WHAT
+         2  3 min ago  guest.create  token:1 (operator)  guest web1     was ordered
+         3  3 min ago  host.silent   honcho              host rack1-08  ALARM does not speak
+    "#]],
     )
     .await;
+    // Nothing happens, and the brain hangs up each time: it is asked from the newest event on.
+    let brain = brain.answer("GET /v1/events/stream?after=3", Answer::Events(vec![event(4, "has stopped")]));
+    let mut command = honcho(&["event", "follow", "--reconnect", "0s"]);
+    command.env("HONCHO_URL", brain.start().await);
+    let ended = run(command, b"").await;
+    let printed = String::from_utf8(ended.stdout).unwrap();
+    assert!(printed.ends_with("Z guest.create web1: has stopped (token:1 (operator))\n"), "{printed}");
+    assert_eq!(ended.code, Some(3));
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
 //! The command line as a person or a program meets it: the built program, run against a scripted brain.
+#![allow(clippy::needless_pass_by_value, reason = "json! makes values to give away")]
 #![allow(clippy::needless_raw_string_hashes, reason = "expect-test writes them so")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 

@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 /// So many seconds ago, with some slack for a slow machine.
+#[expect(clippy::disallowed_methods, reason = "the program counts from the real time")]
 pub(crate) fn ago(seconds: i64) -> String {
     (Timestamp::now() - SignedDuration::from_secs(seconds)).to_string()
 }
