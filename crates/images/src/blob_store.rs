@@ -63,7 +63,9 @@ const CHUNK: usize = 256 << 10;
 impl BlobStore {
     /// Blobs in a directory, which is made if it is not there.
     pub fn in_directory(directory: &Path) -> Result<Self, BlobError> {
-        std::fs::create_dir_all(directory).map_err(BlobError::Write)?;
+        let blobs = directory.join(BLOBS);
+        std::fs::create_dir_all(&blobs).map_err(BlobError::Write)?;
+        remove_abandoned_uploads(&blobs).map_err(BlobError::Write)?;
         let store = LocalFileSystem::new_with_prefix(directory)?.with_fsync(true);
         Ok(BlobStore::new(Arc::new(store)))
     }
@@ -132,9 +134,30 @@ impl BlobStore {
     }
 }
 
+/// Deletes what uploads left whose process was killed: the directory store writes to `DIGEST#N` first. One that was
+/// written to in the last day may still be going on.
+fn remove_abandoned_uploads(blobs: &Path) -> std::io::Result<()> {
+    const DAY: std::time::Duration = std::time::Duration::from_hours(24);
+    for entry in std::fs::read_dir(blobs)? {
+        let entry = entry?;
+        if !entry.file_name().to_string_lossy().contains('#') {
+            continue;
+        }
+        // A file from the future, after the clock was set back, has no age: it is left alone.
+        let age = entry.metadata()?.modified()?.elapsed().unwrap_or_default();
+        if age > DAY {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Where blobs are in a store.
+const BLOBS: &str = "blobs/sha256";
+
 /// A digest's text form is hexadecimal, so that no blob's name leads out of the store.
 fn path(digest: Digest) -> ObjectPath {
-    ObjectPath::from(format!("blobs/sha256/{digest}"))
+    ObjectPath::from(format!("{BLOBS}/{digest}"))
 }
 
 /// Reads to the end, hashing, and writes what it reads where there is a writer.
@@ -212,6 +235,18 @@ mod tests {
         let chunks = (0..30).map(|_| Ok(Bytes::from(vec![0; 1 << 20])));
         let broken = std::iter::once(Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset)));
         tokio_util::io::StreamReader::new(futures::stream::iter(chunks.chain(broken)))
+    }
+
+    #[test]
+    fn an_upload_that_was_killed_yesterday_goes() {
+        let directory = tempfile::tempdir().unwrap();
+        BlobStore::in_directory(directory.path()).unwrap();
+        let blobs = directory.path().join(BLOBS);
+        let old = std::fs::File::create(blobs.join("abc#1")).unwrap();
+        std::fs::write(blobs.join("abc#2"), "").unwrap();
+        old.set_modified(std::time::UNIX_EPOCH).unwrap();
+        BlobStore::in_directory(directory.path()).unwrap();
+        assert!(!blobs.join("abc#1").exists() && blobs.join("abc#2").exists());
     }
 
     #[tokio::test]

@@ -110,20 +110,12 @@ impl Sandbox {
     /// Hands a file to the sandbox's user. Does nothing when this process is not root: then the tools run as the user
     /// that it is, which is no wall, but is no root either.
     pub fn admit(&self, file: impl std::os::fd::AsFd) -> std::io::Result<()> {
-        self.own(file, self.uid)
+        give_to(file, self.uid)
     }
 
     /// Takes a file back.
     pub fn withdraw(&self, file: impl std::os::fd::AsFd) -> std::io::Result<()> {
-        self.own(file, 0)
-    }
-
-    fn own(&self, file: impl std::os::fd::AsFd, id: u32) -> std::io::Result<()> {
-        if !am_root() {
-            return Ok(());
-        }
-        let (user, group) = (rustix::fs::Uid::from_raw(id), rustix::fs::Gid::from_raw(id));
-        Ok(rustix::fs::fchown(file, Some(user), Some(group))?)
+        give_to(file, 0)
     }
 
     /// The command line that runs `tool` inside. Its standard streams are closed until the caller gives it some.
@@ -175,6 +167,14 @@ impl Sandbox {
         said.push_str(&String::from_utf8_lossy(&output.stderr));
         Ok(ToolOutput { code: output.status.code(), said: last_lines(&said) })
     }
+}
+
+fn give_to(file: impl std::os::fd::AsFd, id: u32) -> std::io::Result<()> {
+    if !am_root() {
+        return Ok(());
+    }
+    let (user, group) = (rustix::fs::Uid::from_raw(id), rustix::fs::Gid::from_raw(id));
+    Ok(rustix::fs::fchown(file, Some(user), Some(group))?)
 }
 
 /// Whether this process can give files away.

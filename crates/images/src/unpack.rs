@@ -12,6 +12,7 @@ use crate::partial::Partial;
 use crate::tool::{MKE2FS, Sandbox, ToolError, ToolMissing, last_lines};
 use honcho_model::{Bytes, Digest};
 use sha2::{Digest as _, Sha256};
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
@@ -87,10 +88,10 @@ pub fn filesystem_size(unpacked: Bytes) -> Bytes {
 const CHUNK: usize = 128 << 10;
 
 /// Without a byte for so long, the stream is taken for broken.
-const SILENCE: Duration = Duration::from_secs(120);
+const SILENCE: Duration = Duration::from_mins(2);
 
 /// mke2fs ends soon after its input has.
-const LAST_WORDS: Duration = Duration::from_secs(600);
+const LAST_WORDS: Duration = Duration::from_mins(10);
 
 /// Reads an image from `source` and makes it the filesystem in `target`, an empty file. `progress` hears per cent.
 pub async fn unpack(
@@ -99,46 +100,47 @@ pub async fn unpack(
     target: &Partial,
     progress: &(dyn Fn(u8) + Send + Sync),
 ) -> Result<(), UnpackError> {
-    let directory = target.path().parent().unwrap_or_else(|| std::path::Path::new("/")).to_owned();
+    let directory = target.path().parent().unwrap_or_else(|| Path::new("/")).to_owned();
     let size = filesystem_size(expected.unpacked);
     let salt = u64::from_le_bytes(expected.digest.0[..8].try_into().unwrap_or_default());
     let sandbox = Sandbox::new(&directory, salt, size.0);
     target.file().set_len(size.0)?;
     sandbox.admit(target.file())?;
 
-    let mut child = start(&sandbox, target, size)?;
+    let mut mke2fs = Some(start(&sandbox, target, size)?);
     let mut feed = Feed {
-        stdin: child.stdin.take(),
+        stdin: mke2fs.as_mut().and_then(|child| child.stdin.take()),
         decoder: zstd::stream::raw::Decoder::new()?,
         out: vec![0; CHUNK],
         left: longest(expected),
     };
-    let (mut hash, mut got, mut failure) = (Sha256::new(), 0_u64, None);
-    let mut buffer = vec![0; CHUNK];
+    let (mut ended, mut nonsense) = (None, None);
+    let (mut hash, mut got, mut buffer) = (Sha256::new(), 0_u64, vec![0; CHUNK]);
     loop {
-        let read = tokio::time::timeout(SILENCE, source.read(&mut buffer)).await;
-        let n = match read {
+        let n = match tokio::time::timeout(SILENCE, source.read(&mut buffer)).await {
+            Ok(Ok(0)) => break,
             Ok(Ok(n)) => n,
             Ok(Err(error)) => return Err(broken(got, expected, &error.to_string())),
             Err(_) => return Err(broken(got, expected, "nothing came for two minutes")),
         };
-        if n == 0 {
-            break;
-        }
-        let taken = n.min(usize::try_from(expected.compressed.0 - got).unwrap_or(usize::MAX));
-        hash.update(&buffer[..taken]);
-        got += taken as u64;
-        if taken < n {
+        hash.update(&buffer[..n]);
+        got += n as u64;
+        if got > expected.compressed.0 {
             // Longer than it says: whatever it is, it is not that image.
-            hash.update(&buffer[taken..n]);
             return Err(UnpackError::WrongDigest {
                 wanted: expected.digest,
                 found: Digest(hash.finalize().into()),
             });
         }
-        if failure.is_none() {
-            // Even when it makes no filesystem, it is read on, so that the digest can tell damage from nonsense.
-            failure = feed.take(&buffer[..n]).await.err();
+        // Even when it makes no filesystem, it is read on, so that the digest can tell damage from nonsense.
+        if ended.is_none() && nonsense.is_none() {
+            match feed.take(&buffer[..n]).await {
+                Ok(()) => {}
+                Err(FeedError::Nonsense(reason)) => nonsense = Some(reason),
+                // mke2fs has read tar's end mark, or it has failed; unless that is this machine's fault, it will be
+                // judged together with the digest.
+                Err(FeedError::Deaf) => ended = Some(last_words(mke2fs.take(), &directory).await?),
+            }
         }
         progress(
             u8::try_from(u128::from(got) * 100 / u128::from(expected.compressed.0.max(1))).unwrap_or(100),
@@ -152,7 +154,14 @@ pub async fn unpack(
         return Err(UnpackError::WrongDigest { wanted: expected.digest, found });
     }
     drop(feed);
-    settle(child, failure, &directory).await?;
+    if let Some(reason) = nonsense {
+        return Err(UnpackError::Unusable(reason));
+    }
+    match ended {
+        Some(ended) => ended,
+        None => last_words(mke2fs, &directory).await?,
+    }
+    .map_err(UnpackError::Unusable)?;
     sandbox.withdraw(target.file())?;
     Ok(())
 }
@@ -176,32 +185,34 @@ fn start(sandbox: &Sandbox, target: &Partial, size: Bytes) -> Result<Child, Unpa
     Ok(command.spawn()?)
 }
 
-/// Waits for mke2fs and judges what it made of the tarball.
-async fn settle(
-    child: Child,
-    failure: Option<FeedError>,
-    directory: &std::path::Path,
-) -> Result<(), UnpackError> {
+/// Waits for mke2fs. The outer error is this machine's fault; the inner one, what it said of the tarball, may be the
+/// tarball's.
+async fn last_words(child: Option<Child>, directory: &Path) -> Result<Result<(), String>, UnpackError> {
+    let Some(child) = child else { return Ok(Ok(())) };
+    let too_slow = |_| ToolError::TooSlow { program: MKE2FS.program, limit: LAST_WORDS };
     let output = tokio::time::timeout(LAST_WORDS, child.wait_with_output())
         .await
-        .map_err(|_| ToolError::TooSlow { program: MKE2FS.program, limit: LAST_WORDS })
+        .map_err(too_slow)
         .map_err(|error| UnpackError::Io(std::io::Error::other(error)))??;
+    if output.status.success() {
+        return Ok(Ok(()));
+    }
     let said = last_lines(&String::from_utf8_lossy(&output.stderr));
-    if said.contains("No space left") || said.contains("Disk quota") {
-        return Err(UnpackError::DiskFull(directory.display().to_string()));
+    match fault_of_this_machine(&said, directory) {
+        Some(error) => Err(error),
+        None => Ok(Err(said)),
     }
-    if said.contains("not compiled with libarchive")
-        || said.contains("libarchive.so")
-        || said.contains("is not a directory")
-    {
-        return Err(UnpackError::TooOld);
+}
+
+/// What mke2fs said, if it is nothing that the image can help.
+fn fault_of_this_machine(said: &str, directory: &Path) -> Option<UnpackError> {
+    let has = |words: &[&str]| words.iter().any(|word| said.contains(word));
+    if has(&["No space left", "Disk quota exceeded"]) {
+        return Some(UnpackError::DiskFull(directory.display().to_string()));
     }
-    match failure {
-        Some(FeedError::Nonsense(reason)) => Err(UnpackError::Unusable(reason)),
-        // mke2fs stops reading at tar's end mark, and then what comes after it has nowhere to go.
-        Some(FeedError::Deaf) | None if output.status.success() => Ok(()),
-        Some(FeedError::Deaf) | None => Err(UnpackError::Unusable(said)),
-    }
+    // 1.47.2 without libarchive; 1.47.0, which takes "-" for a directory.
+    has(&["you need libarchive", "attributes of \"-\"", "xattrs on root directory"])
+        .then_some(UnpackError::TooOld)
 }
 
 enum FeedError {

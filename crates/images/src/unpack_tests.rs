@@ -2,7 +2,6 @@
 
 use super::*;
 use std::collections::BTreeMap;
-use std::path::Path;
 
 /// A tarball, entry by entry, also such as no honest program writes.
 #[derive(Default)]
@@ -185,6 +184,20 @@ fn snapshot(directory: &Path) -> BTreeMap<String, String> {
             (entry.file_name().into_string().unwrap(), format!("{content} {links}"))
         })
         .collect()
+}
+
+#[test]
+fn what_is_no_fault_of_the_image_is_told_apart() {
+    let check = |said: &str| fault_of_this_machine(said, Path::new("/pool")).map(|error| error.to_string());
+    let old =
+        "set_inode_xattr: No such file or directory while listing attributes of \"-\"\nmke2fs: No such file";
+    for said in [old, "__populate_fs_from_tar: you need libarchive to be able to process tarballs"] {
+        assert!(check(said).unwrap().contains("apt-get install -t bookworm-backports"), "{said}");
+    }
+    assert!(
+        check("mke2fs: No space left on device").unwrap().contains("no space left for the image in /pool")
+    );
+    assert_eq!(check("Truncated tar archive"), None);
 }
 
 #[test]

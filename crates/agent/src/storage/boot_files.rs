@@ -132,21 +132,24 @@ fn real_path(fs: &Ext4, path: &str) -> Option<String> {
 /// Orders kernel versions as people do: runs of digits by value, the rest letter by letter. `6.1.0-9` is older than
 /// `6.1.0-10`.
 pub fn compare_versions(a: &str, b: &str) -> Ordering {
-    let (mut a, mut b) = (a, b);
-    loop {
-        let digits = |text: &str| text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-        let words = |text: &str| text.find(|c: char| c.is_ascii_digit()).unwrap_or(text.len());
-        let (word_a, rest_a) = a.split_at(words(a));
-        let (word_b, rest_b) = b.split_at(words(b));
-        let (number_a, after_a) = rest_a.split_at(digits(rest_a));
-        let (number_b, after_b) = rest_b.split_at(digits(rest_b));
-        let (value_a, value_b) = (number_a.trim_start_matches('0'), number_b.trim_start_matches('0'));
-        let order = word_a.cmp(word_b).then(value_a.len().cmp(&value_b.len())).then(value_a.cmp(value_b));
-        if order != Ordering::Equal || (after_a.is_empty() && after_b.is_empty()) {
-            return order.then_with(|| a.cmp(b));
+    parts(a).cmp(parts(b)).then_with(|| a.cmp(b))
+}
+
+/// A version as words and the numbers behind them. A number without its zeros in front compares by length, then by
+/// its digits, so that one of a thousand digits does too.
+fn parts(version: &str) -> impl Iterator<Item = (&str, usize, &str)> {
+    let mut rest = version;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
         }
-        (a, b) = (after_a, after_b);
-    }
+        let (word, after) = rest.split_at(rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len()));
+        let (number, after) =
+            after.split_at(after.find(|c: char| !c.is_ascii_digit()).unwrap_or(after.len()));
+        rest = after;
+        let number = number.trim_start_matches('0');
+        Some((word, number.len(), number))
+    })
 }
 
 /// Copies a pair into the pool, unless an equal one is there, and gives the name of its directory.
@@ -294,6 +297,19 @@ fn forget_unused(layout: &Layout) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn versions_have_one_order(a in "[0-9a-b.-]{0,8}", b in "[0-9a-b.-]{0,8}", c in "\\PC{0,8}") {
+            prop_assert_eq!(compare_versions(&a, &b), compare_versions(&b, &a).reverse());
+            prop_assert_eq!(compare_versions(&a, &b) == Ordering::Equal, a == b);
+            let mut sorted = [a.as_str(), &b, &c];
+            sorted.sort_by(|a, b| compare_versions(a, b));
+            prop_assert!(compare_versions(sorted[0], sorted[2]) != Ordering::Greater);
+            is_kernel(c.as_bytes());
+        }
+    }
 
     #[test]
     fn the_newest_kernel_is_the_one_a_person_would_name() {

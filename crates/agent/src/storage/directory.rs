@@ -36,16 +36,16 @@ pub struct DirectoryStorage {
     /// What guests are told to ask for names; this host's own when `None`.
     nameservers: Option<Vec<IpAddr>>,
     /// Whether a pool can reflink: found out once, for it never changes while its disk stays.
-    reflink: Mutex<BTreeMap<Uuid, bool>>,
+    reflink: Arc<Mutex<BTreeMap<Uuid, bool>>>,
     /// Pairs of kernel and initrd are shared by guests: one at a time adds or forgets some.
     boot: Arc<Mutex<()>>,
 }
 
 /// Each of these takes milliseconds on a filesystem that was just made.
-const QUICK: Duration = Duration::from_secs(300);
+const QUICK: Duration = Duration::from_mins(5);
 
 /// Reading a kernel takes a fraction of a second; a filesystem that keeps us longer does so on purpose.
-const LONGEST_BOOT_READ: Duration = Duration::from_secs(120);
+const LONGEST_BOOT_READ: Duration = Duration::from_mins(2);
 
 impl DirectoryStorage {
     /// A driver whose guests use the host's name servers.
@@ -68,42 +68,27 @@ impl DirectoryStorage {
                 .map_err(|error| DriverError::Later(format!("making an SSH host key: {error}")))?;
         Ok(identity::Fresh { host_key, machine_id: Uuid::new_v4().simple().to_string(), nameservers })
     }
+}
 
-    fn can_reflink(&self, pool: &PoolWanted, layout: &Layout) -> bool {
-        let known =
-            |map: &Mutex<BTreeMap<Uuid, bool>>| map.lock().ok().and_then(|map| map.get(&pool.uuid).copied());
-        known(&self.reflink).unwrap_or_else(|| {
-            let found = clone::can_reflink(&layout.volumes());
-            if let (Ok(found), Ok(mut map)) = (&found, self.reflink.lock()) {
-                map.insert(pool.uuid, *found);
-            }
-            found.unwrap_or(false)
-        })
+/// Whether a pool can reflink, asked of its disk the first time.
+fn can_reflink(known: &Mutex<BTreeMap<Uuid, bool>>, pool: Uuid, layout: &Layout) -> bool {
+    if let Some(answer) = known.lock().ok().and_then(|known| known.get(&pool).copied()) {
+        return answer;
     }
+    // A pool that cannot be written to just now is asked again at the next look.
+    let Ok(answer) = clone::can_reflink(&layout.volumes()) else { return false };
+    if let Ok(mut known) = known.lock() {
+        known.insert(pool, answer);
+    }
+    answer
 }
 
 #[async_trait]
 impl Storage for DirectoryStorage {
     async fn look(&self, brain: Uuid, pool: &PoolWanted) -> PoolSeen {
-        let (state, problem) = marker::inspect(Some(brain), pool);
-        let mut seen =
-            PoolSeen { state, problem, size: Bytes(0), free: Bytes(0), reflink: false, volumes: Vec::new() };
-        if seen.state != PoolState::Ready {
-            return seen;
-        }
-        let layout = Layout::of(pool);
-        match survey(&layout) {
-            Ok((size, free, volumes)) => {
-                let reflink = self.can_reflink(pool, &layout);
-                PoolSeen { size, free, reflink, volumes, ..seen }
-            }
-            Err(error) => {
-                seen.state = PoolState::Wrong;
-                let at = layout.root.display();
-                seen.problem = Some(format!("{at} cannot be looked into ({error}): is the disk all right?"));
-                seen
-            }
-        }
+        let (known, wanted) = (Arc::clone(&self.reflink), pool.clone());
+        let looked = blocking(move || look(brain, &wanted, &known)).await;
+        looked.unwrap_or_else(|error| nothing_seen(PoolState::Wrong, Some(error.to_string())))
     }
 
     async fn init_pool(&self, brain: Uuid, pool: &PoolWanted) -> DriverResult<()> {
@@ -236,6 +221,29 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
     })
 }
 
+fn nothing_seen(state: PoolState, problem: Option<String>) -> PoolSeen {
+    PoolSeen { state, problem, size: Bytes(0), free: Bytes(0), reflink: false, volumes: Vec::new() }
+}
+
+fn look(brain: Uuid, pool: &PoolWanted, known: &Mutex<BTreeMap<Uuid, bool>>) -> PoolSeen {
+    let (state, problem) = marker::inspect(Some(brain), pool);
+    if state != PoolState::Ready {
+        return nothing_seen(state, problem);
+    }
+    let layout = Layout::of(pool);
+    match survey(&layout) {
+        Ok((size, free, volumes)) => {
+            let reflink = can_reflink(known, pool.uuid, &layout);
+            PoolSeen { state, problem, size, free, reflink, volumes }
+        }
+        Err(error) => {
+            let at = layout.root.display();
+            let problem = format!("{at} cannot be looked into ({error}): is the disk all right?");
+            nothing_seen(PoolState::Wrong, Some(problem))
+        }
+    }
+}
+
 /// What any file operation of a step can end in: all of it may pass.
 fn io_error(doing: &str, error: &io::Error) -> DriverError {
     match error.kind() {
@@ -321,7 +329,7 @@ async fn clone_image(
     let progress = Arc::clone(progress);
     blocking(move || {
         clone::clone(&golden, target.file(), |percent| {
-            progress("build_volume", u8::try_from(u16::from(percent) * 70 / 100).ok())
+            progress("build_volume", u8::try_from(u16::from(percent) * 70 / 100).ok());
         })?;
         target.file().set_len(size.0)?;
         Ok(target)

@@ -149,9 +149,8 @@ async fn a_journal_left_by_a_power_cut_is_read_and_mended() {
 async fn the_steps_are_measured() {
     let blob = std::fs::read(std::env::var_os("HONCHO_IMAGE").unwrap()).unwrap();
     let mut bench = Bench::at(PathBuf::from(std::env::var_os("HONCHO_POOL").unwrap()));
-    let unpacked = zstd::stream::read::Decoder::new(blob.as_slice()).map(|mut tar| {
-        io::copy(&mut tar, &mut io::sink()).unwrap()
-    });
+    let unpacked = zstd::stream::read::Decoder::new(blob.as_slice())
+        .map(|mut tar| io::copy(&mut tar, &mut io::sink()).unwrap());
     bench.image = ImageWanted {
         digest: Digest(Sha256::digest(&blob).into()),
         compressed: Bytes(blob.len() as u64),
@@ -172,7 +171,7 @@ async fn the_steps_are_measured() {
         };
         bench.storage.build_volume(&bench.pool, &volume, &identity(), &sink).await.unwrap();
         println!("build_volume {:?}", begun.elapsed());
-        let said = said.lock().unwrap();
+        let said = said.lock().unwrap().clone();
         println!("  {:?}", &said[said.len().saturating_sub(4)..]);
         let begun = clock();
         bench.storage.boot_files(&bench.pool, &volume).await.unwrap();

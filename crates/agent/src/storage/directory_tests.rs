@@ -94,7 +94,7 @@ impl Bench {
     fn volume(&self, id: i64, size: Bytes) -> VolumeWanted {
         VolumeWanted {
             id: VolumeId(id),
-            uuid: Uuid::from_u128(100 + id.unsigned_abs() as u128),
+            uuid: Uuid::from_u128(100 + u128::from(id.unsigned_abs())),
             pool: self.pool.id,
             size,
             existence: Existence::Make,
@@ -316,6 +316,10 @@ async fn a_disk_too_small_and_an_image_not_there_say_so() {
         "{answer:?}"
     );
     assert!(bench.names("volumes").is_empty());
+    // A guest that nobody may log into and that has no network is a guest all the same.
+    let bare = GuestIdentity { ssh_keys: Vec::new(), interfaces: Vec::new(), ..identity() };
+    bench.storage.build_volume(&bench.pool, &volume, &bare, &silent()).await.unwrap();
+    fsck(&bench.path(&volume));
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 /// A check of a large and full filesystem on a slow disk takes minutes.
-const LONGEST: Duration = Duration::from_secs(3600);
+const LONGEST: Duration = Duration::from_hours(1);
 
 /// Grows the volume to `wanted`. Its guest does not run.
 pub(super) async fn grow(layout: &Layout, id: VolumeId, uuid: Uuid, wanted: Bytes) -> DriverResult<()> {

@@ -85,3 +85,13 @@ fn nameservers_that_a_guest_can_reach_are_taken() {
     check("nameserver 127.0.0.53\n", &["1.1.1.1", "9.9.9.9"]);
     check("nameserver fe80::1%eth0\nnameserver\nnonsense \u{0}", &["1.1.1.1", "9.9.9.9"]);
 }
+
+proptest::proptest! {
+    #[test]
+    fn what_passes_for_a_key_is_one_line(text in "(ssh-ed25519 )?[A-Za-z0-9+/= \\n\\PC]{0,90}") {
+        if check_key(&text).is_ok() {
+            proptest::prop_assert!(text.starts_with("ssh-") && !text.contains('\n'));
+        }
+        nameservers(&text);
+    }
+}

@@ -4,6 +4,15 @@
 //! into its filesystem ([`identity`]), and how its kernel is read out of it again ([`boot_files`]). Nothing here mounts
 //! a guest's filesystem.
 
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::print_stdout,
+        reason = "a test that cannot go on has failed, and says why it was skipped"
+    )
+)]
+
 pub mod boot_files;
 mod clone;
 pub mod directory;
