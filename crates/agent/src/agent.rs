@@ -24,6 +24,7 @@ use crate::observation::{machine, observation};
 use crate::observed::{Observed, look};
 use crate::perform::{Means, perform_apart};
 use crate::plan::{Plan, Resource, Step};
+use crate::renewal::WallClock;
 use crate::reporter::Snapshot;
 use crate::{poller, renewal, reporter, streams};
 use anyhow::Context as _;
@@ -58,6 +59,10 @@ pub struct AgentOptions {
     pub drivers: Drivers,
     /// The clock.
     pub clock: Clock,
+    /// The time of day, which only the renewal of the certificate needs.
+    pub wall_clock: WallClock,
+    /// Names this run of the agent: made anew each time.
+    pub run_id: Uuid,
 }
 
 /// What the loop hears of.
@@ -84,14 +89,19 @@ pub async fn run(
     let brain = Arc::new(BrainClient::new(&identity)?);
     let (events, inbox) = mpsc::channel(256);
     let (news, news_for_reporter) = watch::channel(None);
-    let run_id = Uuid::new_v4();
+    let run_id = options.run_id;
     tracing::info!(host = %identity.host_id, name = %identity.host_name, brain = %identity.agents_address, %run_id,
         "the agent runs");
 
     let mut tasks = JoinSet::new();
     tasks.spawn(poller::poll_forever(Arc::clone(&brain), events.clone()));
     tasks.spawn(reporter::report_forever(Arc::clone(&brain), news_for_reporter, run_id));
-    tasks.spawn(renewal::renew_forever(Arc::clone(&brain), identity.clone(), options.data.clone()));
+    tasks.spawn(renewal::renew_forever(
+        Arc::clone(&brain),
+        identity.clone(),
+        options.data.clone(),
+        options.wall_clock,
+    ));
     let agent = Agent {
         means: Means { drivers: options.drivers, blobs: Arc::clone(&brain) as _, brain: identity.brain },
         identity,
@@ -129,6 +139,7 @@ pub async fn run(
 
 /// What the last look gave, kept so that progress can be told without another.
 struct Last {
+    acting_on: Option<(Incarnation, Generation)>,
     observed: Observed,
     plan: Plan,
 }
@@ -298,7 +309,7 @@ impl Agent {
                 self.start(step);
             }
         }
-        self.last = Some(Last { observed, plan });
+        self.last = Some(Last { acting_on: self.acting_on(), observed, plan });
         self.publish();
         let until_wake = look_again.map_or(host::HEARTBEAT, |moment| moment.since(now));
         until_wake.clamp(Duration::from_millis(1), host::HEARTBEAT)
@@ -369,7 +380,8 @@ impl Agent {
 
     /// Puts what was last seen, with the progress of now, before the reporter.
     fn publish(&self) {
-        let Some(last) = &self.last else { return };
+        // What was decided about one manifest must not be told as if it were about the next.
+        let Some(last) = self.last.as_ref().filter(|last| last.acting_on == self.acting_on()) else { return };
         let doing = self.doing.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let manifest = self.journal.manifest.as_ref();
         let said = observation(
@@ -381,7 +393,7 @@ impl Agent {
             &doing,
             self.refused.clone().or(self.disk_problem.clone()),
         );
-        let snapshot = Snapshot::new(last.observed.boot_id.clone(), self.acting_on(), said);
+        let snapshot = Snapshot::new(last.observed.boot_id.clone(), last.acting_on, said);
         self.news.send_replace(Some(Arc::new(snapshot)));
     }
 

@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn pauses_double_up_to_a_limit_and_end_with_the_boot() {
-        let pause = |times| growing(Duration::from_secs(2), times, Duration::from_secs(300)).as_secs();
+        let pause = |times| growing(Duration::from_secs(2), times, Duration::from_mins(5)).as_secs();
         assert_eq!([1, 2, 3, 8, 9, 1000].map(pause), [2, 4, 8, 256, 300, 300]);
         let wait = Pause { boot_id: "a".into(), from: Moment(10), milliseconds: 5 };
         assert_eq!(wait.ends("a"), Some(Moment(15)));

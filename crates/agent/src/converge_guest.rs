@@ -119,7 +119,7 @@ fn while_off(planner: &mut Planner<'_>, verdict: &mut Verdict, guest: &GuestWant
             add(planner, verdict, guest, action, None);
         }
         VolumeState::Present if guest.power == Power::Running && may_start => {
-            start(planner, verdict, guest, pool)
+            start(planner, verdict, guest, pool);
         }
         VolumeState::Present | VolumeState::Unmade | VolumeState::Missing | VolumeState::Unknown => {}
     }

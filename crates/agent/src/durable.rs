@@ -28,8 +28,8 @@ pub(crate) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
 
 /// Moves an unreadable file out of the way, for people to look at, and returns where it is.
 pub(crate) fn set_aside(path: &Path) -> io::Result<PathBuf> {
-    let aside = (1..).map(|n| beside(path, &format!("unreadable.{n}"))).find(|aside| !aside.exists());
-    let aside = aside.unwrap_or_else(|| beside(path, "unreadable"));
+    let names = (1..1000).map(|n| beside(path, &format!("unreadable.{n}")));
+    let aside = names.into_iter().find(|aside| !aside.exists()).unwrap_or_else(|| beside(path, "unreadable"));
     std::fs::rename(path, &aside)?;
     sync_directory_of(path)?;
     Ok(aside)

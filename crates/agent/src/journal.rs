@@ -223,7 +223,7 @@ impl Journal {
             Action::AskToStop(_) | Action::Destroy(_) => {
                 let memory = self.guests.entry(id).or_default();
                 let first = match &memory.stop {
-                    Some(stop) if !stop.withdrawn && stop.boot_id == boot_id => stop.first,
+                    Some(told) if !told.withdrawn && told.boot_id == boot_id => told.first,
                     _ => now,
                 };
                 memory.stop = Some(Stop { boot_id: boot_id.to_owned(), first, last: now, withdrawn: false });

@@ -66,6 +66,7 @@ fn read<T: serde::de::DeserializeOwned>(path: &Path, complaints: &mut Vec<String
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

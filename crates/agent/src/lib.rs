@@ -23,7 +23,7 @@ pub mod observed;
 pub mod perform;
 pub mod plan;
 mod poller;
-mod renewal;
+pub mod renewal;
 pub mod reporter;
 pub mod simulated;
 pub mod storage;

@@ -41,7 +41,8 @@ pub async fn look(drivers: &Drivers, boot_id: &str, manifest: Option<&Manifest>)
         let key = (root.pool, root.image.digest);
         let made = |pool: &PoolSeen| pool.volumes.iter().any(|volume| volume.uuid == root.uuid);
         let ready = |pool: &&PoolSeen| pool.state == PoolState::Ready && !made(pool);
-        let waits = observed.pools.get(&root.pool).filter(ready).is_some() && !observed.images.contains(&key);
+        let waits =
+            observed.pools.get(&root.pool).as_ref().is_some_and(ready) && !observed.images.contains(&key);
         let Some(pool) = manifest.pools.iter().find(|pool| waits && pool.id == root.pool) else { continue };
         match drivers.storage.has_image(pool, root.image.digest).await {
             Ok(true) => {
@@ -49,7 +50,7 @@ pub async fn look(drivers: &Drivers, boot_id: &str, manifest: Option<&Manifest>)
             }
             Ok(false) => {}
             Err(error) => {
-                tracing::warn!(pool = %pool.id, %error, "cannot look into the image cache; will fetch")
+                tracing::warn!(pool = %pool.id, %error, "cannot look into the image cache; will fetch");
             }
         }
     }

@@ -8,15 +8,23 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+/// Tells the time of day.
+pub type WallClock = fn() -> SystemTime;
+
 /// How long the clock is trusted to tell when renewal is due: it may jump.
 const LOOK_AGAIN: Duration = Duration::from_hours(1);
 /// The pause after a renewal that failed.
 const PAUSE: Duration = Duration::from_mins(5);
 
 /// Renews until the agent ends.
-pub(crate) async fn renew_forever(brain: Arc<BrainClient>, mut identity: Identity, data: PathBuf) {
+pub(crate) async fn renew_forever(
+    brain: Arc<BrainClient>,
+    mut identity: Identity,
+    data: PathBuf,
+    wall_clock: WallClock,
+) {
     loop {
-        let pause = match identity.renewal_due_in(SystemTime::now()) {
+        let pause = match identity.renewal_due_in(wall_clock()) {
             Ok(due) if !due.is_zero() => due.min(LOOK_AGAIN),
             Ok(_) => match renew(&brain, &identity, &data).await {
                 Ok(renewed) => {

@@ -1,4 +1,5 @@
 //! `converge` and the journal, driven through random lives with crashes between any two steps and within them.
+#![allow(clippy::unwrap_used)]
 
 mod world;
 
@@ -65,7 +66,9 @@ fn happening() -> impl Strategy<Value = Happening> {
     ]
 }
 
-fn mode(hard: bool) -> StopMode { if hard { StopMode::Hard } else { StopMode::Soft } }
+fn mode(hard: bool) -> StopMode {
+    if hard { StopMode::Hard } else { StopMode::Soft }
+}
 
 fn happen(world: &mut World, happening: &Happening) {
     match *happening {
@@ -88,7 +91,9 @@ fn happen(world: &mut World, happening: &Happening) {
             guest.boots_wanted += 1;
             guest.boot_mode = mode(hard);
         }),
-        Happening::Grow(which) => world.change(which, |guest| guest.root.size = Bytes(guest.root.size.0 + 10)),
+        Happening::Grow(which) => {
+            world.change(which, |guest| guest.root.size = Bytes(guest.root.size.0 + 10));
+        }
         Happening::RaiseEpoch(which) => world.change(which, |guest| guest.epoch.0 += 1),
         Happening::StartAlone(which) => world.change(which, |guest| guest.start_alone = !guest.start_alone),
         Happening::Delete(which) => world.delete_guest(which),
@@ -164,7 +169,11 @@ fn assert_as_wanted(world: &World) {
     assert!(world.pools.values().all(|pool| pool.partials.is_empty()), "half-made volumes are left over");
     let running = world.wanted.guests.iter().filter(|guest| guest.power == Power::Running).count();
     assert_eq!(world.domains.len(), running + 2, "the two foreign domains, and one for each running guest");
-    assert_eq!(world.bridges.len(), world.wanted.networks.len() + 1, "the foreign bridge, and one for each network");
+    assert_eq!(
+        world.bridges.len(),
+        world.wanted.networks.len() + 1,
+        "the foreign bridge, and one for each network"
+    );
     assert_eq!(world.plan.orphans, []);
 }
 

@@ -39,6 +39,9 @@ pub(crate) enum Command {
     Join(JoinArguments),
     /// Keep this host as its brain wants it, until told to end. Guests go on when it ends.
     Run(RunArguments),
+    /// Remove from this machine what was made for its brain outside of pools: bridges and NAT. Guests have to be gone.
+    #[command(after_help = "Example:\n  honcho-agent leave --data ./var/agent")]
+    Leave(LeaveArguments),
 }
 
 /// How to join.
@@ -51,6 +54,14 @@ pub(crate) struct JoinArguments {
     #[arg(long, value_name = "TOKEN", env = "HONCHO_JOIN_TOKEN", hide_env_values = true)]
     pub(crate) token: JoinToken,
     /// Where key, certificate and journal are kept.
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/honcho-agent")]
+    pub(crate) data: PathBuf,
+}
+
+/// How to leave.
+#[derive(Debug, Args)]
+pub(crate) struct LeaveArguments {
+    /// Where key, certificate and journal are kept. They stay: they say whose the bridges were.
     #[arg(long, value_name = "DIR", default_value = "/var/lib/honcho-agent")]
     pub(crate) data: PathBuf,
 }

@@ -6,7 +6,7 @@ mod host_drivers;
 mod logging;
 
 use anyhow::{Context as _, bail};
-use arguments::{Arguments, Command, JoinArguments, RunArguments};
+use arguments::{Arguments, Command, JoinArguments, LeaveArguments, RunArguments};
 use clap::Parser as _;
 use honcho_agent_lib::agent::{self, AgentOptions};
 use honcho_agent_lib::clock::Clock;
@@ -39,6 +39,7 @@ fn act(arguments: Arguments) -> anyhow::Result<()> {
         match arguments.command {
             Some(Command::Join(join)) => join_brain(&join).await,
             Some(Command::Run(run)) => run_agent(&run).await,
+            Some(Command::Leave(leave)) => leave_brain(&leave).await,
             None => run_agent(&arguments.run).await,
         }
     });
@@ -57,6 +58,18 @@ async fn join_brain(arguments: &JoinArguments) -> anyhow::Result<()> {
         identity.host_name,
         arguments.data.display()
     ));
+    Ok(())
+}
+
+async fn leave_brain(arguments: &LeaveArguments) -> anyhow::Result<()> {
+    let data = &arguments.data;
+    let Some(identity) = Identity::load(data)? else {
+        bail!("{} holds no identity: whose bridges to remove is not known", data.display());
+    };
+    // An agent that runs would make everything anew.
+    let _lock = lock(data)?;
+    honcho_agent_lib::network::wipe(identity.brain).await?;
+    logging::say("The bridges and the NAT of this machine's brain are gone.");
     Ok(())
 }
 
@@ -85,6 +98,10 @@ async fn run_agent(arguments: &RunArguments) -> anyhow::Result<()> {
         boot_id_file,
         drivers,
         clock: Clock::of_this_machine().context("cannot read the clock")?,
+        // Here the real world comes in.
+        #[allow(clippy::disallowed_methods)]
+        wall_clock: std::time::SystemTime::now,
+        run_id: uuid::Uuid::new_v4(),
     };
     agent::run(identity, options, shutdown).await
 }

@@ -2,16 +2,20 @@
 //!
 //! When a shape changes on purpose, raise the protocol, add a directory, and leave the old texts as they are. To write
 //! the texts of a new version: `HONCHO_WRITE_GOLDEN=1 cargo test -p honcho-wire`.
+#![allow(clippy::unwrap_used)]
 
 use honcho_model::guest::Power;
 use honcho_model::{
-    Bytes, Digest, Epoch, Generation, GuestId, HostId, Incarnation, InterfaceId, Mac, Name, NetworkId, PoolId, VolumeId,
+    Bytes, Digest, Epoch, Generation, GuestId, HostId, Incarnation, InterfaceId, Mac, Name, NetworkId,
+    PoolId, VolumeId,
 };
 use honcho_wire::*;
 use std::path::PathBuf;
 use uuid::Uuid;
 
-fn uuid(n: u128) -> Uuid { Uuid::from_u128(0x1111_1111_1111_4111_8111_0000_0000_0000 + n) }
+fn uuid(n: u128) -> Uuid {
+    Uuid::from_u128(0x1111_1111_1111_4111_8111_0000_0000_0000 + n)
+}
 
 fn manifest() -> Manifest {
     Manifest {
@@ -165,7 +169,11 @@ where
         std::fs::write(&path, &printed).unwrap();
     }
     let committed = std::fs::read_to_string(&path).unwrap();
-    assert_eq!(&serde_json::from_str::<T>(&committed).unwrap(), value, "{name} is read otherwise than it was meant");
+    assert_eq!(
+        &serde_json::from_str::<T>(&committed).unwrap(),
+        value,
+        "{name} is read otherwise than it was meant"
+    );
     assert_eq!(printed, committed, "{name} is written otherwise than version {PROTOCOL} says");
 }
 
@@ -211,17 +219,17 @@ fn joining_is_as_it_was() {
 }
 
 /// Every object within a value, by the path to it.
-fn objects(value: &serde_json::Value, path: String, found: &mut Vec<String>) {
+fn objects(value: &serde_json::Value, path: &str, found: &mut Vec<String>) {
     match value {
         serde_json::Value::Object(fields) => {
-            found.push(path.clone());
+            found.push(path.to_owned());
             for (name, inner) in fields {
-                objects(inner, format!("{path}/{name}"), found);
+                objects(inner, &format!("{path}/{name}"), found);
             }
         }
         serde_json::Value::Array(items) => {
             for (index, inner) in items.iter().enumerate() {
-                objects(inner, format!("{path}/{index}"), found);
+                objects(inner, &format!("{path}/{index}"), found);
             }
         }
         _ => {}
@@ -232,7 +240,7 @@ fn objects(value: &serde_json::Value, path: String, found: &mut Vec<String>) {
 fn a_manifest_with_an_unknown_field_anywhere_is_refused() {
     let whole = serde_json::to_value(manifest()).unwrap();
     let mut paths = Vec::new();
-    objects(&whole, String::new(), &mut paths);
+    objects(&whole, "", &mut paths);
     assert!(paths.len() > 9, "{paths:?}");
     for path in paths {
         let mut changed = whole.clone();

@@ -32,10 +32,10 @@ impl SimulatedNetwork {
     fn path(&self, id: NetworkId) -> PathBuf {
         self.bridges.join(format!("{id}.json"))
     }
+}
 
-    fn read(&self, path: &Path) -> std::io::Result<Option<BridgeFile>> {
-        Ok(durable::read(path)?.map(|contents| serde_json::from_slice(&contents)).transpose()?)
-    }
+fn read(path: &Path) -> std::io::Result<Option<BridgeFile>> {
+    Ok(durable::read(path)?.map(|contents| serde_json::from_slice(&contents)).transpose()?)
 }
 
 #[async_trait]
@@ -48,7 +48,7 @@ impl Network for SimulatedNetwork {
             if path.extension().is_none_or(|extension| extension != "json") {
                 continue;
             }
-            let Some(file) = self.read(&path).map_err(later(&path))? else { continue };
+            let Some(file) = read(&path).map_err(later(&path))? else { continue };
             let ready = wanted.iter().any(|network| {
                 network.id == file.id
                     && file.mark == Some((brain, network.uuid))
@@ -65,7 +65,7 @@ impl Network for SimulatedNetwork {
         self.settings.may_fail("ensure_network")?;
         let path = self.path(network.id);
         let mark = Some((brain, network.uuid));
-        if self.read(&path).map_err(later(&path))?.is_some_and(|file| file.mark != mark) {
+        if read(&path).map_err(later(&path))?.is_some_and(|file| file.mark != mark) {
             return Err(DriverError::Later(format!(
                 "the bridge name {} is taken by somebody else: rename or remove that bridge",
                 bridge_name(network.id)
@@ -81,7 +81,7 @@ impl Network for SimulatedNetwork {
         self.settings.first_half("remove_network").await?;
         self.settings.may_fail("remove_network")?;
         let path = self.path(id);
-        if self.read(&path).map_err(later(&path))?.is_some_and(|file| file.mark == Some((brain, uuid))) {
+        if read(&path).map_err(later(&path))?.is_some_and(|file| file.mark == Some((brain, uuid))) {
             std::fs::remove_file(&path).map_err(later(&path))?;
         }
         self.settings.second_half("remove_network").await

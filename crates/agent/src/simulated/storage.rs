@@ -224,7 +224,8 @@ impl Storage for SimulatedStorage {
         self.settings.may_fail("delete_volumes")?;
         self.check(pool)?;
         let path = self.volume(pool, volume.id, volume.uuid);
-        let beside = ["json.new", "partial", "partial.new", "console.log"].map(|what| path.with_extension(what));
+        let beside =
+            ["json.new", "partial", "partial.new", "console.log"].map(|what| path.with_extension(what));
         for path in beside.into_iter().chain([path]) {
             match std::fs::remove_file(&path) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {

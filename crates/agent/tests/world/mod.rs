@@ -10,11 +10,12 @@ use honcho_agent_lib::observed::Observed;
 use honcho_agent_lib::plan::{Action, Plan, Step};
 use honcho_model::guest::Power;
 use honcho_model::{
-    Bytes, Digest, Epoch, Generation, GuestId, HostId, Incarnation, InterfaceId, Mac, Name, NetworkId, PoolId, VolumeId,
+    Bytes, Digest, Epoch, Generation, GuestId, HostId, Incarnation, InterfaceId, Mac, Name, NetworkId,
+    PoolId, VolumeId,
 };
 use honcho_wire::{
-    Absent, Existence, Gone, GuestWanted, ImageWanted, InterfaceWanted, Manifest, NetworkKind, NetworkWanted, PROTOCOL,
-    PoolKind, PoolState, PoolWanted, StopMode, VolumeAbsent, VolumeState, VolumeWanted,
+    Absent, Existence, Gone, GuestWanted, ImageWanted, InterfaceWanted, Manifest, NetworkKind, NetworkWanted,
+    PROTOCOL, PoolKind, PoolState, PoolWanted, StopMode, VolumeAbsent, VolumeState, VolumeWanted,
 };
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
@@ -25,7 +26,9 @@ use uuid::Uuid;
 
 pub(crate) const BRAIN: Uuid = Uuid::from_u128(0xb4a1);
 
-pub(crate) fn uuid(kind: u128, id: i64) -> Uuid { Uuid::from_u128(kind << 64 | u128::from(id.unsigned_abs())) }
+pub(crate) fn uuid(kind: u128, id: i64) -> Uuid {
+    Uuid::from_u128(kind << 64 | u128::from(id.unsigned_abs()))
+}
 
 /// A pool as it really is.
 #[derive(Default)]
@@ -123,7 +126,9 @@ impl World {
         world
     }
 
-    pub(crate) fn boot_id(&self) -> String { format!("boot-{}", self.boot) }
+    pub(crate) fn boot_id(&self) -> String {
+        format!("boot-{}", self.boot)
+    }
 
     /// The brain answers with the whole of what it wants.
     pub(crate) fn tell(&mut self) {
@@ -202,7 +207,11 @@ impl World {
                 uuid: guest.uuid,
                 epoch: guest.epoch,
                 generation: guest.generation.next(),
-                volumes: vec![VolumeAbsent { id: guest.root.id, uuid: guest.root.uuid, pool: guest.root.pool }],
+                volumes: vec![VolumeAbsent {
+                    id: guest.root.id,
+                    uuid: guest.root.uuid,
+                    pool: guest.root.pool,
+                }],
                 interfaces: guest.interfaces.iter().map(|interface| interface.id).collect(),
             });
             self.tell();
@@ -248,7 +257,9 @@ impl World {
     }
 
     /// Whether the agent's journal has a pool as once seen.
-    pub(crate) fn is_known(&self, pool: PoolId) -> bool { self.disk.pools_seen.contains(&uuid(1, pool.0)) }
+    pub(crate) fn is_known(&self, pool: PoolId) -> bool {
+        self.disk.pools_seen.contains(&uuid(1, pool.0))
+    }
 
     fn die(&mut self) {
         self.mind = self.disk.clone();
@@ -265,7 +276,8 @@ impl World {
                 Some(_) => PoolState::Wrong,
                 None => PoolState::Blank,
             };
-            let volumes = if state == PoolState::Ready { real.volumes.values().cloned().collect() } else { vec![] };
+            let volumes =
+                if state == PoolState::Ready { real.volumes.values().cloned().collect() } else { vec![] };
             let size = Bytes(1_000);
             (pool.id, PoolSeen { state, problem: None, size, free: size, reflink: true, volumes })
         });
@@ -325,7 +337,8 @@ impl World {
             return;
         }
         for guest in &mut self.wanted.guests {
-            let present = |verdict: &honcho_agent_lib::plan::Verdict| verdict.volume.state == VolumeState::Present;
+            let present =
+                |verdict: &honcho_agent_lib::plan::Verdict| verdict.volume.state == VolumeState::Present;
             if self.plan.guests.get(&guest.id).is_some_and(present) {
                 guest.root.existence = Existence::Existing;
             }
@@ -337,10 +350,16 @@ impl World {
         }
         for gone in &self.plan.gone {
             self.wanted.absent.retain(|absent| match (absent, gone) {
-                (Absent::Guest { id, uuid, volumes, generation, .. }, Gone::Guest { id: gone, generation: at, .. }) => {
+                (
+                    Absent::Guest { id, uuid, volumes, generation, .. },
+                    Gone::Guest { id: gone, generation: at, .. },
+                ) => {
                     let matches = id == gone && generation == at;
                     if matches {
-                        assert!(self.domains.iter().all(|domain| domain.uuid != *uuid), "reported gone, and runs");
+                        assert!(
+                            self.domains.iter().all(|domain| domain.uuid != *uuid),
+                            "reported gone, and runs"
+                        );
                         for volume in volumes {
                             let real = &self.pools[&volume.pool];
                             assert!(!real.volumes.contains_key(&volume.uuid), "reported gone, volume there");
@@ -370,7 +389,10 @@ impl World {
                 self.bridges.retain(|bridge| bridge.id != network.id);
                 self.bridges.push(BridgeSeen { id: network.id, mark, ready: false });
                 self.may_die()?;
-                self.bridges.iter_mut().filter(|bridge| bridge.mark == mark).for_each(|bridge| bridge.ready = true);
+                self.bridges
+                    .iter_mut()
+                    .filter(|bridge| bridge.mark == mark)
+                    .for_each(|bridge| bridge.ready = true);
             }
             Action::RemoveNetwork { id, uuid } => {
                 let wanted = self.wanted.networks.iter().any(|network| network.id == *id);
@@ -383,7 +405,10 @@ impl World {
             }
             Action::BuildVolume { pool, guest } => return self.build(pool, guest),
             Action::GrowVolume { pool, guest } => {
-                assert!(self.domains.iter().all(|domain| domain.uuid != guest.uuid), "grew the disk of a running guest");
+                assert!(
+                    self.domains.iter().all(|domain| domain.uuid != guest.uuid),
+                    "grew the disk of a running guest"
+                );
                 self.may_die()?;
                 let real = self.pools.get_mut(&pool.id).unwrap();
                 let volume = real.volumes.get_mut(&guest.root.uuid).expect("grew a volume that is not there");
@@ -409,18 +434,20 @@ impl World {
     fn build(&mut self, pool: &PoolWanted, guest: &GuestWanted) -> Result<Result<(), DriverError>, Died> {
         let uuid = guest.root.uuid;
         let real = self.pools.get_mut(&pool.id).unwrap();
-        assert!(real.mounted && real.made == Some(pool.uuid), "built on a pool that is not what it should be");
+        assert!(
+            real.mounted && real.made == Some(pool.uuid),
+            "built on a pool that is not what it should be"
+        );
         if !real.images.contains(&guest.root.image.digest) {
             return Ok(Err(DriverError::Later("the image is not in the cache".into())));
         }
         real.partials.insert(uuid);
         self.may_die()?;
         let real = self.pools.get_mut(&pool.id).unwrap();
-        if !real.volumes.contains_key(&uuid) {
+        if let std::collections::btree_map::Entry::Vacant(place) = real.volumes.entry(uuid) {
             assert!(self.ever_built.insert(uuid), "volume {uuid} was made twice");
             let ssh_host_key = Some("key".to_owned());
-            let seen = VolumeSeen { id: guest.root.id, uuid, size: guest.root.size, ssh_host_key };
-            real.volumes.insert(uuid, seen);
+            place.insert(VolumeSeen { id: guest.root.id, uuid, size: guest.root.size, ssh_host_key });
         }
         // It was the half-made one, renamed.
         real.partials.remove(&uuid);
@@ -432,7 +459,10 @@ impl World {
             let wanted = self.wanted.guests.iter().any(|guest| guest.root.uuid == volume.uuid);
             assert!(!wanted, "deleted volume {}, which is wanted", volume.id);
             let guest = uuid(3, volume.id.0);
-            assert!(self.domains.iter().all(|domain| domain.uuid != guest), "deleted the disk of a running guest");
+            assert!(
+                self.domains.iter().all(|domain| domain.uuid != guest),
+                "deleted the disk of a running guest"
+            );
             self.may_die()?;
             let real = self.pools.get_mut(&pool.id).unwrap();
             real.volumes.remove(&volume.uuid);
@@ -452,7 +482,10 @@ impl World {
         );
         assert!(self.pools[&pool.id].volumes.contains_key(&guest.root.uuid), "started without a disk");
         let which = (guest.id, guest.epoch, guest.boots_wanted);
-        assert!(self.starts.insert(which) || self.excused.remove(&which), "started twice for one reason: {which:?}");
+        assert!(
+            self.starts.insert(which) || self.excused.remove(&which),
+            "started twice for one reason: {which:?}"
+        );
         let mark = Mark { brain: BRAIN, guest: guest.id, epoch: guest.epoch, boots: guest.boots_wanted };
         self.domains.push(DomainSeen {
             name: format!("honcho-g{}", guest.id),
@@ -474,10 +507,12 @@ impl World {
         let mark = domain.mark.expect("stopped somebody else's domain");
         assert_eq!(mark.brain, BRAIN, "stopped another brain's domain");
         if let Some(guest) = self.wanted.guests.iter().find(|guest| guest.uuid == uuid) {
-            let wanted = guest.power == Power::Stopped || guest.boots_wanted > mark.boots || guest.epoch > mark.epoch;
+            let wanted =
+                guest.power == Power::Stopped || guest.boots_wanted > mark.boots || guest.epoch > mark.epoch;
             assert!(wanted, "stopped guest {}, which is wanted as it is", guest.id);
         } else {
-            let listed = self.wanted.absent.iter().any(|a| matches!(a, Absent::Guest { uuid: of, .. } if *of == uuid));
+            let listed =
+                self.wanted.absent.iter().any(|a| matches!(a, Absent::Guest { uuid: of, .. } if *of == uuid));
             assert!(listed, "stopped a guest that nobody listed as absent");
         }
     }
