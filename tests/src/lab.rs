@@ -13,6 +13,9 @@
 //!
 //! Needs root, and the programs ip, nsenter, unshare, tini, virtlogd and libvirtd. Blocking, on purpose.
 
+// A lab stands on the real machine, with its real clock.
+#![allow(clippy::disallowed_methods)]
+
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::{self, File};
@@ -212,10 +215,13 @@ impl LabHost {
 
     /// Ends everything in the host at once, as a power cut would. Its disks stay.
     pub fn power_off(&mut self) -> Result<()> {
-        if let Some(mut running) = self.running.take() {
+        if let Some(mut running) = self.running.take()
+            && running.unshare.try_wait()?.is_none()
+        {
             kill_process(running.init, Signal::KILL).context("the host's first process")?;
             running.unshare.wait()?;
         }
+        remove_links(&self.cable())?;
         remove_netns(&self.netns())
     }
 
@@ -267,8 +273,12 @@ impl LabHost {
         format!("{}-{}", bridge_name(self.lab), self.name)
     }
 
+    fn cable(&self) -> String {
+        format!("{}{}", cable_prefix(self.lab), self.number)
+    }
+
     fn plug_in(&self, netns: &str) -> Result<()> {
-        let outside = format!("hl{}-{}", self.lab, self.number);
+        let outside = self.cable();
         ip(&["netns", "add", netns])?;
         ip(&["link", "add", &outside, "type", "veth", "peer", "name", "eth0", "netns", netns])?;
         ip(&["link", "set", &outside, "master", &bridge_name(self.lab), "up"])?;
@@ -355,6 +365,22 @@ fn bridge_name(lab: u8) -> String {
     format!("hlab{lab}")
 }
 
+fn cable_prefix(lab: u8) -> String {
+    format!("hl{lab}-")
+}
+
+/// Removes links whose names begin so. The kernel would remove a cable with its host's namespace, but some time later.
+fn remove_links(prefix: &str) -> Result<()> {
+    for line in ip_output(&["-oneline", "link", "show", "type", "veth"])?.lines() {
+        let name = line.split(": ").nth(1).and_then(|name| name.split('@').next()).unwrap_or_default();
+        if name.starts_with(prefix) && ip_output(&["link", "delete", name]).is_err() {
+            // It went by itself meanwhile, or cannot be removed: then the next command says so.
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+    Ok(())
+}
+
 /// Takes a lab's lock, unless a living process holds it.
 fn try_lock(path: &Path) -> Result<Option<File>> {
     let file = File::create(path)?;
@@ -375,6 +401,7 @@ fn sweep(number: u8, directory: &Path) -> Result<()> {
             remove_netns(netns)?;
         }
     }
+    remove_links(&cable_prefix(number))?;
     if ip_output(&["link", "show", "dev", &bridge]).is_ok() {
         ip(&["link", "delete", &bridge])?;
     }
@@ -451,3 +478,7 @@ fn text_of(doing: &str, output: Output) -> Result<String> {
 fn report(text: &str) {
     eprintln!("{text}");
 }
+
+#[cfg(test)]
+#[path = "lab_tests.rs"]
+mod tests;

@@ -12,8 +12,8 @@ use tokio::sync::watch;
 use virt::connect::Connect;
 use virt::error::Error;
 
-/// Starts libvirt's own event loop, once per process. It has to run before the first connection is opened: keepalive
-/// and events live in it.
+/// Starts libvirt's own event loop, once per process. It has to run before the first connection is opened: events
+/// come by it.
 pub(crate) fn start_event_loop() -> Result<(), String> {
     static STARTED: OnceLock<Result<(), String>> = OnceLock::new();
     STARTED

@@ -37,7 +37,6 @@ const HINTS: &[(&str, &str)] = &[
         "Unable to create tap device",
         "something else holds the tap's name: `ip -d link show` tells what it is",
     ),
-    ("keepalive", "libvirtd stopped answering; if it stays so: systemctl restart libvirtd (guests live on)"),
     ("Cannot allocate memory", "the host has too little free memory: stop a guest, or resize this one"),
     (
         "Permission denied",

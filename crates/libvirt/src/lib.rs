@@ -33,9 +33,9 @@ use virt::stream::Stream;
 /// For what only asks.
 const QUICK: Duration = Duration::from_secs(15);
 /// Ending a domain: libvirt waits for QEMU's process to be gone.
-const DESTROY: Duration = Duration::from_secs(60);
+const DESTROY: Duration = Duration::from_mins(1);
 /// Starting one: on a host that is short of everything QEMU may take its time.
-const CREATE: Duration = Duration::from_secs(120);
+const CREATE: Duration = Duration::from_mins(2);
 
 /// How the driver is set up.
 #[derive(Clone, Debug)]
@@ -79,10 +79,7 @@ impl LibvirtHypervisor {
         if let Some(known) = self.virtualization.get() {
             return Ok(accel_of(known));
         }
-        let emulator = self
-            .connection
-            .call("asking libvirt for QEMU".to_owned(), QUICK, |connect| emulator(connect))
-            .await?;
+        let emulator = self.connection.call("asking libvirt for QEMU".to_owned(), QUICK, emulator).await?;
         let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
             .map_err(|error| DriverError::Later(format!("the kernel does not tell its boot id: {error}")))?;
         let mut unkept = None;

@@ -2,6 +2,8 @@
 //!
 //! Each test racks a host and runs itself once more inside of it, as an agent would run there.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::disallowed_methods)]
+
 #[path = "../../../tests/src/lab.rs"]
 #[allow(dead_code, unreachable_pub)]
 mod lab;
@@ -22,7 +24,7 @@ use uuid::Uuid;
 const INSIDE: &str = "HONCHO_TEST_INSIDE";
 
 /// Runs `body` inside a fresh host.
-#[allow(clippy::print_stdout, clippy::print_stderr)]
+#[allow(clippy::print_stderr)]
 fn inside_a_host<F: Future<Output = ()>>(test: &str, body: impl FnOnce(Inside) -> F) {
     if let Ok(directory) = std::env::var(INSIDE) {
         let runtime =
@@ -275,6 +277,9 @@ fn a_guest_outlives_libvirtd() {
 fn a_hung_libvirtd_hangs_nobody() {
     inside_a_host("a_hung_libvirtd_hangs_nobody", async |host| {
         host.driver.domains().await.unwrap();
+        // Calls beside each other, and events meanwhile.
+        let spec = host.spec(7);
+        host.driver.create(&spec).await.unwrap();
         host.run("kill -STOP $(cat /run/libvirtd.pid)");
         for _ in 0..3 {
             let begun = Instant::now();
@@ -285,6 +290,8 @@ fn a_hung_libvirtd_hangs_nobody() {
         }
         host.run("kill -CONT $(cat /run/libvirtd.pid)");
         wait("libvirtd to answer again", async || host.driver.domains().await.is_ok()).await;
+        host.driver.destroy(spec.uuid).await.unwrap();
+        assert_eq!(host.names().await, [""; 0]);
     });
 }
 
