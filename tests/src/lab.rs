@@ -160,7 +160,7 @@ impl LabHost {
     /// Runs a shell command inside and gives what it printed; fails if it does.
     pub fn run(&self, script: &str) -> Result<String> {
         let output = self.command("sh").args(["-c", script]).stdin(Stdio::null()).output()?;
-        text_of(&format!("{}: {script}", self.name), output)
+        text_of(&format!("{}: {script}", self.name), &output)
     }
 
     /// Starts a program inside that stays: an agent. Its output goes to `LOG` in the host's directory.
@@ -189,7 +189,7 @@ impl LabHost {
             None => command.args(["-o", "UserKnownHostsFile=/dev/null", "-o", "StrictHostKeyChecking=no"]),
         };
         let output = command.arg(format!("root@{address}")).arg(script).stdin(Stdio::null()).output()?;
-        text_of(&format!("ssh root@{address} {script}"), output)
+        text_of(&format!("ssh root@{address} {script}"), &output)
     }
 
     /// Starts libvirtd, as its service would.
@@ -356,7 +356,7 @@ pub fn tiny_guest() -> Result<(PathBuf, PathBuf)> {
     if !ready() {
         let output =
             Command::new("sh").args(["-c", GUEST_KERNEL, "guest-kernel.sh"]).arg(&directory).output()?;
-        text_of("fetching a kernel for tiny guests", output)?;
+        text_of("fetching a kernel for tiny guests", &output)?;
     }
     Ok((directory.join("vmlinuz"), directory.join("initrd")))
 }
@@ -464,10 +464,10 @@ fn ip(arguments: &[&str]) -> Result<()> {
 
 fn ip_output(arguments: &[&str]) -> Result<String> {
     let output = Command::new("ip").args(arguments).output().context("ip, of iproute2")?;
-    text_of(&format!("ip {}", arguments.join(" ")), output)
+    text_of(&format!("ip {}", arguments.join(" ")), &output)
 }
 
-fn text_of(doing: &str, output: Output) -> Result<String> {
+fn text_of(doing: &str, output: &Output) -> Result<String> {
     let complaint = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{doing}: {}: {}", output.status, complaint.trim());
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())

@@ -1,4 +1,5 @@
 //! The lab itself: two hosts that know nothing of each other, power cuts, and nothing left behind.
+#![allow(clippy::unwrap_used, clippy::used_underscore_binding)]
 
 use super::*;
 

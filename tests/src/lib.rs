@@ -1,4 +1,8 @@
 //! What the end-to-end tests stand on: a machine room made of namespaces, in which real brains, agents and guests run.
 #![forbid(unsafe_code)]
 
+pub mod agent;
+pub mod brain;
 pub mod lab;
+pub mod programs;
+pub mod world;

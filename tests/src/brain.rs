@@ -1,0 +1,140 @@
+//! A real brain: `honcho serve` on a directory of its own.
+
+use crate::programs::{Process, program};
+use anyhow::{Context as _, Result};
+use honcho_api::client::{Client, ClientError};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// A brain that can be killed and started again on the same data and ports.
+pub struct Brain {
+    directory: PathBuf,
+    listen: SocketAddr,
+    agents_listen: SocketAddr,
+    process: Option<Process>,
+}
+
+/// A port that nobody listens on just now.
+pub fn free_port(ip: IpAddr) -> Result<u16> {
+    Ok(TcpListener::bind((ip, 0))?.local_addr()?.port())
+}
+
+impl Brain {
+    /// Starts one whose data is in `directory/brain`, for agents on this machine.
+    pub async fn start(directory: &Path) -> Result<Brain> {
+        Brain::start_for_agents_on(directory, IpAddr::V4(Ipv4Addr::LOCALHOST)).await
+    }
+
+    /// Starts one whose agents reach it at `agents_ip`.
+    pub async fn start_for_agents_on(directory: &Path, agents_ip: IpAddr) -> Result<Brain> {
+        let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let listen = SocketAddr::new(loopback, free_port(loopback)?);
+        let agents_listen = SocketAddr::new(agents_ip, free_port(agents_ip)?);
+        let mut brain = Brain { directory: directory.to_owned(), listen, agents_listen, process: None };
+        brain.resume().await?;
+        Ok(brain)
+    }
+
+    /// Where people reach it.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.listen)
+    }
+
+    /// Where agents reach it.
+    pub fn agents_address(&self) -> SocketAddr {
+        self.agents_listen
+    }
+
+    /// Its data.
+    pub fn data(&self) -> PathBuf {
+        self.directory.join("brain")
+    }
+
+    /// What it and earlier runs of it logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.directory.join("brain.log")).unwrap_or_default()
+    }
+
+    /// Its process, while it runs.
+    pub fn process(&mut self) -> Option<&mut Process> {
+        self.process.as_mut()
+    }
+
+    /// Starts it (again) without waiting until it answers.
+    pub fn spawn(&mut self) -> Result<()> {
+        let mut command = Command::new(program("honcho")?);
+        command.arg("serve").arg("--data").arg(self.data());
+        command.arg("--listen").arg(self.listen.to_string());
+        command.arg("--agents-listen").arg(self.agents_listen.to_string());
+        self.process = Some(Process::start(&mut command, &self.directory.join("brain.log"))?);
+        Ok(())
+    }
+
+    /// Starts it (again) and waits until it answers.
+    pub async fn resume(&mut self) -> Result<()> {
+        self.spawn()?;
+        let begun = Instant::now();
+        loop {
+            if let Ok(client) = self.client()
+                && client
+                    .get_path::<Vec<honcho_api::Account>>("/v1/accounts", &[("limit", "1".into())])
+                    .await
+                    .is_ok()
+            {
+                return Ok(());
+            }
+            anyhow::ensure!(
+                begun.elapsed() < Duration::from_secs(60),
+                "the brain does not answer:\n{}",
+                self.log()
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Kills it (SIGKILL).
+    pub fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill();
+        }
+    }
+
+    /// The operator's token.
+    pub fn token(&self) -> Result<String> {
+        let path = self.data().join("operator.token");
+        Ok(std::fs::read_to_string(&path)
+            .with_context(|| format!("reading {}", path.display()))?
+            .trim()
+            .to_owned())
+    }
+
+    /// A client with the operator's token.
+    pub fn client(&self) -> Result<Client> {
+        self.client_with(&self.token()?)
+    }
+
+    /// A client with any token.
+    pub fn client_with(&self, token: &str) -> Result<Client> {
+        // Another test may have installed it; one provider is as good as the other, for they are the same.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        Ok(Client::new(reqwest::Client::builder().build()?, &self.url(), token))
+    }
+}
+
+/// Calls until the brain answers: for requests while it is being killed. A refusal is an answer.
+pub async fn persistently<T, F>(mut call: impl FnMut() -> F) -> Result<T, ClientError>
+where
+    F: Future<Output = Result<T, ClientError>>,
+{
+    let begun = Instant::now();
+    loop {
+        match call().await {
+            Err(ClientError::Unreachable { .. }) if begun.elapsed() < Duration::from_secs(60) => {
+                tokio::time::sleep(Duration::from_millis(25)).await;
+            }
+            answer => return answer,
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! The whole of Honcho, as processes: brains, agents, guests. One binary; each file tells one story.
+#![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
+
+mod brain_down;
+mod certificates;
+mod contract;
+mod crashes;
+mod failures;
+mod life;
+mod reboots;
