@@ -2,7 +2,7 @@
 //!
 //! Each test racks a host and runs itself once more inside of it, as an agent would run there.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::disallowed_methods)]
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::disallowed_methods, clippy::unused_self)]
 
 #[path = "../../../tests/src/lab.rs"]
 #[allow(dead_code, unreachable_pub)]
@@ -114,7 +114,7 @@ impl Inside {
 async fn wait(what: &str, condition: impl AsyncFn() -> bool) {
     let begun = Instant::now();
     while !condition().await {
-        assert!(begun.elapsed() < Duration::from_secs(60), "waited in vain for {what}");
+        assert!(begun.elapsed() < Duration::from_mins(1), "waited in vain for {what}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
