@@ -43,8 +43,8 @@ pub(crate) struct Output {
     color_notes: bool,
     /// Columns, when a person reads it.
     width: Option<u16>,
-    /// The moment from which ages are counted.
-    pub(crate) now: jiff::Timestamp,
+    /// When the program started, by both clocks.
+    started: (jiff::Timestamp, std::time::Instant),
 }
 
 #[expect(
@@ -69,8 +69,14 @@ impl Output {
             color: wanted(stdout.is_terminal()),
             color_notes: wanted(std::io::stderr().is_terminal()),
             width: size.filter(|_| stdout.is_terminal()),
-            now,
+            started: (now, std::time::Instant::now()),
         }
+    }
+
+    /// The moment from which ages are counted: a command may have waited for long.
+    pub(crate) fn now(&self) -> jiff::Timestamp {
+        let (timestamp, instant) = self.started;
+        timestamp.saturating_add(instant.elapsed()).unwrap_or(timestamp)
     }
 
     /// Whether results are coloured.

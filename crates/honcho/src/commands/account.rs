@@ -85,7 +85,7 @@ pub(crate) async fn run(context: &Context, command: AccountCommand) -> Result<()
                         Cell::text(&account.name),
                         Cell::text(grace(account)),
                         Cell::maybe(account.reference.as_ref()),
-                        Cell::text(age(account.created_at, context.output.now)),
+                        Cell::text(age(account.created_at, context.output.now())),
                     ]
                 },
             )
@@ -132,7 +132,7 @@ fn show(context: &Context, account: &Account) -> Result<(), CommandError> {
         ("uuid", Cell::text(account.uuid.to_string())),
         ("grace", Cell::text(grace(account))),
         ("reference", Cell::maybe(account.reference.as_ref())),
-        ("created", Cell::text(age(account.created_at, output.now))),
+        ("created", Cell::text(age(account.created_at, output.now()))),
     ];
     output.print(&details(output, &format!("account {}", account.name), rows))
 }

@@ -106,7 +106,7 @@ async fn list(context: &Context, filters: &EventFilters, limit: usize) -> Result
     listing::show(context, &events, "There are no such events.", &headings, |event| {
         vec![
             Cell::number(event.id),
-            Cell::text(age(event.created_at, context.output.now)),
+            Cell::text(age(event.created_at, context.output.now())),
             Cell::text(&event.kind).tone(if event.severity == "alarm" { Tone::Bad } else { Tone::Plain }),
             Cell::text(&event.actor),
             Cell::text(format!("{} {}", event.resource, event.resource_name)),

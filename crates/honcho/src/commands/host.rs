@@ -84,7 +84,7 @@ pub(crate) async fn run(context: &Context, command: HostCommand) -> Result<(), C
                     host.memory_bytes.map_or_else(Cell::none, Cell::size),
                     Cell::size(host.memory_placed_bytes),
                     Cell::maybe(host.agent_version.as_ref()),
-                    Cell::maybe(host.last_seen_at.map(|at| age(at, context.output.now))),
+                    Cell::maybe(host.last_seen_at.map(|at| age(at, context.output.now()))),
                 ]
             })
         }
@@ -187,9 +187,9 @@ fn show(context: &Context, host: &Host) -> Result<(), CommandError> {
         ("hypervisor", Cell::maybe(host.hypervisor.as_ref())),
         ("virtualization", Cell::maybe(host.virtualization.as_ref())),
         ("agent", Cell::maybe(host.agent_version.as_ref())),
-        ("seen", Cell::maybe(host.last_seen_at.map(|at| age(at, output.now)))),
+        ("seen", Cell::maybe(host.last_seen_at.map(|at| age(at, output.now())))),
         ("generation", Cell::text(generation(host.generation, host.observed_generation))),
-        ("added", Cell::text(age(host.created_at, output.now))),
+        ("added", Cell::text(age(host.created_at, output.now()))),
     ];
     rows.extend(host.orphans.iter().map(|orphan| ("orphan", Cell::text(orphan).tone(Tone::Bad))));
     output.print(&details(output, &format!("host {}", host.name), rows))

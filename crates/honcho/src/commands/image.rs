@@ -93,7 +93,7 @@ async fn list_images(
             Cell::number(image.packages_count),
             accounts.cell(image.account_id),
             Cell::text(image.digest.chars().take(12).collect::<String>()),
-            Cell::text(age(image.created_at, context.output.now)),
+            Cell::text(age(image.created_at, context.output.now())),
         ]
     })
 }
@@ -122,7 +122,7 @@ async fn show(context: &Context, image: &Image) -> Result<(), CommandError> {
         ("size", Cell::text(size_text(image.compressed_bytes))),
         ("unpacked", Cell::text(size_text(image.unpacked_bytes))),
         ("packages", Cell::text(image.packages_count.to_string())),
-        ("created", Cell::text(age(image.created_at, output.now))),
+        ("created", Cell::text(age(image.created_at, output.now()))),
     ];
     output.print(&details(output, &format!("image {}", image.name), rows))
 }

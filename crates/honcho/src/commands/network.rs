@@ -149,7 +149,7 @@ async fn addresses(
         vec![
             Cell::text(&address.address),
             guests.cell(address.guest_id),
-            Cell::maybe(address.freed_at.map(|at| age(at, context.output.now))),
+            Cell::maybe(address.freed_at.map(|at| age(at, context.output.now()))),
         ]
     })
 }
@@ -169,7 +169,7 @@ async fn show(context: &Context, network: &Network) -> Result<(), CommandError> 
         ("addresses", Cell::text(format!("{} of {} free", network.addresses_free, network.addresses_count))),
         ("account", accounts.cell(network.account_id)),
         ("reference", Cell::maybe(network.reference.as_ref())),
-        ("created", Cell::text(age(network.created_at, output.now))),
+        ("created", Cell::text(age(network.created_at, output.now()))),
     ];
     output.print(&details(output, &format!("network {}", network.name), rows))
 }

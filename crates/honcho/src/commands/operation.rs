@@ -105,8 +105,8 @@ async fn list_operations(
             Cell::text(&operation.guest_name),
             state_cell(operation),
             Cell::maybe(now(operation)),
-            Cell::text(age(operation.created_at, context.output.now)),
-            Cell::maybe(operation.ended_at.map(|at| age(at, context.output.now))),
+            Cell::text(age(operation.created_at, context.output.now())),
+            Cell::maybe(operation.ended_at.map(|at| age(at, context.output.now()))),
         ]
     })
 }
@@ -145,8 +145,8 @@ fn show(context: &Context, operation: &Operation) -> Result<(), CommandError> {
         ("outcome", Cell::maybe(operation.outcome.as_ref())),
         ("superseded by", Cell::maybe(operation.superseded_by.map(|id| id.to_string()))),
         ("generation", Cell::text(operation.generation.to_string())),
-        ("asked", Cell::text(age(operation.created_at, output.now))),
-        ("ended", Cell::maybe(operation.ended_at.map(|at| age(at, output.now)))),
+        ("asked", Cell::text(age(operation.created_at, output.now()))),
+        ("ended", Cell::maybe(operation.ended_at.map(|at| age(at, output.now())))),
     ];
     output.print(&details(output, &format!("operation {}", operation.id), rows))
 }

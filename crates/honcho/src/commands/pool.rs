@@ -110,7 +110,7 @@ async fn show(context: &Context, pool: &Pool) -> Result<(), CommandError> {
         ("free", Cell::maybe(pool.free_bytes.map(size_text))),
         ("placed", Cell::text(size_text(pool.placed_bytes))),
         ("reflink", Cell::maybe(pool.reflink.map(|reflink| if reflink { "yes" } else { "no" }))),
-        ("created", Cell::text(age(pool.created_at, output.now))),
+        ("created", Cell::text(age(pool.created_at, output.now()))),
     ];
     output.print(&details(output, &format!("pool {}", pool.name), rows))
 }

@@ -86,7 +86,7 @@ pub(crate) async fn run(context: &Context, command: TokenCommand) -> Result<(), 
                     Cell::text(&token.scope),
                     accounts.cell(token.account_id),
                     expires_cell(context, token),
-                    Cell::text(age(token.created_at, context.output.now)),
+                    Cell::text(age(token.created_at, context.output.now())),
                 ]
             })
         }
@@ -105,7 +105,7 @@ pub(crate) async fn run(context: &Context, command: TokenCommand) -> Result<(), 
 }
 
 fn expires_cell(context: &Context, token: &Token) -> Cell {
-    Cell::maybe(token.expires_at.map(|at| age(at, context.output.now)))
+    Cell::maybe(token.expires_at.map(|at| age(at, context.output.now())))
 }
 
 fn created(context: &Context, token: &Token) -> Result<(), CommandError> {

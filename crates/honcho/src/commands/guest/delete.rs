@@ -39,7 +39,7 @@ pub(crate) async fn run(context: &Context, arguments: &DeleteArguments) -> Resul
         return Err(CommandError::new(Ending::Refused, format!("guest {} is deleted already", guest.name)));
     }
     if let (Some(_), false) = (guest.cancelled_at, arguments.now) {
-        let when = guest.deletes_at.map(|at| age(at, context.output.now)).unwrap_or_default();
+        let when = guest.deletes_at.map(|at| age(at, context.output.now())).unwrap_or_default();
         let error = CommandError::new(Ending::Refused, format!("guest {} is cancelled already", guest.name));
         return Err(error.hint(format!(
             "it is deleted {when}; --now deletes it at once, `honcho guest restore {}` takes it back",

@@ -69,7 +69,7 @@ pub(crate) async fn run(context: &Context, arguments: ListGuestsArguments) -> Re
             Cell::size(guest.memory_bytes),
             Cell::size(guest.disk_bytes),
             hosts.cell(guest.host_id),
-            Cell::text(age(guest.created_at, context.output.now)),
+            Cell::text(age(guest.created_at, context.output.now())),
         ]
     })
 }

@@ -60,12 +60,12 @@ pub(super) async fn print(context: &Context, guest: &Guest) -> Result<(), Comman
     rows.push(("boots", Cell::text(guest.boots_wanted.to_string())));
     rows.push(("unexpected stops", Cell::text(guest.unexpected_stops.to_string())));
     rows.push(("operation", Cell::maybe(guest.operation_id.map(|id| id.to_string()))));
-    rows.push(("created", Cell::text(age(guest.created_at, output.now))));
-    rows.extend(guest.cancelled_at.map(|at| ("cancelled", Cell::text(age(at, output.now)))));
+    rows.push(("created", Cell::text(age(guest.created_at, output.now()))));
+    rows.extend(guest.cancelled_at.map(|at| ("cancelled", Cell::text(age(at, output.now())))));
     if guest.deleted_at.is_none() {
-        rows.extend(guest.deletes_at.map(|at| ("is deleted", Cell::text(age(at, output.now)))));
+        rows.extend(guest.deletes_at.map(|at| ("is deleted", Cell::text(age(at, output.now())))));
     }
-    rows.extend(guest.deleted_at.map(|at| ("deleted", Cell::text(age(at, output.now)))));
+    rows.extend(guest.deleted_at.map(|at| ("deleted", Cell::text(age(at, output.now())))));
     output.print(&details(output, &format!("guest {}", guest.name), rows))
 }
 
