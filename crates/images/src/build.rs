@@ -8,8 +8,8 @@
 //! ```
 //!
 //! mmdebstrap itself keeps services from starting in the chroot (policy-rc.d, start-stop-daemon). When we are root, it
-//! and all that it starts live in a PID namespace that ends with us, so that a killed build leaves no process and no
-//! mount; what it leaves in the directory is deleted when the next build starts there.
+//! and all that it starts live in PID and mount namespaces that end with us, so that a killed build leaves no process
+//! and no mount; what it leaves in the directory is deleted when the next build starts there.
 
 use crate::debian::Package;
 use crate::error::ImageError;
@@ -195,7 +195,7 @@ fn command_that_dies_with_us(program: &Path) -> Result<Command, ToolMissing> {
     command.args(["--pdeathsig", "KILL", "--"]);
     if rustix::process::geteuid().is_root() {
         command.arg(Tool { program: "unshare", package: "util-linux" }.find()?);
-        command.args(["--pid", "--fork", "--kill-child=KILL", "--"]);
+        command.args(["--mount", "--pid", "--fork", "--kill-child=KILL", "--"]);
     }
     command.arg(program).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     Ok(command)

@@ -95,6 +95,7 @@ pub fn remove_stale(directory: &Path) -> io::Result<usize> {
             continue;
         }
         let outcome = if entry.file_type()?.is_dir() {
+            refuse_if_mounted_below(&entry.path())?;
             std::fs::remove_dir_all(entry.path())
         } else {
             std::fs::remove_file(entry.path())
@@ -106,6 +107,25 @@ pub fn remove_stale(directory: &Path) -> io::Result<usize> {
         }
     }
     Ok(removed)
+}
+
+/// A tree is only deleted if it is one filesystem: below a mount point is somebody else's data.
+fn refuse_if_mounted_below(directory: &Path) -> io::Result<()> {
+    let directory = directory.canonicalize()?;
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo")?;
+    match mounts.lines().filter_map(mount_point).find(|point| Path::new(point).starts_with(&directory)) {
+        None => Ok(()),
+        Some(point) => {
+            Err(io::Error::other(format!("{point} is mounted and in the way: run `umount {point}`")))
+        }
+    }
+}
+
+/// The mount point in a line of mountinfo: the fifth word, in which blanks and the like are written as octal (proc(5)).
+fn mount_point(line: &str) -> Option<String> {
+    let word = line.split(' ').nth(4)?;
+    let escapes = [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")];
+    Some(escapes.iter().fold(word.to_owned(), |word, (from, to)| word.replace(from, to)))
 }
 
 /// A locked directory in the making, for what needs more than one file; deleted when dropped.
@@ -156,6 +176,15 @@ mod tests {
             .collect();
         names.sort();
         names
+    }
+
+    #[test]
+    fn mount_points_are_read() {
+        let line = "36 35 98:0 / /mnt/a\\040b rw,noatime master:1 - ext3 /dev/root rw";
+        assert_eq!(mount_point(line).as_deref(), Some("/mnt/a b"));
+        assert_eq!(mount_point("36 35"), None);
+        let error = refuse_if_mounted_below(Path::new("/")).unwrap_err().to_string();
+        assert!(error.contains("is mounted"), "{error}");
     }
 
     #[test]
