@@ -83,3 +83,83 @@ fn unambiguous(manifest: &Manifest) -> Result<(), String> {
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use expect_test::{Expect, expect};
+    use serde_json::{Value, json};
+
+    fn manifest() -> Value {
+        json!({
+            "protocol": 1, "brain": Uuid::from_u128(1), "incarnation": 2, "generation": 7, "host": 3, "frozen": null,
+            "pools": [], "networks": [], "guests": [], "absent": [],
+        })
+    }
+
+    fn check(change: impl FnOnce(&mut Value), expected: Expect) {
+        let mut raw = manifest();
+        change(&mut raw);
+        let acting_on = Some((Incarnation(2), Generation(6)));
+        let standing = Standing { brain: Uuid::from_u128(1), host: HostId(3), acting_on };
+        expected.assert_eq(&accept(raw, &standing).map_or_else(|refusal| refusal, |_| "accepted".to_owned()));
+    }
+
+    #[test]
+    fn what_is_not_fully_understood_or_not_meant_for_us_is_refused() {
+        check(|_| {}, expect!["accepted"]);
+        check(|raw| raw["generation"] = json!(6), expect!["accepted"]);
+        check(
+            |raw| raw["generation"] = json!(5),
+            expect![
+                "the manifest is older (incarnation 2, generation 5) than what this host acts on (2, 6): was the brain restored from a backup without a new incarnation?"
+            ],
+        );
+        check(
+            |raw| raw["incarnation"] = json!(1),
+            expect![
+                "the manifest is older (incarnation 1, generation 7) than what this host acts on (2, 6): was the brain restored from a backup without a new incarnation?"
+            ],
+        );
+        check(|raw| (raw["incarnation"], raw["generation"]) = (json!(3), json!(1)), expect!["accepted"]);
+        check(
+            |raw| raw["protocol"] = json!(2),
+            expect![
+                "agent too old or too new: the manifest is of protocol 2, and this agent (0.1.0) speaks 1: install the honcho-agent that belongs to the brain"
+            ],
+        );
+        check(
+            |raw| raw["protocol"] = json!("1"),
+            expect![
+                "agent too old or too new: the manifest is of protocol none, and this agent (0.1.0) speaks 1: install the honcho-agent that belongs to the brain"
+            ],
+        );
+        check(
+            |raw| raw["snapshots"] = json!([]),
+            expect![
+                "agent too old: the manifest holds what this agent (0.1.0) does not understand (unknown field `snapshots`, expected one of `protocol`, `brain`, `incarnation`, `generation`, `host`, `frozen`, `pools`, `networks`, `guests`, `absent`): install the honcho-agent that belongs to the brain"
+            ],
+        );
+        check(
+            |raw| drop(raw.as_object_mut().unwrap().remove("absent")),
+            expect![
+                "agent too old: the manifest holds what this agent (0.1.0) does not understand (missing field `absent`): install the honcho-agent that belongs to the brain"
+            ],
+        );
+        check(
+            |raw| raw["host"] = json!(4),
+            expect![
+                "the manifest is of brain 00000000-0000-0000-0000-000000000001 for host 4, and this is host 3 of brain 00000000-0000-0000-0000-000000000001: `honcho-agent join` it anew, or point it at its own brain"
+            ],
+        );
+        let pool = json!({"id": 1, "uuid": Uuid::from_u128(9), "generation": 1, "existence": "make",
+            "kind": {"type": "directory", "path": "/p"}});
+        check(
+            |raw| raw["pools"] = json!([pool, pool]),
+            expect!["the manifest lists pool 1 twice: this is a defect of the brain, report it"],
+        );
+        assert_eq!(version(&manifest()), Some((Incarnation(2), Generation(7))));
+        assert_eq!(version(&json!({"generation": 7})), None);
+    }
+}

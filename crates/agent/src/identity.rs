@@ -89,3 +89,40 @@ pub fn certificate_request(private_key: &str) -> anyhow::Result<String> {
     let request = params.serialize_request(&key).context("cannot make a certificate request")?;
     Ok(request.pem()?)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn renewal_is_due_after_two_thirds_and_the_key_is_kept_private() {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.not_before = rcgen::date_time_ymd(2026, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2026, 1, 31);
+        let identity = Identity {
+            host_id: HostId(7),
+            host_name: "rack1-7".into(),
+            brain: Uuid::from_u128(1),
+            agents_address: "127.0.0.1:7071".into(),
+            ca_certificate: String::new(),
+            certificate: params.self_signed(&key).unwrap().pem(),
+            private_key: key.serialize_pem(),
+        };
+        let days = |days: u64| Duration::from_hours(days * 24);
+        let new_year = SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600);
+        let due = |now| identity.renewal_due_in(now).unwrap();
+        assert_eq!(due(new_year + days(5)), days(15));
+        assert_eq!(due(new_year + days(21)), Duration::ZERO);
+        assert_eq!(due(SystemTime::UNIX_EPOCH - days(1)), due(SystemTime::UNIX_EPOCH));
+
+        let directory = tempfile::tempdir().unwrap();
+        assert!(Identity::load(directory.path()).unwrap().is_none());
+        identity.save(directory.path()).unwrap();
+        let mode = std::fs::metadata(directory.path().join(FILE)).unwrap();
+        assert_eq!(std::os::unix::fs::PermissionsExt::mode(&mode.permissions()) & 0o777, 0o600);
+        assert_eq!(Identity::load(directory.path()).unwrap().unwrap().private_key, identity.private_key);
+        assert!(!format!("{identity:?}").contains("PRIVATE"));
+    }
+}

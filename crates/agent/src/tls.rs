@@ -108,3 +108,55 @@ impl ServerCertVerifier for PinnedCa {
         self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+    use std::time::Duration;
+
+    fn authority() -> CertifiedIssuer<'static, KeyPair> {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+    }
+
+    fn server(authority: &CertifiedIssuer<'static, KeyPair>) -> CertificateDer<'static> {
+        let params = CertificateParams::new(vec!["brain.example.net".to_owned()]).unwrap();
+        params.signed_by(&KeyPair::generate().unwrap(), authority).unwrap().der().clone()
+    }
+
+    fn check(
+        pinned: &CertificateDer<'_>,
+        end: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+        name: &str,
+    ) -> bool {
+        let verifier = PinnedCa { fingerprint: fingerprint(pinned), provider: provider() };
+        let now = UnixTime::since_unix_epoch(Duration::from_secs(1_800_000_000));
+        let name = ServerName::try_from(name.to_owned()).unwrap();
+        verifier.verify_server_cert(end, others, &name, &[], now).is_ok()
+    }
+
+    #[test]
+    fn only_a_chain_to_the_pinned_authority_is_trusted() {
+        let (ours, theirs) = (authority(), authority());
+        let (our_ca, their_ca) = (ours.der().clone(), theirs.der().clone());
+        let (our_server, their_server) = (server(&ours), server(&theirs));
+        let own = std::slice::from_ref(&our_ca);
+        assert!(check(&our_ca, &our_server, own, "brain.example.net"));
+        assert!(
+            !check(&our_ca, &our_server, own, "other.example.net"),
+            "a name that the certificate does not carry"
+        );
+        assert!(!check(&our_ca, &our_server, &[], "brain.example.net"), "the authority was not shown");
+        let theirs = std::slice::from_ref(&their_ca);
+        assert!(!check(&our_ca, &their_server, theirs, "brain.example.net"), "another authority");
+        let both = [their_ca, our_ca.clone()];
+        assert!(
+            !check(&our_ca, &their_server, &both, "brain.example.net"),
+            "ours shown beside another's server"
+        );
+    }
+}
