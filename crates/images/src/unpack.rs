@@ -12,7 +12,7 @@ use crate::partial::Partial;
 use crate::tool::{MKE2FS, Sandbox, ToolError, ToolMissing, last_lines};
 use honcho_model::{Bytes, Digest};
 use sha2::{Digest as _, Sha256};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
@@ -107,15 +107,8 @@ pub async fn unpack(
     target.file().set_len(size.0)?;
     sandbox.admit(target.file())?;
 
-    let mut mke2fs = Some(start(&sandbox, target, size)?);
-    let mut feed = Feed {
-        stdin: mke2fs.as_mut().and_then(|child| child.stdin.take()),
-        decoder: zstd::stream::raw::Decoder::new()?,
-        out: vec![0; CHUNK],
-        left: longest(expected),
-    };
-    let (mut ended, mut nonsense) = (None, None);
-    let (mut hash, mut got, mut buffer) = (Sha256::new(), 0_u64, vec![0; CHUNK]);
+    let mut filesystem = Filesystem::begin(&sandbox, target, expected)?;
+    let (mut hash, mut got, mut buffer, mut told) = (Sha256::new(), 0_u64, vec![0; CHUNK], None);
     loop {
         let n = match tokio::time::timeout(SILENCE, source.read(&mut buffer)).await {
             Ok(Ok(0)) => break,
@@ -127,24 +120,14 @@ pub async fn unpack(
         got += n as u64;
         if got > expected.compressed.0 {
             // Longer than it says: whatever it is, it is not that image.
-            return Err(UnpackError::WrongDigest {
-                wanted: expected.digest,
-                found: Digest(hash.finalize().into()),
-            });
+            break;
         }
         // Even when it makes no filesystem, it is read on, so that the digest can tell damage from nonsense.
-        if ended.is_none() && nonsense.is_none() {
-            match feed.take(&buffer[..n]).await {
-                Ok(()) => {}
-                Err(FeedError::Nonsense(reason)) => nonsense = Some(reason),
-                // mke2fs has read tar's end mark, or it has failed; unless that is this machine's fault, it will be
-                // judged together with the digest.
-                Err(FeedError::Deaf) => ended = Some(last_words(mke2fs.take(), &directory).await?),
-            }
+        filesystem.take(&buffer[..n]).await?;
+        let percent = u8::try_from(u128::from(got) * 100 / u128::from(expected.compressed.0)).unwrap_or(100);
+        if told.replace(percent) != Some(percent) {
+            progress(percent);
         }
-        progress(
-            u8::try_from(u128::from(got) * 100 / u128::from(expected.compressed.0.max(1))).unwrap_or(100),
-        );
     }
     if got < expected.compressed.0 {
         return Err(broken(got, expected, "the other side closed the connection"));
@@ -153,15 +136,7 @@ pub async fn unpack(
     if found != expected.digest {
         return Err(UnpackError::WrongDigest { wanted: expected.digest, found });
     }
-    drop(feed);
-    if let Some(reason) = nonsense {
-        return Err(UnpackError::Unusable(reason));
-    }
-    match ended {
-        Some(ended) => ended,
-        None => last_words(mke2fs, &directory).await?,
-    }
-    .map_err(UnpackError::Unusable)?;
+    filesystem.end().await?;
     sandbox.withdraw(target.file())?;
     Ok(())
 }
@@ -173,6 +148,56 @@ fn broken(got: u64, expected: Expected, reason: &str) -> UnpackError {
 /// More than this does not come out of an honest stream: tar's own blocks and padding are in it, generously.
 fn longest(expected: Expected) -> u64 {
     expected.unpacked.0.saturating_mul(2).saturating_add(1 << 30)
+}
+
+/// The filesystem that mke2fs is making of what it is fed.
+struct Filesystem {
+    directory: PathBuf,
+    mke2fs: Option<Child>,
+    feed: Feed,
+    /// What it said of the tarball, once it has ended or nothing more can be fed to it.
+    verdict: Option<Result<(), String>>,
+}
+
+impl Filesystem {
+    fn begin(sandbox: &Sandbox, target: &Partial, expected: Expected) -> Result<Self, UnpackError> {
+        let mut child = start(sandbox, target, filesystem_size(expected.unpacked))?;
+        let feed = Feed {
+            stdin: child.stdin.take(),
+            decoder: zstd::stream::raw::Decoder::new()?,
+            out: vec![0; CHUNK],
+            left: longest(expected),
+        };
+        let directory = target.path().parent().unwrap_or_else(|| Path::new("/")).to_owned();
+        Ok(Filesystem { directory, mke2fs: Some(child), feed, verdict: None })
+    }
+
+    /// Feeds it. Only what is this machine's fault is an error at once.
+    async fn take(&mut self, bytes: &[u8]) -> Result<(), UnpackError> {
+        if self.verdict.is_some() {
+            return Ok(());
+        }
+        match self.feed.take(bytes).await {
+            Ok(()) => {}
+            Err(FeedError::Nonsense(reason)) => self.verdict = Some(Err(reason)),
+            // It has read tar's end mark, or it has failed.
+            Err(FeedError::Deaf) => {
+                self.verdict = Some(last_words(self.mke2fs.take(), &self.directory).await?);
+            }
+        }
+        Ok(())
+    }
+
+    async fn end(self) -> Result<(), UnpackError> {
+        let Filesystem { directory, mke2fs, feed, verdict } = self;
+        // This closes its input, upon which it ends.
+        drop(feed);
+        let verdict = match verdict {
+            Some(verdict) => verdict,
+            None => last_words(mke2fs, &directory).await?,
+        };
+        verdict.map_err(UnpackError::Unusable)
+    }
 }
 
 fn start(sandbox: &Sandbox, target: &Partial, size: Bytes) -> Result<Child, UnpackError> {

@@ -254,6 +254,33 @@ async fn an_image_is_fetched_once_and_damage_leaves_nothing() {
     bench.fetch(b"not asked for").await.unwrap();
 }
 
+/// A brain that gives half of it and then nothing.
+struct Stalled(Vec<u8>);
+
+#[async_trait]
+impl BlobSource for Stalled {
+    async fn open(&self, _: Digest) -> DriverResult<Box<dyn tokio::io::AsyncRead + Send + Unpin>> {
+        let (mut ours, theirs) = tokio::io::duplex(1 << 20);
+        let half = self.0[..self.0.len() / 2].to_vec();
+        tokio::spawn(async move {
+            let _ = tokio::io::AsyncWriteExt::write_all(&mut ours, &half).await;
+            tokio::time::sleep(Duration::from_mins(1)).await;
+        });
+        Ok(Box::new(theirs))
+    }
+}
+
+#[tokio::test]
+async fn a_fetch_that_is_given_up_leaves_nothing() {
+    let bench = Bench::new();
+    bench.init().await;
+    let (source, sink) = (Stalled(bench.blob.clone()), silent());
+    let fetch = bench.storage.fetch_image(&bench.pool, &bench.image, &source, &sink);
+    assert!(tokio::time::timeout(Duration::from_millis(500), fetch).await.is_err(), "it waits");
+    assert!(bench.names("images").is_empty());
+    bench.fetch(&bench.blob).await.unwrap();
+}
+
 #[tokio::test]
 async fn two_volumes_of_one_image_are_two_machines() {
     let (bench, first) = Bench::with_volume().await;
