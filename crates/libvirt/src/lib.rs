@@ -284,3 +284,34 @@ fn console_path(connect: &Connect, uuid: Uuid) -> Result<PathBuf, CallError> {
     }
     Ok(path)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// libvirt's own mock: one domain of somebody else's, in this process's memory.
+    fn mock() -> LibvirtHypervisor {
+        LibvirtHypervisor::new(Options { uri: "test:///default".to_owned(), ..Options::default() }).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_foreign_domain_is_seen_without_a_mark() {
+        let driver = mock();
+        let seen = driver.domains().await.unwrap();
+        assert_eq!(seen.len(), 1);
+        assert_eq!((seen[0].name.as_str(), seen[0].mark, seen[0].alive), ("test", None, true));
+        assert!(driver.describe().await.unwrap().contains("TEST"), "{:?}", driver.describe().await);
+        // One that is not there is fine to stop and to end, and has no console.
+        driver.ask_to_stop(Uuid::nil()).await.unwrap();
+        driver.destroy(Uuid::nil()).await.unwrap();
+        assert!(driver.console(Uuid::nil()).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn without_libvirtd_it_says_what_to_start() {
+        let uri = "qemu+unix:///system?socket=/nonexistent/libvirt-sock".to_owned();
+        let driver = LibvirtHypervisor::new(Options { uri, ..Options::default() }).unwrap();
+        let Err(DriverError::Later(text)) = driver.domains().await else { panic!("there is a libvirtd") };
+        assert!(text.contains("start it: systemctl start libvirtd"), "{text}");
+    }
+}
