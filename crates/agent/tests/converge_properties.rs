@@ -32,6 +32,7 @@ enum Happening {
     Thaw,
     Truncate(u8),
     Empty,
+    Contradict(usize),
     DropImages,
     Rounds(u8),
     Wait(u16),
@@ -60,6 +61,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => Just(H::Thaw),
         1 => any::<u8>().prop_map(H::Truncate),
         1 => Just(H::Empty),
+        1 => (0..8_usize).prop_map(H::Contradict),
         1 => Just(H::DropImages),
         8 => (1..6_u8).prop_map(H::Rounds),
         2 => (0..200_u16).prop_map(H::Wait),
@@ -119,6 +121,7 @@ fn happen(world: &mut World, happening: &Happening) {
             let truncated = truncated(&world.wanted, 0);
             world.give(truncated);
         }
+        Happening::Contradict(which) => world.contradict(which),
         Happening::DropImages => world.pools.values_mut().for_each(|pool| pool.images.clear()),
         Happening::Rounds(count) => (0..count).for_each(|_| {
             world.round();

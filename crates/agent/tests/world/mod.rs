@@ -55,6 +55,7 @@ pub(crate) struct World {
     // The brain: what it truly wants.
     pub(crate) wanted: Manifest,
     next_id: i64,
+    plugged: BTreeMap<InterfaceId, NetworkId>,
     // The agent: what is on disk, and what it has in mind.
     disk: Journal,
     manifest_on_disk: Option<Manifest>,
@@ -115,6 +116,7 @@ impl World {
             excused: BTreeSet::new(),
             wanted,
             next_id: 0,
+            plugged: BTreeMap::new(),
             disk: Journal::default(),
             manifest_on_disk: None,
             mind: Journal::default(),
@@ -159,6 +161,7 @@ impl World {
             prefix: 24,
             gateway: Ipv4Addr::new(10, 0, 0, 1),
         };
+        self.plugged.insert(interface.id, interface.network);
         self.wanted.guests.push(GuestWanted {
             id: GuestId(id),
             uuid: uuid(3, id),
@@ -216,6 +219,15 @@ impl World {
             });
             self.tell();
         }
+    }
+
+    /// A broken brain lists a guest as absent that it also wants.
+    pub(crate) fn contradict(&mut self, which: usize) {
+        let wanted = self.wanted.clone();
+        self.delete_guest(which);
+        let contradictory = Manifest { absent: self.wanted.absent.clone(), ..wanted.clone() };
+        self.wanted = wanted;
+        self.give(contradictory);
     }
 
     pub(crate) fn delete_network(&mut self, id: i64) {
@@ -397,6 +409,11 @@ impl World {
             Action::RemoveNetwork { id, uuid } => {
                 let wanted = self.wanted.networks.iter().any(|network| network.id == *id);
                 assert!(!wanted, "removed network {id}, which is wanted");
+                let mut cards = self.domains.iter().flat_map(|domain| &domain.interfaces);
+                assert!(
+                    cards.all(|card| self.plugged[card] != *id),
+                    "removed network {id} under a running guest"
+                );
                 self.bridges.retain(|bridge| !(bridge.id == *id && bridge.mark == Some((BRAIN, *uuid))));
             }
             Action::FetchImage { pool, image } => {
