@@ -94,7 +94,7 @@ async fn trial(emulator: &Path, kernel: &Path, accel: &str) -> Trial {
     // QEMU 9 renamed the option by which it gives up root; an older one says so at once.
     let newer = run_kernel(emulator, kernel, accel, ["-run-with", "user=nobody"]).await;
     match &newer {
-        Trial::Refused(why) if why.contains("run-with") || why.contains("user") => {
+        Trial::Silent(why) if why.contains("run-with") => {
             run_kernel(emulator, kernel, accel, ["-runas", "nobody"]).await
         }
         _ => newer,
@@ -137,7 +137,9 @@ fn judge(printed: &str, complained: &str, timed_out: bool) -> Trial {
         return Trial::Runs;
     }
     match (complaint.is_empty(), timed_out) {
-        (false, _) => Trial::Refused(complaint),
+        // Other complaints may be about an option, and say nothing of KVM.
+        (false, _) if complaint.to_ascii_lowercase().contains("kvm") => Trial::Refused(complaint),
+        (false, _) => Trial::Silent(complaint),
         (true, true) => Trial::Silent(format!("it printed nothing for {} s", PATIENCE.as_secs())),
         (true, false) => Trial::Silent("QEMU ended and said nothing".to_owned()),
     }
@@ -206,6 +208,8 @@ mod tests {
         );
         let denied = "qemu: Could not access KVM kernel module: Permission denied";
         assert_eq!(judge("", denied, false), Trial::Refused(denied.into()));
+        let option = "qemu: -run-with user=nobody: Invalid parameter 'user'";
+        assert_eq!(judge("", option, false), Trial::Silent(option.into()));
         assert!(matches!(judge("", "", true), Trial::Silent(_)));
         assert!(matches!(judge("SeaBIOS", "", false), Trial::Silent(_)));
     }
