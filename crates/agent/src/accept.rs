@@ -85,7 +85,7 @@ fn unambiguous(manifest: &Manifest) -> Result<(), String> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::needless_pass_by_value, clippy::duration_suboptimal_units)]
 mod tests {
     use super::*;
     use expect_test::{Expect, expect};

@@ -289,6 +289,7 @@ impl Agent {
         }
         self.describe_host().await;
         let observed = look(&self.means.drivers, &boot_id, self.journal.manifest.as_ref()).await;
+        self.say_if_blind(&observed);
         let now = self.clock.now();
         self.journal_changed |= self.journal.notice(&observed, now);
         let plan = match &self.journal.manifest {
@@ -313,6 +314,22 @@ impl Agent {
         self.publish();
         let until_wake = look_again.map_or(host::HEARTBEAT, |moment| moment.since(now));
         until_wake.clamp(Duration::from_millis(1), host::HEARTBEAT)
+    }
+
+    /// Says once, in the agent's own log too, that something cannot be looked at, and once that it can again.
+    fn say_if_blind(&self, observed: &Observed) {
+        let before = self.last.as_ref().map(|last| &last.observed);
+        let domains = (before.and_then(|b| b.domains.as_ref().err()), observed.domains.as_ref().err());
+        let bridges = (before.and_then(|b| b.bridges.as_ref().err()), observed.bridges.as_ref().err());
+        for (what, (before, now)) in [("domains", domains), ("bridges", bridges)] {
+            match (before, now) {
+                (before, Some(error)) if before != Some(error) => {
+                    tracing::warn!(%error, "cannot look at {what}; what needs them waits");
+                }
+                (Some(_), None) => tracing::info!("can look at {what} again"),
+                _ => {}
+            }
+        }
     }
 
     async fn describe_host(&mut self) {

@@ -91,7 +91,7 @@ pub fn certificate_request(private_key: &str) -> anyhow::Result<String> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::needless_pass_by_value, clippy::duration_suboptimal_units)]
 mod tests {
     use super::*;
 
