@@ -24,7 +24,7 @@ pub struct Operation {
     pub guest_name: String,
     /// The generation of the guest that satisfies it.
     pub generation: i64,
-    /// What is being done now, while it is open: "fetch_image".
+    /// What is being done now, while it is open: `fetch_image`.
     pub step: Option<String>,
     /// How far that step is, 0 to 100, where that is known.
     pub percent: Option<i64>,

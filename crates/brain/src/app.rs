@@ -10,6 +10,7 @@ use honcho_model::Timestamp;
 use honcho_store::{Actor, Change, Store, StoreResult};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
 
 /// The brain's parts; cheap to clone.
 #[derive(Clone)]
@@ -23,6 +24,8 @@ pub(crate) struct App {
     pub(crate) streams: Streams,
     /// Where agents are told to find us: `HOST:PORT`.
     pub(crate) agents_address: Arc<str>,
+    /// Cancelled when the brain is told to end, so that followed streams end too.
+    pub(crate) ending: CancellationToken,
 }
 
 impl App {

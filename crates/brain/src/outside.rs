@@ -8,8 +8,11 @@ use uuid::Uuid;
 #[derive(Clone)]
 pub struct Outside {
     now: Arc<dyn Fn() -> Timestamp + Send + Sync>,
-    random: Arc<dyn Fn(&mut [u8]) + Send + Sync>,
+    random: Arc<Fill>,
 }
+
+/// Fills its argument with randomness.
+type Fill = dyn Fn(&mut [u8]) + Send + Sync;
 
 impl Outside {
     /// `now` gives the time; `random` fills its argument from a source fit for secrets.

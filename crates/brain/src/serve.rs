@@ -67,7 +67,7 @@ async fn first_token(app: &App, data: &std::path::Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn open(options: &ServeOptions, outside: Outside) -> anyhow::Result<App> {
+async fn open(options: &ServeOptions, outside: Outside, ending: CancellationToken) -> anyhow::Result<App> {
     let data = &options.data;
     std::fs::create_dir_all(data).with_context(|| format!("making {}", data.display()))?;
     std::fs::set_permissions(data, std::fs::Permissions::from_mode(0o700))
@@ -87,6 +87,7 @@ async fn open(options: &ServeOptions, outside: Outside) -> anyhow::Result<App> {
         runs: crate::runs::Runs::default(),
         streams: crate::streams::Streams::default(),
         agents_address: advertise.into(),
+        ending,
     })
 }
 
@@ -103,7 +104,7 @@ pub async fn serve(
     ending: CancellationToken,
     ready: impl FnOnce(SocketAddr, SocketAddr),
 ) -> anyhow::Result<()> {
-    let app = open(&options, outside).await?;
+    let app = open(&options, outside, ending.clone()).await?;
     let people = bind(options.listen, "--listen").await?;
     let machines = bind(options.agents_listen, "--agents-listen").await?;
     first_token(&app, &options.data).await?;

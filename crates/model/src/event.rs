@@ -22,7 +22,7 @@ pub enum ResourceKind {
 impl ResourceKind {
     /// Every kind.
     pub const ALL: [ResourceKind; 7] = {
-        use ResourceKind::*;
+        use ResourceKind::{Account, Guest, Host, Image, Network, Pool, Token};
         [Account, Host, Pool, Network, Image, Guest, Token]
     };
 

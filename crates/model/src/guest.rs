@@ -69,7 +69,10 @@ pub enum GuestStatus {
 impl GuestStatus {
     /// Every status.
     pub const ALL: [GuestStatus; 15] = {
-        use GuestStatus::*;
+        use GuestStatus::{
+            Building, Cancelled, Damaged, Deleted, Deleting, Failing, Frozen, Pending, Rebooting, Resizing,
+            Running, Starting, Stopped, Stopping, Unknown,
+        };
         [
             Deleted, Deleting, Pending, Unknown, Frozen, Damaged, Failing, Building, Starting, Rebooting,
             Running, Stopping, Cancelled, Resizing, Stopped,
@@ -137,7 +140,10 @@ pub enum Fact {
 impl Fact {
     /// Every fact, in the order of [`Facts`].
     pub const ALL: [Fact; 13] = {
-        use Fact::*;
+        use Fact::{
+            BootDue, Built, Cancelled, Damaged, Deleted, Deleting, Failing, HostFrozen, HostSilent, Placed,
+            SeenRunning, Settled, WantedRunning,
+        };
         [
             Deleted,
             Deleting,

@@ -17,15 +17,16 @@ impl Mac {
     /// The address of an interface: locally administered and unicast (IEEE 802, U/L bit set), then the low 40 bits of
     /// the id. Unique because ids are never used twice.
     pub fn of_interface(id: InterfaceId) -> Self {
-        let [_, _, _, a, b, c, d, e] = id.0.to_be_bytes();
-        Mac([0x02, a, b, c, d, e])
+        let mut bytes = [0x02; 6];
+        bytes[1..].copy_from_slice(&id.0.to_be_bytes()[3..]);
+        Mac(bytes)
     }
 }
 
 impl std::fmt::Display for Mac {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let [a, b, c, d, e, g] = self.0;
-        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+        let pairs = self.0.map(|byte| format!("{byte:02x}"));
+        f.write_str(&pairs.join(":"))
     }
 }
 impl std::str::FromStr for Mac {

@@ -44,7 +44,7 @@ pub enum Aspect {
 impl OperationKind {
     /// Every kind.
     pub const ALL: [OperationKind; 10] = {
-        use OperationKind::*;
+        use OperationKind::{Cancel, Create, Delete, Reboot, Rename, Resize, Restore, Start, Stop, Update};
         [Create, Start, Stop, Reboot, Resize, Rename, Update, Cancel, Restore, Delete]
     };
 
@@ -88,10 +88,11 @@ impl OperationKind {
         match self {
             OperationKind::Cancel | OperationKind::Delete => true,
             OperationKind::Restore => earlier == OperationKind::Cancel,
-            OperationKind::Reboot => false,
             OperationKind::Start | OperationKind::Stop => earlier.aspect() == Aspect::Power,
             OperationKind::Resize => earlier == OperationKind::Resize,
-            OperationKind::Create | OperationKind::Rename | OperationKind::Update => false,
+            OperationKind::Create | OperationKind::Reboot | OperationKind::Rename | OperationKind::Update => {
+                false
+            }
         }
     }
 }
@@ -115,7 +116,7 @@ pub enum OperationState {
 impl OperationState {
     /// Every state.
     pub const ALL: [OperationState; 5] = {
-        use OperationState::*;
+        use OperationState::{Abandoned, Done, Open, Refused, Superseded};
         [Open, Done, Superseded, Abandoned, Refused]
     };
 

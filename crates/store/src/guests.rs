@@ -48,7 +48,7 @@ fn status_sql(fact: impl Fn(Fact) -> String) -> String {
     for (conditions, status) in RULES {
         let all: Vec<String> = conditions.iter().map(condition).collect();
         let all = if all.is_empty() { "TRUE".to_owned() } else { all.join(" AND ") };
-        sql += &format!(" WHEN {all} THEN '{}'", status.as_str());
+        sql.extend([" WHEN ", &all, " THEN '", status.as_str(), "'"]);
     }
     sql + " END"
 }
@@ -185,12 +185,13 @@ async fn interfaces_of(
     connection: &impl Connection,
     guests: &[Row],
 ) -> StoreResult<HashMap<i64, Vec<Interface>>> {
-    let (Some(first), Some(last)) = (guests.first(), guests.last()) else { return Ok(HashMap::new()) };
+    let ids = || guests.iter().map(|guest| guest.id);
+    let (Some(first), Some(last)) = (ids().min(), ids().max()) else { return Ok(HashMap::new()) };
     let found: Vec<InterfaceRow> = rows(
         connection,
         "SELECT i.id, i.guest_id, i.network_id, a.address FROM interfaces i \
          LEFT JOIN addresses a ON a.interface_id = i.id WHERE i.guest_id BETWEEN $1 AND $2 ORDER BY i.id",
-        values![first.id, last.id],
+        values![first, last],
     )
     .await?;
     let mut interfaces: HashMap<i64, Vec<Interface>> = HashMap::new();

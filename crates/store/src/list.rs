@@ -15,7 +15,7 @@ pub enum ListError {
     NotANumber(String),
 }
 
-/// What a list is asked for: `?limit=&offset=`, `?after=ID`, and attributes with the values they must have.
+/// What a list is asked for: `?limit=&offset=`, `?after=ID`, `?order=descending`, and attributes with the values they must have.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filters {
     /// At most so many.
@@ -24,6 +24,8 @@ pub struct Filters {
     pub offset: Option<i64>,
     /// Only ids above this one.
     pub after: Option<i64>,
+    /// The newest first (`?order=descending`); `after` then means ids below that one.
+    pub descending: bool,
     /// Also what is cancelled or deleted.
     pub with_cancelled: bool,
     /// Attribute and value; the same attribute twice means either.
@@ -43,6 +45,7 @@ impl Filters {
                 "limit" => filters.limit = number(&key, &value)?,
                 "offset" => filters.offset = number(&key, &value)?,
                 "after" => filters.after = number(&key, &value)?,
+                "order" => filters.descending = value == "descending",
                 "cancelled" => filters.with_cancelled = value == "true",
                 _ => filters.equals.push((key.trim_end_matches("[]").to_owned(), value)),
             }
@@ -52,7 +55,7 @@ impl Filters {
 
     /// These filters and one more.
     #[must_use]
-    pub fn and(mut self, attribute: &str, value: impl ToString) -> Self {
+    pub fn and(mut self, attribute: &str, value: impl std::fmt::Display) -> Self {
         self.equals.push((attribute.to_owned(), value.to_string()));
         self
     }
@@ -142,7 +145,8 @@ impl Select {
             self.conditions.push(format!("{expression} IN ({})", alternatives.join(", ")));
         }
         if let Some(after) = filters.after {
-            self.only_with(&format!("{id} > ?"), after);
+            let beyond = if filters.descending { "<" } else { ">" };
+            self.only_with(&format!("{id} {beyond} ?"), after);
         }
         Ok(())
     }
@@ -157,7 +161,8 @@ impl Select {
         if !self.conditions.is_empty() {
             self.sql = format!("{} WHERE {}", self.sql, self.conditions.join(" AND "));
         }
-        self.sql = format!("{} ORDER BY {id}", self.sql);
+        let order = if filters.descending { " DESC" } else { "" };
+        self.sql = format!("{} ORDER BY {id}{order}", self.sql);
         if filters.limit.is_some() || filters.offset.is_some() {
             self.values.push(filters.limit.unwrap_or(i64::MAX).into());
             self.values.push(filters.offset.unwrap_or(0).into());

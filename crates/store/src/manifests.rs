@@ -195,7 +195,7 @@ async fn guests(
         if row.deleting_at.is_some() {
             absent.push(absent_guest(&row, &interfaces));
         } else {
-            wanted.push(wanted_guest(row, interfaces)?);
+            wanted.push(wanted_guest(&row, interfaces)?);
         }
     }
     Ok((wanted, absent))
@@ -216,7 +216,7 @@ fn absent_guest(row: &GuestRow, interfaces: &[InterfaceWanted]) -> Absent {
     }
 }
 
-fn wanted_guest(row: GuestRow, interfaces: Vec<InterfaceWanted>) -> StoreResult<GuestWanted> {
+fn wanted_guest(row: &GuestRow, interfaces: Vec<InterfaceWanted>) -> StoreResult<GuestWanted> {
     let power = Power::parse(&row.power).ok_or_else(|| damaged("power", &row.power))?;
     Ok(GuestWanted {
         id: GuestId(row.id),

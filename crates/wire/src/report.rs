@@ -193,7 +193,7 @@ pub enum VolumeState {
 /// What is being done on a resource just now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
-    /// The step's name, as in "fetch_image".
+    /// The step's name, as in `fetch_image`.
     pub step: String,
     /// How far, 0 to 100, where that is known.
     pub percent: Option<u8>,

@@ -164,3 +164,24 @@ async fn strangers_customers_and_bad_bodies_get_their_4xx_in_one_shape() -> Resu
     check(&operator, Method::GET, "/v1/guests.json?colour=red", "", 422).await?;
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_route_answers_a_stranger() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let brain = Brain::start(directory.path()).await?;
+    let http = reqwest::Client::new();
+    let document: Value = http.get(format!("{}/v1/openapi.json", brain.url())).send().await?.json().await?;
+    let mut walked = 0;
+    for (path, methods) in document["paths"].as_object().context("paths")? {
+        for method in methods.as_object().context("methods")?.keys() {
+            let path = path.replace("{id}", "1").replace("{digest}", &"0".repeat(64));
+            let method: Method = method.to_uppercase().parse()?;
+            let answer =
+                http.request(method.clone(), format!("{}{path}", brain.url())).body("{}").send().await?;
+            assert_eq!(answer.status(), 401, "{method} {path}");
+            walked += 1;
+        }
+    }
+    assert!(walked > 50, "only {walked} routes were walked");
+    Ok(())
+}

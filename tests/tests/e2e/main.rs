@@ -6,5 +6,7 @@ mod certificates;
 mod contract;
 mod crashes;
 mod failures;
+mod house;
 mod life;
+mod real_life;
 mod reboots;

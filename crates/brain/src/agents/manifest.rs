@@ -53,7 +53,11 @@ pub(super) async fn manifest(
         if manifest.is_some() || !streams.is_empty() {
             return Ok(Json(ManifestAnswer { manifest, streams }));
         }
-        if tokio::time::timeout_at(deadline, changes.changed()).await.is_err() {
+        let woken = tokio::select! {
+            woken = tokio::time::timeout_at(deadline, changes.changed()) => woken.is_ok(),
+            () = app.ending.cancelled() => false,
+        };
+        if !woken {
             return Ok(Json(ManifestAnswer { manifest: None, streams: Vec::new() }));
         }
     }

@@ -17,6 +17,7 @@ const BATCH: i64 = 500;
 #[utoipa::path(get, path = "/v1/events", tag = "events",
     params(("after" = Option<i64>, Query, description = "The cursor: only ids above this one"),
         ("limit" = Option<i64>, Query, description = "At most so many"),
+        ("order" = Option<String>, Query, description = "`descending`: the newest first; `after` then means ids below it"),
         ("kind" = Option<String>, Query, description = "Filterable"), ("severity" = Option<String>, Query, description = "Filterable"),
         ("resource" = Option<String>, Query, description = "Filterable"), ("resource_id" = Option<i64>, Query, description = "Filterable"),
         ("account_id" = Option<i64>, Query, description = "Filterable")),
@@ -44,10 +45,12 @@ pub(super) async fn stream(
         headers.get("last-event-id").and_then(|value| value.to_str().ok()).and_then(|id| id.parse().ok());
     filters.after = resumed.or(filters.after).or(Some(0));
     filters.limit = Some(BATCH);
+    filters.descending = false;
     let mut changes = app.store.wakeups().anything();
     changes.mark_unchanged();
     // A first read, so that a filter that is none is refused before the stream begins.
     events::list(app.store.reader(), caller.scope, &Filters { limit: Some(0), ..filters.clone() }).await?;
+    let ending = app.ending.clone().cancelled_owned();
     let state = (app, caller, changes, filters, true);
     let batches =
         futures::stream::unfold(state, |(app, caller, mut changes, mut filters, at_once)| async move {
@@ -65,6 +68,6 @@ pub(super) async fn stream(
             });
             Some((told.collect::<Vec<_>>(), (app, caller, changes, filters, more)))
         });
-    let stream = batches.flat_map(futures::stream::iter);
+    let stream = batches.flat_map(futures::stream::iter).take_until(ending);
     Ok(axum::response::Sse::new(stream).keep_alive(KeepAlive::default()))
 }

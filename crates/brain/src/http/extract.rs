@@ -154,9 +154,7 @@ fn parse_body<T: DeserializeOwned>(bytes: &[u8]) -> ApiResult<Body<T>> {
                 "" => Value::Null,
                 "true" => Value::Bool(true),
                 "false" => Value::Bool(false),
-                number => {
-                    number.parse::<i64>().map(Value::from).unwrap_or_else(|_| Value::String(text.clone()))
-                }
+                number => number.parse::<i64>().map_or_else(|_| Value::String(text.clone()), Value::from),
             };
             *value = parsed;
         }

@@ -30,3 +30,12 @@ pub fn openapi_json() -> String {
     let (_, document) = super::described().split_for_parts();
     render(&document)
 }
+
+#[cfg(test)]
+mod tests {
+    /// `UPDATE_EXPECT=1 cargo test -p honcho-brain` writes it anew.
+    #[test]
+    fn the_committed_document_is_current() {
+        expect_test::expect_file!["../../../../docs/openapi.json"].assert_eq(&super::openapi_json());
+    }
+}

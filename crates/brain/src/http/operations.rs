@@ -8,7 +8,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::sse::{Event as Sse, KeepAlive};
-use futures::Stream;
+use futures::{Stream, StreamExt as _};
 use honcho_api::{ErrorBody, Operation};
 use honcho_model::OperationId;
 use honcho_model::operation::OperationState;
@@ -44,6 +44,7 @@ pub(super) async fn stream(
     let mut changes = app.store.wakeups().anything();
     changes.mark_unchanged();
     let first = operations::get(app.store.reader(), caller.scope, OperationId(id)).await?;
+    let ending = app.ending.clone().cancelled_owned();
     let state = (app, caller, changes, Some(first), None::<Operation>);
     let stream =
         futures::stream::unfold(state, move |(app, caller, mut changes, next, mut last)| async move {
@@ -52,14 +53,13 @@ pub(super) async fn stream(
             }
             let mut next = next;
             loop {
-                let current = match next.take() {
-                    Some(first) => first,
-                    None => {
-                        changes.changed().await.ok()?;
-                        match operations::get(app.store.reader(), caller.scope, OperationId(id)).await {
-                            Ok(current) => current,
-                            Err(error) => return Some((Err(error), (app, caller, changes, None, last))),
-                        }
+                let current = if let Some(first) = next.take() {
+                    first
+                } else {
+                    changes.changed().await.ok()?;
+                    match operations::get(app.store.reader(), caller.scope, OperationId(id)).await {
+                        Ok(current) => current,
+                        Err(error) => return Some((Err(error), (app, caller, changes, None, last))),
                     }
                 };
                 if last.as_ref() != Some(&current) {
@@ -69,7 +69,7 @@ pub(super) async fn stream(
                 }
             }
         });
-    Ok(axum::response::Sse::new(stream).keep_alive(KeepAlive::default()))
+    Ok(axum::response::Sse::new(stream.take_until(ending)).keep_alive(KeepAlive::default()))
 }
 
 async fn given_up(app: App, caller: Caller, id: i64) -> ApiResult<(StatusCode, Json<Operation>)> {

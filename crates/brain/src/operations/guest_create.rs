@@ -98,15 +98,14 @@ impl GuestCreate {
     async fn check(&self, tx: &Tx) -> StoreResult<Order> {
         let (body, mut problems) = (&self.body, Problems::default());
         let name = problems.name(body.name.as_deref());
-        let account = match self.account() {
-            Some(id) => problems.found("account_id", accounts::get(tx, self.scope, id).await)?,
-            None => {
-                problems.add(
-                    "account_id",
-                    if body.account_id.is_some() { "does not exist" } else { "can't be blank" },
-                );
-                None
-            }
+        let account = if let Some(id) = self.account() {
+            problems.found("account_id", accounts::get(tx, self.scope, id).await)?
+        } else {
+            problems.add(
+                "account_id",
+                if body.account_id.is_some() { "does not exist" } else { "can't be blank" },
+            );
+            None
         };
         let image = match problems.needed("image_id", body.image_id) {
             Some(id) => problems.found("image_id", images::get(tx, self.scope, ImageId(id)).await)?,

@@ -1,4 +1,4 @@
-//! Changing a guest's attributes: name, size, power, start_alone.
+//! Changing a guest's attributes: name, size, power, `start_alone`.
 
 use super::account::refuse_stale;
 use super::guest_create::{DISK, MEMORY, VCPUS};

@@ -11,7 +11,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 /// How long a join token is good for.
-const JOIN_TOKEN_LASTS: Duration = Duration::from_secs(24 * 3600);
+const JOIN_TOKEN_LASTS: Duration = Duration::from_hours(24);
 
 /// What an agent joins with: `HOSTID.SECRET.CAFINGERPRINT`.
 pub(crate) struct JoinToken {

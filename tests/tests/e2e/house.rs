@@ -1,0 +1,55 @@
+//! The house stands as ARCHITECTURE.md says: which crate may use which, and what each program links.
+
+use anyhow::{Context as _, Result};
+use honcho_e2e::programs::program;
+use std::collections::BTreeMap;
+use std::process::Command;
+
+/// Which of our crates each may depend on (its tests included).
+const ARROWS: &[(&str, &[&str])] = &[
+    ("honcho-model", &[]),
+    ("honcho-wire", &["honcho-model"]),
+    ("honcho-api", &["honcho-model"]),
+    ("honcho-store", &["honcho-model", "honcho-wire", "honcho-api"]),
+    ("honcho-images", &["honcho-model"]),
+    ("honcho-brain", &["honcho-model", "honcho-wire", "honcho-api", "honcho-store", "honcho-images"]),
+    ("honcho-agent-lib", &["honcho-model", "honcho-wire", "honcho-images"]),
+    ("honcho-libvirt", &["honcho-model", "honcho-wire", "honcho-agent-lib"]),
+    ("honcho", &["honcho-model", "honcho-api", "honcho-brain", "honcho-images"]),
+    ("honcho-agent", &["honcho-model", "honcho-wire", "honcho-agent-lib", "honcho-libvirt"]),
+    ("honcho-bench", &["honcho-model", "honcho-api"]),
+    ("honcho-e2e", &["honcho-model", "honcho-wire", "honcho-api"]),
+];
+
+#[test]
+fn arrows_point_one_way() -> Result<()> {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let output =
+        Command::new(cargo).args(["metadata", "--format-version", "1", "--no-deps", "--offline"]).output()?;
+    anyhow::ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    let allowed: BTreeMap<_, _> = ARROWS.iter().copied().collect();
+    let packages = metadata["packages"].as_array().context("packages")?;
+    assert_eq!(packages.len(), allowed.len(), "every crate has its line above");
+    for package in packages {
+        let name = package["name"].as_str().context("a name")?;
+        let may = allowed.get(name).with_context(|| format!("{name} has no line above"))?;
+        for dependency in package["dependencies"].as_array().context("dependencies")? {
+            let used = dependency["name"].as_str().context("a name")?;
+            let ours = allowed.contains_key(used);
+            assert!(!ours || may.contains(&used), "{name} must not use {used}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn the_brain_links_no_libvirt() -> Result<()> {
+    let libraries = |name: &str| -> Result<String> {
+        let output = Command::new("ldd").arg(program(name)?).output()?;
+        Ok(String::from_utf8(output.stdout)?)
+    };
+    assert!(!libraries("honcho")?.contains("libvirt"), "honcho is the brain and the command line");
+    assert!(libraries("honcho-agent")?.contains("libvirt"), "the agent is what speaks to libvirt");
+    Ok(())
+}
