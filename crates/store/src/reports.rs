@@ -200,8 +200,8 @@ impl ApplyReport {
     async fn guests_before(&self, tx: &Tx) -> StoreResult<Vec<Before>> {
         rows(
             tx,
-            "SELECT g.id, g.name, g.account_id, g.epoch, v.existing, o.power, o.failure, o.volume_state, \
-             COALESCE(o.unexpected_stops, 0) AS unexpected_stops FROM guests g JOIN volumes v ON v.guest_id = g.id \
+            "SELECT g.id, g.name, g.account_id, g.epoch, v.existing, o.generation, o.settled, o.power, o.boots_done, \
+             o.volume_state, o.ssh_host_key, o.progress, o.failure, COALESCE(o.unexpected_stops, 0) AS unexpected_stops FROM guests g JOIN volumes v ON v.guest_id = g.id \
              LEFT JOIN guest_observed o ON o.guest_id = g.id AND o.epoch = g.epoch \
              WHERE g.host_id = $1 AND g.deleted_at IS NULL",
             values![self.host.0],
@@ -210,6 +210,11 @@ impl ApplyReport {
     }
 
     async fn apply_guest(&self, tx: &Tx, before: &Before, seen: &GuestObserved) -> StoreResult<()> {
+        let progress = seen.progress.as_ref().map(to_json).transpose()?;
+        let failure = seen.failure.as_ref().map(to_json).transpose()?;
+        if before.says_the_same(seen, progress.as_deref(), failure.as_deref()) {
+            return Ok(());
+        }
         self.guest_events(tx, before, seen).await?;
         if seen.volume.state == VolumeState::Present && !before.existing {
             execute(tx, "UPDATE volumes SET existing = TRUE WHERE guest_id = $1", values![seen.id.0]).await?;
@@ -230,8 +235,8 @@ impl ApplyReport {
                 seen.boots_done.map(signed),
                 volume_state(seen.volume.state),
                 seen.ssh_host_key.clone(),
-                seen.progress.as_ref().map(to_json).transpose()?,
-                seen.failure.as_ref().map(to_json).transpose()?,
+                progress,
+                failure,
                 signed(seen.unexpected_stops)
             ],
         )
@@ -311,10 +316,30 @@ struct Before {
     account_id: i64,
     epoch: i64,
     existing: bool,
+    generation: Option<i64>,
+    settled: Option<bool>,
     power: Option<String>,
-    failure: Option<String>,
+    boots_done: Option<i64>,
     volume_state: Option<String>,
+    ssh_host_key: Option<String>,
+    progress: Option<String>,
+    failure: Option<String>,
     unexpected_stops: i64,
+}
+
+impl Before {
+    /// Whether an observation says nothing that is not known: most of a host's guests, in most of its reports.
+    fn says_the_same(&self, seen: &GuestObserved, progress: Option<&str>, failure: Option<&str>) -> bool {
+        self.generation == Some(seen.generation.0)
+            && self.settled == Some(seen.settled)
+            && self.power.as_deref() == Some(seen.power.as_str())
+            && self.boots_done == seen.boots_done.map(signed)
+            && self.volume_state.as_deref() == Some(volume_state(seen.volume.state))
+            && self.ssh_host_key == seen.ssh_host_key
+            && self.progress.as_deref() == progress
+            && self.failure.as_deref() == failure
+            && self.unexpected_stops == signed(seen.unexpected_stops)
+    }
 }
 
 fn pool_state(state: PoolState) -> &'static str {
