@@ -29,8 +29,12 @@ impl Brain {
 
     /// Starts one whose agents reach it at `agents_ip`.
     pub async fn start_for_agents_on(directory: &Path, agents_ip: IpAddr) -> Result<Brain> {
-        let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        let listen = SocketAddr::new(loopback, free_port(loopback)?);
+        Brain::start_on(directory, IpAddr::V4(Ipv4Addr::LOCALHOST), agents_ip).await
+    }
+
+    /// Starts one that people reach at `people_ip` (by TLS, unless that is loopback) and agents at `agents_ip`.
+    pub async fn start_on(directory: &Path, people_ip: IpAddr, agents_ip: IpAddr) -> Result<Brain> {
+        let listen = SocketAddr::new(people_ip, free_port(people_ip)?);
         let agents_listen = SocketAddr::new(agents_ip, free_port(agents_ip)?);
         let mut brain = Brain { directory: directory.to_owned(), listen, agents_listen, process: None };
         brain.resume().await?;
@@ -39,7 +43,23 @@ impl Brain {
 
     /// Where people reach it.
     pub fn url(&self) -> String {
-        format!("http://{}", self.listen)
+        let scheme = if self.listen.ip().is_loopback() { "http" } else { "https" };
+        format!("{scheme}://{}", self.listen)
+    }
+
+    /// Where people reach it, as `--listen` has it.
+    pub fn address(&self) -> SocketAddr {
+        self.listen
+    }
+
+    /// The certificate of its own CA.
+    pub fn ca(&self) -> PathBuf {
+        self.data().join("ca/certificate.pem")
+    }
+
+    /// Where it keeps a blob.
+    pub fn blob(&self, digest: &str) -> PathBuf {
+        self.data().join("blobs/blobs/sha256").join(digest)
     }
 
     /// Where agents reach it.
@@ -119,7 +139,11 @@ impl Brain {
     pub fn client_with(&self, token: &str) -> Result<Client> {
         // Another test may have installed it; one provider is as good as the other, for they are the same.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        Ok(Client::new(reqwest::Client::builder().build()?, &self.url(), token))
+        let mut http = reqwest::Client::builder().no_proxy();
+        if !self.listen.ip().is_loopback() {
+            http = http.tls_certs_only(reqwest::Certificate::from_pem_bundle(&std::fs::read(self.ca())?)?);
+        }
+        Ok(Client::new(http.build()?, &self.url(), token))
     }
 }
 

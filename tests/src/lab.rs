@@ -343,10 +343,14 @@ impl Drop for LabProcess {
     }
 }
 
+/// Where what is built stands, and what tests keep for the next run.
+pub fn target_directory() -> Result<PathBuf> {
+    Ok(std::env::current_exe()?.ancestors().nth(3).context("the tests run from target/…/deps")?.to_owned())
+}
+
 /// Kernel and initrd of the smallest guest there is, fetched by apt the first time and kept beside the build.
 pub fn tiny_guest() -> Result<(PathBuf, PathBuf)> {
-    let target =
-        std::env::current_exe()?.ancestors().nth(3).context("the tests run from target/…/deps")?.to_owned();
+    let target = target_directory()?;
     let directory = target.join("lab-guest");
     let ready = || directory.join("vmlinuz").exists() && directory.join("initrd").exists();
     fs::create_dir_all(&target)?;

@@ -3,6 +3,8 @@
 
 pub mod agent;
 pub mod brain;
+pub mod debian;
 pub mod lab;
 pub mod programs;
+pub mod real;
 pub mod world;

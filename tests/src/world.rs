@@ -17,7 +17,7 @@ pub struct World {
     pub account: Account,
     /// A network.
     pub network: Network,
-    /// An image: a few bytes, which only simulated storage can make volumes of.
+    /// An image. Of [`World::make`] a few bytes, which only simulated storage can make volumes of.
     pub image: Image,
 }
 
@@ -25,6 +25,12 @@ impl World {
     /// Makes them.
     pub async fn make(brain: &Brain) -> Result<World> {
         let client = brain.client()?;
+        let image = upload(&client, "tiny", b"not a real image").await?;
+        World::with(client, image).await
+    }
+
+    /// Makes them, with an image that is there.
+    pub async fn with(client: Client, image: Image) -> Result<World> {
         let account =
             client.create(&AccountCreate { name: Some("acme".into()), ..AccountCreate::default() }).await?;
         let network = NetworkCreate {
@@ -33,7 +39,6 @@ impl World {
             ..NetworkCreate::default()
         };
         let network = client.create(&network).await?;
-        let image = upload(&client, "tiny", b"not a real image").await?;
         Ok(World { client, account, network, image })
     }
 
@@ -64,7 +69,7 @@ impl World {
 
     /// Waits until an operation has ended.
     pub async fn ended(&self, id: i64) -> Result<Operation> {
-        eventually("an operation ends", Duration::from_secs(120), async || {
+        eventually("an operation ends", Duration::from_secs(300), async || {
             let operation = self.client.operation(id).await?;
             anyhow::ensure!(operation.ended_at.is_some(), "{operation:?}");
             Ok(operation)

@@ -1,0 +1,165 @@
+//! A newcomer's guests, on real libvirt and QEMU, with Debian in them: made, reached, stopped from within and from
+//! without, given another kernel.
+
+use anyhow::{Context as _, Result, ensure};
+use honcho_e2e::real::{BOOT_ID, Filesystem, PATIENCE, Room, kill, qemus};
+use honcho_e2e::world::eventually;
+use honcho_model::guest::GuestStatus;
+use std::io::{Read as _, Write as _};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn guests_are_made_reached_stopped_and_booted_anew() -> Result<()> {
+    let room = Room::open(Filesystem::Btrfs).await?;
+    let foreign = room.foreign_domain()?;
+    // Both boot side by side, for half the time.
+    room.create("web2", &[])?;
+    let said = room.create("web1", &["--wait"])?;
+    assert!(said.contains("create web1: done after") && said.contains("status            running"), "{said}");
+    who_it_is(&room).await?;
+    two_guests_are_two(&room).await?;
+    its_console(&room)?;
+    powered_off_from_within(&room).await?;
+    stopped_stays_stopped(&room).await?;
+    rebooted_from_within_with_another_kernel(&room).await?;
+    let web1 = room.guest("web1").await?;
+    assert_eq!((web1.status, qemus(web1.uuid)), (GuestStatus::Stopped, vec![]), "it stayed stopped");
+    room.is_untouched(&foreign)
+}
+
+/// Name, address, disk, key and machine-id are the guest's own.
+async fn who_it_is(room: &Room) -> Result<()> {
+    let web1 = room.guest("web1").await?;
+    let address = web1.address.context("an address")?;
+    let script = "uname -a; hostname; ip -4 -o address show dev eth0; blockdev --getsize64 /dev/vda; \
+                  df --output=size -B1 / | tail -n 1; cat /root/.ssh/authorized_keys; wc -c < /etc/machine-id; \
+                  systemctl is-system-running --wait";
+    let said = room.ssh("web1", script)?;
+    let lines: Vec<&str> = said.lines().map(str::trim).collect();
+    let [uname, hostname, shown, disk, filesystem, key, machine_id, system] = lines[..] else {
+        anyhow::bail!("the guest said: {said}");
+    };
+    assert!(uname.starts_with("Linux web1 ") && uname.contains("x86_64"), "{uname}");
+    assert_eq!(hostname, "web1");
+    assert!(shown.contains(&format!("inet {address}/24 ")), "{shown}");
+    assert_eq!(disk.parse::<i64>()?, web1.disk_bytes);
+    assert!(filesystem.parse::<i64>()? > web1.disk_bytes * 9 / 10, "the filesystem fills the disk: {filesystem}");
+    assert_eq!(key, web1.ssh_keys[0]);
+    assert_eq!((machine_id, system), ("33", "running"), "32 digits and a line's end");
+    let log = room.must(&["guest", "log", "web1"])?;
+    assert!(log.contains("web1 login: root (automatic login)"), "{log}");
+    Ok(())
+}
+
+/// They share no identity, and reach each other and the world.
+async fn two_guests_are_two(room: &Room) -> Result<()> {
+    let [web1, web2] = [room.guest("web1").await?, room.guest("web2").await?];
+    let first = room.ssh("web1", "cat /etc/machine-id /etc/ssh/ssh_host_ed25519_key.pub")?;
+    let script = format!(
+        "cat /etc/machine-id /etc/ssh/ssh_host_ed25519_key.pub; \
+         ping -c 1 -W 10 {} > /dev/null && echo reached; \
+         (exec 3<> /dev/tcp/{}/{}) && echo out",
+        web1.address.as_ref().context("an address")?,
+        room.brain.address().ip(),
+        room.brain.address().port()
+    );
+    let second = eventually("web2 answers", PATIENCE, async || room.ssh("web2", &script)).await?;
+    let [id1, key1] = first.lines().collect::<Vec<_>>()[..] else { anyhow::bail!("{first}") };
+    let [id2, key2, reached, out] = second.lines().collect::<Vec<_>>()[..] else { anyhow::bail!("{second}") };
+    assert!(id1 != id2 && key1 != key2, "{first}{second}");
+    assert_eq!((reached, out), ("reached", "out"));
+    assert!(web1.ssh_host_key.is_some_and(|key| key1.starts_with(&key)), "the brain knows the host key");
+    assert!(web2.ssh_host_key.is_some_and(|key| key2.starts_with(&key)));
+    Ok(())
+}
+
+/// What is typed reaches the guest, and what it answers comes back.
+fn its_console(room: &Room) -> Result<()> {
+    let mut console = room.command(&["guest", "console", "web1"])?;
+    let mut console = console.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+    let mut typing = console.stdin.take().context("stdin")?;
+    let mut printed = console.stdout.take().context("stdout")?;
+    typing.write_all(b"\recho typed-$((6 * 7))\r")?;
+    let (mut text, mut buffer) = (String::new(), [0; 4096]);
+    while !text.contains("typed-42") {
+        let count = printed.read(&mut buffer)?;
+        ensure!(count > 0, "the console ended after: {text}");
+        text.push_str(&String::from_utf8_lossy(&buffer[..count]));
+    }
+    console.kill()?;
+    console.wait()?;
+    Ok(())
+}
+
+/// A guest that should run is started again, after a pause that grows; and that is an event.
+async fn powered_off_from_within(room: &Room) -> Result<()> {
+    let web1 = room.guest("web1").await?;
+    let boot_id = room.ssh("web1", BOOT_ID)?;
+    // The connection may break before the command has ended.
+    let _cut = room.ssh("web1", "systemctl poweroff");
+    let first = pause(web1.uuid).await?;
+    room.booted_since("web1", &boot_id).await?;
+    let [pid] = qemus(web1.uuid)[..] else { anyhow::bail!("one QEMU runs web1") };
+    kill(pid)?;
+    let second = pause(web1.uuid).await?;
+    assert!(qemus(web1.uuid) != [pid]);
+    assert!(first >= Duration::from_secs(2) && second >= Duration::from_secs(4), "{first:?}, {second:?}");
+    let web1 = room.is(web1.id, GuestStatus::Running).await?;
+    assert_eq!((web1.unexpected_stops, room.starts(web1.id)), (2, 3));
+    assert_eq!(room.world.events("guest.stopped_by_itself").await?.len(), 2);
+    Ok(())
+}
+
+/// How long a guest that runs stays off.
+async fn pause(uuid: uuid::Uuid) -> Result<Duration> {
+    let count = async |count: usize| {
+        eventually(&format!("{count} QEMU run the guest"), PATIENCE, async || {
+            let pids = qemus(uuid);
+            ensure!(pids.len() == count, "{pids:?}");
+            Ok(())
+        })
+        .await
+    };
+    count(0).await?;
+    let off = Instant::now();
+    count(1).await?;
+    Ok(off.elapsed())
+}
+
+/// A guest that was stopped through Honcho is not started again; whoever looks later sees that too.
+async fn stopped_stays_stopped(room: &Room) -> Result<()> {
+    let web1 = room.guest("web1").await?;
+    let said = room.must(&["guest", "stop", "web1", "--wait"])?;
+    assert!(said.contains("stop web1: done after"), "{said}");
+    assert_eq!(room.guest("web1").await?.status, GuestStatus::Stopped);
+    assert_eq!((qemus(web1.uuid), room.starts(web1.id)), (vec![], 3));
+    Ok(())
+}
+
+/// An in-guest reboot is a stop and a start by the agent, which takes the kernel that the guest has chosen since.
+async fn rebooted_from_within_with_another_kernel(room: &Room) -> Result<()> {
+    let web2 = room.guest("web2").await?;
+    let kernel = room.kernel(web2.id)?;
+    // Another version under /boot, as a package would put it there; its initrd says so in the kernel's log.
+    let upgrade = "set -e; v=$(uname -r); cd /tmp; mkdir -p i/conf/conf.d; \
+        echo 'echo booted-the-upgrade > /dev/kmsg' > i/conf/conf.d/upgrade; \
+        cp /boot/vmlinuz-$v /boot/vmlinuz-9.9.9-upgrade; \
+        (cd i; find . | cpio --quiet -o -H newc) > /boot/initrd.img-9.9.9-upgrade; \
+        cat /boot/initrd.img-$v >> /boot/initrd.img-9.9.9-upgrade; \
+        ln -sf boot/vmlinuz-9.9.9-upgrade /vmlinuz; ln -sf boot/initrd.img-9.9.9-upgrade /initrd.img; \
+        dmesg | grep -c booted-the-upgrade || true";
+    assert_eq!(room.ssh("web2", upgrade)?.trim(), "0");
+    let boot_id = room.ssh("web2", BOOT_ID)?;
+    let _cut = room.ssh("web2", "systemctl reboot");
+    room.booted_since("web2", &boot_id).await?;
+    assert_eq!(room.ssh("web2", "dmesg | grep -c booted-the-upgrade")?.trim(), "1");
+    assert_ne!(room.kernel(web2.id)?, kernel);
+    assert_eq!((room.starts(web2.id), qemus(web2.uuid).len()), (2, 1));
+    // And the next start, asked for through Honcho, has it too.
+    let boot_id = room.ssh("web2", BOOT_ID)?;
+    room.must(&["guest", "reboot", "web2", "--wait"])?;
+    room.booted_since("web2", &boot_id).await?;
+    assert_eq!(room.ssh("web2", "dmesg | grep -c booted-the-upgrade")?.trim(), "1");
+    Ok(())
+}
