@@ -38,7 +38,7 @@ pub struct Host {
     /// What runs guests on it, as its agent saw it.
     #[schema(read_only)]
     pub hypervisor: Option<String>,
-    /// `kvm` or `tcg` and how that was found out; null until a first guest made it necessary to try.
+    /// "KVM" or "software emulation (TCG)", and how that was found out; null until a first guest made it necessary to try.
     #[schema(read_only)]
     pub virtualization: Option<String>,
     /// Version of its agent.

@@ -24,6 +24,8 @@ pub(crate) struct App {
     pub(crate) streams: Streams,
     /// Where agents are told to find us: `HOST:PORT`.
     pub(crate) agents_address: Arc<str>,
+    /// When this brain began to listen.
+    pub(crate) started_at: Timestamp,
     /// Cancelled when the brain is told to end, so that followed streams end too.
     pub(crate) ending: CancellationToken,
 }

@@ -78,7 +78,9 @@ async fn open(options: &ServeOptions, outside: Outside, ending: CancellationToke
         .with_context(|| format!("opening the database in {}", data.display()))?;
     store.write(Actor::honcho(), outside.now(), &Establish { uuid: outside.uuid() }).await?;
     let advertise = options.agents_advertise.clone().unwrap_or_else(|| options.agents_listen.to_string());
+    let started_at = outside.now();
     Ok(App {
+        started_at,
         store,
         blobs: BlobStore::in_directory(&data.join("blobs"))?,
         authority: Arc::new(authority),

@@ -74,20 +74,31 @@ impl LibvirtHypervisor {
         })
     }
 
+    /// Takes up what an earlier run found out about KVM in this boot. Without it, the next start finds out anew.
+    async fn recall(&self) {
+        let (Some(file), None) = (&self.probe_file, self.virtualization.get()) else { return };
+        let emulator = self.connection.call("asking libvirt for QEMU".to_owned(), QUICK, emulator).await;
+        if let (Ok(emulator), Ok(boot_id)) = (emulator, boot_id())
+            && let Some(kept) = probe::recall(file, &boot_id, &emulator)
+        {
+            // Another task may have set it meanwhile; then that one tried, and knows as well.
+            let _ = self.virtualization.set(kept);
+        }
+    }
+
     /// Whether KVM carries guests: as known, as kept for this boot, or found out by trying `kernel`.
     async fn accel(&self, kernel: &Path) -> DriverResult<Accel> {
         if let Some(known) = self.virtualization.get() {
             return Ok(accel_of(known));
         }
         let emulator = self.connection.call("asking libvirt for QEMU".to_owned(), QUICK, emulator).await?;
-        let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
-            .map_err(|error| DriverError::Later(format!("the kernel does not tell its boot id: {error}")))?;
+        let boot_id = boot_id()?;
         let mut unkept = None;
         let found = self
             .virtualization
             .get_or_try_init(|| async {
                 let file = self.probe_file.as_deref();
-                if let Some(kept) = file.and_then(|file| probe::recall(file, boot_id.trim(), &emulator)) {
+                if let Some(kept) = file.and_then(|file| probe::recall(file, &boot_id, &emulator)) {
                     return Ok(kept);
                 }
                 let (found, may_be_kept) = probe::probe(&emulator, kernel).await;
@@ -98,7 +109,7 @@ impl LibvirtHypervisor {
                     return Err(());
                 }
                 if let Some(file) = file {
-                    probe::keep(file, boot_id.trim(), &emulator, &found);
+                    probe::keep(file, &boot_id, &emulator, &found);
                 }
                 Ok(found)
             })
@@ -115,6 +126,12 @@ impl LibvirtHypervisor {
     }
 }
 
+fn boot_id() -> DriverResult<String> {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
+        .map(|text| text.trim().to_owned())
+        .map_err(|error| DriverError::Later(format!("the kernel does not tell its boot id: {error}")))
+}
+
 fn accel_of(virtualization: &Virtualization) -> Accel {
     if virtualization.kvm { Accel::Kvm } else { Accel::Tcg }
 }
@@ -122,6 +139,7 @@ fn accel_of(virtualization: &Virtualization) -> Accel {
 #[async_trait]
 impl Hypervisor for LibvirtHypervisor {
     async fn describe(&self) -> DriverResult<String> {
+        self.recall().await;
         self.connection
             .call("asking libvirt for its version".to_owned(), QUICK, |connect| {
                 let kind = connect.driver_type()?;

@@ -72,14 +72,13 @@ pub(crate) fn keep(file: &Path, boot_id: &str, emulator: &Path, virtualization: 
 
 /// Tries. The second value tells whether the finding may be kept: not when the kernel rather than KVM may be at fault.
 pub(crate) async fn probe(emulator: &Path, kernel: &Path) -> (Virtualization, bool) {
-    let software =
-        |reason: String| Virtualization { kvm: false, reason: format!("software emulation (TCG): {reason}") };
+    let software = |reason: String| Virtualization { kvm: false, reason };
     if !Path::new("/dev/kvm").exists() {
         return (software("there is no /dev/kvm".to_owned()), true);
     }
     match trial(emulator, kernel, "kvm").await {
         Trial::Runs => {
-            let reason = "KVM: a kernel was started with it and came up".to_owned();
+            let reason = "a kernel was started with it and came up".to_owned();
             (Virtualization { kvm: true, reason }, true)
         }
         Trial::Refused(why) => (software(format!("KVM was tried and does not carry a kernel: {why}")), true),

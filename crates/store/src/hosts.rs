@@ -43,10 +43,9 @@ fn to_api(row: Row, now: Timestamp) -> StoreResult<Host> {
     let machine: Option<HostObserved> = from_json("host observation", row.machine.as_deref())?;
     let orphans: Vec<Orphan> = from_json("orphans", row.orphans.as_deref())?.unwrap_or_default();
     let complaint = machine.as_ref().and_then(|machine| machine.problem.clone()).or(row.refused);
-    let virtualization = machine
-        .as_ref()
-        .and_then(|machine| machine.virtualization.as_ref())
-        .map(|found| format!("{}: {}", if found.kvm { "kvm" } else { "tcg" }, found.reason));
+    let virtualization = machine.as_ref().and_then(|machine| machine.virtualization.as_ref()).map(|found| {
+        format!("{}: {}", if found.kvm { "KVM" } else { "software emulation (TCG)" }, found.reason)
+    });
     let status_reason = match status {
         HostStatus::Frozen => row.frozen_reason,
         HostStatus::Waiting => Some("no agent has joined with its token yet".to_owned()),
