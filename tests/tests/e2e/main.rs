@@ -8,5 +8,8 @@ mod crashes;
 mod failures;
 mod house;
 mod life;
+mod real_failures;
+mod real_kills;
 mod real_life;
+mod real_reboots;
 mod reboots;
