@@ -1,2 +1,88 @@
-//! stub
-fn main() {}
+//! Measures Honcho where it runs: `honcho bench …` starts this program.
+//!
+//! One file per measurement: `guest_start` (how much Honcho adds to libvirt's own time) and `idle` (what brain and agent
+//! cost while nothing happens). They share `brain` (which brain, which token), `figures` (what is made of many
+//! measurements, and how it is printed) and `load` (what else the machine was doing). What a measurement makes it
+//! removes, also when it is interrupted.
+#![forbid(unsafe_code)]
+
+mod brain;
+mod domain;
+mod domain_copy;
+mod figures;
+mod guest_start;
+mod idle;
+mod leftovers;
+mod load;
+mod order;
+mod process;
+
+use clap::Parser as _;
+use std::process::ExitCode;
+
+/// Measure Honcho on this machine
+#[derive(Debug, clap::Parser)]
+#[command(name = "honcho bench", version, max_term_width = 110)]
+struct Arguments {
+    /// Print numbers as JSON instead of a table
+    #[arg(long, global = true)]
+    json: bool,
+
+    #[command(subcommand)]
+    measurement: Measurement,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Measurement {
+    /// From ordering a guest until libvirt says that it runs, beside `virsh create` of the same domain
+    GuestStart(guest_start::GuestStartArguments),
+    /// Processor and memory that brain and agent take while nothing happens
+    Idle(idle::IdleArguments),
+}
+
+fn main() -> ExitCode {
+    // It only fails when one is installed already, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    // Else libvirt prints each error by itself, also those that are expected.
+    virt::error::clear_error_callback();
+    let arguments = Arguments::parse();
+    match measure(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            figures::note(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(arguments: &Arguments) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let text = runtime.block_on(async {
+        match &arguments.measurement {
+            Measurement::GuestStart(start) => {
+                let figures = guest_start::measure(start).await?;
+                Ok::<_, anyhow::Error>(if arguments.json {
+                    serde_json::to_string_pretty(&figures)?
+                } else {
+                    figures.text()
+                })
+            }
+            Measurement::Idle(idle) => {
+                let figures = idle::measure(idle).await?;
+                Ok(if arguments.json { serde_json::to_string_pretty(&figures)? } else { figures.text() })
+            }
+        }
+    })?;
+    figures::print(&text);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_grammar_is_sound() {
+        super::Arguments::command().debug_assert();
+    }
+}

@@ -1,7 +1,7 @@
 //! The grammar of the command line.
 
 use crate::commands::{
-    account::AccountCommand, completion::CompletionArguments, event::EventCommand, guest::GuestCommand,
+    account::AccountCommand, bench::BenchArguments, completion::CompletionArguments, event::EventCommand, guest::GuestCommand,
     host::HostCommand, image::ImageCommand, network::NetworkCommand, operation::OperationCommand,
     pool::PoolCommand, serve::ServeArguments, token::TokenCommand,
 };
@@ -72,6 +72,8 @@ pub(crate) enum Command {
     /// Events: what happened
     #[command(subcommand, visible_alias = "events")]
     Event(EventCommand),
+    /// Measure Honcho on this machine
+    Bench(BenchArguments),
     /// Print what makes a shell complete honcho's words and names
     Completion(CompletionArguments),
 }

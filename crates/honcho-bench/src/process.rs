@@ -1,0 +1,73 @@
+//! What a running process has used, as the kernel says.
+
+use anyhow::{Context as _, Result, bail};
+use std::time::Duration;
+
+/// One look at a process.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Usage {
+    /// Processor time of its own, and of the programs it ran and waited for.
+    pub(crate) processor: Duration,
+    /// Memory it holds, in KiB, counting what it shares with others in full.
+    pub(crate) resident: u64,
+    /// The same, counting what it shares only by its share.
+    pub(crate) proportional: u64,
+}
+
+/// Looks at a process.
+pub(crate) fn usage(pid: u32) -> Result<Usage> {
+    let read = |file: &str| {
+        std::fs::read_to_string(format!("/proc/{pid}/{file}")).with_context(|| {
+            format!("cannot read /proc/{pid}/{file}: has the process ended, or is it another user's?")
+        })
+    };
+    let ticks = processor_ticks(&read("stat")?).with_context(|| format!("/proc/{pid}/stat is none"))?;
+    let memory = read("smaps_rollup")?;
+    let kib = |label| kib(&memory, label).with_context(|| format!("/proc/{pid}/smaps_rollup has no {label}"));
+    Ok(Usage {
+        processor: Duration::from_millis(ticks * 1000 / rustix::param::clock_ticks_per_second()),
+        resident: kib("Rss:")?,
+        proportional: kib("Pss:")?,
+    })
+}
+
+/// The name of a process's program.
+pub(crate) fn program(pid: u32) -> Result<String> {
+    let comm = std::fs::read_to_string(format!("/proc/{pid}/comm"));
+    let Ok(comm) = comm else { bail!("no process {pid} runs") };
+    Ok(comm.trim().to_owned())
+}
+
+/// utime, stime, cutime and cstime together: fields 14 to 17 of proc(5)'s stat. The second field, in parentheses, may
+/// hold anything.
+fn processor_ticks(stat: &str) -> Option<u64> {
+    let (_, after) = stat.rsplit_once(") ")?;
+    let fields = after.split_whitespace().skip(11).take(4);
+    let ticks = fields.map(|field| field.parse::<u64>().ok()).collect::<Option<Vec<_>>>()?;
+    (ticks.len() == 4).then(|| ticks.iter().sum())
+}
+
+fn kib(smaps: &str, label: &str) -> Option<u64> {
+    let line = smaps.lines().find_map(|line| line.strip_prefix(label))?;
+    line.trim().strip_suffix("kB")?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stat_line_is_read_behind_its_name() {
+        let stat = "7 (a) b (c) S 1 7 7 0 -1 4194560 1 2 3 4 100 20 3 1 20 0 1 0 9 10 11";
+        assert_eq!(processor_ticks(stat), Some(124));
+        assert_eq!(processor_ticks("7 (a) S 1"), None);
+        assert_eq!(processor_ticks(""), None);
+    }
+
+    #[test]
+    fn this_very_process_can_be_looked_at() -> Result<()> {
+        let usage = usage(std::process::id())?;
+        assert!(usage.resident >= usage.proportional && usage.proportional > 0, "{usage:?}");
+        Ok(())
+    }
+}
