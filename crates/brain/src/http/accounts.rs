@@ -19,6 +19,7 @@ pub(crate) fn created<T: honcho_api::Resource>(thing: T) -> Created<T> {
     (StatusCode::CREATED, [(header::LOCATION, location)], Json(thing))
 }
 
+/// Lists accounts.
 #[utoipa::path(get, path = "/v1/accounts", tag = "accounts",
     params(("name" = Option<String>, Query, description = "Filterable")),
     responses((status = 200, body = [Account]), (status = 401, body = ErrorBody)))]
@@ -30,6 +31,7 @@ pub(super) async fn list(
     Ok(Json(accounts::list(app.store.reader(), caller.scope, &filters).await?))
 }
 
+/// Makes an account.
 #[utoipa::path(post, path = "/v1/accounts", tag = "accounts", request_body = honcho_api::AccountCreate,
     responses((status = 201, body = Account), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 422, body = ErrorBody)))]
@@ -42,6 +44,7 @@ pub(super) async fn create(
     Ok(created(app.write(caller.actor, &change).await?))
 }
 
+/// Shows an account.
 #[utoipa::path(get, path = "/v1/accounts/{id}", tag = "accounts", params(("id" = i64, Path)),
     responses((status = 200, body = Account), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody)))]
 pub(super) async fn show(State(app): State<App>, caller: Caller, Id(id): Id) -> ApiResult<Json<Account>> {
@@ -59,6 +62,7 @@ async fn change(
     Ok(Json(app.write(caller.actor, &change).await?))
 }
 
+/// Changes an account.
 #[utoipa::path(put, path = "/v1/accounts/{id}", tag = "accounts", params(("id" = i64, Path)), request_body = Account,
     responses((status = 200, body = Account), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 422, body = ErrorBody)))]
@@ -71,6 +75,7 @@ pub(super) async fn replace(
     change(app, caller, id, body).await
 }
 
+/// Changes some attributes of an account.
 #[utoipa::path(patch, path = "/v1/accounts/{id}", tag = "accounts", params(("id" = i64, Path)),
     request_body = honcho_api::AccountCreate,
     responses((status = 200, body = Account), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
@@ -84,6 +89,7 @@ pub(super) async fn update(
     change(app, caller, id, body).await
 }
 
+/// Deletes an account that owns nothing.
 #[utoipa::path(delete, path = "/v1/accounts/{id}", tag = "accounts", params(("id" = i64, Path)),
     responses((status = 200, body = Account), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody), (status = 422, body = ErrorBody)))]

@@ -14,6 +14,7 @@ use honcho_store::{Filters, StoreError, events};
 /// How many events are read at a time while following.
 const BATCH: i64 = 500;
 
+/// Reads the event log.
 #[utoipa::path(get, path = "/v1/events", tag = "events",
     params(("after" = Option<i64>, Query, description = "The cursor: only ids above this one"),
         ("limit" = Option<i64>, Query, description = "At most so many"),
@@ -30,6 +31,7 @@ pub(super) async fn list(
     Ok(Json(events::list(app.store.reader(), caller.scope, &filters).await?))
 }
 
+/// Follows the event log.
 #[utoipa::path(get, path = "/v1/events/stream", tag = "events",
     params(("after" = Option<i64>, Query, description = "The cursor; the header Last-Event-ID goes before it")),
     description = "Server-sent events: each event of the log, from the cursor on, and then as they come.",

@@ -22,6 +22,7 @@ fn accepted(operation: Operation) -> Accepted {
     (StatusCode::ACCEPTED, Json(operation))
 }
 
+/// Lists guests.
 #[utoipa::path(get, path = "/v1/guests", tag = "guests",
     params(("name" = Option<String>, Query, description = "Filterable"),
         ("account_id" = Option<i64>, Query, description = "Filterable"),
@@ -43,6 +44,7 @@ pub(super) async fn list(
     Ok(Json(guests::list(app.store.reader(), caller.scope, &filters, app.now()).await?))
 }
 
+/// Lists the guests of an account.
 #[utoipa::path(get, path = "/v1/accounts/{id}/guests", tag = "guests", params(("id" = i64, Path)),
     responses((status = 200, body = [Guest]), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody)))]
 pub(super) async fn list_of_account(
@@ -62,6 +64,7 @@ async fn order(app: App, caller: Caller, body: honcho_api::GuestCreate) -> ApiRe
     Ok(created(app.write(caller.actor, &change).await?))
 }
 
+/// Orders a guest.
 #[utoipa::path(post, path = "/v1/guests", tag = "guests", request_body = honcho_api::GuestCreate,
     responses((status = 201, body = Guest), (status = 401, body = ErrorBody), (status = 422, body = ErrorBody)))]
 pub(super) async fn create(
@@ -72,6 +75,7 @@ pub(super) async fn create(
     order(app, caller, body.value).await
 }
 
+/// Orders a guest for an account.
 #[utoipa::path(post, path = "/v1/accounts/{id}/guests", tag = "guests", params(("id" = i64, Path)),
     request_body = honcho_api::GuestCreate,
     responses((status = 201, body = Guest), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody),
@@ -92,6 +96,7 @@ pub(super) struct Show {
     cancelled: Option<bool>,
 }
 
+/// Shows a guest.
 #[utoipa::path(get, path = "/v1/guests/{id}", tag = "guests",
     params(("id" = i64, Path), ("cancelled" = Option<bool>, Query, description = "Answer 200 also when it is cancelled")),
     responses((status = 200, body = Guest), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody),
@@ -115,6 +120,7 @@ async fn change(app: App, caller: Caller, id: i64, body: honcho_api::GuestUpdate
     Ok(Json(guests::get(app.store.reader(), scope, GuestId(id), app.now()).await?))
 }
 
+/// Changes a guest.
 #[utoipa::path(put, path = "/v1/guests/{id}", tag = "guests", params(("id" = i64, Path)), request_body = Guest,
     description = "Read-only and unknown attributes are ignored.",
     responses((status = 200, body = Guest), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody),
@@ -128,6 +134,7 @@ pub(super) async fn replace(
     change(app, caller, id, body.value).await
 }
 
+/// Changes some attributes of a guest.
 #[utoipa::path(patch, path = "/v1/guests/{id}", tag = "guests", params(("id" = i64, Path)),
     request_body = honcho_api::GuestUpdate, description = "Absent attributes stay as they are.",
     responses((status = 200, body = Guest), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody),
@@ -147,6 +154,7 @@ pub(super) struct Delete {
     now: Option<bool>,
 }
 
+/// Cancels or deletes a guest.
 #[utoipa::path(delete, path = "/v1/guests/{id}", tag = "guests",
     params(("id" = i64, Path), ("now" = Option<bool>, Query, description = "Without the grace period")),
     description = "Cancels a guest: it stops, and is deleted when its account's grace period ends.",
@@ -216,8 +224,9 @@ async fn restored(app: App, caller: Caller, id: i64) -> ApiResult<Accepted> {
 
 /// A member action under PUT, as a stock ActiveResource client calls it, and under POST, with any body.
 macro_rules! action {
-    ($path:literal, $put:ident, $post:ident, $arguments:ty, [$($parameter:tt)*], $run:expr) => {
-        #[utoipa::path(put, path = $path, tag = "guests", params(("id" = i64, Path), $($parameter)*),
+    ($summary:literal, $path:literal, $put:ident, $post:ident, $arguments:ty, [$($parameter:tt)*], $run:expr) => {
+        #[doc = $summary]
+        #[utoipa::path(put, path = $path, summary = $summary, tag = "guests", params(("id" = i64, Path), $($parameter)*),
             responses((status = 202, body = Operation), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody),
                 (status = 409, body = ErrorBody), (status = 422, body = ErrorBody)))]
         pub(super) async fn $put(
@@ -230,7 +239,8 @@ macro_rules! action {
             run(app, caller, id, arguments).await
         }
 
-        #[utoipa::path(post, path = $path, tag = "guests", params(("id" = i64, Path), $($parameter)*),
+        #[doc = $summary]
+        #[utoipa::path(post, path = $path, summary = $summary, tag = "guests", params(("id" = i64, Path), $($parameter)*),
             responses((status = 202, body = Operation), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody),
                 (status = 409, body = ErrorBody), (status = 422, body = ErrorBody)))]
         pub(super) async fn $post(
@@ -248,19 +258,31 @@ macro_rules! action {
 #[derive(Deserialize)]
 pub(super) struct Nothing {}
 
-action!("/v1/guests/{id}/start", start, start_by_post, Nothing, [], |app, caller, id, _: Nothing| {
-    power(app, caller, id, PowerAction::Start)
-});
-action!("/v1/guests/{id}/stop", stop, stop_by_post, Hard,
+action!(
+    "Starts a guest.",
+    "/v1/guests/{id}/start",
+    start,
+    start_by_post,
+    Nothing,
+    [],
+    |app, caller, id, _: Nothing| { power(app, caller, id, PowerAction::Start) }
+);
+action!("Stops a guest.", "/v1/guests/{id}/stop", stop, stop_by_post, Hard,
     [("hard" = Option<bool>, Query, description = "Pull the plug")],
     |app, caller, id, hard: Hard| power(app, caller, id, PowerAction::Stop { hard: hard.hard() }));
-action!("/v1/guests/{id}/reboot", reboot, reboot_by_post, Hard,
+action!("Reboots a guest.", "/v1/guests/{id}/reboot", reboot, reboot_by_post, Hard,
     [("hard" = Option<bool>, Query, description = "Pull the plug")],
     |app, caller, id, hard: Hard| power(app, caller, id, PowerAction::Reboot { hard: hard.hard() }));
-action!("/v1/guests/{id}/resize", resize, resize_by_post, Resize,
+action!("Resizes a guest.", "/v1/guests/{id}/resize", resize, resize_by_post, Resize,
     [("memory_bytes" = Option<i64>, Query), ("vcpus" = Option<i64>, Query), ("disk_bytes" = Option<i64>, Query),
         ("restart" = Option<bool>, Query, description = "A running guest may be rebooted for it")],
     resized);
-action!("/v1/guests/{id}/restore", restore, restore_by_post, Nothing, [], |app, caller, id, _: Nothing| {
-    restored(app, caller, id)
-});
+action!(
+    "Takes a cancelled guest back.",
+    "/v1/guests/{id}/restore",
+    restore,
+    restore_by_post,
+    Nothing,
+    [],
+    |app, caller, id, _: Nothing| { restored(app, caller, id) }
+);

@@ -11,6 +11,7 @@ use honcho_api::{ErrorBody, Host};
 use honcho_model::HostId;
 use honcho_store::hosts;
 
+/// Lists hosts.
 #[utoipa::path(get, path = "/v1/hosts", tag = "hosts",
     params(("name" = Option<String>, Query, description = "Filterable")),
     responses((status = 200, body = [Host]), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)))]
@@ -22,6 +23,7 @@ pub(super) async fn list(
     Ok(Json(hosts::list(app.store.reader(), &filters, app.now()).await?))
 }
 
+/// Adds a host, which waits for its agent.
 #[utoipa::path(post, path = "/v1/hosts", tag = "hosts", request_body = honcho_api::HostCreate,
     responses((status = 201, body = Host, description = "With `join_token`, which is never shown again"),
         (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 422, body = ErrorBody)))]
@@ -40,6 +42,7 @@ pub(super) async fn create(
     Ok(created(app.write(caller.actor, &change).await?))
 }
 
+/// Shows a host.
 #[utoipa::path(get, path = "/v1/hosts/{id}", tag = "hosts", params(("id" = i64, Path)),
     responses((status = 200, body = Host), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody)))]
@@ -47,6 +50,7 @@ pub(super) async fn show(State(app): State<App>, _: Operator, Id(id): Id) -> Api
     Ok(Json(hosts::get(app.store.reader(), HostId(id), app.now()).await?))
 }
 
+/// Deletes a host that holds nothing.
 #[utoipa::path(delete, path = "/v1/hosts/{id}", tag = "hosts", params(("id" = i64, Path)),
     responses((status = 200, body = Host), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody), (status = 422, body = ErrorBody)))]
@@ -69,6 +73,7 @@ async fn offer_join(app: App, caller: Caller, id: i64) -> ApiResult<Json<Host>> 
     Ok(Json(app.write(caller.actor, &change).await?))
 }
 
+/// Lets a host join anew.
 #[utoipa::path(put, path = "/v1/hosts/{id}/rejoin", tag = "hosts", params(("id" = i64, Path)),
     description = "Ends the host's certificate and gives it a new join token; a frozen host thaws when it has joined.",
     responses((status = 200, body = Host), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
@@ -81,6 +86,7 @@ pub(super) async fn rejoin(
     offer_join(app, caller, id).await
 }
 
+/// Lets a host join anew.
 #[utoipa::path(post, path = "/v1/hosts/{id}/rejoin", tag = "hosts", params(("id" = i64, Path)),
     responses((status = 200, body = Host), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody)))]

@@ -15,6 +15,7 @@ use honcho_model::{Digest, ImageId};
 use honcho_store::images;
 use tokio_util::io::StreamReader;
 
+/// Lists images.
 #[utoipa::path(get, path = "/v1/images", tag = "images",
     params(("name" = Option<String>, Query, description = "Filterable"), ("digest" = Option<String>, Query, description = "Filterable")),
     responses((status = 200, body = [Image]), (status = 401, body = ErrorBody)))]
@@ -26,6 +27,7 @@ pub(super) async fn list(
     Ok(Json(images::list(app.store.reader(), caller.scope, &filters).await?))
 }
 
+/// Registers an image.
 #[utoipa::path(post, path = "/v1/images", tag = "images", request_body = honcho_api::ImageCreate,
     description = "Registers an image whose blob was sent before.",
     responses((status = 201, body = Image), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
@@ -44,12 +46,14 @@ pub(super) async fn create(
     Ok(created(app.write(caller.actor, &change).await?))
 }
 
+/// Shows an image.
 #[utoipa::path(get, path = "/v1/images/{id}", tag = "images", params(("id" = i64, Path)),
     responses((status = 200, body = Image), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody)))]
 pub(super) async fn show(State(app): State<App>, caller: Caller, Id(id): Id) -> ApiResult<Json<Image>> {
     Ok(Json(images::get(app.store.reader(), caller.scope, ImageId(id)).await?))
 }
 
+/// Lists the packages in an image.
 #[utoipa::path(get, path = "/v1/images/{id}/packages", tag = "images", params(("id" = i64, Path)),
     responses((status = 200, body = [ImagePackage]), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody)))]
 pub(super) async fn packages(
@@ -61,6 +65,7 @@ pub(super) async fn packages(
     Ok(Json(images::packages(app.store.reader(), ImageId(image.id)).await?))
 }
 
+/// Deletes an image.
 #[utoipa::path(delete, path = "/v1/images/{id}", tag = "images", params(("id" = i64, Path)),
     description = "Hides an image from new guests; those made from it keep it.",
     responses((status = 200, body = Image), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
@@ -74,6 +79,7 @@ fn parse(digest: &str) -> ApiResult<Digest> {
     digest.parse().map_err(|_| ApiError::not_found("blob"))
 }
 
+/// Sends a blob.
 #[utoipa::path(put, path = "/v1/blobs/{digest}", tag = "images", params(("digest" = String, Path)),
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
     description = "Sends a blob. It is kept only if it is what the digest says.",
@@ -92,6 +98,7 @@ pub(super) async fn blob_put(
     Ok((StatusCode::CREATED, Json(Blob { digest: digest.to_string(), size_bytes })))
 }
 
+/// Tells whether a blob is there.
 #[utoipa::path(head, path = "/v1/blobs/{digest}", tag = "images", params(("digest" = String, Path)),
     responses((status = 200), (status = 401), (status = 403), (status = 404)))]
 pub(super) async fn blob_head(

@@ -11,6 +11,7 @@ use honcho_api::{Address, ErrorBody, Network};
 use honcho_model::NetworkId;
 use honcho_store::{addresses, networks};
 
+/// Lists networks.
 #[utoipa::path(get, path = "/v1/networks", tag = "networks",
     params(("name" = Option<String>, Query, description = "Filterable"),
         ("account_id" = Option<i64>, Query, description = "Filterable")),
@@ -23,6 +24,7 @@ pub(super) async fn list(
     Ok(Json(networks::list(app.store.reader(), caller.scope, &filters).await?))
 }
 
+/// Makes a network.
 #[utoipa::path(post, path = "/v1/networks", tag = "networks", request_body = honcho_api::NetworkCreate,
     responses((status = 201, body = Network), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 422, body = ErrorBody)))]
@@ -35,6 +37,7 @@ pub(super) async fn create(
     Ok(created(app.write(caller.actor, &change).await?))
 }
 
+/// Shows a network.
 #[utoipa::path(get, path = "/v1/networks/{id}", tag = "networks", params(("id" = i64, Path)),
     responses((status = 200, body = Network), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody)))]
 pub(super) async fn show(State(app): State<App>, caller: Caller, Id(id): Id) -> ApiResult<Json<Network>> {
@@ -53,6 +56,7 @@ async fn change(
     Ok(Json(app.write(caller.actor, &change).await?))
 }
 
+/// Renames a network.
 #[utoipa::path(put, path = "/v1/networks/{id}", tag = "networks", params(("id" = i64, Path)), request_body = Network,
     description = "Only the name can change.",
     responses((status = 200, body = Network), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
@@ -66,6 +70,7 @@ pub(super) async fn replace(
     change(app, caller, id, body).await
 }
 
+/// Renames a network.
 #[utoipa::path(patch, path = "/v1/networks/{id}", tag = "networks", params(("id" = i64, Path)),
     request_body = honcho_api::NetworkCreate, description = "Only the name can change.",
     responses((status = 200, body = Network), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
@@ -79,6 +84,7 @@ pub(super) async fn update(
     change(app, caller, id, body).await
 }
 
+/// Deletes a network that nothing uses.
 #[utoipa::path(delete, path = "/v1/networks/{id}", tag = "networks", params(("id" = i64, Path)),
     responses((status = 200, body = Network), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody), (status = 422, body = ErrorBody)))]
@@ -87,6 +93,7 @@ pub(super) async fn delete(State(app): State<App>, caller: Caller, Id(id): Id) -
     Ok(Json(app.write(caller.actor, &change).await?))
 }
 
+/// Lists the addresses of a network.
 #[utoipa::path(get, path = "/v1/networks/{id}/addresses", tag = "networks", params(("id" = i64, Path)),
     responses((status = 200, body = [Address]), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody)))]
 pub(super) async fn addresses_of_network(
@@ -100,6 +107,7 @@ pub(super) async fn addresses_of_network(
     Ok(Json(addresses::list(app.store.reader(), caller.scope, &filters).await?))
 }
 
+/// Lists addresses.
 #[utoipa::path(get, path = "/v1/addresses", tag = "networks",
     params(("network_id" = Option<i64>, Query, description = "Filterable"),
         ("guest_id" = Option<i64>, Query, description = "Filterable")),

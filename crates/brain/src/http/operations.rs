@@ -14,6 +14,7 @@ use honcho_model::OperationId;
 use honcho_model::operation::OperationState;
 use honcho_store::{StoreError, operations};
 
+/// Lists operations.
 #[utoipa::path(get, path = "/v1/operations", tag = "operations",
     params(("guest_id" = Option<i64>, Query, description = "Filterable"), ("state" = Option<String>, Query, description = "Filterable"),
         ("kind" = Option<String>, Query, description = "Filterable"), ("account_id" = Option<i64>, Query, description = "Filterable")),
@@ -26,12 +27,14 @@ pub(super) async fn list(
     Ok(Json(operations::list(app.store.reader(), caller.scope, &filters).await?))
 }
 
+/// Shows an operation.
 #[utoipa::path(get, path = "/v1/operations/{id}", tag = "operations", params(("id" = i64, Path)),
     responses((status = 200, body = Operation), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody)))]
 pub(super) async fn show(State(app): State<App>, caller: Caller, Id(id): Id) -> ApiResult<Json<Operation>> {
     Ok(Json(operations::get(app.store.reader(), caller.scope, OperationId(id)).await?))
 }
 
+/// Follows an operation.
 #[utoipa::path(get, path = "/v1/operations/{id}/stream", tag = "operations", params(("id" = i64, Path)),
     description = "Server-sent events: the operation whenever it changes, until it has ended.",
     responses((status = 200, content_type = "text/event-stream", body = String), (status = 401, body = ErrorBody),
@@ -77,6 +80,7 @@ async fn given_up(app: App, caller: Caller, id: i64) -> ApiResult<(StatusCode, J
     Ok((StatusCode::ACCEPTED, Json(app.write(caller.actor, &change).await?)))
 }
 
+/// Gives up on an operation.
 #[utoipa::path(put, path = "/v1/operations/{id}/abandon", tag = "operations", params(("id" = i64, Path)),
     description = "Stops watching it. What is desired stays as it is.",
     responses((status = 202, body = Operation), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody),
@@ -89,6 +93,7 @@ pub(super) async fn abandon(
     given_up(app, caller, id).await
 }
 
+/// Gives up on an operation.
 #[utoipa::path(post, path = "/v1/operations/{id}/abandon", tag = "operations", params(("id" = i64, Path)),
     responses((status = 202, body = Operation), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody),
         (status = 409, body = ErrorBody)))]

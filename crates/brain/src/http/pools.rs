@@ -11,6 +11,7 @@ use honcho_api::{ErrorBody, Pool};
 use honcho_model::PoolId;
 use honcho_store::pools;
 
+/// Lists pools.
 #[utoipa::path(get, path = "/v1/pools", tag = "pools",
     params(("host_id" = Option<i64>, Query, description = "Filterable"), ("name" = Option<String>, Query, description = "Filterable"),
         ("status" = Option<String>, Query, description = "Filterable")),
@@ -23,6 +24,7 @@ pub(super) async fn list(
     Ok(Json(pools::list(app.store.reader(), &filters).await?))
 }
 
+/// Makes a pool on a host.
 #[utoipa::path(post, path = "/v1/pools", tag = "pools", request_body = honcho_api::PoolCreate,
     responses((status = 201, body = Pool), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 422, body = ErrorBody)))]
@@ -35,6 +37,7 @@ pub(super) async fn create(
     Ok(created(app.write(caller.actor, &change).await?))
 }
 
+/// Shows a pool.
 #[utoipa::path(get, path = "/v1/pools/{id}", tag = "pools", params(("id" = i64, Path)),
     responses((status = 200, body = Pool), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody)))]

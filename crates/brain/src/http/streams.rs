@@ -56,6 +56,7 @@ pub(super) struct Log {
     follow: Option<bool>,
 }
 
+/// Reads a guest's console log.
 #[utoipa::path(get, path = "/v1/guests/{id}/log", tag = "guests",
     params(("id" = i64, Path), ("tail" = Option<u64>, Query, description = "At most so many bytes; 65,536 when absent"),
         ("follow" = Option<bool>, Query, description = "Go on with what is printed from now on")),
@@ -75,6 +76,7 @@ pub(super) async fn log(
     Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], body).into_response())
 }
 
+/// Opens a guest's console.
 #[utoipa::path(get, path = "/v1/guests/{id}/console", tag = "guests", params(("id" = i64, Path)),
     description = "The serial console, both ways: an HTTP/1.1 upgrade to `honcho-stream`, then raw bytes.",
     responses((status = 101, description = "Raw bytes follow"), (status = 401, body = ErrorBody),

@@ -11,6 +11,7 @@ use honcho_api::{ErrorBody, Token};
 use honcho_model::TokenId;
 use honcho_store::tokens;
 
+/// Lists tokens, without their secrets.
 #[utoipa::path(get, path = "/v1/tokens", tag = "tokens",
     responses((status = 200, body = [Token]), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)))]
 pub(super) async fn list(
@@ -21,6 +22,7 @@ pub(super) async fn list(
     Ok(Json(tokens::list(app.store.reader(), &filters).await?))
 }
 
+/// Makes a token and shows its secret, once.
 #[utoipa::path(post, path = "/v1/tokens", tag = "tokens", request_body = honcho_api::TokenCreate,
     responses((status = 201, body = Token), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 422, body = ErrorBody)))]
@@ -33,6 +35,7 @@ pub(super) async fn create(
     Ok((StatusCode::CREATED, Json(app.write(caller.actor, &change).await?)))
 }
 
+/// Ends a token.
 #[utoipa::path(delete, path = "/v1/tokens/{id}", tag = "tokens", params(("id" = i64, Path)),
     responses((status = 200, body = Token), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody)))]
