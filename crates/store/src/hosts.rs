@@ -186,10 +186,30 @@ pub async fn bind_certificate(tx: &Tx, id: HostId, fingerprint: &str) -> StoreRe
     Ok(())
 }
 
-/// Binds it to a renewed one as well, until that is first used.
-pub async fn bind_next_certificate(tx: &Tx, id: HostId, fingerprint: &str) -> StoreResult<()> {
-    execute(tx, "UPDATE hosts SET certificate_next = $1 WHERE id = $2", values![fingerprint, id.0]).await?;
-    Ok(())
+/// Binds it to a renewed one as well, until that is first used. `shown` is the one it was asked for with: if that was
+/// revoked meanwhile, nothing is bound, and `false` is given.
+pub async fn bind_next_certificate(tx: &Tx, id: HostId, shown: &str, next: &str) -> StoreResult<bool> {
+    let bound = execute(
+        tx,
+        "UPDATE hosts SET certificate_next = $1 WHERE id = $2 AND deleted_at IS NULL \
+         AND (certificate = $3 OR certificate_next = $3)",
+        values![next, id.0, shown],
+    )
+    .await?;
+    Ok(bound > 0)
+}
+
+/// Notes that a renewed certificate is in use: the one before it is good for nothing from now on. `false` when it was
+/// revoked meanwhile.
+pub async fn use_next_certificate(tx: &Tx, id: HostId, next: &str) -> StoreResult<bool> {
+    execute(
+        tx,
+        "UPDATE hosts SET certificate = certificate_next, certificate_next = NULL WHERE id = $1 AND certificate_next = $2",
+        values![id.0, next],
+    )
+    .await?;
+    // Two first requests may come at once; the second finds it in use.
+    Ok(by_certificate(tx, next).await?.is_some_and(|proven| proven.id == id))
 }
 
 /// The host that a certificate proves.
@@ -230,7 +250,9 @@ pub async fn freeze(tx: &Tx, id: HostId, reason: &str) -> StoreResult<bool> {
         values![tx.now.0, reason, id.0],
     )
     .await?;
-    tx.touch(id);
+    if changed > 0 {
+        tx.touch(id);
+    }
     Ok(changed > 0)
 }
 

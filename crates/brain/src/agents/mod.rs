@@ -11,7 +11,7 @@ mod streams;
 
 use crate::app::App;
 use crate::http::{ApiError, ApiResult};
-use crate::operations::HostRenew;
+use crate::operations::HostUseCertificate;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRequestParts};
 use axum::http::StatusCode;
@@ -32,6 +32,17 @@ pub(crate) struct PeerCertificate(pub(crate) String);
 pub(crate) struct Machine {
     pub(crate) id: HostId,
     pub(crate) name: String,
+    /// Of the certificate that it showed.
+    fingerprint: String,
+}
+
+fn refused() -> ApiError {
+    ApiError::new(
+        StatusCode::FORBIDDEN,
+        "certificate_refused",
+        "this certificate is revoked or not of this brain",
+    )
+    .hint("an operator makes a new join token with \"honcho host rejoin NAME\"")
 }
 
 impl Machine {
@@ -43,20 +54,14 @@ impl Machine {
 impl FromRequestParts<App> for Machine {
     type Rejection = ApiError;
     async fn from_request_parts(parts: &mut Parts, app: &App) -> ApiResult<Self> {
-        let refused = || {
-            ApiError::new(
-                StatusCode::FORBIDDEN,
-                "certificate_refused",
-                "this certificate is revoked or not of this brain",
-            )
-            .hint("an operator makes a new join token with \"honcho host rejoin NAME\"")
-        };
         let PeerCertificate(fingerprint) = parts.extensions.get().cloned().ok_or_else(refused)?;
         let proven = hosts::by_certificate(app.store.reader(), &fingerprint).await?.ok_or_else(refused)?;
-        let machine = Machine { id: proven.id, name: proven.name };
+        let machine = Machine { id: proven.id, name: proven.name, fingerprint };
         if proven.first_use {
-            let change = HostRenew { id: machine.id, fingerprint, first_use: true };
-            app.write(machine.actor(), &change).await?;
+            let change = HostUseCertificate { id: machine.id, shown: machine.fingerprint.clone() };
+            if !app.write(machine.actor(), &change).await? {
+                return Err(refused());
+            }
         }
         app.liveness.heard(machine.id, app.now());
         Ok(machine)

@@ -2,7 +2,7 @@
 
 use super::Machine;
 use crate::app::App;
-use crate::http::{ApiError, ApiResult};
+use crate::http::{ApiError, ApiResult, Exactly};
 use crate::operations::HostFreeze;
 use crate::runs::Speaks;
 use axum::Json;
@@ -14,7 +14,7 @@ use honcho_wire::{PROTOCOL, Report, ReportAnswer};
 pub(super) async fn report(
     State(app): State<App>,
     machine: Machine,
-    Json(report): Json<Report>,
+    Exactly(report): Exactly<Report>,
 ) -> ApiResult<Json<ReportAnswer>> {
     if report.protocol != PROTOCOL {
         let text = format!("speaks protocol {}, and this brain speaks {PROTOCOL}", report.protocol);

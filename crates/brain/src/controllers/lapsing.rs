@@ -1,12 +1,12 @@
 //! Deletes guests whose grace period has ended.
 
 use crate::app::App;
-use crate::operations::GuestDelete;
-use honcho_store::{Actor, Scope, StoreResult, guests_desired};
+use crate::operations::GuestLapse;
+use honcho_store::{Actor, StoreResult, guests_desired};
 
 pub(super) async fn step(app: App) -> StoreResult<()> {
     for id in guests_desired::lapsed(app.store.reader(), app.now()).await? {
-        app.write(Actor::honcho(), &GuestDelete { scope: Scope::System, id }).await?;
+        app.write(Actor::honcho(), &GuestLapse { id }).await?;
     }
     Ok(())
 }

@@ -118,12 +118,16 @@ pub(crate) struct Body<T> {
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = ApiError;
     async fn from_request(request: Request, state: &S) -> ApiResult<Self> {
-        let bytes = axum::body::Bytes::from_request(request, state).await.map_err(|error| {
-            let code = if error.status() == StatusCode::PAYLOAD_TOO_LARGE { "too_large" } else { "bad_body" };
-            ApiError::new(error.status(), code, error.body_text())
-        })?;
-        parse_body(&bytes)
+        parse_body(&body(request, state).await?)
     }
+}
+
+/// The bytes of a body, up to the route's limit.
+pub(super) async fn body(request: Request, state: &(impl Send + Sync)) -> ApiResult<axum::body::Bytes> {
+    axum::body::Bytes::from_request(request, state).await.map_err(|error| {
+        let code = if error.status() == StatusCode::PAYLOAD_TOO_LARGE { "too_large" } else { "bad_body" };
+        ApiError::new(error.status(), code, error.body_text())
+    })
 }
 
 /// Attributes that hold a number or a boolean, which some clients send as strings.

@@ -2,6 +2,7 @@
 
 use super::error::{ApiError, ApiResult};
 use super::extract::Peer;
+use super::json::Exactly;
 use crate::app::App;
 use crate::operations::{HostJoin, JoinToken};
 use axum::extract::State;
@@ -12,7 +13,7 @@ use honcho_wire::{JoinAnswer, JoinRequest};
 pub(super) async fn join(
     State(app): State<App>,
     peer: Option<Extension<Peer>>,
-    Json(request): Json<JoinRequest>,
+    Exactly(request): Exactly<JoinRequest>,
 ) -> ApiResult<Json<JoinAnswer>> {
     let refused = || {
         ApiError::new(

@@ -8,6 +8,7 @@ mod guests;
 mod hosts;
 mod images;
 mod join;
+mod json;
 mod middleware;
 mod networks;
 mod openapi;
@@ -18,6 +19,7 @@ mod tokens;
 
 pub(crate) use error::{ApiError, ApiResult};
 pub(crate) use extract::Peer;
+pub(crate) use json::Exactly;
 pub(crate) use middleware::{request as request_middleware, without_json_suffix};
 pub use openapi::openapi_json;
 

@@ -1,12 +1,13 @@
 //! Cancelling, taking back, deleting.
 
 use super::guest_power::save;
+use crate::placing::{self, Need};
 use honcho_api::Operation;
-use honcho_model::GuestId;
 use honcho_model::guest::Power;
 use honcho_model::operation::OperationKind;
+use honcho_model::{Bytes, GuestId};
 use honcho_store::guests_desired::{self, Desired};
-use honcho_store::{Change, Refusal, Scope, StoreResult, Tx, accounts};
+use honcho_store::{Change, Refusal, Scope, StoreResult, Tx, accounts, hosts};
 use std::time::Duration;
 
 /// Stops a guest and keeps its disk until the account's grace period ends.
@@ -49,6 +50,10 @@ impl Change for GuestRestore {
         let mut guest = before.clone();
         guest.cancelled_at = None;
         guest.deletes_at = None;
+        // Its disk was kept for it, its memory was not.
+        let need = Need { memory: guest.memory, disk: Bytes(0), host: guest.host };
+        let room = placing::room_to_grow(&hosts::rooms(tx, tx.now).await?, guest.pool, need);
+        room.map_err(|why| Refusal::invalid("base", why))?;
         if guest.power == Power::Running {
             guest.boots_wanted += 1;
             guest.boot_hard = guest.stop_hard;
@@ -73,6 +78,24 @@ impl Change for GuestDelete {
         guest.deletes_at = Some(guest.deletes_at.map_or(tx.now, |at| at.min(tx.now)));
         guest.deleting_at = Some(tx.now);
         save(tx, self.scope, OperationKind::Delete, &before, &mut guest).await
+    }
+}
+
+/// Deletes a guest whose grace period has ended, if that still is so: it may have been taken back since it was looked up.
+pub(crate) struct GuestLapse {
+    pub(crate) id: GuestId,
+}
+
+impl Change for GuestLapse {
+    /// The operation; `None` when it was taken back, or deleted already.
+    type Out = Option<Operation>;
+    async fn run<'a>(&'a self, tx: &'a Tx) -> StoreResult<Option<Operation>> {
+        let guest = guests_desired::get(tx, Scope::System, self.id).await?;
+        let lapsed = guest.deletes_at.is_some_and(|at| at <= tx.now) && guest.cancelled_at.is_some();
+        if !lapsed || guest.deleting_at.is_some() || guest.deleted_at.is_some() {
+            return Ok(None);
+        }
+        GuestDelete { scope: Scope::System, id: self.id }.run(tx).await.map(Some)
     }
 }
 

@@ -114,21 +114,31 @@ impl Change for HostJoin {
     }
 }
 
-/// Binds a host to a renewed certificate: beside the old one, or (at its first use) instead of it.
-pub(crate) struct HostRenew {
+/// Binds a host to a renewed certificate, beside the one it shows. `false` when that was revoked meanwhile: a renewal
+/// under way must not outlive a rejoin.
+pub(crate) struct HostRenewCertificate {
     pub(crate) id: HostId,
-    pub(crate) fingerprint: String,
-    pub(crate) first_use: bool,
+    pub(crate) shown: String,
+    pub(crate) next: String,
 }
 
-impl Change for HostRenew {
-    type Out = ();
-    async fn run<'a>(&'a self, tx: &'a Tx) -> StoreResult<()> {
-        if self.first_use {
-            hosts::bind_certificate(tx, self.id, &self.fingerprint).await
-        } else {
-            hosts::bind_next_certificate(tx, self.id, &self.fingerprint).await
-        }
+impl Change for HostRenewCertificate {
+    type Out = bool;
+    async fn run<'a>(&'a self, tx: &'a Tx) -> StoreResult<bool> {
+        hosts::bind_next_certificate(tx, self.id, &self.shown, &self.next).await
+    }
+}
+
+/// Ends the certificate before a renewed one, now that the renewed one is used. `false` when that was revoked meanwhile.
+pub(crate) struct HostUseCertificate {
+    pub(crate) id: HostId,
+    pub(crate) shown: String,
+}
+
+impl Change for HostUseCertificate {
+    type Out = bool;
+    async fn run<'a>(&'a self, tx: &'a Tx) -> StoreResult<bool> {
+        hosts::use_next_certificate(tx, self.id, &self.shown).await
     }
 }
 
