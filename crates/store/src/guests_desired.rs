@@ -101,7 +101,7 @@ pub struct Desired {
     pub name: Name,
     /// Where it is placed.
     pub host: Option<HostId>,
-    /// Where its volume is.
+    /// Where its volume is; 0 once that is gone.
     pub pool: PoolId,
     /// Whether it should run, were it not cancelled.
     pub power: Power,
@@ -192,11 +192,11 @@ impl TryFrom<Row> for Desired {
     }
 }
 
-const SELECT: &str = "SELECT g.id, g.account_id, g.name, g.host_id, v.pool_id, g.power, g.start_alone, g.boots_wanted, \
-    g.boot_hard, g.stop_hard, CAST(g.vcpus AS BIGINT) AS vcpus, g.memory, v.size AS disk, g.generation, g.epoch, \
+const SELECT: &str = "SELECT g.id, g.account_id, g.name, g.host_id, COALESCE(v.pool_id, 0) AS pool_id, g.power, g.start_alone, g.boots_wanted, \
+    g.boot_hard, g.stop_hard, CAST(g.vcpus AS BIGINT) AS vcpus, g.memory, COALESCE(v.size, 0) AS disk, g.generation, g.epoch, \
     g.lock_version, g.cancelled_at, g.deletes_at, g.deleting_at, g.deleted_at, \
     COALESCE(o.power = 'running', FALSE) AS seen_running \
-    FROM guests g JOIN volumes v ON v.guest_id = g.id \
+    FROM guests g LEFT JOIN volumes v ON v.guest_id = g.id \
     LEFT JOIN guest_observed o ON o.guest_id = g.id AND o.epoch = g.epoch";
 
 /// Reads one in scope, also when it is cancelled or gone.

@@ -41,7 +41,7 @@ pub use wakeups::Wakeups;
 
 use honcho_model::{HostId, Timestamp};
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction,
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbErr,
     SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
 use sea_orm_migration::MigratorTrait;
@@ -129,8 +129,7 @@ impl Store {
                 for host in &touched {
                     hosts::raise_generation(&inner, *host).await?;
                 }
-                inner.commit().await?;
-                self.wakeups.wake(&touched);
+                self.commit(inner, touched).await?;
                 Ok(out)
             }
             Err(error) => {
@@ -138,6 +137,18 @@ impl Store {
                 Err(error)
             }
         }
+    }
+
+    /// Commits and wakes, in a task of its own: whoever asked for the change may hang up while it is being committed,
+    /// and those who wait for it must be woken all the same.
+    async fn commit(&self, inner: DatabaseTransaction, touched: BTreeSet<HostId>) -> StoreResult<()> {
+        let wakeups = self.wakeups.clone();
+        let commit = tokio::spawn(async move {
+            inner.commit().await?;
+            wakeups.wake(&touched);
+            Ok(())
+        });
+        commit.await.map_err(|error| StoreError::Database(DbErr::Custom(error.to_string())))?
     }
 }
 

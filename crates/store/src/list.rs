@@ -13,7 +13,13 @@ pub enum ListError {
     /// `limit`, `offset`, `after` or an integer attribute is no number of that kind.
     #[error("{0} must be a whole number")]
     NotANumber(String),
+    /// More values than a statement can bind.
+    #[error("has more than {MOST_VALUES} values to filter by: ask several times")]
+    TooManyValues,
 }
+
+/// So many values may be filtered by; SQLite binds some 30,000.
+const MOST_VALUES: usize = 1000;
 
 /// What a list is asked for: `?limit=&offset=`, `?after=ID`, `?order=descending`, and attributes with the values they must have.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -118,6 +124,9 @@ impl Select {
         id: &str,
         columns: &[Column],
     ) -> Result<(), ListError> {
+        if filters.equals.len() > MOST_VALUES {
+            return Err(ListError::TooManyValues);
+        }
         let mut grouped: Vec<(Column, Vec<&str>)> = Vec::new();
         for (attribute, value) in &filters.equals {
             let column = columns.iter().find(|column| column.attribute() == attribute).ok_or_else(|| {
@@ -183,6 +192,7 @@ impl From<ListError> for crate::StoreError {
     fn from(error: ListError) -> Self {
         let attribute = match &error {
             ListError::UnknownFilter(attribute, _) | ListError::NotANumber(attribute) => attribute.clone(),
+            ListError::TooManyValues => "base".to_owned(),
         };
         crate::Refusal::invalid(&attribute, error.to_string().replacen(&format!("{attribute} "), "", 1))
             .into()
