@@ -213,7 +213,7 @@ impl Room {
     pub async fn order(&self, name: &str, power: Power) -> Result<Guest> {
         let order = GuestCreate {
             memory_bytes: Some(512 << 20),
-            disk_bytes: Some(3 << 30),
+            disk_bytes: Some(2 << 30),
             ssh_keys: Some(vec![std::fs::read_to_string(self.key().with_extension("pub"))?.trim().to_owned()]),
             power: Some(power),
             ..self.world.order(name)
