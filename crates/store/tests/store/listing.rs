@@ -1,0 +1,225 @@
+//! Lists: filters, paging, and who sees what.
+
+use crate::world::{World, name, refusal, saw, seen};
+use expect_test::{Expect, expect};
+use honcho_model::operation::OperationKind;
+use honcho_model::{AccountId, GuestId};
+use honcho_store::events::{self, NewEvent};
+use honcho_store::{Filters, Refusal, Scope, accounts, addresses, guests, images, networks, operations};
+
+fn filters(query: &str) -> Filters {
+    let pairs = query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
+        let (key, value) = pair.split_once('=').unwrap();
+        (key.to_owned(), value.to_owned())
+    });
+    Filters::parse(pairs).unwrap()
+}
+
+async fn names(world: &World, query: &str) -> Vec<String> {
+    let found = guests::list(world.store.reader(), Scope::System, &filters(query), world.now()).await;
+    found.unwrap().into_iter().map(|guest| guest.name).collect()
+}
+
+async fn five() -> World {
+    let world = World::new().await;
+    for number in 1..=5 {
+        world.guest(&format!("g{number}")).await;
+    }
+    world.report(saw(vec![seen(GuestId(1), 1), seen(GuestId(3), 1)])).await;
+    let now = world.now();
+    world.change(GuestId(5), OperationKind::Cancel, |guest| guest.cancelled_at = Some(now)).await;
+    world
+}
+
+#[tokio::test]
+async fn filters_and_pages() {
+    let world = five().await;
+    let check = async |query: &str, expected: &[&str]| {
+        assert_eq!(names(&world, query).await, expected, "{query}");
+    };
+    check("", &["g1", "g2", "g3", "g4"]).await;
+    check("cancelled=true", &["g1", "g2", "g3", "g4", "g5"]).await;
+    check("name=g2", &["g2"]).await;
+    check("name=g2&name=g4", &["g2", "g4"]).await;
+    check("name[]=g2&name[]=g4", &["g2", "g4"]).await;
+    check("name=g2&status=running", &[]).await;
+    check("status=running", &["g1", "g3"]).await;
+    check("status=running&status=building", &["g1", "g2", "g3", "g4"]).await;
+    check("status=nonsense", &[]).await;
+    check("id=1&id=4", &["g1", "g4"]).await;
+    check("account_id=1&host_id=1&image_id=1&power=running", &["g1", "g2", "g3", "g4"]).await;
+    check("account_id=2", &[]).await;
+    check("limit=2", &["g1", "g2"]).await;
+    check("limit=0", &[]).await;
+    check("offset=3", &["g4"]).await;
+    check("limit=2&offset=1", &["g2", "g3"]).await;
+    check("after=2", &["g3", "g4"]).await;
+    check("after=2&limit=1", &["g3"]).await;
+    check("order=descending", &["g4", "g3", "g2", "g1"]).await;
+    check("order=descending&after=3", &["g2", "g1"]).await;
+    check("order=descending&limit=1&status=running", &["g3"]).await;
+    check("name=g1' OR '1'='1".replace("='1", "").as_str(), &[]).await;
+}
+
+async fn check_refused(world: &World, query: &str, expected: Expect) {
+    let pairs = query.split('&').map(|pair| {
+        let (key, value) = pair.split_once('=').unwrap();
+        (key.to_owned(), value.to_owned())
+    });
+    let refused = match Filters::parse(pairs) {
+        Err(error) => honcho_store::StoreError::from(error).to_string(),
+        Ok(filters) => {
+            let listed = guests::list(world.store.reader(), Scope::System, &filters, world.now()).await;
+            format!("{:?}", refusal(listed))
+        }
+    };
+    expected.assert_eq(&refused);
+}
+
+#[tokio::test]
+async fn what_makes_no_list_is_told() {
+    let world = World::new().await;
+    check_refused(&world, "colour=red", expect![[r#"Invalid({"colour": ["is not a filter here; filters are: id, name, account_id, host_id, image_id, reference, power, status"]})"#]]).await;
+    check_refused(&world, "id=seven", expect![[r#"Invalid({"id": ["must be a whole number"]})"#]]).await;
+    check_refused(
+        &world,
+        "limit=-1",
+        expect![[r#"refused: Invalid({"limit": ["must be a whole number"]})"#]],
+    )
+    .await;
+    check_refused(
+        &world,
+        "after=99999999999999999999",
+        expect![[r#"refused: Invalid({"after": ["must be a whole number"]})"#]],
+    )
+    .await;
+    let many = vec!["id=1"; 40_000].join("&");
+    check_refused(
+        &world,
+        &many,
+        expect![[r#"Invalid({"base": ["has more than 1000 values to filter by: ask several times"]})"#]],
+    )
+    .await;
+}
+
+/// Everything that each list shows to a scope, by name or id.
+async fn seen_by(world: &World, scope: Scope) -> String {
+    let (reader, all) = (world.store.reader(), Filters { with_cancelled: true, ..Filters::default() });
+    let accounts = accounts::list(reader, scope, &all).await.unwrap();
+    let guests = guests::list(reader, scope, &all, world.now()).await.unwrap();
+    let networks = networks::list(reader, scope, &all).await.unwrap();
+    let images = images::list(reader, scope, &all).await.unwrap();
+    let operations = operations::list(reader, scope, &all).await.unwrap();
+    let events = events::list(reader, scope, &all).await.unwrap();
+    let addresses = addresses::list(reader, scope, &all).await.unwrap();
+    let held = addresses.iter().filter(|address| address.guest_id.is_some());
+    format!(
+        "accounts {:?}\nguests {:?}\nnetworks {:?}\nimages {:?}\noperations {:?}\nevents {:?}\naddresses {:?} of {}\n",
+        accounts.iter().map(|account| &account.name).collect::<Vec<_>>(),
+        guests.iter().map(|guest| &guest.name).collect::<Vec<_>>(),
+        networks.iter().map(|network| &network.name).collect::<Vec<_>>(),
+        images.iter().map(|image| &image.name).collect::<Vec<_>>(),
+        operations.iter().map(|operation| &operation.guest_name).collect::<Vec<_>>(),
+        events.iter().map(|event| &event.resource_name).collect::<Vec<_>>(),
+        held.map(|address| address.address.as_str()).collect::<Vec<_>>(),
+        if scope.account().is_some() { addresses.len().to_string() } else { "all".to_owned() },
+    )
+}
+
+#[tokio::test]
+async fn an_account_sees_only_its_own() {
+    let world = World::new().await;
+    let other = world.new_account("rival").await;
+    let network = world.new_network("rivals-own", "10.9.0.0/29", Some(other)).await;
+    let image = world.new_image("rivals-image", Some(other)).await;
+    world.guest("mine").await;
+    let mut new = world.new_guest("theirs");
+    (new.account, new.image, new.networks) = (other, image, vec![(network, "rivals-own".to_owned())]);
+    world.order(&new).await.unwrap();
+    world.report(saw(vec![seen(GuestId(1), 1), seen(GuestId(2), 1)])).await;
+    let host = world.host;
+    let about_the_host = crate::world::act(|tx, _| {
+        Box::pin(async move {
+            let resource = (honcho_model::event::ResourceKind::Host, host.0, "h1");
+            events::record(tx, NewEvent::info("host.add", resource, "was added")).await
+        })
+    });
+    world.write(&about_the_host).await.unwrap();
+    let check = async |scope, expected: Expect| expected.assert_eq(&seen_by(&world, scope).await);
+    check(
+        Scope::Account(world.account),
+        expect![[r#"
+        accounts ["acme"]
+        guests ["mine"]
+        networks ["office"]
+        images ["debian-12"]
+        operations ["mine"]
+        events ["mine", "mine"]
+        addresses ["10.77.0.2"] of 1
+    "#]],
+    )
+    .await;
+    check(
+        Scope::Account(other),
+        expect![[r#"
+        accounts ["rival"]
+        guests ["theirs"]
+        networks ["office", "rivals-own"]
+        images ["debian-12", "rivals-image"]
+        operations ["theirs"]
+        events ["theirs", "theirs"]
+        addresses ["10.9.0.2"] of 1
+    "#]],
+    )
+    .await;
+    check(
+        Scope::Account(AccountId(77)),
+        expect![[r#"
+        accounts []
+        guests []
+        networks ["office"]
+        images ["debian-12"]
+        operations []
+        events []
+        addresses [] of 0
+    "#]],
+    )
+    .await;
+    check(
+        Scope::Operator,
+        expect![[r#"
+        accounts ["acme", "rival"]
+        guests ["mine", "theirs"]
+        networks ["office", "rivals-own"]
+        images ["debian-12", "rivals-image"]
+        operations ["mine", "theirs"]
+        events ["mine", "mine", "theirs", "theirs", "h1"]
+        addresses ["10.77.0.2", "10.9.0.2"] of all
+    "#]],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_another_accounts_is_not_there_at_all() {
+    let world = World::new().await;
+    let other = world.new_account("rival").await;
+    let network = world.new_network("rivals-own", "10.9.0.0/29", Some(other)).await;
+    let image = world.new_image("rivals-image", Some(other)).await;
+    let mut new = world.new_guest("theirs");
+    new.account = other;
+    let guest = world.order(&new).await.unwrap();
+    let (reader, mine) = (world.store.reader(), Scope::Account(world.account));
+    assert_eq!(refusal(guests::get(reader, mine, guest, world.now()).await), Refusal::NotFound("guest"));
+    assert_eq!(refusal(networks::get(reader, mine, network).await), Refusal::NotFound("network"));
+    assert_eq!(refusal(images::get(reader, mine, image).await), Refusal::NotFound("image"));
+    assert_eq!(refusal(accounts::get(reader, mine, other).await), Refusal::NotFound("account"));
+    let operation = honcho_model::OperationId(1);
+    assert_eq!(refusal(operations::get(reader, mine, operation).await), Refusal::NotFound("operation"));
+    let change = crate::world::act(|tx, _| Box::pin(honcho_store::guests_desired::get(tx, mine, guest)));
+    assert_eq!(refusal(world.write(&change).await), Refusal::NotFound("guest"));
+    // Not even by filtering for it.
+    let all = filters(&format!("account_id={other}"));
+    assert_eq!(guests::list(reader, mine, &all, world.now()).await.unwrap(), []);
+    assert_eq!(name("theirs").as_str(), "theirs");
+}
