@@ -270,10 +270,20 @@ impl Room {
         .await
     }
 
-    /// How often libvirt has started a guest, ever.
-    pub fn starts(&self, guest: i64) -> usize {
-        let log = self.host.directory().join(format!("var/log/libvirt/qemu/honcho-g{guest}.log"));
-        std::fs::read_to_string(log).unwrap_or_default().matches(": starting up libvirt version").count()
+    /// Fails unless libvirt has started a guest so many times, ever, and one QEMU at most runs it.
+    pub fn was_started(&self, guest: &Guest, times: usize) -> Result<()> {
+        let log = self.host.directory().join(format!("var/log/libvirt/qemu/honcho-g{}.log", guest.id));
+        let log = std::fs::read_to_string(log)?;
+        let (running, started) = (qemus(guest.uuid), log.matches(": starting up libvirt version").count());
+        let told = || log.lines().filter(|line| line.starts_with("20")).collect::<Vec<_>>().join("\n");
+        ensure!(
+            started == times && running.len() <= 1,
+            "{} was started {started} times, not {times}, and {running:?} run it. libvirt's log:\n{}\nthe agent's:\n{}",
+            guest.name,
+            told(),
+            self.agent_log()
+        );
+        Ok(())
     }
 
     /// The kernel that a guest was started with: a file in the pool.
