@@ -53,16 +53,16 @@ pub(crate) fn copy(xml: &str, difference: &Difference<'_>) -> Result<String> {
 }
 
 /// The path of the domain's disk.
-pub(crate) fn disk(xml: &str) -> Result<String> {
+pub(crate) fn disk_of(xml: &str) -> Result<String> {
     let mut reader = Reader::from_str(xml);
     let mut path: Vec<Vec<u8>> = Vec::new();
     loop {
-        let look = |path: &[Vec<u8>], element: &BytesStart<'_>| {
+        let is_source = |path: &[Vec<u8>], element: &BytesStart<'_>| {
             path.iter().eq(["domain", "devices", "disk"].map(str::as_bytes).iter().copied())
                 && element.name().as_ref() == b"source"
         };
         match reader.read_event().context("libvirt's XML cannot be read")? {
-            Event::Start(element) | Event::Empty(element) if look(&path, &element) => {
+            Event::Start(element) | Event::Empty(element) if is_source(&path, &element) => {
                 return attribute(&element, "file");
             }
             Event::Start(element) => path.push(element.name().as_ref().to_vec()),

@@ -12,7 +12,7 @@
 
 use crate::brain::BrainArguments;
 use crate::domain::Libvirt;
-use crate::domain_copy::{Difference, copy};
+use crate::domain_copy::{Difference, copy, disk_of};
 use crate::figures::{Spread, note, table};
 use crate::leftovers::{self, PREFIX, Workshop, delete, done};
 use crate::load::Load;
@@ -332,7 +332,7 @@ impl Bench {
     async fn virsh_create(&self, xml: &str) -> Result<Duration> {
         let (disk, file) = (self.workshop.file("disk.raw"), self.workshop.file("domain.xml"));
         let (uuid, console_log) = (Uuid::new_v4(), self.workshop.file("console.log"));
-        let original = crate::domain_copy::disk(xml)?;
+        let original = disk_of(xml)?;
         must(
             "cp",
             &["--reflink=auto".as_ref(), "--sparse=always".as_ref(), original.as_ref(), disk.as_ref()],

@@ -2,7 +2,7 @@
 //! that was killed, at the beginning of the next.
 
 use crate::domain::Libvirt;
-use crate::order::{Order, directory};
+use crate::order::Order;
 use anyhow::{Context as _, Result, bail};
 use honcho_api::client::{Client, ClientError};
 use honcho_api::{Guest, Operation};
@@ -27,7 +27,7 @@ impl Workshop {
     /// Makes it, or takes over what was left of an earlier one.
     pub(crate) fn open(order: &Order) -> Result<Workshop> {
         use std::os::unix::fs::DirBuilderExt as _;
-        let path = directory(&order.pool).join(PREFIX);
+        let path = Path::new(&order.pool.path).join(PREFIX);
         let what = || format!("cannot work in {}: run this as root", path.display());
         // An unprivileged QEMU has to reach the disk in it.
         std::fs::DirBuilder::new().recursive(true).mode(0o711).create(&path).with_context(what)?;

@@ -49,10 +49,21 @@ fn main() -> ExitCode {
     match measure(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            figures::note(&format!("error: {error:#}"));
+            figures::note(&complaint(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// What went wrong and what caused it, a line each, without what only repeats the line before.
+fn complaint(error: &anyhow::Error) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !lines.last().is_some_and(|last| last.contains(&cause)) {
+            lines.push(cause);
+        }
+    }
+    format!("error: {}", lines.join("\ncaused by: "))
 }
 
 fn measure(arguments: &Arguments) -> anyhow::Result<()> {

@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result, bail};
 use honcho_api::client::Client;
 use honcho_api::{Account, GuestCreate, Host, Image, Network, Pool, Resource};
 use serde::Deserialize;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use uuid::Uuid;
 
 /// What the guests are made of.
@@ -80,12 +80,7 @@ pub(crate) async fn this_host(client: &Client) -> Result<(Host, Pool)> {
 }
 
 fn is_here(pool: &Pool) -> bool {
-    let marker = std::fs::read(directory(pool).join("honcho-pool.json")).ok();
+    let marker = std::fs::read(Path::new(&pool.path).join("honcho-pool.json")).ok();
     let marker = marker.and_then(|bytes| serde_json::from_slice::<Marker>(&bytes).ok());
     marker.is_some_and(|marker| marker.pool == pool.uuid)
-}
-
-/// Where a pool is.
-pub(crate) fn directory(pool: &Pool) -> PathBuf {
-    Path::new(&pool.path).to_owned()
 }
