@@ -95,17 +95,23 @@ pub async fn begin(
         values![account.0, kind.as_str(), guest.0, generation.0, tx.now.0],
     )
     .await?;
+    supersede(tx, OperationId(id), kind, guest).await?;
+    Ok(OperationId(id))
+}
+
+/// Ends as superseded by `by` what a wish of this kind makes pointless. For a change that is several wishes at once.
+pub async fn supersede(tx: &Tx, by: OperationId, kind: OperationKind, guest: GuestId) -> StoreResult<()> {
     for open in open_of_guest(tx, guest).await? {
-        if open.id != id && kind.supersedes(open.kind) {
+        if open.id != by.0 && kind.supersedes(open.kind) {
             execute(
                 tx,
                 "UPDATE operations SET state = 'superseded', superseded_by = $1, ended_at = $2 WHERE id = $3",
-                values![id, tx.now.0, open.id],
+                values![by.0, tx.now.0, open.id],
             )
             .await?;
         }
     }
-    Ok(OperationId(id))
+    Ok(())
 }
 
 pub(crate) struct Open {

@@ -8,9 +8,9 @@ use crate::placing::{self, Need};
 use honcho_api::Operation;
 use honcho_model::guest::Power;
 use honcho_model::operation::OperationKind;
-use honcho_model::{Bytes, GuestId};
+use honcho_model::{Bytes, GuestId, OperationId};
 use honcho_store::guests_desired::{self, Desired};
-use honcho_store::{Change, Refusal, Scope, StoreResult, Tx, hosts};
+use honcho_store::{Change, Refusal, Scope, StoreResult, Tx, hosts, operations};
 
 /// Whether a running guest may be restarted to take on its new size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,22 +46,25 @@ impl Change for GuestUpdate {
         refuse_stale(self.body.lock_version, before.lock_version)?;
         self.resize(tx, &before, &mut guest).await?;
         guest.lock_version += 1;
-        let kind = kind_of(&before, &guest);
-        save(tx, self.scope, kind, &before, &mut guest).await.map(Some)
+        let kinds = kinds_of(&before, &guest);
+        let weightiest = kinds.first().copied().unwrap_or(OperationKind::Update);
+        let operation = save(tx, self.scope, weightiest, &before, &mut guest).await?;
+        for kind in kinds {
+            operations::supersede(tx, OperationId(operation.id), kind, self.id).await?;
+        }
+        Ok(Some(operation))
     }
 }
 
-/// The operation that a change amounts to: the weightiest of what changed.
-fn kind_of(before: &Desired, after: &Desired) -> OperationKind {
-    if resized(before, after) {
-        OperationKind::Resize
-    } else if before.power != after.power {
-        if after.power == Power::Running { OperationKind::Start } else { OperationKind::Stop }
-    } else if before.name != after.name {
-        OperationKind::Rename
-    } else {
-        OperationKind::Update
-    }
+/// What a change amounts to, the weightiest first: one operation stands for all of it.
+fn kinds_of(before: &Desired, after: &Desired) -> Vec<OperationKind> {
+    let power = if after.power == Power::Running { OperationKind::Start } else { OperationKind::Stop };
+    let kinds = [
+        (OperationKind::Resize, resized(before, after)),
+        (power, before.power != after.power),
+        (OperationKind::Rename, before.name != after.name),
+    ];
+    kinds.into_iter().filter(|(_, changed)| *changed).map(|(kind, _)| kind).collect()
 }
 
 fn resized(before: &Desired, after: &Desired) -> bool {
