@@ -134,8 +134,12 @@ impl GuestCreate {
         for key in &ssh_keys {
             problems.check("ssh_keys", public_key(key));
         }
-        if body.host_id.is_some() && self.scope.account().is_some() {
-            problems.add("host_id", "may be chosen by operators only");
+        match (body.host_id, self.scope.account()) {
+            (Some(_), Some(_)) => problems.add("host_id", "may be chosen by operators only"),
+            (Some(id), None) => {
+                problems.found("host_id", hosts::get(tx, HostId(id), tx.now).await)?;
+            }
+            (None, _) => {}
         }
         let (Some(name), Some(account), Some(image), Some(network), Some(memory), Some(disk), Some(vcpus)) =
             (name, account, image, network, memory, disk, vcpus)
@@ -164,12 +168,11 @@ fn refuse_foreign(problems: &mut Problems, attribute: &str, owner: Option<i64>, 
     }
 }
 
-/// A filesystem needs room beside the files: a third, and 64 MiB, as the images crate lays it out.
+/// A volume begins as the image's filesystem and never shrinks, so it is no smaller than that.
 fn refuse_small(problems: &mut Problems, disk: Bytes, image: &honcho_api::Image) {
     let unpacked = u64::try_from(image.unpacked_bytes).unwrap_or(0);
-    let least = Bytes(unpacked + unpacked / 3).0 + (64 << 20);
-    if disk.0 < least {
-        let least = Bytes::mib(least.div_ceil(1 << 20));
+    let least = honcho_images::unpack::filesystem_size(Bytes(unpacked));
+    if disk < least {
         problems.add("disk_bytes", format!("is too small for image {}: {least} at least", image.name));
     }
 }
