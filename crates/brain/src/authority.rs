@@ -159,3 +159,7 @@ pub(crate) fn write_durably(path: &Path, contents: &[u8], mode: u32) -> anyhow::
     };
     write().with_context(|| format!("writing {}", path.display()))
 }
+
+#[cfg(test)]
+#[path = "authority_tests.rs"]
+mod tests;

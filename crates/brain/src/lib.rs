@@ -16,6 +16,8 @@ mod agents;
 mod app;
 mod authority;
 mod controllers;
+#[doc(hidden)]
+pub mod fuzzing;
 mod http;
 mod listen;
 mod liveness;

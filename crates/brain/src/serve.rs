@@ -67,7 +67,11 @@ async fn first_token(app: &App, data: &std::path::Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn open(options: &ServeOptions, outside: Outside, ending: CancellationToken) -> anyhow::Result<App> {
+pub(crate) async fn open(
+    options: &ServeOptions,
+    outside: Outside,
+    ending: CancellationToken,
+) -> anyhow::Result<App> {
     let data = &options.data;
     std::fs::create_dir_all(data).with_context(|| format!("making {}", data.display()))?;
     std::fs::set_permissions(data, std::fs::Permissions::from_mode(0o700))

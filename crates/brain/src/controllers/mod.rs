@@ -3,6 +3,9 @@
 mod lapsing;
 mod silence;
 
+#[cfg(test)]
+pub(crate) use lapsing::step as lapsing_step;
+
 use crate::app::App;
 use std::time::Duration;
 

@@ -23,7 +23,7 @@ pub(crate) struct Caller {
 }
 
 /// The token in a request: Bearer, or the password of Basic with any user name.
-fn token(headers: &HeaderMap) -> Option<String> {
+pub(crate) fn token(headers: &HeaderMap) -> Option<String> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, rest) = value.split_once(' ')?;
     if scheme.eq_ignore_ascii_case("bearer") {
@@ -136,7 +136,7 @@ fn is_scalar(attribute: &str) -> bool {
         || matches!(attribute, "vcpus" | "start_alone")
 }
 
-fn parse_body<T: DeserializeOwned>(bytes: &[u8]) -> ApiResult<Body<T>> {
+pub(crate) fn parse_body<T: DeserializeOwned>(bytes: &[u8]) -> ApiResult<Body<T>> {
     let malformed = |text: String| ApiError::new(StatusCode::BAD_REQUEST, "malformed_json", text);
     let value: Value = if bytes.trim_ascii().is_empty() {
         Value::Object(serde_json::Map::new())

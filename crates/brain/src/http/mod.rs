@@ -18,7 +18,7 @@ pub(crate) mod streams;
 mod tokens;
 
 pub(crate) use error::{ApiError, ApiResult};
-pub(crate) use extract::Peer;
+pub(crate) use extract::{Peer, parse_body, token};
 pub(crate) use json::Exactly;
 pub(crate) use middleware::{request as request_middleware, without_json_suffix};
 pub use openapi::openapi_json;

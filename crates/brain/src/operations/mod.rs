@@ -16,12 +16,18 @@ mod pool;
 mod problems;
 mod token;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use account::{AccountCreate, AccountDelete, AccountUpdate};
 pub(crate) use guest_create::GuestCreate;
 pub(crate) use guest_end::{GuestCancel, GuestDelete, GuestLapse, GuestRestore};
 pub(crate) use guest_power::{GuestPower, PowerAction};
 pub(crate) use guest_update::{GuestUpdate, Restart};
-pub(crate) use host::{HostAdd, HostDelete, HostFreeze, HostJoin, HostOfferJoin, HostRenewCertificate, HostUseCertificate, JoinToken};
+pub(crate) use host::{
+    HostAdd, HostDelete, HostFreeze, HostJoin, HostOfferJoin, HostRenewCertificate, HostUseCertificate,
+    JoinToken,
+};
 pub(crate) use image::{ImageCreate, ImageDelete};
 pub(crate) use network::{NetworkCreate, NetworkDelete, NetworkRename};
 pub(crate) use operation_abandon::OperationAbandon;

@@ -1,0 +1,131 @@
+//! Cancelling, taking back, deleting, and what time alone does.
+
+use super::power::Peek;
+use super::*;
+use honcho_model::guest::GuestStatus;
+use honcho_store::guests_desired;
+
+async fn cancel(world: &World, id: i64) -> StoreResult<honcho_api::Operation> {
+    world.ask(&GuestCancel { scope: Scope::Operator, id: GuestId(id) }).await
+}
+
+async fn restore(world: &World, id: i64) -> StoreResult<honcho_api::Operation> {
+    world.ask(&GuestRestore { scope: Scope::Operator, id: GuestId(id) }).await
+}
+
+async fn delete(world: &World, id: i64) -> StoreResult<honcho_api::Operation> {
+    world.ask(&GuestDelete { scope: Scope::Operator, id: GuestId(id) }).await
+}
+
+#[tokio::test]
+async fn a_cancelled_guest_waits_and_can_be_taken_back() {
+    let world = World::new().await;
+    let guest = world.order("web1").await;
+    world.settle(guest.id).await;
+    cancel(&world, guest.id).await.unwrap();
+    let cancelled = world.guest(guest.id).await;
+    let waits = cancelled.deletes_at.unwrap().duration_since(cancelled.cancelled_at.unwrap()).as_secs();
+    assert_eq!((cancelled.status, waits), (GuestStatus::Stopping, 100));
+    assert_eq!(cancelled.address, guest.address, "it keeps its address");
+    world.settle(guest.id).await;
+    assert_eq!(world.guest(guest.id).await.status, GuestStatus::Cancelled);
+    assert_eq!(refused(cancel(&world, guest.id).await), "conflict: it is cancelled already");
+    for action in [PowerAction::Start, PowerAction::Stop { hard: true }, PowerAction::Reboot { hard: false }]
+    {
+        let text = "conflict: it is cancelled: restore it first";
+        assert_eq!(refused(world.power(guest.id, action).await), text);
+    }
+    restore(&world, guest.id).await.unwrap();
+    let restored = world.guest(guest.id).await;
+    assert_eq!((restored.cancelled_at, restored.deletes_at, restored.boots_wanted), (None, None, 2));
+    assert_eq!(restored.status, GuestStatus::Starting);
+    assert_eq!(refused(restore(&world, guest.id).await), "conflict: it is not cancelled");
+    world.settle(guest.id).await;
+    assert_eq!(world.guest(guest.id).await.status, GuestStatus::Running);
+}
+
+#[tokio::test]
+async fn one_that_was_stopped_is_taken_back_stopped() {
+    let world = World::new().await;
+    let guest = world.order("web1").await;
+    world.power(guest.id, PowerAction::Stop { hard: false }).await.unwrap();
+    cancel(&world, guest.id).await.unwrap();
+    restore(&world, guest.id).await.unwrap();
+    let desired = world.ask(&Peek { id: GuestId(guest.id) }).await.unwrap();
+    assert_eq!((desired.power, desired.boots_wanted), (Power::Stopped, 1));
+}
+
+#[tokio::test]
+async fn one_is_taken_back_only_if_its_host_has_room() {
+    let world = World::new().await;
+    let guest = world.order("web1").await;
+    cancel(&world, guest.id).await.unwrap();
+    for number in 0..15 {
+        world.order(&format!("g{number}")).await;
+    }
+    let text = "base its host has 512M of memory free, 1G more needed\n";
+    assert_eq!(refused(restore(&world, guest.id).await), text);
+    cancel(&world, guest.id + 1).await.unwrap();
+    restore(&world, guest.id).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_deleted_guest_is_asked_for_nothing_more() {
+    let world = World::new().await;
+    let guest = world.order("web1").await;
+    let operation = delete(&world, guest.id).await.unwrap();
+    let check = async || {
+        let gone = "conflict: it is deleted";
+        assert_eq!(refused(delete(&world, guest.id).await), gone);
+        assert_eq!(refused(cancel(&world, guest.id).await), gone);
+        assert_eq!(refused(restore(&world, guest.id).await), gone);
+        assert_eq!(refused(world.power(guest.id, PowerAction::Start).await), gone);
+        let body = honcho_api::GuestUpdate::default();
+        let (scope, id, restart) = (Scope::Operator, GuestId(guest.id), Restart::Allowed);
+        assert_eq!(refused(world.ask(&GuestUpdate { scope, id, body, restart }).await), gone);
+    };
+    check().await;
+    world.bury(guest.id).await;
+    check().await;
+    let id = honcho_model::OperationId(operation.id);
+    let ended = honcho_store::operations::get(world.app.store.reader(), Scope::System, id).await.unwrap();
+    assert_eq!(ended.state.as_str(), "done");
+    // Its name is free again.
+    world.order("web1").await;
+}
+
+#[tokio::test]
+async fn what_has_lapsed_is_deleted_and_nothing_else() {
+    let world = World::new().await;
+    let (kept, lapsing) = (world.order("kept").await, world.order("lapsing").await);
+    cancel(&world, lapsing.id).await.unwrap();
+    let step = async || {
+        crate::controllers::lapsing_step(world.app.clone()).await.unwrap();
+        (world.guest(kept.id).await.status, world.guest(lapsing.id).await.status)
+    };
+    // The host's agent is heard all the while.
+    let heard = async || world.report(Vec::new(), Vec::new(), Vec::new()).await;
+    world.pass(99);
+    heard().await;
+    assert_eq!(step().await, (GuestStatus::Building, GuestStatus::Cancelled));
+    world.pass(1);
+    heard().await;
+    assert_eq!(step().await, (GuestStatus::Building, GuestStatus::Deleting));
+    assert_eq!(step().await, (GuestStatus::Building, GuestStatus::Deleting));
+    world.bury(lapsing.id).await;
+    assert_eq!(step().await, (GuestStatus::Building, GuestStatus::Deleted));
+}
+
+#[tokio::test]
+async fn one_taken_back_in_the_last_moment_is_not_deleted() {
+    let world = World::new().await;
+    let guest = world.order("web1").await;
+    cancel(&world, guest.id).await.unwrap();
+    world.pass(100);
+    world.report(Vec::new(), Vec::new(), Vec::new()).await;
+    let found = guests_desired::lapsed(world.app.store.reader(), world.app.now()).await.unwrap();
+    assert_eq!(found, [GuestId(guest.id)]);
+    restore(&world, guest.id).await.unwrap();
+    assert!(world.ask(&GuestLapse { id: found[0] }).await.unwrap().is_none());
+    assert_eq!(world.guest(guest.id).await.cancelled_at, None);
+}

@@ -1,0 +1,144 @@
+//! Joining: a token works once, and a certificate as long as nobody ended it.
+
+use super::*;
+use honcho_store::hosts::by_certificate;
+
+fn check_token(text: &str, expected: Option<&str>) {
+    assert_eq!(JoinToken::parse(text).map(|token| token.text()).as_deref(), expected, "{text:?}");
+}
+
+#[test]
+fn join_tokens_are_read() {
+    check_token("7.secret.ca", Some("7.secret.ca"));
+    check_token("  7.secret.ca\n", Some("7.secret.ca"));
+    for none in
+        ["", "7", "7.secret", "7.secret.ca.more", "x.secret.ca", "7 .secret.ca", "99999999999999999999.a.b"]
+    {
+        check_token(none, None);
+    }
+}
+
+async fn join(world: &World, text: &str, fingerprint: &str) -> Option<String> {
+    let token = JoinToken::parse(text)?;
+    let change = HostJoin { token, fingerprint: fingerprint.to_owned(), dmi_uuid: None, machine_id: None };
+    world.ask(&change).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_join_token_works_once_for_a_day_and_for_its_own_host() {
+    let world = World::new().await;
+    let first = world.ask(&add_host(&world.app, "h2")).await.unwrap();
+    let second = world.ask(&add_host(&world.app, "h3")).await.unwrap();
+    let (first, second) = (first.join_token.unwrap(), second.join_token.unwrap());
+    // Another host's id with this secret, and the right id with a wrong one.
+    let (id, rest) = first.split_once('.').unwrap();
+    assert_eq!(join(&world, &format!("{}.{rest}", second.split_once('.').unwrap().0), "a").await, None);
+    assert_eq!(join(&world, &format!("{id}..{}", world.app.authority.fingerprint()), "a").await, None);
+    assert_eq!(join(&world, &first, "a").await.as_deref(), Some("h2"));
+    assert_eq!(join(&world, &first, "b").await, None, "once");
+    world.pass(24 * 3600 + 1);
+    assert_eq!(join(&world, &second, "c").await, None, "for a day");
+}
+
+async fn proves(world: &World, fingerprint: &str) -> Option<i64> {
+    by_certificate(world.app.store.reader(), fingerprint).await.unwrap().map(|proven| proven.id.0)
+}
+
+#[tokio::test]
+async fn a_renewed_certificate_replaces_the_old_one_at_its_first_use() {
+    let world = World::new().await;
+    let id = HostId(world.host.id);
+    let renew = HostRenewCertificate { id, shown: "f1".into(), next: "f2".into() };
+    assert!(world.ask(&renew).await.unwrap());
+    assert_eq!((proves(&world, "f1").await, proves(&world, "f2").await), (Some(id.0), Some(id.0)));
+    // Two first requests at once: both are let in.
+    let used = HostUseCertificate { id, shown: "f2".into() };
+    assert!(world.ask(&used).await.unwrap() && world.ask(&used).await.unwrap());
+    assert_eq!((proves(&world, "f1").await, proves(&world, "f2").await), (None, Some(id.0)));
+}
+
+#[tokio::test]
+async fn a_renewal_under_way_does_not_outlive_a_rejoin() {
+    let world = World::new().await;
+    let id = HostId(world.host.id);
+    let renew = |next: &str| HostRenewCertificate { id, shown: "f1".into(), next: next.into() };
+    assert!(world.ask(&renew("f2")).await.unwrap());
+    let rejoin = HostOfferJoin {
+        scope: Scope::Operator,
+        id,
+        secret: world.app.outside.secret(),
+        ca_fingerprint: world.app.authority.fingerprint(),
+    };
+    let token = world.ask(&rejoin).await.unwrap().join_token.unwrap();
+    // Both were let in by certificates that are ended by now.
+    assert!(!world.ask(&renew("f3")).await.unwrap());
+    assert!(!world.ask(&HostUseCertificate { id, shown: "f2".into() }).await.unwrap());
+    for ended in ["f1", "f2", "f3"] {
+        assert_eq!(proves(&world, ended).await, None, "{ended}");
+    }
+    assert!(join(&world, &token, "f4").await.is_some());
+    assert_eq!(proves(&world, "f4").await, Some(id.0));
+}
+
+#[tokio::test]
+async fn a_frozen_host_thaws_by_joining_anew() {
+    let world = World::new().await;
+    let id = HostId(world.host.id);
+    let freeze = HostFreeze { id, name: "h1".into(), reason: "cloned".into() };
+    world.ask(&freeze).await.unwrap();
+    world.ask(&freeze).await.unwrap();
+    let status = async || {
+        let host = honcho_store::hosts::get(world.app.store.reader(), id, world.app.now()).await.unwrap();
+        host.status.as_str()
+    };
+    assert_eq!(status().await, "frozen");
+    let alarms = honcho_store::Filters::default().and("kind", "host.frozen");
+    let alarms = honcho_store::events::list(world.app.store.reader(), Scope::System, &alarms).await.unwrap();
+    assert_eq!(alarms.len(), 1, "one alarm, not one at each request");
+    let rejoin = HostOfferJoin {
+        scope: Scope::Operator,
+        id,
+        secret: world.app.outside.secret(),
+        ca_fingerprint: world.app.authority.fingerprint(),
+    };
+    let token = world.ask(&rejoin).await.unwrap().join_token.unwrap();
+    assert_eq!(status().await, "frozen", "until its agent has joined");
+    join(&world, &token, "f2").await.unwrap();
+    world.report(Vec::new(), Vec::new(), Vec::new()).await;
+    assert_eq!(status().await, "up");
+}
+
+#[tokio::test]
+async fn a_host_that_holds_guests_is_not_deleted_and_one_that_holds_none_is() {
+    let world = World::new().await;
+    let guest = world.order("web1").await;
+    let id = HostId(world.host.id);
+    let delete = HostDelete { scope: Scope::Operator, id };
+    assert_eq!(refused(world.ask(&delete).await), "base still holds 1 guests: delete those first\n");
+    world.ask(&GuestDelete { scope: Scope::Operator, id: GuestId(guest.id) }).await.unwrap();
+    world.bury(guest.id).await;
+    world.ask(&delete).await.unwrap();
+    assert_eq!(proves(&world, "f1").await, None);
+}
+
+#[tokio::test]
+async fn customers_do_nothing_that_is_the_operators() {
+    let world = World::new().await;
+    let scope = Scope::Account(honcho_model::AccountId(world.account.id));
+    let no = "forbidden: only operators may do this";
+    let add = HostAdd { scope, ..add_host(&world.app, "h2") };
+    assert_eq!(refused(world.ask(&add).await), no);
+    assert_eq!(refused(world.ask(&HostDelete { scope, id: HostId(1) }).await), no);
+    let body = honcho_api::TokenCreate::default();
+    assert_eq!(refused(world.ask(&TokenCreate { scope, secret: "s".into(), body }).await), no);
+    let uuid = Uuid::from_u128(3);
+    let body = honcho_api::AccountCreate::default();
+    assert_eq!(refused(world.ask(&AccountCreate { scope, uuid, body }).await), no);
+    let body = honcho_api::NetworkCreate::default();
+    assert_eq!(refused(world.ask(&NetworkCreate { scope, uuid, body }).await), no);
+    let body = honcho_api::PoolCreate::default();
+    assert_eq!(refused(world.ask(&PoolCreate { scope, uuid, body }).await), no);
+    let body = honcho_api::ImageCreate::default();
+    assert_eq!(refused(world.ask(&ImageCreate { scope, uuid, blob_size: None, body }).await), no);
+    assert!(world.data().join("honcho.sqlite").exists());
+}

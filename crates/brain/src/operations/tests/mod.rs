@@ -1,0 +1,237 @@
+//! Operations over a real store in a directory of its own: no HTTP, no sockets, and a clock that is moved by hand.
+
+mod ends;
+mod hosts;
+mod orders;
+mod power;
+mod updates;
+
+use super::*;
+use crate::app::App;
+use crate::outside::Outside;
+use crate::serve::{ServeOptions, open};
+use honcho_api::{Account, Guest, Host, Image, Network, Pool};
+use honcho_model::guest::Power;
+use honcho_model::{Bytes, Epoch, Generation, GuestId, HostId, PoolId, Timestamp, VolumeId};
+use honcho_store::reports::ApplyReport;
+use honcho_store::{Actor, Change, StoreError, guests};
+use honcho_wire::{
+    Gone, GuestObserved, HostObserved, Observation, PROTOCOL, PoolObserved, PoolState, Report,
+    VolumeObserved, VolumeState,
+};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+/// A key as people have it.
+pub(super) const KEY: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGPKSUTyz1HwHReFVvD5obVsALAgJRNarH4TRpNePnAS ann@example";
+
+/// A brain with one account, one host that is up (16G of memory, a pool of 100G), a network and an image.
+pub(super) struct World {
+    pub(super) app: App,
+    clock: Arc<AtomicI64>,
+    sequence: AtomicU64,
+    directory: TempDir,
+    pub(super) account: Account,
+    pub(super) host: Host,
+    pub(super) network: Network,
+    pub(super) image: Image,
+}
+
+impl World {
+    pub(super) async fn new() -> World {
+        let directory = tempfile::tempdir().unwrap();
+        let clock = Arc::new(AtomicI64::new(1_000_000_000_000_000));
+        let (time, drawn) = (clock.clone(), AtomicU64::new(1));
+        let outside = Outside::new(
+            move || Timestamp(time.load(Ordering::SeqCst)),
+            move |bytes| {
+                let n = drawn.fetch_add(1, Ordering::SeqCst).to_be_bytes();
+                bytes.iter_mut().zip(n.iter().cycle()).for_each(|(byte, n)| *byte = *n);
+            },
+        );
+        let nowhere = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+        let options = ServeOptions {
+            listen: nowhere,
+            agents_listen: nowhere,
+            agents_advertise: None,
+            data: directory.path().join("data"),
+        };
+        let app = open(&options, outside, tokio_util::sync::CancellationToken::new()).await.unwrap();
+        let ask = async |change: &AccountCreate| app.write(Actor::honcho(), change).await.unwrap();
+        let body = honcho_api::AccountCreate {
+            name: Some("acme".into()),
+            grace_seconds: Some(100),
+            ..honcho_api::AccountCreate::default()
+        };
+        let account = ask(&AccountCreate { scope: Scope::Operator, uuid: app.outside.uuid(), body }).await;
+        let host = app.write(Actor::honcho(), &add_host(&app, "h1")).await.unwrap();
+        let body = honcho_api::PoolCreate {
+            host_id: Some(host.id),
+            name: Some("default".into()),
+            kind: None,
+            path: Some("/pool".into()),
+        };
+        let uuid = app.outside.uuid();
+        let pool = PoolCreate { scope: Scope::Operator, uuid, body };
+        let pool: Pool = app.write(Actor::honcho(), &pool).await.unwrap();
+        let body = honcho_api::NetworkCreate {
+            name: Some("office".into()),
+            subnet: Some("10.77.0.0/24".into()),
+            ..honcho_api::NetworkCreate::default()
+        };
+        let uuid = app.outside.uuid();
+        let network = NetworkCreate { scope: Scope::Operator, uuid, body };
+        let network = app.write(Actor::honcho(), &network).await.unwrap();
+        let body = honcho_api::ImageCreate {
+            name: Some("debian-12".into()),
+            digest: Some("07".repeat(32)),
+            unpacked_bytes: Some(300 << 20),
+            ..honcho_api::ImageCreate::default()
+        };
+        let image =
+            ImageCreate { scope: Scope::Operator, uuid: app.outside.uuid(), blob_size: Some(1), body };
+        let image = app.write(Actor::honcho(), &image).await.unwrap();
+        let join = HostJoin {
+            token: JoinToken::parse(host.join_token.as_deref().unwrap()).unwrap(),
+            fingerprint: "f1".to_owned(),
+            dmi_uuid: None,
+            machine_id: None,
+        };
+        app.write(Actor::honcho(), &join).await.unwrap().unwrap();
+        let sequence = AtomicU64::new(1);
+        let world = World { app, clock, sequence, directory, account, host, network, image };
+        world.report(vec![pool_ready(PoolId(pool.id))], Vec::new(), Vec::new()).await;
+        world
+    }
+
+    pub(super) fn pass(&self, seconds: i64) {
+        self.clock.fetch_add(seconds * 1_000_000, Ordering::SeqCst);
+    }
+
+    pub(super) fn data(&self) -> std::path::PathBuf {
+        self.directory.path().join("data")
+    }
+
+    pub(super) async fn ask<C: Change>(&self, change: &C) -> StoreResult<C::Out> {
+        self.app.write(Actor::honcho(), change).await
+    }
+
+    /// A body that is all right.
+    pub(super) fn body(&self, name: &str) -> honcho_api::GuestCreate {
+        honcho_api::GuestCreate {
+            account_id: Some(self.account.id),
+            name: Some(name.into()),
+            image_id: Some(self.image.id),
+            network_id: Some(self.network.id),
+            memory_bytes: Some(1 << 30),
+            disk_bytes: Some(3 << 30),
+            ssh_keys: Some(vec![KEY.into()]),
+            ..honcho_api::GuestCreate::default()
+        }
+    }
+
+    pub(super) async fn order_as(&self, scope: Scope, body: honcho_api::GuestCreate) -> StoreResult<Guest> {
+        let (uuid, volume_uuid) = (self.app.outside.uuid(), self.app.outside.uuid());
+        self.ask(&GuestCreate { scope, uuid, volume_uuid, body }).await
+    }
+
+    pub(super) async fn order(&self, name: &str) -> Guest {
+        self.order_as(Scope::Operator, self.body(name)).await.unwrap()
+    }
+
+    pub(super) async fn guest(&self, id: i64) -> Guest {
+        guests::get(self.app.store.reader(), Scope::System, GuestId(id), self.app.now()).await.unwrap()
+    }
+
+    pub(super) async fn power(&self, id: i64, action: PowerAction) -> StoreResult<honcho_api::Operation> {
+        self.ask(&GuestPower { scope: Scope::Operator, id: GuestId(id), action }).await
+    }
+
+    /// The agent has brought a guest to what is wanted of it.
+    pub(super) async fn settle(&self, id: i64) {
+        let guest = self.guest(id).await;
+        let running = guest.power == Power::Running && guest.cancelled_at.is_none();
+        let seen = GuestObserved {
+            id: GuestId(id),
+            epoch: Epoch(guest.epoch),
+            generation: Generation(guest.generation),
+            settled: true,
+            power: if running { Power::Running } else { Power::Stopped },
+            boots_done: running.then(|| u64::try_from(guest.boots_wanted).unwrap()),
+            volume: VolumeObserved { id: VolumeId(id), state: VolumeState::Present, size: Bytes(0) },
+            interfaces: Vec::new(),
+            ssh_host_key: None,
+            progress: None,
+            failure: None,
+            unexpected_stops: 0,
+        };
+        self.report(Vec::new(), vec![seen], Vec::new()).await;
+    }
+
+    /// The agent has made an end of a guest.
+    pub(super) async fn bury(&self, id: i64) {
+        let guest = self.guest(id).await;
+        let gone = Gone::Guest {
+            id: GuestId(id),
+            epoch: Epoch(guest.epoch),
+            generation: Generation(guest.generation),
+        };
+        self.report(Vec::new(), Vec::new(), vec![gone]).await;
+    }
+
+    pub(super) async fn report(&self, pools: Vec<PoolObserved>, guests: Vec<GuestObserved>, gone: Vec<Gone>) {
+        let host = HostObserved { cpus: 4, memory: Bytes::gib(16), ..HostObserved::default() };
+        let report = Report {
+            protocol: PROTOCOL,
+            capabilities: Vec::new(),
+            boot_id: "b".to_owned(),
+            run_id: Uuid::from_u128(1),
+            sequence: self.sequence.fetch_add(1, Ordering::SeqCst),
+            incarnation: None,
+            manifest_generation: Generation(0),
+            digest: String::new(),
+            observation: Some(Observation { host, pools, guests, gone, ..Observation::default() }),
+        };
+        let change = ApplyReport { host: HostId(self.host.id), host_name: "h1".to_owned(), report };
+        self.ask(&change).await.unwrap();
+    }
+}
+
+fn pool_ready(id: PoolId) -> PoolObserved {
+    PoolObserved {
+        id,
+        state: PoolState::Ready,
+        problem: None,
+        size: Bytes::gib(100),
+        free: Bytes::gib(90),
+        reflink: true,
+    }
+}
+
+pub(super) fn add_host(app: &App, name: &str) -> HostAdd {
+    HostAdd {
+        scope: Scope::Operator,
+        uuid: app.outside.uuid(),
+        secret: app.outside.secret(),
+        ca_fingerprint: app.authority.fingerprint(),
+        body: honcho_api::HostCreate { name: Some(name.into()) },
+    }
+}
+
+/// A refusal as people read it.
+pub(super) fn refused<T: std::fmt::Debug>(outcome: StoreResult<T>) -> String {
+    match outcome.unwrap_err() {
+        StoreError::Refused(Refusal::Invalid(errors)) => {
+            let line =
+                |(attribute, reasons): (String, Vec<String>)| format!("{attribute} {}", reasons.join("; "));
+            errors.into_iter().map(line).collect::<Vec<_>>().join("\n") + "\n"
+        }
+        StoreError::Refused(Refusal::Conflict(why)) => format!("conflict: {why}"),
+        StoreError::Refused(Refusal::NotFound(what)) => format!("there is no such {what}"),
+        StoreError::Refused(Refusal::Forbidden(why)) => format!("forbidden: {why}"),
+        other => panic!("no refusal: {other}"),
+    }
+}
