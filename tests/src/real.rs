@@ -214,7 +214,9 @@ impl Room {
         let order = GuestCreate {
             memory_bytes: Some(512 << 20),
             disk_bytes: Some(2 << 30),
-            ssh_keys: Some(vec![std::fs::read_to_string(self.key().with_extension("pub"))?.trim().to_owned()]),
+            ssh_keys: Some(vec![
+                std::fs::read_to_string(self.key().with_extension("pub"))?.trim().to_owned(),
+            ]),
             power: Some(power),
             ..self.world.order(name)
         };

@@ -269,5 +269,5 @@ fn damage(planner: &Planner<'_>, verdict: &Verdict, guest: &GuestWanted) -> Opti
 
 /// A failure that no step had: it stands until what is observed changes.
 fn standing(error: &str) -> Failure {
-    Failure { step: "look".to_owned(), error: error.to_owned(), attempts: 1, next_try_ms: None }
+    Failure { step: honcho_wire::LOOK.to_owned(), error: error.to_owned(), attempts: 1, next_try_ms: None }
 }

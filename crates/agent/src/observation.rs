@@ -115,7 +115,7 @@ fn failure_of(plan: &Plan, resource: Resource) -> Option<Failure> {
 }
 
 fn cannot_look(error: &str) -> Failure {
-    Failure { step: "look".to_owned(), error: error.to_owned(), attempts: 1, next_try_ms: None }
+    Failure { step: honcho_wire::LOOK.to_owned(), error: error.to_owned(), attempts: 1, next_try_ms: None }
 }
 
 /// What is known of the machine without looking at any driver.

@@ -60,7 +60,7 @@ pub enum UnpackError {
     #[error("the image is no usable tarball: {0}; build it anew")]
     Unusable(String),
     /// There is no room.
-    #[error("no space left for the image in {0}: free some, or delete guests; it will be tried again")]
+    #[error("no space left for the image in {0}: free some, or delete guests")]
     DiskFull(String),
     /// mke2fs is too old to read tarballs.
     #[error(

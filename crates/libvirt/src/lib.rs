@@ -264,8 +264,7 @@ fn refuse_existing(connect: &Connect, name: &str, uuid: Uuid) -> Result<(), Call
         let mend = match existing.xml_desc(0).map(|xml| read_domain(&xml).mark) {
             Ok(Some(_)) => "it is one of ours and is looked at anew".to_owned(),
             _ => format!(
-                "somebody else made it; give it another name (virsh domrename {existing_uuid} NEWNAME) or remove it, \
-                 and this is tried again"
+                "somebody else made it; give it another name (virsh domrename {existing_uuid} NEWNAME) or remove it"
             ),
         };
         return Err(CallError::Said(DriverError::Later(format!(

@@ -272,6 +272,9 @@ fn reason(status: GuestStatus, row: &Row) -> StoreResult<Option<String>> {
 
 /// A failure as a sentence: what, how often, and what comes next.
 pub(crate) fn describe_failure(failure: &Failure) -> String {
+    if failure.step == honcho_wire::LOOK {
+        return failure.error.clone();
+    }
     let next = match failure.next_try_ms {
         Some(pause) => format!("it is tried again {} s after each failure", pause.div_ceil(1000).max(1)),
         None => "it is not tried again until something else is asked for".to_owned(),

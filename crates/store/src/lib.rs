@@ -37,6 +37,7 @@ pub mod tokens;
 pub use error::{Refusal, StoreError};
 pub use list::{Filters, ListError};
 pub use scope::{Actor, Scope};
+pub use sql::Connection;
 pub use wakeups::Wakeups;
 
 use honcho_model::{HostId, Timestamp};

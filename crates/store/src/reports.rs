@@ -138,6 +138,10 @@ impl ApplyReport {
                 self.apply_guest(tx, known, guest).await?;
             }
         }
+        if self.is_frozen(tx).await? {
+            // One of two machines says so; the other may still run it. It is said again after the thaw.
+            return Ok(());
+        }
         for gone in &observation.gone {
             match gone {
                 Gone::Guest { id, epoch, generation } => {
@@ -153,6 +157,11 @@ impl ApplyReport {
             }
         }
         Ok(())
+    }
+
+    async fn is_frozen(&self, tx: &Tx) -> StoreResult<bool> {
+        let sql = "SELECT 1 AS n FROM hosts WHERE id = $1 AND frozen_at IS NOT NULL";
+        Ok(crate::sql::number(tx, sql, values![self.host.0]).await?.is_some())
     }
 
     async fn apply_pool(&self, tx: &Tx, pool: &PoolObserved) -> StoreResult<()> {
@@ -225,7 +234,7 @@ impl ApplyReport {
             "INSERT INTO guest_observed (guest_id, epoch, generation, settled, power, boots_done, volume_state, ssh_host_key, \
              progress, failure, unexpected_stops) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
              ON CONFLICT (guest_id) DO UPDATE SET epoch = $2, generation = $3, settled = $4, power = $5, boots_done = $6, \
-             volume_state = $7, ssh_host_key = $8, progress = $9, failure = $10, unexpected_stops = $11",
+             volume_state = $7, ssh_host_key = COALESCE($8, guest_observed.ssh_host_key), progress = $9, failure = $10, unexpected_stops = $11",
             values![
                 seen.id.0,
                 seen.epoch.0,
@@ -335,7 +344,8 @@ impl Before {
             && self.power.as_deref() == Some(seen.power.as_str())
             && self.boots_done == seen.boots_done.map(signed)
             && self.volume_state.as_deref() == Some(volume_state(seen.volume.state))
-            && self.ssh_host_key == seen.ssh_host_key
+            // Made with the volume and never again: while the pool cannot be looked into, it is still known.
+            && (seen.ssh_host_key.is_none() || self.ssh_host_key == seen.ssh_host_key)
             && self.progress.as_deref() == progress
             && self.failure.as_deref() == failure
             && self.unexpected_stops == signed(seen.unexpected_stops)

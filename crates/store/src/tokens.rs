@@ -83,6 +83,13 @@ pub async fn exists(connection: &impl Connection) -> StoreResult<bool> {
     Ok(crate::sql::number(connection, "SELECT 1 AS n FROM tokens LIMIT 1", values![]).await?.is_some())
 }
 
+/// Whether there is another living operator token that never expires.
+pub async fn another_operator(connection: &impl Connection, than: TokenId) -> StoreResult<bool> {
+    let sql = "SELECT 1 AS n FROM tokens WHERE id <> $1 AND scope = 'operator' AND deleted_at IS NULL \
+               AND expires_at IS NULL LIMIT 1";
+    Ok(crate::sql::number(connection, sql, values![than.0]).await?.is_some())
+}
+
 /// Makes one.
 pub async fn create(
     tx: &Tx,

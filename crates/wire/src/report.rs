@@ -199,17 +199,20 @@ pub struct Progress {
     pub percent: Option<u8>,
 }
 
+/// The "step" of a failure that no step had: it stands as long as what is observed does, and goes by itself then.
+pub const LOOK: &str = "look";
+
 /// A step that failed. Observed, per resource: one stuck guest holds up no other.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
-    /// The step's name.
+    /// The step's name, or [`LOOK`].
     pub step: String,
     /// What went wrong, for people, with the next thing to do where there is one.
     pub error: String,
     /// How often it has failed in a row.
     pub attempts: u32,
     /// Milliseconds from the failure to the next try (a constant while it waits, so that waiting is no change);
-    /// `None` when only a change of what is wanted can help.
+    /// `None` when only a change of what is wanted can help, or of what is observed.
     pub next_try_ms: Option<u64>,
 }
 

@@ -26,7 +26,11 @@ async fn says(room: &Room, operation: i64, words: &[&str]) -> Result<Operation> 
     eventually(&format!("the operation says {words:?}"), PATIENCE, async || {
         let operation = room.world.client.operation(operation).await?;
         let problem = operation.problem.clone().unwrap_or_default();
-        ensure!(words.iter().all(|word| problem.contains(word)), "{operation:?}\n{}", last_lines(&room.agent_log()));
+        ensure!(
+            words.iter().all(|word| problem.contains(word)),
+            "{operation:?}\n{}",
+            last_lines(&room.agent_log())
+        );
         Ok(operation)
     })
     .await
@@ -93,7 +97,8 @@ async fn a_bridge_of_somebody_else(room: &Room) -> Result<()> {
     let before = room.host.run(&format!("ip -o link show dev {bridge}"))?;
     let web1 = room.guest("web1").await?;
     let operation = room.ask(web1.id, "start", &[]).await?;
-    says(room, operation.id, &[&format!("the name {bridge} is taken by somebody else"), "ip link delete"]).await?;
+    says(room, operation.id, &[&format!("the name {bridge} is taken by somebody else"), "ip link delete"])
+        .await?;
     assert_eq!(room.host.run(&format!("ip -o link show dev {bridge}"))?, before, "it is left alone");
     assert!(qemus(web1.uuid).is_empty());
     room.host.run(&format!("ip link delete {bridge}"))?;
@@ -135,6 +140,9 @@ fn a_port_that_is_taken(room: &Room) -> Result<()> {
     let output = serve.stdin(Stdio::null()).output()?;
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains(&format!("listening on {address}")) && said.contains("--listen chooses another"), "{said}");
+    assert!(
+        said.contains(&format!("listening on {address}")) && said.contains("--listen chooses another"),
+        "{said}"
+    );
     Ok(())
 }

@@ -47,7 +47,10 @@ async fn who_it_is(room: &Room) -> Result<()> {
     assert_eq!(hostname, "web1");
     assert!(shown.contains(&format!("inet {address}/24 ")), "{shown}");
     assert_eq!(disk.parse::<i64>()?, web1.disk_bytes);
-    assert!(filesystem.parse::<i64>()? > web1.disk_bytes * 9 / 10, "the filesystem fills the disk: {filesystem}");
+    assert!(
+        filesystem.parse::<i64>()? > web1.disk_bytes * 9 / 10,
+        "the filesystem fills the disk: {filesystem}"
+    );
     assert_eq!(key, web1.ssh_keys[0]);
     assert_eq!((machine_id, system), ("33", "running"), "32 digits and a line's end");
     let log = room.must(&["guest", "log", "web1"])?;

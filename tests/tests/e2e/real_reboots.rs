@@ -64,6 +64,7 @@ async fn the_pool_is_not_mounted(room: &mut Room) -> Result<()> {
     room.start_agent()?;
     let operation = room.ask(web1.id, "start", &[]).await?;
     let damaged = room.is(web1.id, GuestStatus::Damaged).await?;
+    assert_eq!(damaged.ssh_host_key, web1.ssh_host_key, "its host key is still known");
     let reason = damaged.status_reason.context("a reason")?;
     assert!(reason.contains("mount"), "{reason}");
     eventually("the pool says why", PATIENCE, async || {
@@ -74,7 +75,9 @@ async fn the_pool_is_not_mounted(room: &mut Room) -> Result<()> {
     })
     .await?;
     let open = room.world.client.operation(operation.id).await?;
-    assert!(open.ended_at.is_none() && open.problem.is_some(), "{open:?}");
+    let problem = open.problem.context("a problem")?;
+    assert!(open.ended_at.is_none() && problem.contains("Mount it and all goes on"), "{problem}");
+    assert!(!problem.contains("not tried again"), "{problem}");
     // A guest that was only ordered cannot go there either.
     let refused = room.order("web2", Power::Stopped).await.unwrap_err().to_string();
     assert!(refused.contains("pool"), "{refused}");

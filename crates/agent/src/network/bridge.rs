@@ -183,8 +183,7 @@ fn refuse_foreign(links: &BTreeMap<String, Link>, bridge: &str, ours: (Uuid, Uui
     match links.get(bridge) {
         Some(link) if link.mark() != Some(ours) => Err(DriverError::Later(format!(
             "the name {bridge} is taken by somebody else: it does not carry this network's mark. Remove it (ip link \
-             delete {bridge}) or give it another name (ip link set {bridge} down; ip link set {bridge} name NEWNAME), \
-             and this is tried again"
+             delete {bridge}) or give it another name (ip link set {bridge} down; ip link set {bridge} name NEWNAME)"
         ))),
         _ => Ok(()),
     }

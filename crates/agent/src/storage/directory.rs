@@ -116,7 +116,7 @@ impl Storage for DirectoryStorage {
         let free = space(&layout).map_err(failed)?.1;
         if free < image.unpacked {
             return Err(DriverError::Later(format!(
-                "{} has {free} free, and image {} needs {}: free some space, or delete guests; it will be tried again",
+                "{} has {free} free, and image {} needs {}: free some space, or delete guests",
                 layout.root.display(),
                 image.digest,
                 image.unpacked
@@ -247,9 +247,9 @@ fn look(brain: Uuid, pool: &PoolWanted, known: &Mutex<BTreeMap<Uuid, bool>>) -> 
 /// What any file operation of a step can end in: all of it may pass.
 fn io_error(doing: &str, error: &io::Error) -> DriverError {
     match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => DriverError::Later(format!(
-            "{doing}: the disk is full; free some space, or delete guests: it will be tried again"
-        )),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            DriverError::Later(format!("{doing}: the disk is full; free some space, or delete guests"))
+        }
         _ => DriverError::Later(format!("{doing}: {error}")),
     }
 }

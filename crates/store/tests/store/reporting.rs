@@ -222,6 +222,21 @@ async fn what_changed_becomes_an_event_once() {
 }
 
 #[tokio::test]
+async fn while_the_pool_is_away_the_reason_stands_and_the_host_key_is_still_known() {
+    let world = World::new().await;
+    let id = world.guest("web1").await;
+    let key = Some("ssh-ed25519 AAAA".to_owned());
+    world.report(saw(vec![GuestObserved { ssh_host_key: key.clone(), ..seen(id, 1) }])).await;
+    let wanted = world.desired(id).await;
+    let error = "its pool is not mounted".to_owned();
+    let look = Failure { step: honcho_wire::LOOK.to_owned(), error, attempts: 1, next_try_ms: None };
+    world.report(saw(vec![GuestObserved { failure: Some(look), ssh_host_key: None, ..seen(id, 1) }])).await;
+    let guest = guests::get(world.store.reader(), Scope::System, wanted.id, world.now()).await.unwrap();
+    assert_eq!(guest.ssh_host_key, key);
+    assert_eq!(guest.status_reason.as_deref(), Some("its pool is not mounted"), "nothing about trying again");
+}
+
+#[tokio::test]
 async fn orphans_are_told_of_once_and_a_boot_too() {
     let world = World::new().await;
     let orphan = |name: &str| Orphan { kind: "domain".to_owned(), name: name.to_owned(), uuid: None };
