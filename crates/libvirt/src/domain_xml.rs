@@ -120,10 +120,12 @@ fn write_mark(xml: &mut Xml, mark: &Mark) -> io::Result<()> {
 
 fn write_boot(xml: &mut Xml, spec: &DomainSpec, accel: Accel) -> io::Result<()> {
     // There is no partition table: the root filesystem is the disk itself. Mitigations guard against a processor's
-    // speculation, which software emulation has none of, and cost it a third of its speed.
+    // speculation, which software emulation has none of, and cost it a third of its speed. A kernel that panics leaves
+    // ten seconds for its last words to be read and reboots, which ends the domain: otherwise it would stand there for
+    // ever and look as if it ran.
     let command_line = match accel {
-        Accel::Kvm => "root=/dev/vda rw console=ttyS0 net.ifnames=0 quiet",
-        Accel::Tcg => "root=/dev/vda rw console=ttyS0 net.ifnames=0 quiet mitigations=off",
+        Accel::Kvm => "root=/dev/vda rw console=ttyS0 net.ifnames=0 quiet panic=10",
+        Accel::Tcg => "root=/dev/vda rw console=ttyS0 net.ifnames=0 quiet panic=10 mitigations=off",
     };
     xml.nest("os", &[], |xml| {
         xml.text("type", &[("arch", "x86_64"), ("machine", "q35")], "hvm")?;
@@ -247,7 +249,7 @@ mod tests {
                 <type arch="x86_64" machine="q35">hvm</type>
                 <kernel>/pool/boot/vmlinuz</kernel>
                 <initrd>/pool/boot/initrd.img</initrd>
-                <cmdline>root=/dev/vda rw console=ttyS0 net.ifnames=0 quiet mitigations=off</cmdline>
+                <cmdline>root=/dev/vda rw console=ttyS0 net.ifnames=0 quiet panic=10 mitigations=off</cmdline>
               </os>
               <features>
                 <acpi/>
@@ -307,7 +309,7 @@ mod tests {
                 <type arch="x86_64" machine="q35">hvm</type>
                 <kernel>/pool/boot/vmlinuz</kernel>
                 <initrd>/pool/boot/initrd.img</initrd>
-                <cmdline>root=/dev/vda rw console=ttyS0 net.ifnames=0 quiet</cmdline>
+                <cmdline>root=/dev/vda rw console=ttyS0 net.ifnames=0 quiet panic=10</cmdline>
               </os>
               <features>
                 <acpi/>
