@@ -46,6 +46,11 @@ pub fn join_token(text: &str) {
     }
 }
 
+/// Whether an order may carry this SSH key.
+pub fn public_key(text: &str) -> bool {
+    crate::operations::public_key(text).is_ok()
+}
+
 /// Takes `.json` off a path.
 pub fn path(text: &str) {
     if let Ok(uri) = text.parse::<Uri>() {

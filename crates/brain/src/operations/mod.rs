@@ -20,7 +20,7 @@ mod token;
 mod tests;
 
 pub(crate) use account::{AccountCreate, AccountDelete, AccountUpdate};
-pub(crate) use guest_create::GuestCreate;
+pub(crate) use guest_create::{GuestCreate, public_key};
 pub(crate) use guest_end::{GuestCancel, GuestDelete, GuestLapse, GuestRestore};
 pub(crate) use guest_power::{GuestPower, PowerAction};
 pub(crate) use guest_update::{GuestUpdate, Restart};

@@ -1,0 +1,42 @@
+//! Query strings of lists, run against a store: a list or a refusal, and never the database's own error.
+#![no_main]
+
+use honcho_model::Timestamp;
+use honcho_store::{Filters, Scope, Store, StoreError, StoreResult};
+use honcho_store::{accounts, addresses, events, guests, hosts, images, networks, operations, pools, tokens};
+use std::sync::OnceLock;
+
+static STORE: OnceLock<(tokio::runtime::Runtime, Store, tempfile::TempDir)> = OnceLock::new();
+
+fn check<T>(listed: StoreResult<T>) {
+    match listed {
+        Ok(_) | Err(StoreError::Refused(_)) => {}
+        Err(error) => panic!("{error}"),
+    }
+}
+
+libfuzzer_sys::fuzz_target!(|pairs: Vec<(String, String)>| {
+    let Ok(filters) = Filters::parse(pairs) else { return };
+    let (runtime, store, _) = STORE.get_or_init(|| {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = runtime.expect("a runtime");
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let store = runtime.block_on(Store::open(&directory.path().join("honcho.sqlite"))).expect("a store");
+        (runtime, store, directory)
+    });
+    let (reader, now) = (store.reader(), Timestamp(1));
+    runtime.block_on(async {
+        for scope in [Scope::Operator, Scope::Account(honcho_model::AccountId(1))] {
+            check(guests::list(reader, scope, &filters, now).await);
+            check(accounts::list(reader, scope, &filters).await);
+            check(networks::list(reader, scope, &filters).await);
+            check(images::list(reader, scope, &filters).await);
+            check(operations::list(reader, scope, &filters).await);
+            check(events::list(reader, scope, &filters).await);
+            check(addresses::list(reader, scope, &filters).await);
+        }
+        check(hosts::list(reader, &filters, now).await);
+        check(pools::list(reader, &filters).await);
+        check(tokens::list(reader, &filters).await);
+    });
+});

@@ -1,0 +1,35 @@
+//! Names, sizes, MAC addresses, subnets, digests: what was read reads the same once written.
+#![no_main]
+
+use honcho_model::{Bytes, Digest, Mac, Name, subnet};
+
+libfuzzer_sys::fuzz_target!(|text: &str| {
+    if let Ok(name) = Name::new(text) {
+        assert_eq!(name.as_str(), text);
+        assert!(text.len() <= 63 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'));
+    }
+    if let Ok(size) = text.parse::<Bytes>() {
+        let shown = size.to_string();
+        // One with a fraction is for people only.
+        if !shown.contains('.') {
+            assert_eq!(shown.parse(), Ok(size));
+        }
+    }
+    if let Ok(mac) = text.parse::<Mac>() {
+        assert_eq!(mac.to_string(), text.to_ascii_lowercase());
+    }
+    if let Ok(digest) = text.parse::<Digest>() {
+        assert_eq!(digest.to_string(), text);
+    }
+    if let Ok(net) = subnet::parse(text) {
+        assert_eq!(subnet::parse(&net.to_string()), Ok(net));
+        let addresses = subnet::guest_addresses(net);
+        let gateway = subnet::gateway(net);
+        let mut count = 0_u64;
+        for address in addresses {
+            assert!(net.contains(&address) && address != gateway && address != net.broadcast());
+            count += 1;
+        }
+        assert_eq!(count, (1_u64 << (32 - net.prefix_len())) - 3);
+    }
+});
