@@ -81,7 +81,7 @@ pub async fn run(
     options: AgentOptions,
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
-    let (file, journal, complaints) = JournalFile::open(&options.data)
+    let (file, journal, complaints) = JournalFile::open(&options.data, identity.brain, identity.host_id)
         .with_context(|| format!("cannot read the journal in {}", options.data.display()))?;
     for complaint in complaints {
         tracing::error!("{complaint}");
@@ -102,28 +102,7 @@ pub async fn run(
         options.data.clone(),
         options.wall_clock,
     ));
-    let agent = Agent {
-        means: Means { drivers: options.drivers, blobs: Arc::clone(&brain) as _, brain: identity.brain },
-        identity,
-        brain,
-        boot_id_file: options.boot_id_file,
-        clock: options.clock,
-        file,
-        journal,
-        journal_changed: false,
-        refused: None,
-        disk_problem: None,
-        not_kept: None,
-        host: machine().context("cannot find out about this machine")?,
-        busy: BTreeMap::new(),
-        doing: Doing::default(),
-        progressed: watch::channel(()).0,
-        events,
-        news,
-        last: None,
-        streams: JoinSet::new(),
-        streams_opened: VecDeque::new(),
-    };
+    let agent = Agent::new(identity, options, brain, (file, journal), events, news)?;
     tokio::select! {
         ended = agent.work(inbox) => ended,
         () = shutdown => {
@@ -170,6 +149,38 @@ struct Agent {
 }
 
 impl Agent {
+    fn new(
+        identity: Identity,
+        options: AgentOptions,
+        brain: Arc<BrainClient>,
+        (file, journal): (JournalFile, Journal),
+        events: mpsc::Sender<Event>,
+        news: watch::Sender<Option<Arc<Snapshot>>>,
+    ) -> anyhow::Result<Self> {
+        Ok(Agent {
+            means: Means { drivers: options.drivers, blobs: Arc::clone(&brain) as _, brain: identity.brain },
+            identity,
+            brain,
+            boot_id_file: options.boot_id_file,
+            clock: options.clock,
+            file,
+            journal,
+            journal_changed: false,
+            refused: None,
+            disk_problem: None,
+            not_kept: None,
+            host: machine().context("cannot find out about this machine")?,
+            busy: BTreeMap::new(),
+            doing: Doing::default(),
+            progressed: watch::channel(()).0,
+            events,
+            news,
+            last: None,
+            streams: JoinSet::new(),
+            streams_opened: VecDeque::new(),
+        })
+    }
+
     async fn work(mut self, mut inbox: mpsc::Receiver<Event>) -> anyhow::Result<()> {
         let mut changes = self.means.drivers.hypervisor.changes();
         let mut progress = self.progressed.subscribe();
@@ -202,7 +213,7 @@ impl Agent {
             Event::Answer(answer) => {
                 if let Some(raw) = answer.manifest {
                     self.take_manifest(raw);
-                } else if self.journal.manifest.is_some() {
+                } else if self.acts_on_the_brains_manifest() {
                     self.brain_answered();
                 }
                 for wanted in answer.streams {
@@ -256,6 +267,12 @@ impl Agent {
                 self.not_kept = Some(manifest);
             }
         }
+    }
+
+    /// Whether "nothing newer" speaks of the manifest that is acted on. It does not when that is an older one because the
+    /// brain's was refused or could not be kept: the poller has named the newer one in its question all the same.
+    fn acts_on_the_brains_manifest(&self) -> bool {
+        self.refused.is_none() && self.not_kept.is_none() && self.journal.manifest.is_some()
     }
 
     fn brain_answered(&mut self) {
@@ -455,3 +472,7 @@ fn progress_sink(
 pub fn kernel_boot_id_file() -> &'static Path {
     Path::new("/proc/sys/kernel/random/boot_id")
 }
+
+#[cfg(test)]
+#[path = "agent_tests.rs"]
+mod tests;

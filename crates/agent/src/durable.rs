@@ -26,10 +26,11 @@ pub(crate) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
-/// Moves an unreadable file out of the way, for people to look at, and returns where it is.
-pub(crate) fn set_aside(path: &Path) -> io::Result<PathBuf> {
-    let names = (1..1000).map(|n| beside(path, &format!("unreadable.{n}")));
-    let aside = names.into_iter().find(|aside| !aside.exists()).unwrap_or_else(|| beside(path, "unreadable"));
+/// Moves a file that is of no use out of the way, for people to look at, and returns where it is: beside, with a suffix
+/// that says `why`.
+pub(crate) fn set_aside(path: &Path, why: &str) -> io::Result<PathBuf> {
+    let names = (1..1000).map(|n| beside(path, &format!("{why}.{n}")));
+    let aside = names.into_iter().find(|aside| !aside.exists()).unwrap_or_else(|| beside(path, why));
     std::fs::rename(path, &aside)?;
     sync_directory_of(path)?;
     Ok(aside)

@@ -45,16 +45,10 @@ impl std::str::FromStr for JoinToken {
 
 /// Joins, and keeps the identity in `data`.
 pub async fn join(brain: &str, token: &JoinToken, data: &Path) -> anyhow::Result<Identity> {
-    if let Some(identity) = Identity::load(data).ok().flatten()
-        && identity.host_id != token.host
-    {
-        bail!(
-            "this machine is already host {} ({}): to make it another one, first drain and remove that one, then \
-             delete {}",
-            identity.host_id,
-            identity.host_name,
-            data.display()
-        );
+    // A damaged identity is mended by joining again; what it had kept for another brain is set aside when the agent runs.
+    let joined = Identity::load(data).ok().flatten();
+    if let Some(identity) = &joined {
+        may_join_again(identity, token, data)?;
     }
     std::fs::create_dir_all(data).with_context(|| format!("cannot make {}", data.display()))?;
     // Kept before it is sent: a join that was interrupted goes on with the same key.
@@ -77,9 +71,43 @@ pub async fn join(brain: &str, token: &JoinToken, data: &Path) -> anyhow::Result
     };
     let answer = ask(brain, token, &request).await?;
     let identity = identity(answer, token, private_key)?;
+    if let Some(joined) = joined.filter(|joined| joined.brain != identity.brain) {
+        bail!(of_another_brain(&joined, data));
+    }
     identity.save(data)?;
     std::fs::remove_file(&key_path).with_context(|| format!("cannot remove {}", key_path.display()))?;
     Ok(identity)
+}
+
+/// A rejoin of the same host at the same brain is fine; anything else would go on with what another brain wanted.
+fn may_join_again(identity: &Identity, token: &JoinToken, data: &Path) -> anyhow::Result<()> {
+    let authority = tls::certificate_of_pem(&identity.ca_certificate);
+    if authority.map_or(true, |authority| tls::fingerprint(&authority) != token.fingerprint) {
+        bail!(of_another_brain(identity, data));
+    }
+    if identity.host_id != token.host {
+        bail!(
+            "this machine is already host {} ({}): to make it another one, first drain and remove that one, then \
+             delete {}",
+            identity.host_id,
+            identity.host_name,
+            data.display()
+        );
+    }
+    Ok(())
+}
+
+fn of_another_brain(identity: &Identity, data: &Path) -> String {
+    format!(
+        "this machine is already host {} ({}) of another brain ({} at {}), and {} holds what that one wanted: end the \
+         guests it has here, then `honcho-agent leave` and delete {}; or give another --data to keep both",
+        identity.host_id,
+        identity.host_name,
+        identity.brain,
+        identity.agents_address,
+        data.display(),
+        data.display()
+    )
 }
 
 async fn ask(brain: &str, token: &JoinToken, request: &JoinRequest) -> anyhow::Result<JoinAnswer> {
@@ -158,5 +186,41 @@ mod tests {
         {
             assert!(bad.parse::<JoinToken>().is_err(), "{bad}");
         }
+    }
+
+    fn authority() -> rcgen::Certificate {
+        let key = rcgen::KeyPair::generate().unwrap();
+        rcgen::CertificateParams::new(Vec::new()).unwrap().self_signed(&key).unwrap()
+    }
+
+    fn token(host: i64, authority: &rcgen::Certificate) -> JoinToken {
+        format!("{host}.secret.{}", tls::fingerprint(authority.der())).parse().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_machine_joins_again_only_as_the_same_host_of_the_same_brain() {
+        let (ours, theirs) = (authority(), authority());
+        let data = tempfile::tempdir().unwrap();
+        let identity = Identity {
+            host_id: HostId(7),
+            host_name: "rack1-7".into(),
+            brain: uuid::Uuid::from_u128(1),
+            agents_address: "127.0.0.1:7071".into(),
+            ca_certificate: ours.pem(),
+            certificate: String::new(),
+            private_key: String::new(),
+        };
+        identity.save(data.path()).unwrap();
+        let refusal = async |token: JoinToken| {
+            // Nothing listens there: what is not refused before fails by that.
+            join("http://127.0.0.1:1", &token, data.path()).await.unwrap_err().to_string()
+        };
+        let other_brain = refusal(token(7, &theirs)).await;
+        assert!(other_brain.contains("of another brain"), "{other_brain}");
+        let other_host = refusal(token(8, &ours)).await;
+        assert!(other_host.contains("already host 7"), "{other_host}");
+        assert!(!data.path().join("joining.key").exists(), "a refused join leaves nothing behind");
+        let same = refusal(token(7, &ours)).await;
+        assert!(same.contains("cannot be reached"), "{same}");
     }
 }

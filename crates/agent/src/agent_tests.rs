@@ -1,0 +1,114 @@
+//! The loop itself, with a simulated host under it and no brain to speak to.
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+use crate::simulated;
+use honcho_model::HostId;
+use serde_json::{Value, json};
+
+const BRAIN: Uuid = Uuid::from_u128(1);
+
+struct Bench {
+    agent: Agent,
+    news: watch::Receiver<Option<Arc<Snapshot>>>,
+    directory: tempfile::TempDir,
+    _inbox: mpsc::Receiver<Event>,
+}
+
+fn identity() -> Identity {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = rcgen::CertificateParams::new(Vec::new()).unwrap().self_signed(&key).unwrap();
+    Identity {
+        host_id: HostId(7),
+        host_name: "rack1-7".into(),
+        brain: BRAIN,
+        agents_address: "127.0.0.1:1".into(),
+        ca_certificate: certificate.pem(),
+        certificate: certificate.pem(),
+        private_key: key.serialize_pem(),
+    }
+}
+
+fn bench() -> Bench {
+    let directory = tempfile::tempdir().unwrap();
+    let simulation = directory.path().join("host");
+    let options = AgentOptions {
+        data: directory.path().to_owned(),
+        drivers: simulated::open(&simulation).unwrap(),
+        boot_id_file: simulated::boot_id_file(&simulation),
+        clock: Clock::of_this_machine().unwrap(),
+        wall_clock: || std::time::SystemTime::UNIX_EPOCH,
+        run_id: Uuid::from_u128(2),
+    };
+    let identity = identity();
+    let brain = Arc::new(BrainClient::new(&identity).unwrap());
+    let (file, journal, _) = JournalFile::open(&options.data, BRAIN, identity.host_id).unwrap();
+    let (events, inbox) = mpsc::channel(16);
+    let (sender, news) = watch::channel(None);
+    let agent = Agent::new(identity, options, brain, (file, journal), events, sender).unwrap();
+    Bench { agent, news, directory, _inbox: inbox }
+}
+
+fn manifest(generation: i64) -> Value {
+    json!({
+        "protocol": 1, "brain": BRAIN, "incarnation": 1, "generation": generation, "host": 7, "frozen": null,
+        "pools": [], "networks": [], "guests": [], "absent": [],
+    })
+}
+
+impl Bench {
+    fn answer(&mut self, manifest: Option<Value>) {
+        self.agent.hear(Event::Answer(RawAnswer { manifest, streams: Vec::new() }));
+    }
+
+    fn answered(&self) -> bool {
+        self.agent.journal.answered_in_boot.is_some()
+    }
+
+    fn host_boots(&mut self) {
+        let file = simulated::boot_id_file(&self.directory.path().join("host"));
+        std::fs::write(file, Uuid::new_v4().to_string()).unwrap();
+        self.agent.journal.answered_in_boot = None;
+    }
+}
+
+#[tokio::test]
+async fn nothing_newer_than_a_refused_manifest_is_no_answer() {
+    let mut bench = bench();
+    bench.answer(Some(manifest(1)));
+    assert!(bench.answered());
+
+    bench.host_boots();
+    let mut unknown = manifest(2);
+    unknown["snapshots"] = json!([]);
+    bench.answer(Some(unknown));
+    bench.answer(None);
+    assert!(!bench.answered(), "the old manifest would be acted on with full latitude");
+    bench.agent.look_and_act().await;
+    let said = bench.news.borrow().clone().unwrap();
+    assert!(said.observation.refused.is_some());
+
+    bench.answer(Some(manifest(3)));
+    assert!(bench.answered());
+    bench.host_boots();
+    bench.answer(None);
+    assert!(bench.answered(), "nothing newer than what is acted on is an answer");
+}
+
+#[tokio::test]
+async fn nothing_newer_than_a_manifest_that_could_not_be_kept_is_no_answer() {
+    let mut bench = bench();
+    bench.answer(Some(manifest(1)));
+    bench.host_boots();
+    // A directory in its place cannot be replaced by a file.
+    let path = bench.directory.path().join("manifest.json");
+    std::fs::remove_file(&path).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    bench.answer(Some(manifest(2)));
+    bench.answer(None);
+    assert!(!bench.answered());
+    std::fs::remove_dir(&path).unwrap();
+    bench.agent.look_and_act().await;
+    assert!(bench.answered(), "kept at last");
+    assert_eq!(bench.agent.acting_on(), Some((Incarnation(1), Generation(2))));
+}
