@@ -1,14 +1,18 @@
 //! Connections to libvirtd, and the threads that wait for it.
 //!
 //! ```text
-//!   call() ── job ──> queue ──> worker threads, each with a Connect of its own ──> libvirtd
-//!     ^ deadline                keeper, with one more: subscribed to events, looks each second, reopens
-//!     └─ gives up, says so
+//!             ┌─> looking ───┐
+//!   call() ───┼─> starting ──┼─> worker threads, each with a Connect of its own ──> libvirtd
+//!     ^       └─> acting ────┘   keeper, with one more: subscribed to events, looks each second, reopens
+//!     └─ deadline: gives up, says so
 //! ```
 //!
 //! libvirt's calls block for as long as libvirtd pleases, so they run on threads of their own and every caller has a
 //! deadline. A worker whose call hangs is lost until libvirtd goes on or is restarted; callers meanwhile hear that it
-//! does not answer. What a caller gave up on before a worker took it is never begun.
+//! does not answer. What a caller gave up on before libvirtd was asked for it is never begun.
+//!
+//! Each kind of work has a queue and threads of its own ([`Lane`]): guests that take minutes to start must not keep the
+//! agent from seeing, or from stopping, the others.
 //!
 //! **No connection is ever used by two threads, and keepalive is left off.** libvirt's client before 10.3 (Debian 12 has
 //! 9.0) reads freed stack when a call that waits is woken by another thread's call or by a keepalive message on the same
@@ -26,19 +30,45 @@ use tokio::sync::{oneshot, watch};
 use virt::connect::Connect;
 use virt::error::Error;
 
-/// How many calls may wait for libvirtd at once. Starting a guest takes one for a second or so.
-const WORKERS: usize = 4;
 /// How often the keeper looks whether its connection stands.
 const KEEPER_INTERVAL: Duration = Duration::from_secs(1);
 
 type Job = Box<dyn FnOnce(&mut Line) + Send>;
 
+/// What waits for what: work of one kind waits only for work of the same kind.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Lane {
+    /// What only asks.
+    Looking,
+    /// Starting guests, which takes a second or so each, and minutes on a host that is short of something.
+    Starting,
+    /// Everything else that changes something: stopping, ending, consoles.
+    Acting,
+}
+
+impl Lane {
+    /// Its name, and how many calls of it may wait for libvirtd at once.
+    fn name_and_workers(self) -> (&'static str, usize) {
+        match self {
+            Lane::Looking => ("looking", 2),
+            Lane::Starting => ("starting", 4),
+            Lane::Acting => ("acting", 2),
+        }
+    }
+}
+
 /// The way to libvirtd. It mends itself.
 pub(crate) struct Connection {
     uri: String,
     changes: Arc<watch::Sender<u64>>,
-    jobs: Sender<Job>,
+    looking: Sender<Job>,
+    starting: Sender<Job>,
+    acting: Sender<Job>,
 }
+
+/// Whether the caller still waits for a call that has been begun. To be asked before anything is changed that would
+/// take its caller by surprise minutes later.
+pub(crate) type StillAwaited<'a> = &'a dyn Fn() -> bool;
 
 /// How a call failed.
 pub(crate) enum CallError {
@@ -58,18 +88,17 @@ impl Connection {
     /// Starts the threads. No connection is opened yet, so that an agent can start before libvirtd.
     pub(crate) fn new(uri: &str) -> DriverResult<Self> {
         start_event_loop().map_err(DriverError::Later)?;
-        let (jobs, queue) = channel::<Job>();
-        let queue = Arc::new(Mutex::new(queue));
-        for number in 0..WORKERS {
-            let queue = Arc::clone(&queue);
-            let line = Line::new(uri);
-            thread(&format!("libvirt-{number}"), move || work(&queue, line))?;
-        }
         let changes = Arc::new(watch::Sender::new(0));
         let weak = Arc::downgrade(&changes);
         let line = Line::new(uri);
         thread("libvirt-keeper", move || keep(&weak, line))?;
-        Ok(Connection { uri: uri.to_owned(), changes, jobs })
+        Ok(Connection {
+            uri: uri.to_owned(),
+            changes,
+            looking: start_lane(uri, Lane::Looking)?,
+            starting: start_lane(uri, Lane::Starting)?,
+            acting: start_lane(uri, Lane::Acting)?,
+        })
     }
 
     /// Changes whenever a domain or the connection may have changed.
@@ -77,12 +106,13 @@ impl Connection {
         self.changes.subscribe()
     }
 
-    /// Does `work` on a worker thread, and waits for it until `deadline` has passed. `doing` begins the error.
+    /// Does `work` on a thread of the lane, and waits for it until `deadline` has passed. `doing` begins the error.
     pub(crate) async fn call<T: Send + 'static>(
         &self,
+        lane: Lane,
         doing: String,
         deadline: Duration,
-        work: impl FnOnce(&Connect) -> Result<T, CallError> + Send + 'static,
+        work: impl FnOnce(&Connect, StillAwaited) -> Result<T, CallError> + Send + 'static,
     ) -> DriverResult<T> {
         let (reply, answer) = oneshot::channel();
         let late = format!(
@@ -95,8 +125,13 @@ impl Connection {
             if reply.is_closed() {
                 return;
             }
-            let result = line.connect().and_then(|connect| {
-                work(connect).map_err(|error| match error {
+            let connect = line.connect();
+            // Connecting to a libvirtd that hangs takes until it goes on.
+            if reply.is_closed() {
+                return;
+            }
+            let result = connect.and_then(|connect| {
+                work(connect, &|| !reply.is_closed()).map_err(|error| match error {
                     CallError::Libvirt(error) => explain(&doing, &error),
                     CallError::Said(error) => error,
                 })
@@ -104,8 +139,13 @@ impl Connection {
             // The caller may have given up meanwhile; what happened is seen at its next look.
             drop(reply.send(result));
         };
+        let queue = match lane {
+            Lane::Looking => &self.looking,
+            Lane::Starting => &self.starting,
+            Lane::Acting => &self.acting,
+        };
         let ended = || DriverError::Later("the thread that spoke with libvirtd has ended".to_owned());
-        self.jobs.send(Box::new(job)).map_err(|_| ended())?;
+        queue.send(Box::new(job)).map_err(|_| ended())?;
         match tokio::time::timeout(deadline, answer).await {
             Ok(Ok(result)) => result,
             Ok(Err(_)) => Err(ended()),
@@ -139,6 +179,19 @@ impl Line {
         };
         Ok(self.connect.insert(connect))
     }
+}
+
+/// Starts the threads of a lane and returns the way into its queue.
+fn start_lane(uri: &str, lane: Lane) -> DriverResult<Sender<Job>> {
+    let (jobs, queue) = channel::<Job>();
+    let queue = Arc::new(Mutex::new(queue));
+    let (name, workers) = lane.name_and_workers();
+    for number in 0..workers {
+        let queue = Arc::clone(&queue);
+        let line = Line::new(uri);
+        thread(&format!("virt-{name}-{number}"), move || work(&queue, line))?;
+    }
+    Ok(jobs)
 }
 
 fn thread(name: &str, body: impl FnOnce() + Send + 'static) -> DriverResult<()> {
@@ -203,4 +256,64 @@ fn subscribe(connect: &Connect, changes: &watch::Sender<u64>) -> Option<Subscrip
 
 fn changed(changes: &watch::Sender<u64>) {
     changes.send_modify(|count| *count = count.wrapping_add(1));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// libvirt's own mock, in this process's memory.
+    fn mock() -> Connection {
+        Connection::new("test:///default").unwrap()
+    }
+
+    const LONG: Duration = Duration::from_secs(20);
+
+    #[tokio::test]
+    async fn guests_that_start_slowly_keep_nobody_from_looking_and_stopping() {
+        let connection = mock();
+        let (finish, finished) = channel::<()>();
+        let finished = Arc::new(Mutex::new(finished));
+        // More than there are threads for starting.
+        let starts = (0..6).map(|_| {
+            let finished = Arc::clone(&finished);
+            connection.call(Lane::Starting, "starting".to_owned(), LONG, move |_, _| {
+                let _ = finished.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                Ok(())
+            })
+        });
+        let mut starts: Vec<_> = starts.map(Box::pin).collect();
+        for start in &mut starts {
+            assert!(tokio::time::timeout(Duration::from_millis(10), start).await.is_err());
+        }
+        for lane in [Lane::Looking, Lane::Acting] {
+            let answered = connection.call(lane, "asking".to_owned(), LONG, |_, _| Ok(())).await;
+            assert!(answered.is_ok(), "{lane:?}: {answered:?}");
+        }
+        drop(finish);
+        for start in starts {
+            start.await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_call_hears_that_its_caller_gave_up() {
+        let connection = mock();
+        let (tell, told) = channel();
+        let (go_on, wait) = channel::<()>();
+        let late = connection
+            .call(Lane::Starting, "starting".to_owned(), Duration::from_millis(50), move |_, awaited| {
+                assert!(awaited());
+                let _ = wait.recv();
+                tell.send(awaited()).unwrap();
+                Ok(())
+            })
+            .await;
+        assert!(
+            matches!(&late, Err(DriverError::Later(text)) if text.contains("has not answered")),
+            "{late:?}"
+        );
+        drop(go_on);
+        assert!(!told.recv_timeout(LONG).unwrap());
+    }
 }

@@ -15,7 +15,7 @@ mod probe;
 pub use domain_read::{DomainRead, read_domain};
 pub use domain_xml::{Accel, MARK_NAMESPACE, domain_xml};
 
-use crate::connection::{CallError, Connection};
+use crate::connection::{CallError, Connection, Lane};
 use crate::explain::{is_gone, is_not_running};
 use async_trait::async_trait;
 use honcho_agent_lib::drivers::{DomainSeen, DomainSpec, DriverError, DriverResult, Duplex, Hypervisor};
@@ -77,7 +77,7 @@ impl LibvirtHypervisor {
     /// Takes up what an earlier run found out about KVM in this boot. Without it, the next start finds out anew.
     async fn recall(&self) {
         let (Some(file), None) = (&self.probe_file, self.virtualization.get()) else { return };
-        let emulator = self.connection.call("asking libvirt for QEMU".to_owned(), QUICK, emulator).await;
+        let emulator = self.emulator().await;
         if let (Ok(emulator), Ok(boot_id)) = (emulator, boot_id())
             && let Some(kept) = probe::recall(file, &boot_id, &emulator)
         {
@@ -91,7 +91,7 @@ impl LibvirtHypervisor {
         if let Some(known) = self.virtualization.get() {
             return Ok(accel_of(known));
         }
-        let emulator = self.connection.call("asking libvirt for QEMU".to_owned(), QUICK, emulator).await?;
+        let emulator = self.emulator().await?;
         let boot_id = boot_id()?;
         let mut unkept = None;
         let found = self
@@ -115,6 +115,11 @@ impl LibvirtHypervisor {
             })
             .await;
         Ok(found.map_or(unkept.unwrap_or(Accel::Tcg), accel_of))
+    }
+
+    async fn emulator(&self) -> DriverResult<PathBuf> {
+        let doing = "asking libvirt for QEMU".to_owned();
+        self.connection.call(Lane::Looking, doing, QUICK, |connect, _| emulator(connect)).await
     }
 
     fn take_console(&self, uuid: Uuid) -> oneshot::Receiver<()> {
@@ -141,7 +146,7 @@ impl Hypervisor for LibvirtHypervisor {
     async fn describe(&self) -> DriverResult<String> {
         self.recall().await;
         self.connection
-            .call("asking libvirt for its version".to_owned(), QUICK, |connect| {
+            .call(Lane::Looking, "asking libvirt for its version".to_owned(), QUICK, |connect, _| {
                 let kind = connect.driver_type()?;
                 let library = version(connect.lib_version()?);
                 Ok(format!("libvirt {library}, {kind} {}", version(connect.hyp_version()?)))
@@ -155,7 +160,7 @@ impl Hypervisor for LibvirtHypervisor {
 
     async fn domains(&self) -> DriverResult<Vec<DomainSeen>> {
         self.connection
-            .call("listing domains".to_owned(), QUICK, |connect| {
+            .call(Lane::Looking, "listing domains".to_owned(), QUICK, |connect, _| {
                 let domains = connect.list_all_domains(0)?;
                 let seen = domains.iter().map(see).filter_map(Result::transpose);
                 Ok(seen.collect::<Result<Vec<_>, _>>()?)
@@ -168,8 +173,14 @@ impl Hypervisor for LibvirtHypervisor {
         let xml = domain_xml(spec, &accel);
         let (name, uuid) = (spec.name.clone(), spec.uuid);
         self.connection
-            .call(format!("starting domain {name}"), CREATE, move |connect| {
+            .call(Lane::Starting, format!("starting domain {name}"), CREATE, move |connect, still_awaited| {
                 refuse_existing(connect, &name, uuid)?;
+                if !still_awaited() {
+                    // What is wanted may have changed since: whoever gave up looks anew and asks again.
+                    return Err(CallError::Said(DriverError::Later(
+                        "given up before it was begun".to_owned(),
+                    )));
+                }
                 connect.create_domain_xml(&xml, 0)?;
                 Ok(())
             })
@@ -178,7 +189,7 @@ impl Hypervisor for LibvirtHypervisor {
 
     async fn ask_to_stop(&self, uuid: Uuid) -> DriverResult<()> {
         self.connection
-            .call(format!("asking domain {uuid} to stop"), QUICK, move |connect| {
+            .call(Lane::Acting, format!("asking domain {uuid} to stop"), QUICK, move |connect, _| {
                 on_domain(connect, uuid, |domain| {
                     domain.shutdown_flags(virt_sys::VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN)
                 })
@@ -188,7 +199,7 @@ impl Hypervisor for LibvirtHypervisor {
 
     async fn destroy(&self, uuid: Uuid) -> DriverResult<()> {
         self.connection
-            .call(format!("ending domain {uuid}"), DESTROY, move |connect| {
+            .call(Lane::Acting, format!("ending domain {uuid}"), DESTROY, move |connect, _| {
                 on_domain(connect, uuid, Domain::destroy)
             })
             .await
@@ -197,7 +208,7 @@ impl Hypervisor for LibvirtHypervisor {
     async fn console(&self, uuid: Uuid) -> DriverResult<Box<dyn Duplex>> {
         let path = self
             .connection
-            .call(format!("opening the console of domain {uuid}"), QUICK, move |connect| {
+            .call(Lane::Acting, format!("opening the console of domain {uuid}"), QUICK, move |connect, _| {
                 console_path(connect, uuid)
             })
             .await?;
