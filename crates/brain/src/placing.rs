@@ -5,6 +5,7 @@
 
 use honcho_model::host::HostStatus;
 use honcho_model::{Bytes, HostId, PoolId};
+use honcho_store::Scope;
 use honcho_store::hosts::{PoolRoom, Room};
 
 /// Memory of every host that guests never get: for its kernel, its agent and libvirt.
@@ -76,6 +77,11 @@ fn fit(room: &Room, need: Need) -> Result<PoolId, String> {
         )),
         None => Err("has no ready pool".to_owned()),
     }
+}
+
+/// Why there is no room, in the words that the caller may hear: customers are not shown the machine room.
+pub(crate) fn said_to(scope: Scope, why: String) -> String {
+    if scope.account().is_some() { "there is no room for that just now".to_owned() } else { why }
 }
 
 /// Whether a guest that is placed can grow by `need` where it is, or why not.

@@ -68,6 +68,7 @@ impl From<DbErr> for StoreError {
         let text = error.to_string();
         let violated = |(index, columns, _, _): &&(&str, &str, &str, &str)| {
             text.contains(&format!("\"{index}\""))
+                || text.contains(&format!("index '{index}'"))
                 || text
                     .split_once("UNIQUE constraint failed: ")
                     .is_some_and(|(_, rest)| rest.trim_end() == *columns)

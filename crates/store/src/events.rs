@@ -52,20 +52,29 @@ pub async fn list(connection: &impl Connection, scope: Scope, filters: &Filters)
             Ok(Event {
                 id: row.id,
                 account_id: row.account_id,
-                kind: row.kind,
                 severity: row.severity,
                 resource: row.resource,
                 resource_id: row.resource_id,
                 resource_name: row.resource_name,
-                actor: row.actor,
-                source: row.source,
-                message: row.message.unwrap_or_default(),
+                // Customers are told what happened to their own, and neither by which machine nor from where.
+                source: row.source.filter(|_| is_told(&row.actor, scope)),
+                message: match scope.account() {
+                    Some(_) if row.kind == "guest.step_failed" => "a step failed".to_owned(),
+                    _ => row.message.unwrap_or_default(),
+                },
+                kind: row.kind,
+                actor: if is_told(&row.actor, scope) { row.actor } else { "honcho".to_owned() },
                 before: from_json("event", row.before.as_deref())?,
                 after: from_json("event", row.after.as_deref())?,
                 created_at: time(row.created_at),
             })
         })
         .collect()
+}
+
+/// Whether a caller may know who did it: an operator everybody, a customer whoever used a token of the same account.
+fn is_told(actor: &str, scope: Scope) -> bool {
+    scope.account().is_none_or(|account| actor.ends_with(&format!("(account {account})")))
 }
 
 /// How much an event matters.

@@ -136,7 +136,7 @@ pub async fn list(
         .into_iter()
         .map(|row| {
             let own = interfaces.remove(&row.id).unwrap_or_default();
-            to_api(row, own)
+            to_api(row, own, scope)
         })
         .collect()
 }
@@ -207,10 +207,13 @@ async fn interfaces_of(
     Ok(interfaces)
 }
 
-fn to_api(row: Row, interfaces: Vec<Interface>) -> StoreResult<Guest> {
+fn to_api(row: Row, interfaces: Vec<Interface>, scope: Scope) -> StoreResult<Guest> {
     let damaged = |what, why: &str| StoreError::Damaged { what, why: why.to_owned() };
     let status = GuestStatus::parse(&row.status).ok_or_else(|| damaged("status", &row.status))?;
-    let status_reason = reason(status, &row)?;
+    let status_reason = match scope.account() {
+        None => reason(status, &row)?,
+        Some(_) => reason_for_customers(status, &row)?,
+    };
     Ok(Guest {
         id: row.id,
         uuid: row.uuid,
@@ -268,6 +271,28 @@ fn reason(status: GuestStatus, row: &Row) -> StoreResult<Option<String>> {
             }
         },
     })
+}
+
+/// The same for customers, who are not shown the machine room: no host, no path, no driver's words.
+fn reason_for_customers(status: GuestStatus, row: &Row) -> StoreResult<Option<String>> {
+    let said = match status {
+        GuestStatus::Frozen => "an operator has to look at its host first",
+        GuestStatus::Unknown => "it cannot be looked at just now; it may well be running",
+        GuestStatus::Damaged => "its disk cannot be used; an operator has to look at it",
+        _ => match from_json::<Failure>("failure", row.failure.as_deref())? {
+            Some(failure) => return Ok(Some(failure_for_customers(&failure))),
+            None => return reason(status, row),
+        },
+    };
+    Ok(Some(said.to_owned()))
+}
+
+/// A failure in words for customers.
+pub(crate) fn failure_for_customers(failure: &Failure) -> String {
+    match failure.next_try_ms {
+        Some(_) => format!("{} failed and is tried again", failure.step),
+        None => format!("{} failed; an operator has to look at it", failure.step),
+    }
 }
 
 /// A failure as a sentence: what, how often, and what comes next.

@@ -1,9 +1,11 @@
 //! Hosts: what they are, who they prove to be, and when they were last heard.
 
+use crate::events::{self, NewEvent};
 use crate::list::{Column, Filters, Select};
 use crate::sql::{Connection, execute, from_json, insert, number, row, rows, time, values};
 use crate::{Refusal, StoreResult, Tx};
 use honcho_api::Host;
+use honcho_model::event::ResourceKind;
 use honcho_model::host::HostStatus;
 use honcho_model::{Generation, HostId, Name, Timestamp};
 use honcho_wire::{HostObserved, Orphan};
@@ -114,6 +116,7 @@ pub async fn delete(tx: &Tx, id: HostId) -> StoreResult<()> {
             Refusal::invalid("base", format!("still holds {guests} guests: delete those first")).into()
         );
     }
+    execute(tx, "DELETE FROM network_placements WHERE host_id = $1", values![id.0]).await?;
     execute(tx, "UPDATE pools SET deleted_at = $1 WHERE host_id = $2", values![tx.now.0, id.0]).await?;
     execute(
         tx,
@@ -272,12 +275,30 @@ pub(crate) async fn raise_generation(connection: &impl Connection, id: HostId) -
 /// Notes when hosts were last heard; many at once, for liveness is written in batches.
 pub async fn note_seen(tx: &Tx, seen: &[(HostId, Timestamp)]) -> StoreResult<()> {
     for (host, at) in seen {
+        note_return(tx, *host).await?;
         execute(
             tx,
             "UPDATE host_observed SET last_seen_at = $1, silent_noted = FALSE WHERE host_id = $2 AND last_seen_at < $1",
             values![at.0, host.0],
         )
         .await?;
+    }
+    Ok(())
+}
+
+/// Writes an event if a host that was noted as silent speaks again.
+pub(crate) async fn note_return(tx: &Tx, host: HostId) -> StoreResult<()> {
+    let returned: Option<JoiningRow> = row(
+        tx,
+        "SELECT h.id, h.name FROM hosts h JOIN host_observed o ON o.host_id = h.id WHERE h.id = $1 AND o.silent_noted",
+        values![host.0],
+    )
+    .await?;
+    if let Some(returned) = returned {
+        let resource = (ResourceKind::Host, returned.id, returned.name.as_str());
+        events::record(tx, NewEvent::info("host.heard", resource, "its agent speaks again")).await?;
+        execute(tx, "UPDATE host_observed SET silent_noted = FALSE WHERE host_id = $1", values![host.0])
+            .await?;
     }
     Ok(())
 }

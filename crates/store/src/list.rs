@@ -36,6 +36,8 @@ pub struct Filters {
     pub with_cancelled: bool,
     /// Attribute and value; the same attribute twice means either.
     pub equals: Vec<(String, String)>,
+    /// Attributes that must have these values besides.
+    pub also: Vec<(String, String)>,
 }
 
 impl Filters {
@@ -59,10 +61,10 @@ impl Filters {
         Ok(filters)
     }
 
-    /// These filters and one more.
+    /// These filters and one more, which holds whatever the caller asked for.
     #[must_use]
     pub fn and(mut self, attribute: &str, value: impl std::fmt::Display) -> Self {
-        self.equals.push((attribute.to_owned(), value.to_string()));
+        self.also.push((attribute.to_owned(), value.to_string()));
         self
     }
 }
@@ -127,16 +129,22 @@ impl Select {
         if filters.equals.len() > MOST_VALUES {
             return Err(ListError::TooManyValues);
         }
-        let mut grouped: Vec<(Column, Vec<&str>)> = Vec::new();
-        for (attribute, value) in &filters.equals {
-            let column = columns.iter().find(|column| column.attribute() == attribute).ok_or_else(|| {
+        let known = |attribute: &String| {
+            columns.iter().find(|column| column.attribute() == attribute).copied().ok_or_else(|| {
                 let known: Vec<_> = columns.iter().map(|column| column.attribute()).collect();
                 ListError::UnknownFilter(attribute.clone(), known.join(", "))
-            })?;
+            })
+        };
+        let mut grouped: Vec<(Column, Vec<&str>)> = Vec::new();
+        for (attribute, value) in &filters.equals {
+            let column = known(attribute)?;
             match grouped.iter_mut().find(|(known, _)| known.attribute() == attribute) {
                 Some((_, values)) => values.push(value),
-                None => grouped.push((*column, vec![value])),
+                None => grouped.push((column, vec![value])),
             }
+        }
+        for (attribute, value) in &filters.also {
+            grouped.push((known(attribute)?, vec![value]));
         }
         for (column, texts) in grouped {
             let (Column::Integer(attribute, expression) | Column::Text(attribute, expression)) = column;

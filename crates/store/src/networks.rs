@@ -133,6 +133,14 @@ pub async fn delete(tx: &Tx, id: NetworkId) -> StoreResult<()> {
         let text = format!("{held} of its addresses are held by guests: delete those first");
         return Err(Refusal::invalid("base", text).into());
     }
+    let stands =
+        number(tx, "SELECT COUNT(*) AS n FROM network_placements WHERE network_id = $1", values![id.0])
+            .await?;
+    if let Some(stands @ 1..) = stands {
+        let text =
+            format!("still stands on {stands} hosts, whose agents are about to remove it: try again shortly");
+        return Err(Refusal::invalid("base", text).into());
+    }
     execute(tx, "UPDATE networks SET deleted_at = $1 WHERE id = $2", values![tx.now.0, id.0]).await?;
     Ok(())
 }

@@ -47,10 +47,10 @@ pub async fn list(
     select.scope(scope, "p.account_id", Shared::No);
     select.filter(filters, "p.id", COLUMNS)?;
     let found: Vec<Row> = select.all(connection, "p.id", filters).await?;
-    found.into_iter().map(to_api).collect()
+    found.into_iter().map(|row| to_api(row, scope)).collect()
 }
 
-fn to_api(row: Row) -> StoreResult<Operation> {
+fn to_api(row: Row, scope: Scope) -> StoreResult<Operation> {
     let damaged = |what, why: &str| StoreError::Damaged { what, why: why.to_owned() };
     let state = OperationState::parse(&row.state).ok_or_else(|| damaged("operation state", &row.state))?;
     let open = state == OperationState::Open;
@@ -66,7 +66,10 @@ fn to_api(row: Row) -> StoreResult<Operation> {
         generation: row.generation,
         percent: progress.as_ref().and_then(|progress| progress.percent).map(i64::from),
         step: progress.map(|progress| progress.step),
-        problem: failure.as_ref().map(crate::guests::describe_failure),
+        problem: failure.as_ref().map(match scope.account() {
+            None => crate::guests::describe_failure,
+            Some(_) => crate::guests::failure_for_customers,
+        }),
         outcome: row.outcome,
         superseded_by: row.superseded_by,
         created_at: time(row.created_at),

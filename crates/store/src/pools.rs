@@ -1,7 +1,7 @@
 //! Pools: storage of hosts.
 
 use crate::list::{Column, Filters, Select};
-use crate::sql::{Connection, insert, time, values};
+use crate::sql::{Connection, execute, insert, number, time, values};
 use crate::{Refusal, StoreResult, Tx};
 use honcho_api::Pool;
 use honcho_model::{HostId, Name, PoolId};
@@ -78,4 +78,16 @@ pub async fn create(tx: &Tx, uuid: Uuid, host: HostId, name: &Name, path: &str) 
     .await?;
     tx.touch(host);
     Ok(PoolId(id))
+}
+
+/// Deletes one that holds no volume.
+pub async fn delete(tx: &Tx, id: PoolId, host: HostId) -> StoreResult<()> {
+    let volumes = number(tx, "SELECT COUNT(*) AS n FROM volumes WHERE pool_id = $1", values![id.0]).await?;
+    if let Some(volumes @ 1..) = volumes {
+        let text = format!("still holds {volumes} volumes: delete their guests first");
+        return Err(Refusal::invalid("base", text).into());
+    }
+    execute(tx, "UPDATE pools SET deleted_at = $1 WHERE id = $2", values![tx.now.0, id.0]).await?;
+    tx.touch(host);
+    Ok(())
 }

@@ -73,6 +73,7 @@ impl Change for ApplyReport {
 
 impl ApplyReport {
     async fn note_run(&self, tx: &Tx, run_id: &str, digest: Option<&str>) -> StoreResult<()> {
+        crate::hosts::note_return(tx, self.host).await?;
         execute(
             tx,
             "INSERT INTO host_observed (host_id, last_seen_at, silent_noted, boot_id, run_id, sequence, manifest_generation, \

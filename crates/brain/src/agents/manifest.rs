@@ -78,6 +78,7 @@ async fn newer(
         }
     }
     let snapshot = app.store.snapshot().await?;
+    machine.still_proven(&snapshot).await?;
     let manifest = manifests::render(&snapshot, machine.id).await?;
     // A snapshot that only read has nothing to lose; what its end says does not change what was read.
     drop(snapshot);

@@ -33,7 +33,7 @@ pub(crate) struct Machine {
     pub(crate) id: HostId,
     pub(crate) name: String,
     /// Of the certificate that it showed.
-    fingerprint: String,
+    pub(crate) fingerprint: String,
 }
 
 fn refused() -> ApiError {
@@ -46,6 +46,14 @@ fn refused() -> ApiError {
 }
 
 impl Machine {
+    /// Refuses if the certificate was revoked since the request came: a poll is held for long, and a report may wait.
+    async fn still_proven(&self, connection: &impl honcho_store::Connection) -> ApiResult<()> {
+        match hosts::by_certificate(connection, &self.fingerprint).await? {
+            Some(proven) if proven.id == self.id => Ok(()),
+            _ => Err(refused()),
+        }
+    }
+
     fn actor(&self) -> Actor {
         Actor { who: format!("host:{} ({})", self.id, self.name), source: None }
     }

@@ -3,7 +3,7 @@
 use super::Machine;
 use crate::app::App;
 use crate::http::{ApiError, ApiResult, Exactly};
-use crate::operations::HostFreeze;
+use crate::operations::{HostFreeze, HostReport};
 use crate::runs::Speaks;
 use axum::Json;
 use axum::extract::State;
@@ -30,7 +30,8 @@ pub(super) async fn report(
                  on it until it has joined anew (honcho host rejoin {})",
                 report.run_id, machine.name
             );
-            let change = HostFreeze { id: machine.id, name: machine.name.clone(), reason };
+            let (name, certificate) = (machine.name.clone(), machine.fingerprint.clone());
+            let change = HostFreeze { id: machine.id, name, certificate, reason };
             app.write(machine.actor(), &change).await?;
             return Ok(Json(ReportAnswer::Stale));
         }
@@ -40,7 +41,8 @@ pub(super) async fn report(
         return Ok(Json(ReportAnswer::Applied));
     }
     let (run, digest) = (report.run_id, report.digest.clone());
-    let change = ApplyReport { host: machine.id, host_name: machine.name.clone(), report };
+    let report = ApplyReport { host: machine.id, host_name: machine.name.clone(), report };
+    let change = HostReport { certificate: machine.fingerprint.clone(), report };
     let answer = app.write(machine.actor(), &change).await?;
     if answer == ReportAnswer::Applied {
         app.runs.holds(machine.id, run, &digest);

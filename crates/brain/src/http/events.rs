@@ -48,6 +48,7 @@ pub(super) async fn stream(
     filters.after = resumed.or(filters.after).or(Some(0));
     filters.limit = Some(BATCH);
     filters.descending = false;
+    filters.offset = None;
     let mut changes = app.store.wakeups().anything();
     changes.mark_unchanged();
     // A first read, so that a filter that is none is refused before the stream begins.

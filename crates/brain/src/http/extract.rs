@@ -115,6 +115,16 @@ pub(crate) struct Body<T> {
     pub(crate) object: serde_json::Map<String, Value>,
 }
 
+impl<T> Body<T> {
+    /// Refuses if one of these attributes is there and null: that is not the same as leaving it out.
+    pub(crate) fn refuse_null(&self, attributes: &[&str]) -> ApiResult<()> {
+        match attributes.iter().find(|attribute| self.object.get(**attribute).is_some_and(Value::is_null)) {
+            Some(attribute) => Err(ApiError::invalid(attribute, "can't be blank")),
+            None => Ok(()),
+        }
+    }
+}
+
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = ApiError;
     async fn from_request(request: Request, state: &S) -> ApiResult<Self> {
@@ -149,6 +159,10 @@ pub(crate) fn parse_body<T: DeserializeOwned>(bytes: &[u8]) -> ApiResult<Body<T>
         && let Some((_, Value::Object(inner))) = std::mem::take(&mut object).into_iter().next()
     {
         object = inner;
+    }
+    // An empty key is no key: else every object made with one would be the same object.
+    if object.get("reference").is_some_and(|reference| reference == "") {
+        object.insert("reference".to_owned(), Value::Null);
     }
     for (attribute, value) in &mut object {
         if let Value::String(text) = value

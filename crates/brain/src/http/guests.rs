@@ -113,8 +113,17 @@ pub(super) async fn show(
     Ok((status, Json(guest)).into_response())
 }
 
-async fn change(app: App, caller: Caller, id: i64, body: honcho_api::GuestUpdate) -> ApiResult<Json<Guest>> {
-    let scope = caller.scope;
+/// What can be written, and cannot be nothing.
+const WRITABLE: &[&str] = &["name", "power", "start_alone", "vcpus", "memory_bytes", "disk_bytes"];
+
+async fn change(
+    app: App,
+    caller: Caller,
+    id: i64,
+    body: Body<honcho_api::GuestUpdate>,
+) -> ApiResult<Json<Guest>> {
+    body.refuse_null(WRITABLE)?;
+    let (scope, body) = (caller.scope, body.value);
     let change = GuestUpdate { scope, id: GuestId(id), body, restart: Restart::Refused };
     app.write(caller.actor, &change).await?;
     Ok(Json(guests::get(app.store.reader(), scope, GuestId(id), app.now()).await?))
@@ -131,7 +140,7 @@ pub(super) async fn replace(
     Id(id): Id,
     body: Body<honcho_api::GuestUpdate>,
 ) -> ApiResult<Json<Guest>> {
-    change(app, caller, id, body.value).await
+    change(app, caller, id, body).await
 }
 
 /// Changes some attributes of a guest.
@@ -145,7 +154,7 @@ pub(super) async fn update(
     Id(id): Id,
     body: Body<honcho_api::GuestUpdate>,
 ) -> ApiResult<Json<Guest>> {
-    change(app, caller, id, body.value).await
+    change(app, caller, id, body).await
 }
 
 /// How a guest is to be ended.

@@ -4,7 +4,7 @@ use super::accounts::{Created, created};
 use super::error::ApiResult;
 use super::extract::{Body, Id, ListQuery, Operator};
 use crate::app::App;
-use crate::operations::PoolCreate;
+use crate::operations::{PoolCreate, PoolDelete};
 use axum::Json;
 use axum::extract::State;
 use honcho_api::{ErrorBody, Pool};
@@ -43,4 +43,18 @@ pub(super) async fn create(
         (status = 404, body = ErrorBody)))]
 pub(super) async fn show(State(app): State<App>, _: Operator, Id(id): Id) -> ApiResult<Json<Pool>> {
     Ok(Json(pools::get(app.store.reader(), PoolId(id)).await?))
+}
+
+/// Deletes a pool that holds no volume.
+#[utoipa::path(delete, path = "/v1/pools/{id}", tag = "pools", params(("id" = i64, Path)),
+    description = "What is in its directory is left as it is.",
+    responses((status = 200, body = Pool), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
+        (status = 404, body = ErrorBody), (status = 422, body = ErrorBody)))]
+pub(super) async fn delete(
+    State(app): State<App>,
+    Operator(caller): Operator,
+    Id(id): Id,
+) -> ApiResult<Json<Pool>> {
+    let change = PoolDelete { scope: caller.scope, id: PoolId(id) };
+    Ok(Json(app.write(caller.actor, &change).await?))
 }

@@ -1,12 +1,12 @@
 //! `/v1/tokens`. Operators only.
 
+use super::accounts::{Created, created};
 use super::error::ApiResult;
 use super::extract::{Body, Id, ListQuery, Operator};
 use crate::app::App;
 use crate::operations::{TokenCreate, TokenDelete};
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
 use honcho_api::{ErrorBody, Token};
 use honcho_model::TokenId;
 use honcho_store::tokens;
@@ -30,9 +30,17 @@ pub(super) async fn create(
     State(app): State<App>,
     Operator(caller): Operator,
     body: Body<honcho_api::TokenCreate>,
-) -> ApiResult<(StatusCode, Json<Token>)> {
+) -> ApiResult<Created<Token>> {
     let change = TokenCreate { scope: caller.scope, secret: app.outside.secret(), body: body.value };
-    Ok((StatusCode::CREATED, Json(app.write(caller.actor, &change).await?)))
+    Ok(created(app.write(caller.actor, &change).await?))
+}
+
+/// Shows a token, without its secret.
+#[utoipa::path(get, path = "/v1/tokens/{id}", tag = "tokens", params(("id" = i64, Path)),
+    responses((status = 200, body = Token), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
+        (status = 404, body = ErrorBody)))]
+pub(super) async fn show(State(app): State<App>, _: Operator, Id(id): Id) -> ApiResult<Json<Token>> {
+    Ok(Json(tokens::get(app.store.reader(), TokenId(id)).await?))
 }
 
 /// Ends a token.

@@ -17,6 +17,9 @@ pub(super) const MEMORY: std::ops::RangeInclusive<i64> = 64 << 20..=1 << 42;
 pub(super) const DISK: std::ops::RangeInclusive<i64> = 16 << 20..=1 << 46;
 pub(super) const VCPUS: std::ops::RangeInclusive<i64> = 1..=256;
 
+/// They stand in every manifest of the guest's host.
+const MOST_SSH_KEYS: usize = 64;
+
 /// Makes a guest.
 pub(crate) struct GuestCreate {
     pub(crate) scope: Scope,
@@ -48,11 +51,7 @@ impl Change for GuestCreate {
         let need = Need { memory: order.memory, disk: order.disk, host: self.body.host_id.map(HostId) };
         let mut problems = Problems::default();
         let rooms = hosts::rooms(tx, tx.now).await?;
-        let choice = placing::choose(&rooms, need).map_err(|why| match self.scope.account() {
-            None => why,
-            // Customers are not shown the machine room.
-            Some(_) => "there is no room for a guest of this size just now".to_owned(),
-        });
+        let choice = placing::choose(&rooms, need).map_err(|why| placing::said_to(self.scope, why));
         let Some(choice) = problems.check("base", choice) else { return Err(problems.into()) };
         let new = NewGuest {
             uuid: self.uuid,
@@ -131,6 +130,9 @@ impl GuestCreate {
         let vcpus =
             problems.within("vcpus", body.vcpus.unwrap_or(1), VCPUS).and_then(|n| u32::try_from(n).ok());
         let ssh_keys = body.ssh_keys.clone().unwrap_or_default();
+        if ssh_keys.len() > MOST_SSH_KEYS {
+            problems.add("ssh_keys", format!("must be {MOST_SSH_KEYS} at most"));
+        }
         for key in &ssh_keys {
             problems.check("ssh_keys", public_key(key));
         }
@@ -154,8 +156,7 @@ impl GuestCreate {
     async fn answer(&self, tx: &Tx, id: GuestId) -> StoreResult<Guest> {
         let guest = guests::get(tx, Scope::System, id, tx.now).await?;
         let resource = (ResourceKind::Guest, guest.id, guest.name.as_str());
-        let place = guest.host_id.map_or_else(|| "nowhere".to_owned(), |host| format!("host {host}"));
-        let event = NewEvent::info("guest.create", resource, format!("was ordered and placed on {place}"));
+        let event = NewEvent::info("guest.create", resource, "was ordered");
         let event = event.of(Some(AccountId(guest.account_id)));
         events::record(tx, event.change(None, serde_json::to_value(&guest).ok())).await?;
         Ok(guest)

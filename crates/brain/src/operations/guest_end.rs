@@ -28,6 +28,8 @@ impl Change for GuestCancel {
         let grace = Duration::from_secs(u64::try_from(account.grace_seconds).unwrap_or(0));
         let mut guest = before.clone();
         guest.cancelled_at = Some(tx.now);
+        // It may be taken back: its filesystem deserves to be told.
+        guest.stop_hard = false;
         guest.deletes_at = Some(tx.now.plus(grace));
         save(tx, self.scope, OperationKind::Cancel, &before, &mut guest).await
     }
@@ -53,7 +55,7 @@ impl Change for GuestRestore {
         // Its disk was kept for it, its memory was not.
         let need = Need { memory: guest.memory, disk: Bytes(0), host: guest.host };
         let room = placing::room_to_grow(&hosts::rooms(tx, tx.now).await?, guest.pool, need);
-        room.map_err(|why| Refusal::invalid("base", why))?;
+        room.map_err(|why| Refusal::invalid("base", placing::said_to(self.scope, why)))?;
         if guest.power == Power::Running {
             guest.boots_wanted += 1;
             guest.boot_hard = guest.stop_hard;

@@ -39,6 +39,7 @@ impl PowerAction {
                 // The domain that may still be stopping carries a lower number, so this start is one of its own.
                 guest.boots_wanted += 1;
                 guest.boot_hard = guest.stop_hard;
+                guest.stop_hard = false;
             }
             (PowerAction::Stop { hard }, _) => {
                 guest.power = Power::Stopped;
@@ -108,6 +109,10 @@ impl Change for GuestPower {
         refuse_ended(&before)?;
         let mut guest = before.clone();
         self.action.apply(&mut guest)?;
+        if guest.power != before.power {
+            // `power` can be written, so whoever holds an older copy must not write that back.
+            guest.lock_version += 1;
+        }
         save(tx, self.scope, self.action.kind(), &before, &mut guest).await
     }
 }

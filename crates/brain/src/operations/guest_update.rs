@@ -39,11 +39,12 @@ impl Change for GuestUpdate {
         let mut guest = before.clone();
         let mut problems = Problems::default();
         self.apply(&mut guest, &mut problems);
-        problems.none()?;
-        if guest == before {
+        if guest == before && problems.is_empty() {
             return Ok(None);
         }
+        // First: what is wrong with an old copy is that it is old.
         refuse_stale(self.body.lock_version, before.lock_version)?;
+        problems.none()?;
         self.resize(tx, &before, &mut guest).await?;
         guest.lock_version += 1;
         let kinds = kinds_of(&before, &guest);
@@ -127,6 +128,6 @@ impl GuestUpdate {
         };
         let rooms = hosts::rooms(tx, tx.now).await?;
         let room = placing::room_to_grow(&rooms, guest.pool, need);
-        room.map_err(|why| Refusal::invalid("base", why).into())
+        room.map_err(|why| Refusal::invalid("base", placing::said_to(self.scope, why)).into())
     }
 }

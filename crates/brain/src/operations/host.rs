@@ -6,7 +6,9 @@ use honcho_api::Host;
 use honcho_model::HostId;
 use honcho_model::event::ResourceKind;
 use honcho_store::events::{self, NewEvent};
-use honcho_store::{Change, Scope, StoreResult, Tx, hosts};
+use honcho_store::reports::ApplyReport;
+use honcho_store::{Change, Refusal, Scope, StoreResult, Tx, hosts};
+use honcho_wire::ReportAnswer;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -142,17 +144,41 @@ impl Change for HostUseCertificate {
     }
 }
 
-/// Freezes a host whose certificate two agents use.
+/// Applies a report, unless the certificate that it came under was revoked while it waited.
+pub(crate) struct HostReport {
+    pub(crate) certificate: String,
+    pub(crate) report: ApplyReport,
+}
+
+impl Change for HostReport {
+    type Out = ReportAnswer;
+    async fn run<'a>(&'a self, tx: &'a Tx) -> StoreResult<ReportAnswer> {
+        if is_proven(tx, self.report.host, &self.certificate).await? {
+            self.report.run(tx).await
+        } else {
+            Err(Refusal::Forbidden("this certificate was revoked meanwhile".to_owned()).into())
+        }
+    }
+}
+
+async fn is_proven(tx: &Tx, id: HostId, certificate: &str) -> StoreResult<bool> {
+    Ok(hosts::by_certificate(tx, certificate).await?.is_some_and(|proven| proven.id == id))
+}
+
+/// Freezes a host whose certificate two agents use; one that was revoked meanwhile freezes nothing.
 pub(crate) struct HostFreeze {
     pub(crate) id: HostId,
     pub(crate) name: String,
+    pub(crate) certificate: String,
     pub(crate) reason: String,
 }
 
 impl Change for HostFreeze {
     type Out = ();
     async fn run<'a>(&'a self, tx: &'a Tx) -> StoreResult<()> {
-        if hosts::freeze(tx, self.id, &self.reason).await? {
+        if is_proven(tx, self.id, &self.certificate).await?
+            && hosts::freeze(tx, self.id, &self.reason).await?
+        {
             let resource = (ResourceKind::Host, self.id.0, self.name.as_str());
             events::record(tx, NewEvent::info("host.frozen", resource, self.reason.clone()).alarm()).await?;
         }

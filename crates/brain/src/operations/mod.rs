@@ -25,13 +25,13 @@ pub(crate) use guest_end::{GuestCancel, GuestDelete, GuestLapse, GuestRestore};
 pub(crate) use guest_power::{GuestPower, PowerAction};
 pub(crate) use guest_update::{GuestUpdate, Restart};
 pub(crate) use host::{
-    HostAdd, HostDelete, HostFreeze, HostJoin, HostOfferJoin, HostRenewCertificate, HostUseCertificate,
-    JoinToken,
+    HostAdd, HostDelete, HostFreeze, HostJoin, HostOfferJoin, HostRenewCertificate, HostReport,
+    HostUseCertificate, JoinToken,
 };
 pub(crate) use image::{ImageCreate, ImageDelete};
 pub(crate) use network::{NetworkCreate, NetworkDelete, NetworkRename};
 pub(crate) use operation_abandon::OperationAbandon;
-pub(crate) use pool::PoolCreate;
+pub(crate) use pool::{PoolCreate, PoolDelete};
 pub(crate) use token::{TokenCreate, TokenDelete};
 
 use honcho_store::{Refusal, Scope, StoreResult};

@@ -38,7 +38,7 @@ impl Change for NetworkCreate {
         if let Some(reference) = &self.body.reference {
             let known =
                 networks::list(tx, Scope::System, &Filters::default().and("reference", reference)).await?;
-            if let Some(known) = known.into_iter().next() {
+            if let Some(known) = known.into_iter().find(|known| known.account_id == self.body.account_id) {
                 return Ok(known);
             }
         }

@@ -1,10 +1,10 @@
-//! Pools: make.
+//! Pools: make, delete.
 
 use super::operators_only;
 use super::problems::Problems;
 use honcho_api::Pool;
-use honcho_model::HostId;
 use honcho_model::event::ResourceKind;
+use honcho_model::{HostId, PoolId};
 use honcho_store::events::{self, NewEvent};
 use honcho_store::{Change, Scope, StoreResult, Tx, hosts, pools};
 use std::path::{Component, Path};
@@ -47,9 +47,29 @@ impl Change for PoolCreate {
     }
 }
 
+/// Deletes a pool that holds no volume.
+pub(crate) struct PoolDelete {
+    pub(crate) scope: Scope,
+    pub(crate) id: PoolId,
+}
+
+impl Change for PoolDelete {
+    type Out = Pool;
+    async fn run<'a>(&'a self, tx: &'a Tx) -> StoreResult<Pool> {
+        operators_only(self.scope)?;
+        let pool = pools::get(tx, self.id).await?;
+        pools::delete(tx, self.id, HostId(pool.host_id)).await?;
+        let resource = (ResourceKind::Pool, pool.id, pool.name.as_str());
+        events::record(tx, NewEvent::info("pool.delete", resource, "was deleted")).await?;
+        Ok(pool)
+    }
+}
+
 fn absolute(path: &str) -> Result<&str, &'static str> {
     let plain =
         Path::new(path).components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
+    // "/p" and "/p/" are one directory, and must be one text.
+    let path = path.trim_end_matches('/');
     if path.len() > 1
         && path.len() <= 1024
         && path.starts_with('/')

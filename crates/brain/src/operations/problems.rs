@@ -60,6 +60,11 @@ impl Problems {
         }
     }
 
+    /// Whether there is none so far.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Refuses if there was any problem.
     pub(super) fn none(self) -> StoreResult<()> {
         if self.0.is_empty() { Ok(()) } else { Err(self.into()) }

@@ -6,7 +6,7 @@ use honcho_api::Token;
 use honcho_model::event::ResourceKind;
 use honcho_model::{AccountId, TokenId};
 use honcho_store::events::{self, NewEvent};
-use honcho_store::{Change, Scope, StoreResult, Tx, accounts, tokens};
+use honcho_store::{Change, Refusal, Scope, StoreResult, Tx, accounts, tokens};
 use std::time::Duration;
 
 /// Makes a token.
@@ -70,6 +70,10 @@ impl Change for TokenDelete {
     async fn run<'a>(&'a self, tx: &'a Tx) -> StoreResult<Token> {
         operators_only(self.scope)?;
         let token = tokens::get(tx, self.id).await?;
+        if token.scope == "operator" && !tokens::another_operator(tx, self.id).await? {
+            let text = "is the last operator token that does not expire: make another one first";
+            return Err(Refusal::invalid("base", text).into());
+        }
         tokens::delete(tx, self.id).await?;
         let resource = (ResourceKind::Token, token.id, token.name.as_str());
         events::record(

@@ -304,14 +304,11 @@ fn indexes() -> Vec<IndexCreateStatement> {
         unique("hosts_certificate", "hosts", &["certificate"], None),
         unique("pools_host_name", "pools", &["host_id", "name"], living),
         unique("pools_host_path", "pools", &["host_id", "path"], living),
-        unique("networks_name", "networks", &["name"], living),
-        unique("networks_reference", "networks", &["reference"], living),
         unique("network_placements_pair", "network_placements", &["network_id", "host_id"], None),
         index("network_placements_host", "network_placements", &["host_id"]),
         unique("addresses_address", "addresses", &["network_id", "address"], None),
         unique("addresses_interface", "addresses", &["interface_id"], None),
         index("addresses_free", "addresses", &["network_id", "interface_id", "freed_at", "address"]),
-        unique("images_name", "images", &["name"], living),
         unique("guests_name", "guests", &["account_id", "name"], living),
         unique("guests_reference", "guests", &["account_id", "reference"], None),
         index("guests_host", "guests", &["host_id"]),
@@ -332,6 +329,14 @@ impl MigrationTrait for Migration {
         }
         for index in indexes() {
             manager.create_index(index).await?;
+        }
+        // Unique within their account, and among those that are everybody's: NULLs alone would all be distinct.
+        for (table, column) in [("networks", "name"), ("networks", "reference"), ("images", "name")] {
+            let sql = format!(
+                "CREATE UNIQUE INDEX {table}_{column} ON {table} (COALESCE(account_id, 0), {column}) \
+                 WHERE deleted_at IS NULL"
+            );
+            manager.get_connection().execute_unprepared(&sql).await?;
         }
         Ok(())
     }

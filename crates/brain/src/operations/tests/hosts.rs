@@ -84,7 +84,16 @@ async fn a_renewal_under_way_does_not_outlive_a_rejoin() {
 async fn a_frozen_host_thaws_by_joining_anew() {
     let world = World::new().await;
     let id = HostId(world.host.id);
-    let freeze = HostFreeze { id, name: "h1".into(), reason: "cloned".into() };
+    let freeze = |certificate: &str| HostFreeze {
+        id,
+        name: "h1".into(),
+        certificate: certificate.into(),
+        reason: "cloned".into(),
+    };
+    world.ask(&freeze("ended")).await.unwrap();
+    let host = honcho_store::hosts::get(world.app.store.reader(), id, world.app.now()).await.unwrap();
+    assert_ne!(host.status.as_str(), "frozen", "a certificate that is none of its own freezes nothing");
+    let freeze = freeze("f1");
     world.ask(&freeze).await.unwrap();
     world.ask(&freeze).await.unwrap();
     let status = async || {

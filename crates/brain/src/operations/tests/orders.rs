@@ -150,8 +150,8 @@ async fn a_customer_orders_for_itself_and_learns_nothing_of_others() {
         own,
         Body { memory_bytes: Some(1 << 40), ..body() },
         expect![[r#"
-        base there is no room for a guest of this size just now
-    "#]],
+            base there is no room for that just now
+        "#]],
     )
     .await;
     // An operator is told what is wrong with it.
