@@ -1,11 +1,16 @@
 //! Finding out whether KVM carries guests, by trying.
 //!
 //! A /dev/kvm that opens proves nothing: in a virtual machine that is itself emulated in part, firmware runs and a
-//! real kernel dies at its first odd instruction. So QEMU is run on the guest's own kernel, outside of libvirt, with
-//! no disk and no network, until the kernel has either come to the end of its own start or not.
+//! real kernel dies at its first odd instruction. So QEMU is run on a kernel, outside of libvirt, with no disk and no
+//! network, until the kernel has either come to the end of its own start or not.
 //!
-//! The kernel is a guest's and therefore hostile: QEMU gives up root before it runs and is kept from starting anything.
-//! It runs under `timeout`, so that nothing is left after a few seconds even if this process is killed meanwhile.
+//! The kernel is this host's own if it lies in /boot, for one guest's kernel should not decide how every other is
+//! executed. Where there is none, or it tells nothing, it is that of the guest which is to start. That one is hostile:
+//! QEMU gives up root before it runs and is kept from starting anything. A refusal is kept only when it lasts and is
+//! KVM's fault: there is no usable device, or the very kernel that KVM gave up on starts in software.
+//!
+//! QEMU runs under `timeout`, so that nothing is left after a few seconds even if this process is killed meanwhile. All
+//! trials together take less than half a minute.
 
 use honcho_wire::Virtualization;
 use serde::{Deserialize, Serialize};
@@ -25,6 +30,16 @@ const KERNEL_BEGAN: &str = "Linux version";
 const KERNEL_CAME_THROUGH: &str = "Kernel panic - not syncing: VFS";
 /// QEMU's word when KVM gives up on an instruction. The virtual machine then stands still for ever.
 const KVM_GAVE_UP: &str = "KVM internal error";
+/// What QEMU says when there is no KVM that it could use, and how that line ends. Anything else that it says of KVM,
+/// such as that memory is short or another hypervisor holds the processor, may pass.
+const NO_DEVICE: &[(&str, &str)] = &[
+    ("Could not access KVM kernel module", "No such file or directory"),
+    ("Could not access KVM kernel module", "No such device"),
+    ("Could not access KVM kernel module", "No such device or address"),
+    ("Could not access KVM kernel module", "Permission denied"),
+    ("Could not access KVM kernel module", "Operation not permitted"),
+    ("invalid accelerator kvm", ""),
+];
 /// At most so much of what a hostile kernel prints is kept.
 const OUTPUT_LIMIT: usize = 256 << 10;
 
@@ -37,14 +52,25 @@ struct Kept {
 }
 
 /// How a trial ended.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Trial {
     /// The kernel started.
     Runs,
-    /// It did not, and this is why.
-    Refused(String),
-    /// It printed nothing of use: the kernel may be no kernel.
-    Silent(String),
+    /// There is no KVM that QEMU could use.
+    NoDevice(String),
+    /// KVM gave up on the kernel.
+    GaveUp(String),
+    /// The kernel printed nothing, and QEMU neither complained nor ended.
+    Stuck(String),
+    /// QEMU ended, perhaps for want of memory, because of an option or because the kernel is none.
+    Failed(String),
+}
+
+/// Whose kernel is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Whose {
+    Hosts,
+    Guests,
 }
 
 /// What is kept of this boot's finding.
@@ -70,22 +96,51 @@ pub(crate) fn keep(file: &Path, boot_id: &str, emulator: &Path, virtualization: 
     }
 }
 
-/// Tries. The second value tells whether the finding may be kept: not when the kernel rather than KVM may be at fault.
-pub(crate) async fn probe(emulator: &Path, kernel: &Path) -> (Virtualization, bool) {
-    let software = |reason: String| Virtualization { kvm: false, reason };
+/// Tries. The second value tells whether the finding holds for every guest until the host boots again.
+pub(crate) async fn probe(emulator: &Path, guests_kernel: &Path) -> (Virtualization, bool) {
     if !Path::new("/dev/kvm").exists() {
-        return (software("there is no /dev/kvm".to_owned()), true);
+        let reason = "there is no /dev/kvm".to_owned();
+        return (Virtualization { kvm: false, reason }, true);
     }
+    try_kernels(emulator, hosts_kernel().as_deref(), guests_kernel).await
+}
+
+/// The kernel that this host runs, if its file is there to be read.
+fn hosts_kernel() -> Option<PathBuf> {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").ok()?;
+    let file = Path::new("/boot").join(format!("vmlinuz-{}", release.trim()));
+    std::fs::File::open(&file).is_ok().then_some(file)
+}
+
+async fn try_kernels(emulator: &Path, hosts: Option<&Path>, guests: &Path) -> (Virtualization, bool) {
+    if let Some(kernel) = hosts {
+        // What is not KVM's doing may be because of this kernel, which was not made for a guest.
+        if let (found, true) = try_kernel(emulator, kernel, Whose::Hosts).await {
+            return (found, true);
+        }
+    }
+    try_kernel(emulator, guests, Whose::Guests).await
+}
+
+async fn try_kernel(emulator: &Path, kernel: &Path, whose: Whose) -> (Virtualization, bool) {
+    let software = |reason: String| Virtualization { kvm: false, reason };
+    let file = kernel.display();
     match trial(emulator, kernel, "kvm").await {
         Trial::Runs => {
-            let reason = "a kernel was started with it and came up".to_owned();
+            let reason = format!("{file} was started with it and came up");
             (Virtualization { kvm: true, reason }, true)
         }
-        Trial::Refused(why) => (software(format!("KVM was tried and does not carry a kernel: {why}")), true),
-        Trial::Silent(why) => {
-            let kernel_is_good = trial(emulator, kernel, "tcg").await == Trial::Runs;
-            (software(format!("KVM was tried and a kernel did not start: {why}")), kernel_is_good)
+        Trial::NoDevice(why) => (software(format!("KVM was tried and cannot be used: {why}")), true),
+        Trial::GaveUp(why) => {
+            let blameless = trial(emulator, kernel, "tcg").await == Trial::Runs;
+            (software(format!("KVM was tried and does not carry {file}: {why}")), blameless)
         }
+        Trial::Stuck(why) => {
+            // A guest's kernel may keep silent on purpose, and on a busy host.
+            let blameless = whose == Whose::Hosts && trial(emulator, kernel, "tcg").await == Trial::Runs;
+            (software(format!("KVM was tried and {file} did not start: {why}")), blameless)
+        }
+        Trial::Failed(why) => (software(format!("KVM was tried and {file} did not start: {why}")), false),
     }
 }
 
@@ -93,7 +148,7 @@ async fn trial(emulator: &Path, kernel: &Path, accel: &str) -> Trial {
     // QEMU 9 renamed the option by which it gives up root; an older one says so at once.
     let newer = run_kernel(emulator, kernel, accel, ["-run-with", "user=nobody"]).await;
     match &newer {
-        Trial::Silent(why) if why.contains("run-with") => {
+        Trial::Failed(why) if why.contains("run-with") => {
             run_kernel(emulator, kernel, accel, ["-runas", "nobody"]).await
         }
         _ => newer,
@@ -111,10 +166,10 @@ async fn run_kernel(emulator: &Path, kernel: &Path, accel: &str, unprivileged: [
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     let mut child = match command.spawn() {
         Ok(child) => child,
-        Err(error) => return Trial::Silent(format!("{} could not be run: {error}", emulator.display())),
+        Err(error) => return Trial::Failed(format!("{} could not be run: {error}", emulator.display())),
     };
     let (Some(serial), Some(complaints)) = (child.stdout.take(), child.stderr.take()) else {
-        return Trial::Silent("QEMU has no output".to_owned());
+        return Trial::Failed("QEMU has no output".to_owned());
     };
     let group = ProcessGroup { child };
     let mut printed = String::new();
@@ -127,20 +182,24 @@ async fn run_kernel(emulator: &Path, kernel: &Path, accel: &str, unprivileged: [
 }
 
 fn judge(printed: &str, complained: &str, timed_out: bool) -> Trial {
-    let complaint =
-        complained.lines().find(|line| !line.trim().is_empty()).unwrap_or_default().trim().to_owned();
-    if complained.contains(KVM_GAVE_UP) {
-        return Trial::Refused(complaint);
+    let complaint_with = |part: &str| complained.lines().find(|line| line.contains(part)).map(str::trim);
+    if let Some(complaint) = complaint_with(KVM_GAVE_UP) {
+        return Trial::GaveUp(complaint.to_owned());
     }
     if printed.contains(KERNEL_BEGAN) {
         return Trial::Runs;
     }
-    match (complaint.is_empty(), timed_out) {
-        // Other complaints may be about an option, and say nothing of KVM.
-        (false, _) if complaint.to_ascii_lowercase().contains("kvm") => Trial::Refused(complaint),
-        (false, _) => Trial::Silent(complaint),
-        (true, true) => Trial::Silent(format!("it printed nothing for {} s", PATIENCE.as_secs())),
-        (true, false) => Trial::Silent("QEMU ended and said nothing".to_owned()),
+    let no_device = complained.lines().find(|line| {
+        NO_DEVICE.iter().any(|(what, why)| line.contains(what) && line.trim_end().ends_with(why))
+    });
+    if let Some(complaint) = no_device {
+        return Trial::NoDevice(complaint.trim().to_owned());
+    }
+    let complaint = complained.lines().map(str::trim).find(|line| !line.is_empty());
+    match (complaint, timed_out) {
+        (Some(complaint), _) => Trial::Failed(complaint.to_owned()),
+        (None, true) => Trial::Stuck(format!("it printed nothing for {} s", PATIENCE.as_secs())),
+        (None, false) => Trial::Failed("QEMU ended and said nothing".to_owned()),
     }
 }
 
@@ -200,17 +259,69 @@ mod tests {
     #[test]
     fn verdicts() {
         assert_eq!(judge("[    0.000000] Linux version 6.1.0", "", true), Trial::Runs);
-        let error = "KVM internal error. Suberror: 1\nemulation failure";
-        assert_eq!(
-            judge("Linux version 6", error, true),
-            Trial::Refused("KVM internal error. Suberror: 1".into())
-        );
-        let denied = "qemu: Could not access KVM kernel module: Permission denied";
-        assert_eq!(judge("", denied, false), Trial::Refused(denied.into()));
-        let option = "qemu: -run-with user=nobody: Invalid parameter 'user'";
-        assert_eq!(judge("", option, false), Trial::Silent(option.into()));
-        assert!(matches!(judge("", "", true), Trial::Silent(_)));
-        assert!(matches!(judge("SeaBIOS", "", false), Trial::Silent(_)));
+        let error = "qemu: warning: something\nKVM internal error. Suberror: 1\nemulation failure";
+        let gave_up = Trial::GaveUp("KVM internal error. Suberror: 1".into());
+        assert_eq!(judge("Linux version 6", error, true), gave_up);
+        for absent in [
+            "qemu: Could not access KVM kernel module: Permission denied",
+            "qemu: Could not access KVM kernel module: No such device",
+            "qemu: -accel kvm: invalid accelerator kvm",
+        ] {
+            assert_eq!(judge("", absent, false), Trial::NoDevice(absent.into()));
+        }
+        for passing in [
+            "qemu: -run-with user=nobody: Invalid parameter 'user'",
+            "qemu: Could not access KVM kernel module: Cannot allocate memory",
+            "ioctl(KVM_CREATE_VM) failed: 16 Device or resource busy",
+            "qemu: cannot set up guest memory 'pc.ram': Cannot allocate memory",
+        ] {
+            assert_eq!(judge("", passing, false), Trial::Failed(passing.into()));
+        }
+        assert!(matches!(judge("", "", true), Trial::Stuck(_)));
+        assert!(matches!(judge("SeaBIOS", "", false), Trial::Failed(_)));
+    }
+
+    /// Tries kernels with a QEMU that does to each what its file says: the first line with KVM, the second in software.
+    async fn check(hosts: Option<[&str; 2]>, guests: [&str; 2], expected: (bool, bool)) {
+        use std::os::unix::fs::PermissionsExt as _;
+        let directory = tempfile::tempdir().unwrap();
+        let emulator = directory.path().join("qemu");
+        let script = r#"#!/bin/sh
+while [ $# -gt 0 ]; do
+  case $1 in -accel) accel=$2 ;; -kernel) kernel=$2 ;; esac
+  shift
+done
+if [ "$accel" = kvm ]; then line=1; else line=2; fi
+eval "$(sed -n "${line}p" "$kernel")"
+"#;
+        std::fs::write(&emulator, script).unwrap();
+        std::fs::set_permissions(&emulator, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let kernel = |name: &str, lines: [&str; 2]| {
+            let file = directory.path().join(name);
+            std::fs::write(&file, lines.join("\n")).unwrap();
+            file
+        };
+        let hosts_file = hosts.map(|lines| kernel("hosts", lines));
+        let guests_file = kernel("guests", guests);
+        let (found, kept) = try_kernels(&emulator, hosts_file.as_deref(), &guests_file).await;
+        assert_eq!((found.kvm, kept), expected, "{hosts:?} {guests:?}: {found:?}");
+    }
+
+    const RUNS: &str = "echo Linux version 6; echo 'Kernel panic - not syncing: VFS'";
+    const GIVES_UP: &str = "echo 'KVM internal error. Suberror: 1' >&2";
+    const NO_MEMORY: &str = "echo 'qemu: cannot set up guest memory: Cannot allocate memory' >&2";
+
+    #[tokio::test]
+    async fn what_is_found_out_and_whether_it_is_kept() {
+        check(None, [RUNS, RUNS], (true, true)).await;
+        check(None, [GIVES_UP, RUNS], (false, true)).await;
+        // It runs nowhere, so it tells nothing of KVM.
+        check(None, [GIVES_UP, "true"], (false, false)).await;
+        check(None, [NO_MEMORY, RUNS], (false, false)).await;
+        // A guest's kernel has no say where the host's own tells something.
+        check(Some([RUNS, RUNS]), [GIVES_UP, RUNS], (true, true)).await;
+        check(Some([GIVES_UP, RUNS]), [RUNS, RUNS], (false, true)).await;
+        check(Some([GIVES_UP, "true"]), [RUNS, RUNS], (true, true)).await;
     }
 
     #[test]

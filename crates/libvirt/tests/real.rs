@@ -193,6 +193,19 @@ fn a_reboot_inside_ends_the_domain() {
 }
 
 #[test]
+fn a_kernel_that_panics_ends_the_domain() {
+    inside_a_host("a_kernel_that_panics_ends_the_domain", async |host| {
+        let spec = host.spec(7);
+        host.driver.create(&spec).await.unwrap();
+        host.wait_for_log(&spec, "tiny guest is up").await;
+        let mut console = host.driver.console(spec.uuid).await.unwrap();
+        console.write_all(b"panic\n").await.unwrap();
+        host.wait_for_log(&spec, "Kernel panic").await;
+        wait("the domain to be gone", async || host.driver.domains().await.unwrap().is_empty()).await;
+    });
+}
+
+#[test]
 fn a_console_is_taken_from_whoever_had_it() {
     inside_a_host("a_console_is_taken_from_whoever_had_it", async |host| {
         let spec = host.spec(7);
@@ -288,8 +301,17 @@ fn a_hung_libvirtd_hangs_nobody() {
             assert!(begun.elapsed() < Duration::from_secs(25), "{:?}", begun.elapsed());
             assert!(hung.contains("systemctl restart libvirtd"), "{hung}");
         }
+        let given_up = host.driver.create(&host.spec(8));
+        assert!(tokio::time::timeout(Duration::from_secs(1), given_up).await.is_err());
         host.run("kill -CONT $(cat /run/libvirtd.pid)");
         wait("libvirtd to answer again", async || host.driver.domains().await.is_ok()).await;
+        // Long enough for a start.
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        assert_eq!(
+            host.names().await,
+            [spec.name.as_str()],
+            "a start that was given up on was made all the same"
+        );
         host.driver.destroy(spec.uuid).await.unwrap();
         assert_eq!(host.names().await, [""; 0]);
     });
