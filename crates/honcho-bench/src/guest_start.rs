@@ -77,7 +77,7 @@ pub(crate) struct GuestStartArguments {
     #[arg(long)]
     ssh: bool,
 
-    /// The libvirt that the agent uses; that of ./run, else qemu:///system, when absent
+    /// The libvirt that the agent uses; that of ./run, else this machine's own, when absent
     #[arg(long, value_name = "URI", env = "LIBVIRT_DEFAULT_URI")]
     libvirt: Option<String>,
 
@@ -203,7 +203,7 @@ pub(crate) async fn measure(arguments: &GuestStartArguments) -> Result<GuestStar
         removed = leftovers::remove(&bench.client, &bench.libvirt, &bench.order, &bench.workshop) => removed,
         _ = interrupted.recv() => Err(anyhow::anyhow!("interrupted again: the next measurement removes what is left")),
     };
-    let closed = removed.and_then(|()| leftovers::close(bench.workshop));
+    let closed = removed.and_then(|()| leftovers::close(&bench.workshop));
     match (figures, closed) {
         (Ok(figures), closed) => closed.map(|()| figures),
         (Err(error), Ok(())) => Err(error),
@@ -340,7 +340,7 @@ impl Bench {
         .await?;
         let difference = Difference { name: PREFIX, uuid, disk: &disk, console_log: &console_log };
         std::fs::write(&file, copy(xml, &difference)?)?;
-        must("sync", &["--file-system".as_ref(), self.workshop.path().as_ref()]).await?;
+        must("sync", &["--file-system".as_ref(), self.workshop.path()]).await?;
         tokio::time::sleep(REST).await;
         let create = tokio::time::timeout(PATIENCE, self.libvirt.virsh_create(&file, uuid)).await;
         let took = create.context("virsh create takes too long")??;

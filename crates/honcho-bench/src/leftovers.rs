@@ -71,9 +71,9 @@ pub(crate) async fn remove(
 }
 
 /// Removes the workshop itself.
-pub(crate) fn close(workshop: Workshop) -> Result<()> {
-    let path = workshop.path.clone();
-    std::fs::remove_dir(&path).with_context(|| format!("cannot remove {}", path.display()))
+pub(crate) fn close(workshop: &Workshop) -> Result<()> {
+    let path = &workshop.path;
+    std::fs::remove_dir(path).with_context(|| format!("cannot remove {}", path.display()))
 }
 
 async fn delete_guests(client: &Client, order: &Order) -> Result<()> {

@@ -22,7 +22,7 @@ use std::process::ExitCode;
 
 /// Measure Honcho on this machine
 #[derive(Debug, clap::Parser)]
-#[command(name = "honcho bench", version, max_term_width = 110)]
+#[command(name = "honcho bench", bin_name = "honcho bench", version, max_term_width = 110)]
 struct Arguments {
     /// Print numbers as JSON instead of a table
     #[arg(long, global = true)]
