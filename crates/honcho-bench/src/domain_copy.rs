@@ -162,9 +162,7 @@ mod tests {
         check(
             r#"<domain type="qemu">
   <name>honcho-g7</name>
-  <uuid>00000000-0000-0000-0000-000000000007</uuid>
-  <title>web1</title>
-  <metadata><h:guest xmlns:h="urn:honcho:guest:1" guest="7"/></metadata>
+  <uuid>00000000-0000-0000-0000-000000000007</uuid><title>web1</title><metadata><h:guest xmlns:h="urn:honcho:guest:1" guest="7"/></metadata>
   <memory unit="KiB">524288</memory>
   <os><kernel>/pool/boot/kernel</kernel></os>
   <devices>
@@ -179,8 +177,6 @@ mod tests {
                 <domain type="qemu">
                   <name>honcho-bench</name>
                   <uuid>00000000-0000-0000-0000-000000000009</uuid>
-  
-  
                   <memory unit="KiB">524288</memory>
                   <os><kernel>/pool/boot/kernel</kernel></os>
                   <devices>
