@@ -5,16 +5,17 @@
 //!   domain of an earlier epoch -> destroy
 //!   alive, wanted stopped ------> ask, ask again, force
 //!   alive, a boot is due -------> the same, then start
+//!   alive, paused by its disk --> resume, again after pauses that grow
 //!   alive ----------------------> nothing
 //!   off: volume unmade ---------> (fetch image) build
-//!        volume too small ------> grow
+//!        volume too small ------> grow (if that can never be: start as it is)
 //!        wanted running --------> start
 //! ```
 
 use crate::clock::Moment;
 use crate::converge::{Latitude, Planner};
-use crate::drivers::{DomainSeen, VolumeSeen};
-use crate::journal::GuestMemory;
+use crate::drivers::{DomainSeen, Stuck, VolumeSeen};
+use crate::journal::{FailureMemory, GuestMemory};
 use crate::plan::{Action, Resource, Verdict};
 use honcho_model::guest::Power;
 use honcho_model::{Bytes, Epoch};
@@ -59,22 +60,31 @@ pub(crate) fn guest(planner: &mut Planner<'_>, guest: &GuestWanted, domains: &[D
         return verdict;
     }
     let leftover = own.iter().any(|(domain, epoch, _)| *epoch < guest.epoch || !domain.alive);
-    let running = alive.filter(|(_, epoch, _)| *epoch == guest.epoch).map(|(_, _, boots)| boots);
+    let running = alive.filter(|(_, epoch, _)| *epoch == guest.epoch);
     if leftover {
         if planner.latitude == Latitude::Full {
             add(planner, &mut verdict, guest, Action::Destroy(guest.uuid), None);
         }
     } else {
         match running {
-            Some(boots) => while_running(planner, &mut verdict, guest, boots),
+            Some((domain, _, boots)) => while_running(planner, &mut verdict, guest, (domain, boots)),
             None => while_off(planner, &mut verdict, guest),
         }
     }
     judge(planner, &mut verdict, guest, leftover);
+    if let Some(stuck) = running.and_then(|(domain, ..)| domain.stuck.as_ref()) {
+        verdict.settled = false;
+        verdict.failure = verdict.failure.take().or_else(|| Some(stuck_failure(planner, guest, stuck)));
+    }
     verdict
 }
 
-fn while_running(planner: &mut Planner<'_>, verdict: &mut Verdict, guest: &GuestWanted, boots: u64) {
+fn while_running(
+    planner: &mut Planner<'_>,
+    verdict: &mut Verdict,
+    guest: &GuestWanted,
+    (domain, boots): (&DomainSeen, u64),
+) {
     match guest.power {
         Power::Stopped => stop(planner, verdict, guest, guest.stop_mode),
         Power::Running if boots < guest.boots_wanted => {
@@ -85,7 +95,21 @@ fn while_running(planner: &mut Planner<'_>, verdict: &mut Verdict, guest: &Guest
                 stop(planner, verdict, guest, guest.boot_mode);
             }
         }
+        Power::Running if domain.stuck == Some(Stuck::DiskError) && may_start(planner, guest) => {
+            let resumed = planner.journal.guests.get(&guest.id).and_then(|memory| memory.resumed.as_ref());
+            let again = resumed.and_then(|resumed| resumed.pause.ends(&planner.observed.boot_id));
+            add(planner, verdict, guest, Action::Resume(guest.uuid), again);
+        }
         Power::Running => {}
+    }
+}
+
+/// Whether there is latitude to make this guest run.
+fn may_start(planner: &Planner<'_>, guest: &GuestWanted) -> bool {
+    match planner.latitude {
+        Latitude::Full => true,
+        Latitude::StartAlone => guest.start_alone,
+        Latitude::Frozen => false,
     }
 }
 
@@ -111,16 +135,15 @@ fn stop(planner: &mut Planner<'_>, verdict: &mut Verdict, guest: &GuestWanted, m
 fn while_off(planner: &mut Planner<'_>, verdict: &mut Verdict, guest: &GuestWanted) {
     let Some(pool) = planner.pool(guest.root.pool) else { return };
     let full = planner.latitude == Latitude::Full;
-    let may_start = full || (planner.latitude == Latitude::StartAlone && guest.start_alone);
+    let runs = guest.power == Power::Running && may_start(planner, guest);
+    let stays_small = runs && grow_refused(planner, guest).is_some();
     match verdict.volume.state {
         VolumeState::Unmade if full => build(planner, verdict, guest, pool),
-        VolumeState::Present if verdict.volume.size < guest.root.size && full => {
+        VolumeState::Present if verdict.volume.size < guest.root.size && full && !stays_small => {
             let action = Action::GrowVolume { pool: pool.clone(), guest: Box::new(guest.clone()) };
             add(planner, verdict, guest, action, None);
         }
-        VolumeState::Present if guest.power == Power::Running && may_start => {
-            start(planner, verdict, guest, pool);
-        }
+        VolumeState::Present if runs => start(planner, verdict, guest, pool),
         VolumeState::Present | VolumeState::Unmade | VolumeState::Missing | VolumeState::Unknown => {}
     }
 }
@@ -174,6 +197,12 @@ fn start(planner: &mut Planner<'_>, verdict: &mut Verdict, guest: &GuestWanted, 
     let step = planner.step(Resource::Guest(guest.id), action, wanted_by, after);
     delay(planner, step, restart);
     verdict.waits_for.push(step);
+}
+
+/// That this generation's size can never be had. A new generation tries once more.
+fn grow_refused<'a>(planner: &Planner<'a>, guest: &GuestWanted) -> Option<&'a FailureMemory> {
+    let memory = planner.journal.guests.get(&guest.id)?.grow_refused.as_ref()?;
+    (memory.wanted_by == guest.generation.to_string()).then_some(memory)
 }
 
 /// Until when a guest that stopped by itself is left off. A boot that somebody asked for since does not wait.
@@ -233,7 +262,17 @@ fn judge(planner: &Planner<'_>, verdict: &mut Verdict, guest: &GuestWanted, left
     verdict.settled =
         as_wanted && whole && !leftover && verdict.waits_for.is_empty() && verdict.failure.is_none();
     let failed = verdict.waits_for.iter().find_map(|step| failure_behind(planner, *step));
-    verdict.failure = verdict.failure.take().or(failed).or_else(|| damage(planner, verdict, guest));
+    let small = volume.state == VolumeState::Present && !whole;
+    let running = verdict.power == Power::Running;
+    let refused = || {
+        // While it runs nothing can be tried, so that what was found out for an earlier generation stands.
+        let memory = planner.journal.guests.get(&guest.id)?.grow_refused.as_ref()?;
+        let stands = small && (running || grow_refused(planner, guest).is_some());
+        stands.then(|| memory.shown())
+    };
+    let damaged = || damage(planner, verdict, guest);
+    let failure = verdict.failure.clone().or(failed).or_else(refused).or_else(damaged);
+    verdict.failure = failure;
 }
 
 fn networks_ready(planner: &Planner<'_>, guest: &GuestWanted) -> bool {
@@ -264,6 +303,24 @@ fn damage(planner: &Planner<'_>, verdict: &Verdict, guest: &GuestWanted) -> Opti
             Some(standing(&format!("its pool {} cannot be used: {why}", root.pool)))
         }
         VolumeState::Present | VolumeState::Unmade => None,
+    }
+}
+
+/// What is said of a guest that is alive and does not get on.
+fn stuck_failure(planner: &Planner<'_>, guest: &GuestWanted, stuck: &Stuck) -> Failure {
+    let resumed = planner.journal.guests.get(&guest.id).and_then(|memory| memory.resumed.as_ref());
+    match (stuck, resumed) {
+        (Stuck::Other(why), _) => standing(why),
+        (Stuck::DiskError, resumed) => {
+            let failure = standing(&format!(
+                "it is paused because its disk gave an error, as a full pool does: free some space in pool {}; it goes on \
+                 by itself then",
+                guest.root.pool
+            ));
+            let Some(resumed) = resumed else { return failure };
+            let next_try_ms = Some(resumed.pause.milliseconds);
+            Failure { step: "resume".to_owned(), attempts: resumed.attempts, next_try_ms, ..failure }
+        }
     }
 }
 

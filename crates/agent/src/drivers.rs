@@ -54,6 +54,19 @@ pub struct DomainSeen {
     pub mark: Option<Mark>,
     /// Interfaces whose taps it holds.
     pub interfaces: Vec<InterfaceId>,
+    /// Why it is alive and does not get on, if so.
+    #[serde(default)]
+    pub stuck: Option<Stuck>,
+}
+
+/// Why a domain that is alive does not get on.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stuck {
+    /// The hypervisor paused it because its disk gave an error that may pass, as a full pool does.
+    DiskError,
+    /// Anything else, which somebody else has to undo: a sentence that begins with what was done to it.
+    Other(String),
 }
 
 /// A domain to be created. It is transient: it vanishes when it ends, and nothing ever starts it but this agent.
@@ -153,6 +166,8 @@ pub trait Hypervisor: Send + Sync {
     async fn ask_to_stop(&self, uuid: Uuid) -> DriverResult<()>;
     /// Ends a domain. One that is gone is fine.
     async fn destroy(&self, uuid: Uuid) -> DriverResult<()>;
+    /// Lets a paused domain go on. One that is not paused, or gone, is fine.
+    async fn resume(&self, uuid: Uuid) -> DriverResult<()>;
     /// Opens the serial console of a running domain, taking it from whoever had it.
     async fn console(&self, uuid: Uuid) -> DriverResult<Box<dyn Duplex>>;
     /// Changes whenever a domain may have changed: a reason to look again, nothing more.

@@ -62,6 +62,10 @@ pub struct GuestMemory {
     pub streak: u32,
     /// The pause before it is started again for the same boot count.
     pub restart: Option<Restart>,
+    /// That it was resumed after its disk had failed it, until it has run on for a while.
+    pub resumed: Option<Resumed>,
+    /// That its volume cannot be grown, whatever is tried: it runs with the size that it has.
+    pub grow_refused: Option<FailureMemory>,
 }
 
 /// A start of a guest.
@@ -98,6 +102,15 @@ pub struct Restart {
     /// The boot count it had: a higher one that is wanted ends the pause.
     pub boots: u64,
     /// The pause.
+    pub pause: Pause,
+}
+
+/// That a paused guest was resumed. It may be paused again at once, and is left so for longer each time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resumed {
+    /// How often in a row.
+    pub attempts: u32,
+    /// Until when it is not resumed again.
     pub pause: Pause,
 }
 
@@ -270,6 +283,10 @@ impl Journal {
                     attempts,
                     pause,
                 };
+                if let (Action::GrowVolume { guest, .. }, None) = (&step.action, &memory.pause) {
+                    // Kept apart, for the guest's next step may fail as well and there is one failure per resource.
+                    self.guests.entry(guest.id).or_default().grow_refused = Some(memory.clone());
+                }
                 self.failures.insert(step.resource, memory);
             }
         }
@@ -289,6 +306,19 @@ impl Journal {
                     since: now,
                 };
                 self.guests.entry(guest.id).or_default().run = Some(run);
+            }
+            Action::Resume(_) => {
+                if let Resource::Guest(id) = step.resource {
+                    let memory = self.guests.entry(id).or_default();
+                    let attempts =
+                        memory.resumed.as_ref().map_or(0, |resumed| resumed.attempts).saturating_add(1);
+                    let milliseconds = millis(growing(STEP_PAUSE, attempts, STEP_PAUSE_MOST));
+                    let pause = Pause { boot_id: boot_id.to_owned(), from: now, milliseconds };
+                    memory.resumed = Some(Resumed { attempts, pause });
+                }
+            }
+            Action::GrowVolume { guest, .. } => {
+                self.guests.entry(guest.id).or_default().grow_refused = None;
             }
             Action::DeleteVolumes(volumes) => {
                 self.volumes_deleted.extend(volumes.iter().map(|(_, volume)| volume.uuid));
@@ -319,13 +349,19 @@ impl GuestMemory {
                 let run = Run { epoch: mark.epoch, boots: mark.boots, boot_id: boot_id.to_owned(), since };
                 let as_wanted = guest.power == Power::Running && guest.boots_wanted <= mark.boots;
                 let stop = self.stop.map(|stop| Stop { withdrawn: stop.withdrawn || as_wanted, ..stop });
-                GuestMemory { run: Some(run), stop, ..self }
+                // Not stuck when the pause is over: it got on, so that the next pause is the first again.
+                let stuck = domain.is_some_and(|domain| domain.stuck.is_some());
+                let lasts =
+                    |resumed: &Resumed| stuck || resumed.pause.ends(boot_id).is_some_and(|end| now < end);
+                let resumed = self.resumed.filter(lasts);
+                GuestMemory { run: Some(run), stop, resumed, ..self }
             }
             None => self.noticed_off(guest, boot_id, now),
         }
     }
 
     fn noticed_off(mut self, guest: &GuestWanted, boot_id: &str, now: Moment) -> Self {
+        self.resumed = None;
         let Some(run) = self.run.take() else { return self };
         let told = self.stop.as_ref().is_some_and(|stop| {
             stop.boot_id == boot_id && (!stop.withdrawn || now.since(stop.last) <= SOFT_STOP)

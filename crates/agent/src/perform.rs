@@ -44,6 +44,7 @@ pub async fn perform(action: &Action, means: &Means, progress: &ProgressSink) ->
             Ok(())
         }
         Action::AskToStop(uuid) => drivers.hypervisor.ask_to_stop(*uuid).await,
+        Action::Resume(uuid) => drivers.hypervisor.resume(*uuid).await,
         Action::Destroy(uuid) => drivers.hypervisor.destroy(*uuid).await,
         Action::Start { pool, guest } => start(drivers, *brain, pool, guest).await,
     };

@@ -97,6 +97,8 @@ pub enum Action {
     DeleteVolumes(Vec<(PoolWanted, VolumeAbsent)>),
     /// Asks a guest to stop.
     AskToStop(Uuid),
+    /// Lets a guest go on that was paused because of its disk.
+    Resume(Uuid),
     /// Ends a guest's domain.
     Destroy(Uuid),
     /// Starts a guest.
@@ -120,6 +122,7 @@ impl Action {
             Action::GrowVolume { .. } => "grow_volume",
             Action::DeleteVolumes(_) => "delete_volumes",
             Action::AskToStop(_) => "ask_to_stop",
+            Action::Resume(_) => "resume",
             Action::Destroy(_) => "destroy",
             Action::Start { .. } => "start",
         }

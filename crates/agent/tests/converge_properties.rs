@@ -3,6 +3,7 @@
 
 mod world;
 
+use honcho_agent_lib::drivers::Stuck;
 use honcho_model::Bytes;
 use honcho_model::guest::Power;
 use honcho_wire::{Manifest, StopMode};
@@ -24,6 +25,7 @@ enum Happening {
     Delete(usize),
     DeleteNetwork(i64),
     StopsItself(usize),
+    DiskFails(usize),
     HostReboots,
     BrainAnswers,
     Unmount(i64),
@@ -52,7 +54,8 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => which.clone().prop_map(H::StartAlone),
         2 => which.clone().prop_map(H::Delete),
         1 => (1..=2_i64).prop_map(H::DeleteNetwork),
-        1 => which.prop_map(H::StopsItself),
+        1 => which.clone().prop_map(H::StopsItself),
+        1 => which.prop_map(H::DiskFails),
         1 => Just(H::HostReboots),
         1 => Just(H::BrainAnswers),
         1 => (1..=2_i64).prop_map(H::Unmount),
@@ -101,6 +104,7 @@ fn happen(world: &mut World, happening: &Happening) {
         Happening::Delete(which) => world.delete_guest(which),
         Happening::DeleteNetwork(id) => world.delete_network(id),
         Happening::StopsItself(which) => world.stops_itself(which),
+        Happening::DiskFails(which) => world.gets_stuck(which, Stuck::DiskError),
         Happening::HostReboots => world.host_reboots(),
         Happening::BrainAnswers => world.tell(),
         Happening::Unmount(pool) => mount(world, pool, false),
@@ -178,6 +182,7 @@ fn assert_as_wanted(world: &World) {
         "the foreign bridge, and one for each network"
     );
     assert_eq!(world.plan.orphans, []);
+    assert!(world.domains.iter().all(|domain| domain.stuck.is_none()), "somebody was left paused");
 }
 
 proptest! {

@@ -18,7 +18,9 @@ pub use domain_xml::{Accel, MARK_NAMESPACE, domain_xml};
 use crate::connection::{CallError, Connection, Lane};
 use crate::explain::{is_gone, is_not_running};
 use async_trait::async_trait;
-use honcho_agent_lib::drivers::{DomainSeen, DomainSpec, DriverError, DriverResult, Duplex, Hypervisor};
+use honcho_agent_lib::drivers::{
+    DomainSeen, DomainSpec, DriverError, DriverResult, Duplex, Hypervisor, Stuck,
+};
 use honcho_wire::Virtualization;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -27,7 +29,10 @@ use std::time::Duration;
 use tokio::sync::{OnceCell, oneshot, watch};
 use uuid::Uuid;
 use virt::connect::Connect;
-use virt::domain::Domain;
+use virt::domain::{
+    Domain, DomainPausedReason, DomainState, DomainStateEnum, DomainStateReason, DomainStateReasonEnum,
+};
+use virt::enumutil::Enum;
 use virt::stream::Stream;
 
 /// For what only asks.
@@ -197,6 +202,17 @@ impl Hypervisor for LibvirtHypervisor {
             .await
     }
 
+    async fn resume(&self, uuid: Uuid) -> DriverResult<()> {
+        self.connection
+            .call(Lane::Acting, format!("letting domain {uuid} go on"), QUICK, move |connect, _| {
+                on_domain(connect, uuid, |domain| match domain.state()?.0 {
+                    Enum::Known(DomainState::Paused) => domain.resume().map(drop),
+                    _ => Ok(()),
+                })
+            })
+            .await
+    }
+
     async fn destroy(&self, uuid: Uuid) -> DriverResult<()> {
         self.connection
             .call(Lane::Acting, format!("ending domain {uuid}"), DESTROY, move |connect, _| {
@@ -254,12 +270,43 @@ fn see(domain: &Domain) -> Result<Option<DomainSeen>, virt::error::Error> {
             alive: domain.id().is_some(),
             mark: read.mark,
             interfaces: read.interfaces,
+            stuck: domain.state().map(|(state, reason)| stuck(state, reason))?,
         })
     };
     match look() {
         Ok(seen) => Ok(Some(seen)),
         Err(error) if is_gone(&error) => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+/// Why a domain that is alive does not get on. What libvirt itself does with it for a moment is left out.
+fn stuck(state: DomainStateEnum, reason: DomainStateReasonEnum) -> Option<Stuck> {
+    let other = |text: &str| Some(Stuck::Other(text.to_owned()));
+    match state {
+        Enum::Known(DomainState::Crashed) => other(
+            "it has crashed and was kept for people to look at: virsh destroy ends it, and it is started again",
+        ),
+        Enum::Known(DomainState::PMSuspended) => {
+            other("it has put itself to sleep: virsh dompmwakeup wakes it, a reboot too")
+        }
+        Enum::Known(DomainState::Paused) => match reason {
+            Enum::Known(DomainStateReason::Paused(Enum::Known(reason))) => match reason {
+                DomainPausedReason::IOError => Some(Stuck::DiskError),
+                DomainPausedReason::StartingUp | DomainPausedReason::ShuttingDown => None,
+                DomainPausedReason::Crashed => {
+                    other("it is paused because its kernel has crashed: look at its console, and reboot it")
+                }
+                DomainPausedReason::Watchdog => {
+                    other("it is paused because its watchdog heard nothing of it: reboot it")
+                }
+                reason => other(&format!(
+                    "it is paused, and not by Honcho (libvirt says: {reason:?}): virsh resume lets it go on"
+                )),
+            },
+            _ => other("it is paused, and not by Honcho: virsh resume lets it go on"),
+        },
+        _ => None,
     }
 }
 
@@ -333,6 +380,36 @@ mod tests {
         driver.ask_to_stop(Uuid::nil()).await.unwrap();
         driver.destroy(Uuid::nil()).await.unwrap();
         assert!(driver.console(Uuid::nil()).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_paused_domain_is_seen_as_stuck_until_it_is_resumed() {
+        let driver = mock();
+        let uuid = driver.domains().await.unwrap()[0].uuid;
+        let suspend =
+            driver.connection.call(Lane::Acting, "suspending".to_owned(), QUICK, move |connect, _| {
+                on_domain(connect, uuid, Domain::suspend)
+            });
+        suspend.await.unwrap();
+        let stuck = driver.domains().await.unwrap()[0].stuck.clone();
+        assert!(matches!(&stuck, Some(Stuck::Other(why)) if why.contains("virsh resume")), "{stuck:?}");
+        // Twice is as good as once, and one that is not there is fine.
+        for uuid in [uuid, uuid, Uuid::nil()] {
+            driver.resume(uuid).await.unwrap();
+        }
+        assert_eq!(driver.domains().await.unwrap()[0].stuck, None);
+    }
+
+    #[test]
+    fn only_a_disks_error_is_to_be_resumed() {
+        let paused = |reason| {
+            let reason = DomainStateReason::Paused(Enum::Known(reason));
+            super::stuck(Enum::Known(DomainState::Paused), Enum::Known(reason))
+        };
+        assert_eq!(paused(DomainPausedReason::IOError), Some(Stuck::DiskError));
+        assert_eq!(paused(DomainPausedReason::StartingUp), None);
+        assert!(matches!(paused(DomainPausedReason::Crashed), Some(Stuck::Other(_))));
+        assert!(matches!(paused(DomainPausedReason::User), Some(Stuck::Other(_))));
     }
 
     #[tokio::test]

@@ -178,6 +178,7 @@ impl Hypervisor for SimulatedHypervisor {
             alive: true,
             mark: Some(spec.mark),
             interfaces: spec.interfaces.iter().map(|interface| interface.id).collect(),
+            stuck: None,
         };
         let since = self.files.clock.now();
         let file = DomainFile { domain, start: Uuid::new_v4(), since, stops_at: None };
@@ -223,6 +224,23 @@ impl Hypervisor for SimulatedHypervisor {
         }
         self.changed();
         self.settings.second_half("destroy").await
+    }
+
+    async fn resume(&self, uuid: Uuid) -> DriverResult<()> {
+        self.settings.first_half("resume").await?;
+        self.settings.may_fail("resume")?;
+        let directory = &self.files.directory;
+        if let Some(mut file) = self.files.find(uuid).map_err(later(directory))?
+            && file.domain.stuck.take().is_some()
+        {
+            let contents = serde_json::to_vec(&file).map_err(|error| later(directory)(error.into()))?;
+            let path = self.files.path(&file.domain.name);
+            if path.exists() {
+                crate::durable::replace(&path, &contents).map_err(later(directory))?;
+            }
+        }
+        self.changed();
+        self.settings.second_half("resume").await
     }
 
     async fn console(&self, uuid: Uuid) -> DriverResult<Box<dyn Duplex>> {

@@ -12,6 +12,7 @@
 //!   DIR/bridges/ID.json     bridges
 //! ```
 //!
+//! A domain file whose `domain.stuck` is `"disk_error"` is paused for a full pool, until it is resumed.
 //! Moving DIR/pools/ID away "unmounts" a pool. A domain file without `mark` is somebody else's domain.
 
 mod hypervisor;

@@ -4,7 +4,7 @@
 
 use honcho_agent_lib::clock::Moment;
 use honcho_agent_lib::converge::converge;
-use honcho_agent_lib::drivers::{BridgeSeen, DomainSeen, DriverError, Mark, PoolSeen, VolumeSeen};
+use honcho_agent_lib::drivers::{BridgeSeen, DomainSeen, DriverError, Mark, PoolSeen, Stuck, VolumeSeen};
 use honcho_agent_lib::journal::Journal;
 use honcho_agent_lib::observed::Observed;
 use honcho_agent_lib::plan::{Action, Plan, Step};
@@ -103,6 +103,7 @@ impl World {
             alive: true,
             mark,
             interfaces: vec![],
+            stuck: None,
         };
         let mut world = World {
             rng: StdRng::seed_from_u64(seed),
@@ -245,6 +246,15 @@ impl World {
     pub(crate) fn stops_itself(&mut self, which: usize) {
         let count = self.domains.len();
         self.end_domain(which % count.max(1));
+    }
+
+    /// Its disk fails a guest, so that it is paused.
+    pub(crate) fn gets_stuck(&mut self, which: usize, stuck: Stuck) {
+        let count = self.domains.len();
+        let domain = self.domains.get_mut(which % count.max(1));
+        if let Some(domain) = domain.filter(|domain| domain.mark.is_some_and(|mark| mark.brain == BRAIN)) {
+            domain.stuck = Some(stuck);
+        }
     }
 
     fn end_domain(&mut self, at: usize) {
@@ -443,6 +453,14 @@ impl World {
                 self.assert_may_stop(*uuid);
                 self.stop(*uuid);
             }
+            Action::Resume(uuid) => {
+                assert!(self.wanted.frozen.is_none(), "resumed on a frozen host");
+                for domain in self.domains.iter_mut().filter(|domain| domain.uuid == *uuid) {
+                    let mark = domain.mark.expect("resumed somebody else's domain");
+                    assert_eq!(mark.brain, BRAIN, "resumed another brain's domain");
+                    domain.stuck = None;
+                }
+            }
             Action::Start { pool, guest } => return Ok(self.start(pool, guest)),
         }
         Ok(Ok(()))
@@ -510,6 +528,7 @@ impl World {
             alive: true,
             mark: Some(mark),
             interfaces: guest.interfaces.iter().map(|interface| interface.id).collect(),
+            stuck: None,
         });
         Ok(())
     }
