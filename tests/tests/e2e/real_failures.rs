@@ -93,7 +93,9 @@ async fn a_full_disk_and_an_emptied_cache(room: &Room) -> Result<()> {
 /// The name of the network's bridge is taken while the guest is off.
 async fn a_bridge_of_somebody_else(room: &Room) -> Result<()> {
     let bridge = honcho_bridge(room.world.network.id);
-    room.host.run(&format!("ip link delete {bridge} && ip link add {bridge} type bridge"))?;
+    let swap = format!("printf 'link delete {bridge}\nlink add {bridge} type bridge\n' | ip -batch -");
+    // The agent may look in between, and then it is quicker.
+    eventually("the bridge is somebody else's", PATIENCE, async || room.host.run(&swap)).await?;
     let before = room.host.run(&format!("ip -o link show dev {bridge}"))?;
     let web1 = room.guest("web1").await?;
     let operation = room.ask(web1.id, "start", &[]).await?;

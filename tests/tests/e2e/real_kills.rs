@@ -79,6 +79,8 @@ async fn killed_while_starting(room: &mut Room) -> Result<()> {
     }
     nothing_half_made(room)?;
     assert_eq!(watch.most(), 1, "never two at once");
+    let host: honcho_api::Host = room.world.client.get(room.host_id).await?;
+    assert!(host.virtualization.is_some(), "how guests are executed is known to the next run: {host:?}");
     Ok(())
 }
 
