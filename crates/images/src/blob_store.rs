@@ -75,21 +75,19 @@ impl BlobStore {
         BlobStore { store }
     }
 
-    /// Puts a blob, if what comes is what `digest` says. One that is there already is left as it is, but what comes is
-    /// read and checked all the same. Gives its size.
+    /// Puts a blob, if what comes is what `digest` says. One that is there already is replaced, in one step and only by
+    /// what was checked: its bytes may have gone bad on the disk, and putting it again is what mends that. Gives its
+    /// size.
     pub async fn put(&self, digest: Digest, source: impl AsyncRead) -> Result<u64, BlobError> {
-        let exists = self.exists(digest).await?;
-        let mut writer = (!exists).then(|| BufWriter::new(Arc::clone(&self.store), path(digest)));
-        let outcome = pump(source, writer.as_mut()).await;
+        let mut writer = BufWriter::new(Arc::clone(&self.store), path(digest));
+        let outcome = pump(source, Some(&mut writer)).await;
         let outcome = outcome.and_then(|(found, size)| {
             if found == digest { Ok(size) } else { Err(BlobError::WrongDigest { wanted: digest, found }) }
         });
-        if let Some(mut writer) = writer {
-            if outcome.is_ok() {
-                writer.shutdown().await.map_err(BlobError::Write)?;
-            } else {
-                writer.abort().await?;
-            }
+        if outcome.is_ok() {
+            writer.shutdown().await.map_err(BlobError::Write)?;
+        } else {
+            writer.abort().await?;
         }
         outcome
     }
@@ -228,6 +226,22 @@ mod tests {
         let broken = broken_connection();
         assert!(matches!(store.put(digest(b"x"), broken).await, Err(BlobError::Source(_))));
         assert_eq!(files(directory.path()), 0);
+    }
+
+    #[tokio::test]
+    async fn a_blob_gone_bad_is_mended_by_putting_it_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = BlobStore::in_directory(directory.path()).unwrap();
+        for bytes in [b"small".to_vec(), vec![7; 23 << 20]] {
+            let digest = digest(&bytes);
+            store.put(digest, bytes.as_slice()).await.unwrap();
+            let at = directory.path().join(format!("blobs/sha256/{digest}"));
+            std::fs::write(&at, "bad").unwrap();
+            store.put(digest, b"something else".as_slice()).await.unwrap_err();
+            assert_eq!(std::fs::read(&at).unwrap(), b"bad", "what is not it replaces nothing");
+            store.put(digest, bytes.as_slice()).await.unwrap();
+            assert_eq!(read(&store, digest).await, bytes);
+        }
     }
 
     /// Some megabytes, then a broken connection.

@@ -141,7 +141,12 @@ impl PartialDirectory {
         loop {
             let directory =
                 tempfile::Builder::new().prefix(&format!("{name}.")).suffix(SUFFIX).tempdir_in(parent)?;
-            let lock = File::open(directory.path())?;
+            let lock = match File::open(directory.path()) {
+                Ok(lock) => lock,
+                // Somebody who tidies up was faster.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            };
             rustix::fs::flock(&lock, FlockOperation::LockExclusive)?;
             if directory.path().exists() {
                 return Ok(PartialDirectory { directory, _lock: lock });

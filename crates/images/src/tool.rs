@@ -28,6 +28,7 @@ pub const E2FSCK: Tool = Tool { program: "e2fsck", package: "e2fsprogs" };
 pub const RESIZE2FS: Tool = Tool { program: "resize2fs", package: "e2fsprogs" };
 /// Writes into filesystems that are not mounted.
 pub const DEBUGFS: Tool = Tool { program: "debugfs", package: "e2fsprogs" };
+const TAIL: Tool = Tool { program: "tail", package: "coreutils" };
 const UNSHARE: Tool = Tool { program: "unshare", package: "util-linux" };
 const PRLIMIT: Tool = Tool { program: "prlimit", package: "util-linux" };
 const SETPRIV: Tool = Tool { program: "setpriv", package: "util-linux" };
@@ -55,6 +56,14 @@ pub enum ToolError {
         program: &'static str,
         /// Why not.
         source: std::io::Error,
+    },
+    /// It takes long and goes on.
+    #[error("{program} has been at it for {} s and goes on: it is waited for", patience.as_secs())]
+    StillGoing {
+        /// Its name.
+        program: &'static str,
+        /// How long it was waited for.
+        patience: Duration,
     },
     /// It took too long and was ended.
     #[error("{program} did not end within {} s and was stopped; is the disk very slow, or its filesystem damaged?", limit.as_secs())]
@@ -118,8 +127,15 @@ impl Sandbox {
         give_to(file, 0)
     }
 
-    /// The command line that runs `tool` inside. Its standard streams are closed until the caller gives it some.
+    /// The command line that runs `tool` inside, for at most half an hour of processor time, and that ends it when its
+    /// handle goes. Its standard streams are closed until the caller gives it some.
     pub fn command(&self, tool: Tool) -> Result<tokio::process::Command, ToolMissing> {
+        let mut command = self.command_within(&["--cpu=1800"], tool)?;
+        command.kill_on_drop(true);
+        Ok(command)
+    }
+
+    fn command_within(&self, limits: &[&str], tool: Tool) -> Result<tokio::process::Command, ToolMissing> {
         let mut command;
         if am_root() {
             command = tokio::process::Command::new(UNSHARE.find()?);
@@ -127,7 +143,7 @@ impl Sandbox {
         } else {
             command = tokio::process::Command::new(PRLIMIT.find()?);
         }
-        command.args(["--core=0", "--nofile=64", "--as=4294967296", "--cpu=1800"]);
+        command.args(["--core=0", "--nofile=64", "--as=4294967296"]).args(limits);
         command.arg(format!("--fsize={}", self.largest_file)).arg("--").arg(SETPRIV.find()?);
         if am_root() {
             command.arg(format!("--reuid={}", self.uid)).arg(format!("--regid={}", self.uid));
@@ -139,12 +155,44 @@ impl Sandbox {
             .env_clear()
             .env("LC_ALL", "C.UTF-8")
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         Ok(command)
     }
 
-    /// Runs a tool to its end. `stdin` is a file that stays open for as long as the tool lives, even if we die: a lock
-    /// on it is the tool's too.
+    /// Runs a tool that must not be ended half-way: by no limit, not when this process ends, and not by the signals of
+    /// its terminal. `lock` is open for as long as the tool lives, so that a lock on it is the tool's too. After
+    /// `patience` it is left to itself.
+    pub async fn run_to_its_end(
+        &self,
+        tool: Tool,
+        arguments: &[&str],
+        lock: std::fs::File,
+        patience: Duration,
+    ) -> Result<ToolOutput, ToolError> {
+        let failed = |source| ToolError::Run { program: tool.program, source };
+        let said = tempfile::tempfile().map_err(failed)?;
+        let mut command = self.command_within(&[], tool)?;
+        let (listening, talking) = std::io::pipe().map_err(failed)?;
+        command.args(arguments).stdin(lock).process_group(0);
+        command.stdout(talking.try_clone().map_err(failed)?).stderr(talking);
+        let mut listener = listener(listening, said.try_clone().map_err(failed)?)?;
+        let mut child = command.spawn().map_err(failed)?;
+        // Ours are closed, so that the listener ends with the tool.
+        drop(command);
+        let both = async { child.wait().await.map(|status| (status, listener.wait())) };
+        let (status, last_words) = tokio::time::timeout(patience, both)
+            .await
+            .map_err(|_| ToolError::StillGoing { program: tool.program, patience })?
+            .map_err(failed)?;
+        last_words.await.map_err(failed)?;
+        let mut text = vec![0; LONGEST_SAID];
+        let length = std::os::unix::fs::FileExt::read_at(&said, &mut text, 0).map_err(failed)?;
+        let said = last_lines(&String::from_utf8_lossy(&text[..length]));
+        Ok(ToolOutput { code: status.code(), said })
+    }
+
+    /// Runs a tool to its end, or until it takes longer than `limit`. `stdin` is a file that stays open for as long as
+    /// the tool lives, even if we die: a lock on it is the tool's too.
     pub async fn run<A: AsRef<OsStr>>(
         &self,
         tool: Tool,
@@ -167,6 +215,19 @@ impl Sandbox {
         said.push_str(&String::from_utf8_lossy(&output.stderr));
         Ok(ToolOutput { code: output.status.code(), said: last_lines(&said) })
     }
+}
+
+/// More than is ever shown.
+const LONGEST_SAID: usize = 16 << 10;
+
+/// Keeps the end of what a tool says. A tool whose words nobody takes is ended by the kernel when it speaks, and in a
+/// file of its own a guest's filesystem could make it write until the disk is full: so this is a process, too, that
+/// outlives us.
+fn listener(from: std::io::PipeReader, to: std::fs::File) -> Result<tokio::process::Child, ToolError> {
+    let mut command = tokio::process::Command::new(TAIL.find()?);
+    command.arg("-c").arg(LONGEST_SAID.to_string()).env_clear().process_group(0);
+    command.stdin(from).stdout(to).stderr(Stdio::null());
+    command.spawn().map_err(|source| ToolError::Run { program: TAIL.program, source })
 }
 
 fn give_to(file: impl std::os::fd::AsFd, id: u32) -> std::io::Result<()> {
@@ -212,6 +273,38 @@ mod tests {
     fn what_tools_say_is_cut_and_cleaned() {
         assert_eq!(last_lines("a\u{1b}[31m\n\n b\u{7}\n"), "a[31m\n b");
         assert_eq!(last_lines(&"x".repeat(5000)).len(), 1200);
+    }
+
+    /// As when the agent is stopped: whoever waits goes, the lock and the work go on.
+    #[tokio::test]
+    async fn what_must_not_be_ended_goes_on_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(directory.path(), std::os::unix::fs::PermissionsExt::from_mode(0o777))
+            .unwrap();
+        let path = directory.path().join("file");
+        std::fs::write(&path, "").unwrap();
+        let sandbox = Sandbox::new(directory.path(), 7, 1 << 20);
+        let shell = Tool { program: "sh", package: "dash" };
+        let lock = || {
+            let file = std::fs::File::open(&path).unwrap();
+            rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).map(|()| file)
+        };
+        let script = "sleep 0.5; echo one; echo two >&2; sleep 0.5; echo three; echo done > end";
+        let short = Duration::from_millis(100);
+        let outcome = sandbox.run_to_its_end(shell, &["-c", script], lock().unwrap(), short).await;
+        assert!(matches!(outcome, Err(ToolError::StillGoing { .. })), "{outcome:?}");
+        assert!(lock().is_err(), "it holds the lock");
+        let until = std::time::Instant::now() + Duration::from_secs(20);
+        while lock().is_err() {
+            assert!(std::time::Instant::now() < until, "it ends by itself");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert_eq!(std::fs::read_to_string(directory.path().join("end")).unwrap(), "done\n");
+        let output = sandbox
+            .run_to_its_end(shell, &["-c", "echo out; echo err >&2; exit 3"], lock().unwrap(), Duration::MAX)
+            .await
+            .unwrap();
+        assert_eq!((output.code, output.said.as_str()), (Some(3), "out\nerr"));
     }
 
     #[tokio::test]
