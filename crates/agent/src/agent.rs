@@ -21,7 +21,7 @@ use crate::identity::Identity;
 use crate::journal::Journal;
 use crate::journal_file::JournalFile;
 use crate::observation::{machine, observation};
-use crate::observed::{Observed, look};
+use crate::observed::{Lookout, Observed};
 use crate::perform::{Means, perform_apart};
 use crate::plan::{Plan, Resource, Step};
 use crate::renewal::WallClock;
@@ -36,6 +36,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 /// So many steps that keep disk and processor busy run at once.
@@ -121,11 +122,13 @@ struct Last {
     acting_on: Option<(Incarnation, Generation)>,
     observed: Observed,
     plan: Plan,
+    looked_at: Instant,
 }
 
 struct Agent {
     identity: Identity,
     brain: Arc<BrainClient>,
+    lookout: Lookout,
     means: Means,
     boot_id_file: PathBuf,
     clock: Clock,
@@ -158,6 +161,7 @@ impl Agent {
         news: watch::Sender<Option<Arc<Snapshot>>>,
     ) -> anyhow::Result<Self> {
         Ok(Agent {
+            lookout: Lookout::new(options.drivers.clone()),
             means: Means { drivers: options.drivers, blobs: Arc::clone(&brain) as _, brain: identity.brain },
             identity,
             brain,
@@ -305,7 +309,8 @@ impl Agent {
             self.keep_manifest(manifest);
         }
         self.describe_host().await;
-        let observed = look(&self.means.drivers, &boot_id, self.journal.manifest.as_ref()).await;
+        let observed = self.lookout.look(&boot_id, self.journal.manifest.as_ref()).await;
+        let looked_at = Instant::now();
         self.say_if_blind(&observed);
         let now = self.clock.now();
         self.journal_changed |= self.journal.notice(&observed, now);
@@ -327,7 +332,7 @@ impl Agent {
                 self.start(step);
             }
         }
-        self.last = Some(Last { acting_on: self.acting_on(), observed, plan });
+        self.last = Some(Last { acting_on: self.acting_on(), observed, plan, looked_at });
         self.publish();
         let until_wake = look_again.map_or(host::HEARTBEAT, |moment| moment.since(now));
         until_wake.clamp(Duration::from_millis(1), host::HEARTBEAT)
@@ -427,7 +432,7 @@ impl Agent {
             &doing,
             self.refused.clone().or(self.disk_problem.clone()),
         );
-        let snapshot = Snapshot::new(last.observed.boot_id.clone(), last.acting_on, said);
+        let snapshot = Snapshot::new(last.observed.boot_id.clone(), last.acting_on, said, last.looked_at);
         self.news.send_replace(Some(Arc::new(snapshot)));
     }
 

@@ -1,4 +1,7 @@
 //! Tells the brain what was seen: at once when it changed (but a few times a second at most), and every heartbeat.
+//!
+//! What was seen long ago is not told: an agent whose looks do not end any more must not go on saying that all is well,
+//! and falls silent instead.
 
 use crate::brain::BrainClient;
 use crate::clock::growing;
@@ -16,6 +19,9 @@ const LEAST_GAP: Duration = Duration::from_millis(250);
 /// The longest pause while the brain cannot be reached.
 const MOST_PAUSE: Duration = Duration::from_secs(10);
 
+/// What was seen longer ago is not told. A look that is slowed down by everything at once ends well within it.
+const STALE_AFTER: Duration = Duration::from_mins(1);
+
 /// What is to be told.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
@@ -27,6 +33,8 @@ pub struct Snapshot {
     pub observation: Observation,
     /// Its digest.
     pub digest: String,
+    /// When the look had ended.
+    looked_at: Instant,
 }
 
 impl Snapshot {
@@ -35,9 +43,15 @@ impl Snapshot {
         boot_id: String,
         acting_on: Option<(Incarnation, Generation)>,
         observation: Observation,
+        looked_at: Instant,
     ) -> Self {
         let digest = hex::encode(Sha256::digest(observation.digest_input()));
-        Snapshot { boot_id, acting_on, observation, digest }
+        Snapshot { boot_id, acting_on, observation, digest, looked_at }
+    }
+
+    /// Whether it is still true enough to be told.
+    fn is_fresh(&self, now: Instant) -> bool {
+        now.duration_since(self.looked_at) <= STALE_AFTER
     }
 
     fn same_as(&self, other: &Snapshot) -> bool {
@@ -54,6 +68,7 @@ pub async fn report_forever(
     let mut sequence = 0;
     let mut told: Option<Arc<Snapshot>> = None;
     let mut failures: u32 = 0;
+    let mut was_fresh = true;
     let mut heartbeat = Instant::now();
     loop {
         let current = news.borrow_and_update().clone();
@@ -61,12 +76,25 @@ pub async fn report_forever(
             (Some(current), Some(told)) => !current.same_as(told),
             (current, _) => current.is_some(),
         };
-        let due = changed || Instant::now() >= heartbeat;
-        let Some(snapshot) = current.filter(|_| due) else {
+        let now = Instant::now();
+        let due = changed || now >= heartbeat;
+        let fresh = current.as_ref().is_none_or(|snapshot| snapshot.is_fresh(now));
+        if fresh != was_fresh {
+            was_fresh = fresh;
+            if fresh {
+                tracing::info!("looks end again");
+            } else {
+                tracing::error!(
+                    "no look has ended for {} s; nothing is told until one does",
+                    STALE_AFTER.as_secs()
+                );
+            }
+        }
+        let Some(snapshot) = current.filter(|_| due && fresh) else {
             tokio::select! {
                 changed = news.changed() => if changed.is_err() { return },
                 () = tokio::time::sleep_until(heartbeat) => {
-                    // Before the first look there is nothing to tell.
+                    // Before the first look there is nothing to tell, nor long after the last.
                     heartbeat = heartbeat.max(Instant::now() + LEAST_GAP.saturating_sub(Duration::from_millis(1)));
                 }
             }
@@ -124,4 +152,18 @@ fn report_of(snapshot: &Snapshot, run_id: Uuid, sequence: u64, told: Option<&Sna
 /// Between half of a pause and all of it, so that a room full of agents does not come back at one instant.
 pub fn jittered(pause: Duration) -> Duration {
     pause.mul_f64(rand::random_range(0.5..=1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_seen_long_ago_is_not_told() {
+        let looked_at = Instant::now();
+        let snapshot = Snapshot::new("boot".to_owned(), None, Observation::default(), looked_at);
+        assert!(snapshot.is_fresh(looked_at));
+        assert!(snapshot.is_fresh(looked_at + STALE_AFTER));
+        assert!(!snapshot.is_fresh(looked_at + STALE_AFTER + Duration::from_secs(1)));
+    }
 }
