@@ -1,14 +1,18 @@
 //! Reads kernel and initrd out of a guest's filesystem.
 //!
 //! The guest wrote that filesystem, so it is read by memory-safe code (`ext4-view`, which also replays a journal that a
-//! power cut left behind, in memory), links are followed within it, and everything has a limit. The kernel is the
-//! guest's own at every start, so that an upgrade inside the guest works.
+//! power cut left behind, in memory), links are followed within it, and everything has a limit ([`super::guest_filesystem`]).
+//! The kernel is the guest's own at every start, so that an upgrade inside the guest works.
 //!
 //! ```text
 //!   boot/pair-HASH/{kernel,initrd}    equal pairs are kept once, however many guests boot from them
 //!   boot/v7-UUID -> pair-HASH         what that guest booted from last: taken again if its filesystem gives no pair
 //! ```
+//!
+//! Guests share pairs, so names in `boot` change under one lock. It is held for the names alone: reading and copying
+//! go on beside it, and a slow guest stalls no other.
 
+use super::guest_filesystem::{self, Budget, is_directory};
 use super::layout::{Layout, make_passable, stem};
 use crate::drivers::{BootFiles, DriverError, DriverResult};
 use ext4_view::{Ext4, Ext4Error};
@@ -19,6 +23,8 @@ use std::cmp::Ordering;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use uuid::Uuid;
 
 /// Debian's kernels have 15 MiB.
@@ -27,8 +33,14 @@ const LARGEST_KERNEL: u64 = 128 << 20;
 /// An initrd with every driver and its firmware can have 300 MiB.
 const LARGEST_INITRD: u64 = 512 << 20;
 
-/// More kernels than this are not looked at.
-const MOST_KERNELS: usize = 100;
+/// More kernels than this are not looked at: the newest, and whatever a guest keeps to fall back on.
+const MOST_KERNELS: usize = 16;
+
+/// All candidates together may cost so much: the largest pair there can be is read from the disk and handed on twice.
+const MOST_BYTES: u64 = 3 << 30;
+
+/// Reading a kernel takes a fraction of a second; a filesystem that keeps us longer does so on purpose.
+const LONGEST: Duration = Duration::from_secs(90);
 
 /// Kernel and initrd, by their paths in the guest's filesystem.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,39 +51,74 @@ pub struct Pair {
     pub initrd: Option<String>,
 }
 
-/// Takes the pair that a volume boots from into the pool, and says where it is.
-pub(super) fn take(layout: &Layout, id: VolumeId, uuid: Uuid) -> DriverResult<BootFiles> {
-    let volume = layout.volume(id, uuid, super::layout::RAW);
+/// Takes the pair that a volume boots from into the pool, and says where it is. `names` is held while names in `boot`
+/// change.
+pub(super) fn take(layout: &Layout, id: VolumeId, uuid: Uuid, names: &Mutex<()>) -> DriverResult<BootFiles> {
     let failed =
         |error: std::io::Error| DriverError::Later(format!("keeping the kernel of volume {id}: {error}"));
-    make_passable(&layout.boot()).map_err(failed)?;
-    remove_stale(&layout.boot()).map_err(failed)?;
     let link = layout.boot_of(id, uuid);
-    let taken = Ext4::load_from_path(&volume)
-        .map_err(|error| format!("its filesystem cannot be read ({error})"))
-        .and_then(|fs| take_from(&fs, &layout.boot()));
-    match taken {
-        Ok(pair) => {
-            remember(&layout.boot(), &link, &pair).map_err(failed)?;
-            forget_unused(layout).map_err(failed)?;
-            Ok(files_of(&layout.boot().join(pair)))
+    {
+        let _held = hold(names);
+        make_passable(&layout.boot()).map_err(failed)?;
+        remove_stale(&layout.boot()).map_err(failed)?;
+    }
+    let budget = Budget::new(MOST_BYTES, LONGEST);
+    let taken = File::open(layout.volume(id, uuid, super::layout::RAW))
+        .map_err(|error| format!("its disk cannot be opened ({error})"))
+        .and_then(|disk| guest_filesystem::open(disk, &budget))
+        .and_then(|fs| take_from(&fs, &budget, &layout.boot()));
+    let (reason, _held) = match taken {
+        Ok(found) => {
+            let held = hold(names);
+            match found.put(&layout.boot()) {
+                Ok(pair) => {
+                    remember(&layout.boot(), &link, &pair).map_err(failed)?;
+                    forget_unused(layout).map_err(failed)?;
+                    return Ok(files_of(&layout.boot().join(pair)));
+                }
+                Err(error) => (error.to_string(), held),
+            }
         }
-        Err(reason) => last_good(layout, &link).ok_or_else(|| {
-            DriverError::Later(format!(
-                "volume {id} has no kernel to boot: {reason}; rescue the guest's disk, or delete the guest and make it anew"
-            ))
-        }).inspect(|files| {
-            tracing::warn!(volume = id.0, %reason, kernel = %files.kernel.display(), "booting the last good kernel");
-        }),
+        Err(reason) => (reason, hold(names)),
+    };
+    let files = last_good(layout, &link).ok_or_else(|| {
+        DriverError::Later(format!(
+            "volume {id} has no kernel to boot: {reason}; rescue the guest's disk, or delete the guest and make it anew"
+        ))
+    })?;
+    tracing::warn!(volume = id.0, %reason, kernel = %files.kernel.display(), "booting the last good kernel");
+    Ok(files)
+}
+
+/// Nothing is half-done behind the lock, so that a panic of its holder spoils nothing.
+pub(super) fn hold(names: &Mutex<()>) -> MutexGuard<'_, ()> {
+    names.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A pair that was read; with its copy, unless an equal one was in the pool.
+struct Found {
+    name: String,
+    copy: Option<PartialDirectory>,
+}
+
+impl Found {
+    /// Gives the pair its name, unless an equal one is there. Names are held by the caller.
+    fn put(self, boot: &Path) -> std::io::Result<String> {
+        if boot.join(&self.name).join("kernel").is_file() {
+            return Ok(self.name);
+        }
+        let gone = || std::io::Error::other("the last other guest that booted it has just gone");
+        self.copy.ok_or_else(gone)?.finish(&self.name)?;
+        Ok(self.name)
     }
 }
 
-/// Tries the pairs in order; gives the name of the directory that holds the first good one.
-fn take_from(fs: &Ext4, boot: &Path) -> Result<String, String> {
+/// Tries the pairs in order, and copies the first good one.
+fn take_from(fs: &Ext4, budget: &Budget, boot: &Path) -> Result<Found, String> {
     let mut reasons = Vec::new();
     for pair in candidates(fs) {
-        match keep(fs, &pair, boot) {
-            Ok(name) => return Ok(name),
+        match keep(fs, budget, &pair, boot) {
+            Ok(found) => return Ok(found),
             Err(reason) => reasons.push(format!("{}: {reason}", printable(&pair.kernel))),
         }
     }
@@ -87,14 +134,14 @@ fn take_from(fs: &Ext4, boot: &Path) -> Result<String, String> {
 /// those without.
 pub fn candidates(fs: &Ext4) -> Vec<Pair> {
     let mut pairs = Vec::new();
-    if let Some(kernel) = real_path(fs, "/vmlinuz") {
+    if let Some(kernel) = file_at(fs, "/vmlinuz") {
         // During an upgrade the link may already lead to the new kernel while /initrd.img still is the old one's.
-        let initrd = initrd_beside(fs, &kernel).or_else(|| real_path(fs, "/initrd.img"));
+        let initrd = initrd_beside(fs, &kernel).or_else(|| file_at(fs, "/initrd.img"));
         pairs.push(Pair { kernel, initrd });
     }
     let (with, without): (Vec<Pair>, Vec<Pair>) = versions(fs)
         .into_iter()
-        .map(|version| format!("/boot/vmlinuz-{version}"))
+        .filter_map(|version| file_at(fs, &format!("/boot/vmlinuz-{version}")))
         .map(|kernel| Pair { initrd: initrd_beside(fs, &kernel), kernel })
         .partition(|pair| pair.initrd.is_some());
     pairs.extend(
@@ -105,7 +152,8 @@ pub fn candidates(fs: &Ext4) -> Vec<Pair> {
 
 /// The versions of the kernels in /boot, newest first.
 fn versions(fs: &Ext4) -> Vec<String> {
-    let Ok(entries) = fs.read_dir("/boot") else { return Vec::new() };
+    let boot = guest_filesystem::real_path(fs, "/boot").filter(|(_, metadata)| is_directory(metadata));
+    let Some(entries) = boot.and_then(|(path, _)| fs.read_dir(path.as_str()).ok()) else { return Vec::new() };
     let mut versions: Vec<String> = entries
         .take(10_000)
         .filter_map(Result::ok)
@@ -119,14 +167,13 @@ fn versions(fs: &Ext4) -> Vec<String> {
 fn initrd_beside(fs: &Ext4, kernel: &str) -> Option<String> {
     let (directory, name) = kernel.rsplit_once('/')?;
     let version = name.strip_prefix("vmlinuz-")?;
-    real_path(fs, &format!("{directory}/initrd.img-{version}"))
+    file_at(fs, &format!("{directory}/initrd.img-{version}"))
 }
 
 /// Where a path leads, links followed within the filesystem; `None` unless a file is there.
-fn real_path(fs: &Ext4, path: &str) -> Option<String> {
-    let path = fs.canonicalize(path).ok()?;
-    let is_file = fs.metadata(path.as_path()).ok()?.file_type().is_regular_file();
-    path.to_str().ok().filter(|_| is_file).map(str::to_owned)
+fn file_at(fs: &Ext4, path: &str) -> Option<String> {
+    let (path, metadata) = guest_filesystem::real_path(fs, path)?;
+    metadata.file_type().is_regular_file().then_some(path)
 }
 
 /// Orders kernel versions as people do: runs of digits by value, the rest letter by letter. `6.1.0-9` is older than
@@ -152,59 +199,74 @@ fn parts(version: &str) -> impl Iterator<Item = (&str, usize, &str)> {
     })
 }
 
-/// Copies a pair into the pool, unless an equal one is there, and gives the name of its directory.
-fn keep(fs: &Ext4, pair: &Pair, boot: &Path) -> Result<String, String> {
+/// Reads a pair and copies it into the pool, unless an equal one is there.
+fn keep(fs: &Ext4, budget: &Budget, pair: &Pair, boot: &Path) -> Result<Found, String> {
+    if !is_kernel(&head(fs, &pair.kernel)?) {
+        return Err("it is no bootable kernel (damaged, or only half written?)".to_owned());
+    }
     let mut hash = Sha256::new();
-    let mut head = Vec::new();
-    let mut hash_of = |path: &str, limit: u64, head: Option<&mut Vec<u8>>| {
-        let mut head = head;
-        let size = read(fs, path, limit, &mut |bytes| {
-            if let Some(head) = head.as_deref_mut() {
-                head.extend(bytes.iter().take(HEAD.saturating_sub(head.len())));
-            }
+    let mut hash_of = |path: &str, limit: u64| {
+        let size = read(fs, budget, path, limit, &mut |bytes| {
             hash.update(bytes);
             Ok(())
         })?;
         hash.update(size.to_le_bytes());
         Ok::<(), String>(())
     };
-    hash_of(&pair.kernel, LARGEST_KERNEL, Some(&mut head))?;
+    hash_of(&pair.kernel, LARGEST_KERNEL)?;
     if let Some(initrd) = &pair.initrd {
-        hash_of(initrd, LARGEST_INITRD, None)?;
-    }
-    if !is_kernel(&head) {
-        return Err("it is no bootable kernel (damaged, or only half written?)".to_owned());
+        hash_of(initrd, LARGEST_INITRD)?;
     }
     let name = format!("{PAIR}{}", &honcho_model::Digest(hash.finalize().into()).to_string()[..32]);
     if boot.join(&name).join("kernel").is_file() {
-        return Ok(name);
+        return Ok(Found { name, copy: None });
     }
-    copy(fs, pair, boot, &name)?;
-    Ok(name)
+    let copy = copy(fs, budget, pair, boot, &name)?;
+    Ok(Found { name, copy: Some(copy) })
 }
 
 const PAIR: &str = "pair-";
 
-fn copy(fs: &Ext4, pair: &Pair, boot: &Path, name: &str) -> Result<(), String> {
+fn copy(
+    fs: &Ext4,
+    budget: &Budget,
+    pair: &Pair,
+    boot: &Path,
+    name: &str,
+) -> Result<PartialDirectory, String> {
     let text = |error: std::io::Error| error.to_string();
     let work = PartialDirectory::create(boot, name).map_err(text)?;
     make_passable(work.path()).map_err(text)?;
     let write = |from: &str, limit: u64, to: &str| {
         let mut file = File::create(work.path().join(to)).map_err(text)?;
-        read(fs, from, limit, &mut |bytes| file.write_all(bytes).map_err(text))?;
+        read(fs, budget, from, limit, &mut |bytes| file.write_all(bytes).map_err(text))?;
         file.sync_all().map_err(text)
     };
     if let Some(initrd) = &pair.initrd {
         write(initrd, LARGEST_INITRD, "initrd")?;
     }
     write(&pair.kernel, LARGEST_KERNEL, "kernel")?;
-    work.finish(name).map_err(text)?;
-    Ok(())
+    Ok(work)
+}
+
+/// The first bytes of a file of the guest's.
+fn head(fs: &Ext4, path: &str) -> Result<Vec<u8>, String> {
+    let text = |error: Ext4Error| error.to_string();
+    let (mut file, mut head, mut got) = (fs.open(path).map_err(text)?, vec![0; HEAD], 0);
+    while got < HEAD {
+        match file.read_bytes(&mut head[got..]).map_err(text)? {
+            0 => break,
+            n => got += n,
+        }
+    }
+    head.truncate(got);
+    Ok(head)
 }
 
 /// Reads a file of the guest's, piece by piece, if it is no larger than `limit`.
 fn read(
     fs: &Ext4,
+    budget: &Budget,
     path: &str,
     limit: u64,
     take: &mut dyn FnMut(&[u8]) -> Result<(), String>,
@@ -225,6 +287,7 @@ fn read(
         if got > limit {
             return Err(format!("{} is longer than it says", printable(path)));
         }
+        budget.spend(n)?;
         take(&buffer[..n])?;
     }
 }
@@ -275,7 +338,8 @@ pub(super) fn forget(layout: &Layout, id: VolumeId, uuid: Uuid) -> std::io::Resu
     }
 }
 
-/// Deletes pairs that no guest's link leads to.
+/// Deletes pairs that no guest's link leads to. Each goes out of sight whole, so that a deletion cut short leaves no
+/// half of a pair under its name.
 fn forget_unused(layout: &Layout) -> std::io::Result<()> {
     let (mut pairs, mut used): (Vec<PathBuf>, Vec<PathBuf>) = (Vec::new(), Vec::new());
     for entry in std::fs::read_dir(layout.boot())? {
@@ -289,7 +353,11 @@ fn forget_unused(layout: &Layout) -> std::io::Result<()> {
         }
     }
     for pair in pairs.into_iter().filter(|pair| !used.contains(pair)) {
-        std::fs::remove_dir_all(pair)?;
+        let going = PartialDirectory::create(&layout.boot(), "forgotten")?;
+        let unseen = going.path().join(PAIR);
+        std::fs::rename(pair, &unseen)?;
+        sync_directory(&layout.boot())?;
+        std::fs::remove_dir_all(unseen)?;
     }
     Ok(())
 }

@@ -9,7 +9,7 @@
 //! step. Every step looks at the pool's marker first.
 
 use super::layout::{CONSOLE_LOG, GROWING, HOST_KEY, Layout, RAW, image_name, stem, volume_of_name};
-use super::{boot_files, clone, grow, identity, marker};
+use super::{boot_files, clone, grow, identity, image_cache, marker};
 use crate::drivers::{
     BlobSource, BootFiles, DriverError, DriverResult, GuestIdentity, PoolSeen, ProgressSink, Storage,
     VolumeSeen,
@@ -20,13 +20,13 @@ use honcho_images::tool::{DEBUGFS, RESIZE2FS, Sandbox};
 use honcho_images::unpack::{Expected, UnpackError, unpack};
 use honcho_model::{Bytes, Digest, VolumeId};
 use honcho_wire::{ImageWanted, PoolState, PoolWanted, VolumeAbsent, VolumeWanted};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
 use std::net::IpAddr;
-use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -39,12 +39,17 @@ pub struct DirectoryStorage {
     reflink: Arc<Mutex<BTreeMap<Uuid, bool>>>,
     /// Pairs of kernel and initrd are shared by guests: one at a time adds or forgets some.
     boot: Arc<Mutex<()>>,
+    /// Volumes whose kernels are being read. A reading that has been given up goes on until its own limits end it.
+    reading: Arc<Mutex<BTreeSet<Uuid>>>,
 }
 
 /// Each of these takes milliseconds on a filesystem that was just made.
 const QUICK: Duration = Duration::from_mins(5);
 
-/// Reading a kernel takes a fraction of a second; a filesystem that keeps us longer does so on purpose.
+/// What a new volume leaves free for the growth of those that are there: a twentieth of the pool, and no more than this.
+const LARGEST_RESERVE: Bytes = Bytes::mib(256);
+
+/// Somewhat longer than the reading gives itself: what gets past its own limits is left behind.
 const LONGEST_BOOT_READ: Duration = Duration::from_mins(2);
 
 impl DirectoryStorage {
@@ -92,11 +97,13 @@ impl Storage for DirectoryStorage {
     }
 
     async fn init_pool(&self, brain: Uuid, pool: &PoolWanted) -> DriverResult<()> {
-        marker::init(brain, pool)
+        let pool = pool.clone();
+        blocking(move || marker::init(brain, &pool)).await?
     }
 
     async fn has_image(&self, pool: &PoolWanted, digest: Digest) -> DriverResult<bool> {
-        Ok(marker::require_ready(pool)?.image(digest).is_file())
+        let pool = pool.clone();
+        blocking(move || Ok(marker::require_ready(&pool)?.image(digest).is_file())).await?
     }
 
     async fn fetch_image(
@@ -106,24 +113,10 @@ impl Storage for DirectoryStorage {
         source: &dyn BlobSource,
         progress: &ProgressSink,
     ) -> DriverResult<()> {
-        let layout = marker::require_ready(pool)?;
         let failed = |error| io_error(&format!("fetching image {}", image.digest), &error);
-        layout.make_directories().map_err(failed)?;
-        remove_stale(&layout.images()).map_err(failed)?;
-        if layout.image(image.digest).is_file() {
-            return Ok(());
-        }
-        let free = space(&layout).map_err(failed)?.1;
-        if free < image.unpacked {
-            return Err(DriverError::Later(format!(
-                "{} has {free} free, and image {} needs {}: free some space, or delete guests",
-                layout.root.display(),
-                image.digest,
-                image.unpacked
-            )));
-        }
+        let (pool, wanted) = (pool.clone(), image.clone());
+        let Some(target) = blocking(move || begin_fetch(&pool, &wanted)).await?? else { return Ok(()) };
         let stream = source.open(image.digest).await?;
-        let target = Partial::create(&layout.images(), &image_name(image.digest)).map_err(failed)?;
         let expected =
             Expected { digest: image.digest, compressed: image.compressed, unpacked: image.unpacked };
         unpack(stream, expected, &target, &|percent| progress("fetch_image", Some(percent)))
@@ -141,21 +134,24 @@ impl Storage for DirectoryStorage {
         identity: &GuestIdentity,
         progress: &ProgressSink,
     ) -> DriverResult<()> {
-        let layout = marker::require_ready(pool)?;
         let failed = |error| io_error(&format!("building volume {}", volume.id), &error);
-        layout.make_directories().map_err(failed)?;
-        remove_stale(&layout.volumes()).map_err(failed)?;
-        if layout.volume(volume.id, volume.uuid, RAW).is_file() {
-            return Ok(());
-        }
+        let (wanted_pool, wanted) = (pool.clone(), volume.clone());
+        let (layout, target) = blocking(move || begin_build(&wanted_pool, &wanted)).await??;
+        let Some(target) = target else { return Ok(()) };
         let fresh = self.fresh()?;
         let files =
             identity::files(identity, &fresh).map_err(|error| DriverError::Never(error.to_string()))?;
         let host_key = identity::public_key(&fresh).map_err(|error| DriverError::Later(error.to_string()))?;
         let name = stem(volume.id, volume.uuid);
-        let target = Partial::create(&layout.volumes(), &format!("{name}{RAW}")).map_err(failed)?;
 
-        let target = clone_image(&layout, volume, target, progress).await?;
+        let (known, for_clone, wanted, sink) =
+            (Arc::clone(&self.reflink), layout.clone(), volume.clone(), Arc::clone(progress));
+        let pool = pool.uuid;
+        let clone = move || {
+            let reflink = can_reflink(&known, pool, &for_clone);
+            clone_image(&for_clone, &wanted, target, reflink, &sink)
+        };
+        let target = blocking(clone).await??;
         let sandbox = Sandbox::new(&layout.volumes(), volume.id.0.unsigned_abs(), volume.size.0);
         sandbox.admit(target.file()).map_err(failed)?;
         progress("build_volume", Some(70));
@@ -175,16 +171,16 @@ impl Storage for DirectoryStorage {
     }
 
     async fn grow_volume(&self, pool: &PoolWanted, volume: &VolumeWanted) -> DriverResult<()> {
-        let layout = marker::require_ready(pool)?;
-        grow::grow(&layout, volume.id, volume.uuid, volume.size).await
+        let layout = ready(pool).await?;
+        grow::grow(layout, volume.id, volume.uuid, volume.size).await
     }
 
     async fn delete_volume(&self, pool: &PoolWanted, volume: &VolumeAbsent) -> DriverResult<()> {
-        let layout = marker::require_ready(pool)?;
+        let layout = ready(pool).await?;
         let (id, uuid, boot) = (volume.id, volume.uuid, Arc::clone(&self.boot));
         let failed = |error| io_error(&format!("deleting volume {id}"), &error);
         blocking(move || {
-            let _one_at_a_time = boot.lock();
+            let _one_at_a_time = boot_files::hold(&boot);
             delete(&layout, id, uuid)
         })
         .await?
@@ -192,11 +188,16 @@ impl Storage for DirectoryStorage {
     }
 
     async fn boot_files(&self, pool: &PoolWanted, volume: &VolumeWanted) -> DriverResult<BootFiles> {
-        let layout = marker::require_ready(pool)?;
+        let layout = ready(pool).await?;
         let (id, uuid, boot) = (volume.id, volume.uuid, Arc::clone(&self.boot));
+        let turn = Turn::take(&self.reading, uuid).ok_or_else(|| {
+            DriverError::Later(format!(
+                "an earlier reading of the kernel of volume {id} has not ended: is its filesystem damaged?"
+            ))
+        })?;
         let reading = blocking(move || {
-            let _one_at_a_time = boot.lock();
-            boot_files::take(&layout, id, uuid)
+            let _turn = turn;
+            boot_files::take(&layout, id, uuid, &boot)
         });
         tokio::time::timeout(LONGEST_BOOT_READ, reading).await.map_err(|_| {
             DriverError::Later(format!(
@@ -214,11 +215,37 @@ impl Storage for DirectoryStorage {
     }
 }
 
+/// One reading of one volume: a filesystem made to keep us busy costs one thread and not one for each attempt.
+struct Turn {
+    all: Arc<Mutex<BTreeSet<Uuid>>>,
+    volume: Uuid,
+}
+
+impl Turn {
+    fn take(all: &Arc<Mutex<BTreeSet<Uuid>>>, volume: Uuid) -> Option<Self> {
+        let mut busy = all.lock().unwrap_or_else(PoisonError::into_inner);
+        busy.insert(volume).then(|| Turn { all: Arc::clone(all), volume })
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.volume);
+    }
+}
+
 /// Runs what blocks on a thread of its own. A defect in it (a panic) is an error of this one step.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> DriverResult<T> {
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> DriverResult<T> {
     tokio::task::spawn_blocking(work).await.map_err(|error| {
         DriverError::Later(format!("the step broke off, which is a defect of the agent: {error}"))
     })
+}
+
+async fn ready(pool: &PoolWanted) -> DriverResult<Layout> {
+    let pool = pool.clone();
+    blocking(move || marker::require_ready(&pool)).await?
 }
 
 fn nothing_seen(state: PoolState, problem: Option<String>) -> PoolSeen {
@@ -256,14 +283,15 @@ fn io_error(doing: &str, error: &io::Error) -> DriverError {
 
 fn unpack_error(error: &UnpackError) -> DriverError {
     match error {
-        UnpackError::WrongDigest { .. } | UnpackError::Unusable(_) => DriverError::Never(error.to_string()),
+        UnpackError::Unusable(_) => DriverError::Never(error.to_string()),
         UnpackError::Io(io) => io_error("fetching an image", io),
+        // A wrong digest among them: the blob can be put again, which mends it.
         _ => DriverError::Later(error.to_string()),
     }
 }
 
 /// Size and free space of the filesystem that a pool is on.
-fn space(layout: &Layout) -> io::Result<(Bytes, Bytes)> {
+pub(super) fn space(layout: &Layout) -> io::Result<(Bytes, Bytes)> {
     let stat = rustix::fs::statvfs(&layout.root)?;
     Ok((
         Bytes(stat.f_blocks.saturating_mul(stat.f_frsize)),
@@ -302,40 +330,88 @@ fn survey(layout: &Layout) -> io::Result<(Bytes, Bytes, Vec<VolumeSeen>)> {
     Ok((size, free, volumes))
 }
 
-async fn clone_image(
+/// A file for the image to be fetched into; `None` if the image is there.
+fn begin_fetch(pool: &PoolWanted, image: &ImageWanted) -> DriverResult<Option<Partial>> {
+    let layout = marker::require_ready(pool)?;
+    let failed = |error| io_error(&format!("fetching image {}", image.digest), &error);
+    layout.make_directories().map_err(failed)?;
+    remove_stale(&layout.images()).map_err(failed)?;
+    if image_cache::open(&layout, image.digest).map_err(failed)?.is_some() {
+        return Ok(None);
+    }
+    image_cache::forget_unused(&layout).map_err(failed)?;
+    let free = image_cache::make_room(&layout, image.unpacked, image.digest).map_err(failed)?;
+    if free < image.unpacked {
+        return Err(DriverError::Later(format!(
+            "{} has {free} free, and image {} needs {}: free some space, or delete guests",
+            layout.root.display(),
+            image.digest,
+            image.unpacked
+        )));
+    }
+    Partial::create(&layout.images(), &image_name(image.digest)).map(Some).map_err(failed)
+}
+
+/// A file for the volume to be built in, unless the volume is there.
+fn begin_build(pool: &PoolWanted, volume: &VolumeWanted) -> DriverResult<(Layout, Option<Partial>)> {
+    let layout = marker::require_ready(pool)?;
+    let failed = |error| io_error(&format!("building volume {}", volume.id), &error);
+    layout.make_directories().map_err(failed)?;
+    remove_stale(&layout.volumes()).map_err(failed)?;
+    if layout.volume(volume.id, volume.uuid, RAW).is_file() {
+        return Ok((layout, None));
+    }
+    let name = format!("{}{RAW}", stem(volume.id, volume.uuid));
+    let target = Partial::create(&layout.volumes(), &name).map_err(failed)?;
+    Ok((layout, Some(target)))
+}
+
+fn clone_image(
     layout: &Layout,
     volume: &VolumeWanted,
     target: Partial,
+    reflink: bool,
     progress: &ProgressSink,
 ) -> DriverResult<Partial> {
     let (digest, id, size) = (volume.image.digest, volume.id, volume.size);
-    let golden = match File::open(layout.image(digest)) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(DriverError::Later(format!(
-                "image {digest} is not in the pool's cache: it is fetched again"
-            )));
-        }
-        Err(error) => return Err(io_error("opening the image", &error)),
-    };
-    let least = golden.metadata().map_err(|error| io_error("looking at the image", &error))?.len();
-    if size.0 < least {
+    let failed = |error| io_error(&format!("cloning the image for volume {id}"), &error);
+    let golden = image_cache::open(layout, digest).map_err(failed)?.ok_or_else(|| {
+        DriverError::Later(format!("image {digest} is not in the pool's cache: it is fetched again"))
+    })?;
+    let metadata = golden.metadata().map_err(failed)?;
+    if size.0 < metadata.len() {
         let text = format!(
             "the image needs a disk of at least {}, and {size} was asked for: ask for more",
-            Bytes(least)
+            Bytes(metadata.len())
         );
         return Err(DriverError::Never(text));
     }
-    let progress = Arc::clone(progress);
-    blocking(move || {
-        clone::clone(&golden, target.file(), |percent| {
-            progress("build_volume", u8::try_from(u16::from(percent) * 70 / 100).ok());
-        })?;
-        target.file().set_len(size.0)?;
-        Ok(target)
+    if !reflink {
+        require_room(layout, volume, Bytes(metadata.blocks().saturating_mul(512)))?;
+    }
+    clone::clone(&golden, target.file(), |percent| {
+        progress("build_volume", u8::try_from(u16::from(percent) * 70 / 100).ok());
     })
-    .await?
-    .map_err(|error: io::Error| io_error(&format!("cloning the image for volume {id}"), &error))
+    .map_err(failed)?;
+    target.file().set_len(size.0).map_err(failed)?;
+    Ok(target)
+}
+
+/// Refuses a copy that would leave the pool full: every guest in it would stand still.
+fn require_room(layout: &Layout, volume: &VolumeWanted, copy: Bytes) -> DriverResult<()> {
+    let failed = |error| io_error(&format!("building volume {}", volume.id), &error);
+    let reserve = (space(layout).map_err(failed)?.0.0 / 20).min(LARGEST_RESERVE.0);
+    let needed = Bytes(copy.0.saturating_add(reserve));
+    let free = image_cache::make_room(layout, needed, volume.image.digest).map_err(failed)?;
+    if free >= needed {
+        return Ok(());
+    }
+    Err(DriverError::Later(format!(
+        "{} has {free} free, and volume {} needs {needed} (its image's {copy}, and some to spare for the guests that \
+         are there): free some space, or delete guests",
+        layout.root.display(),
+        volume.id
+    )))
 }
 
 /// The image was made by mke2fs and never mounted, so resize2fs takes it without a check.
@@ -392,13 +468,26 @@ async fn seed(
 fn delete(layout: &Layout, id: VolumeId, uuid: Uuid) -> io::Result<()> {
     remove_stale(&layout.volumes())?;
     boot_files::forget(layout, id, uuid)?;
-    for suffix in [HOST_KEY, CONSOLE_LOG, GROWING, RAW] {
-        match std::fs::remove_file(layout.volume(id, uuid, suffix)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
+    let log = format!("{}{CONSOLE_LOG}", stem(id, uuid));
+    for entry in std::fs::read_dir(layout.volumes())? {
+        let entry = entry?;
+        // With the logs that virtlogd has turned over: `.console.log.0` and so on.
+        if entry.file_name().to_string_lossy().starts_with(&log) {
+            remove(&entry.path())?;
         }
     }
+    for suffix in [HOST_KEY, GROWING, RAW] {
+        remove(&layout.volume(id, uuid, suffix))?;
+    }
     sync_directory(&layout.volumes())
+}
+
+/// Deletes a file. One that is gone is fine.
+fn remove(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]

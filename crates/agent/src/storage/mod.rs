@@ -17,7 +17,9 @@ pub mod boot_files;
 mod clone;
 pub mod directory;
 mod grow;
+mod guest_filesystem;
 pub mod identity;
+mod image_cache;
 mod layout;
 mod marker;
 
