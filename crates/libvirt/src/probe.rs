@@ -7,7 +7,7 @@
 //! The kernel is this host's own if it lies in /boot, for one guest's kernel should not decide how every other is
 //! executed. Where there is none, or it tells nothing, it is that of the guest which is to start. That one is hostile:
 //! QEMU gives up root before it runs and is kept from starting anything. A refusal is kept only when it lasts and is
-//! KVM's fault: there is no usable device, or the very kernel that KVM gave up on starts in software.
+//! KVM's fault: there is no usable device, or the very kernel that does not start with KVM does in software.
 //!
 //! QEMU runs under `timeout`, so that nothing is left after a few seconds even if this process is killed meanwhile. All
 //! trials together take less than half a minute.
@@ -66,13 +66,6 @@ enum Trial {
     Failed(String),
 }
 
-/// Whose kernel is tried.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Whose {
-    Hosts,
-    Guests,
-}
-
 /// What is kept of this boot's finding.
 pub(crate) fn recall(file: &Path, boot_id: &str, emulator: &Path) -> Option<Virtualization> {
     let kept: Kept = serde_json::from_slice(&std::fs::read(file).ok()?).ok()?;
@@ -115,14 +108,14 @@ fn hosts_kernel() -> Option<PathBuf> {
 async fn try_kernels(emulator: &Path, hosts: Option<&Path>, guests: &Path) -> (Virtualization, bool) {
     if let Some(kernel) = hosts {
         // What is not KVM's doing may be because of this kernel, which was not made for a guest.
-        if let (found, true) = try_kernel(emulator, kernel, Whose::Hosts).await {
+        if let (found, true) = try_kernel(emulator, kernel).await {
             return (found, true);
         }
     }
-    try_kernel(emulator, guests, Whose::Guests).await
+    try_kernel(emulator, guests).await
 }
 
-async fn try_kernel(emulator: &Path, kernel: &Path, whose: Whose) -> (Virtualization, bool) {
+async fn try_kernel(emulator: &Path, kernel: &Path) -> (Virtualization, bool) {
     let software = |reason: String| Virtualization { kvm: false, reason };
     let file = kernel.display();
     match trial(emulator, kernel, "kvm").await {
@@ -131,14 +124,10 @@ async fn try_kernel(emulator: &Path, kernel: &Path, whose: Whose) -> (Virtualiza
             (Virtualization { kvm: true, reason }, true)
         }
         Trial::NoDevice(why) => (software(format!("KVM was tried and cannot be used: {why}")), true),
-        Trial::GaveUp(why) => {
+        // A kernel that stands still without a word has, on such a machine, been given up on as well.
+        Trial::GaveUp(why) | Trial::Stuck(why) => {
             let blameless = trial(emulator, kernel, "tcg").await == Trial::Runs;
             (software(format!("KVM was tried and does not carry {file}: {why}")), blameless)
-        }
-        Trial::Stuck(why) => {
-            // A guest's kernel may keep silent on purpose, and on a busy host.
-            let blameless = whose == Whose::Hosts && trial(emulator, kernel, "tcg").await == Trial::Runs;
-            (software(format!("KVM was tried and {file} did not start: {why}")), blameless)
         }
         Trial::Failed(why) => (software(format!("KVM was tried and {file} did not start: {why}")), false),
     }
