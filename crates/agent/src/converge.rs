@@ -168,12 +168,10 @@ impl<'a> Planner<'a> {
             };
             if may && self.observed.bridges.is_ok() && !self.network_is_ready(network) {
                 let wanted_by = network.generation.to_string();
-                self.step(
-                    Resource::Network(network.id),
-                    Action::EnsureNetwork(network.clone()),
-                    wanted_by,
-                    Vec::new(),
-                );
+                let interfaces = interfaces_wanted(self.manifest).into_iter();
+                let interfaces = interfaces.filter(|(_, of)| *of == network.id).map(|(id, _)| id).collect();
+                let action = Action::EnsureNetwork { network: network.clone(), interfaces };
+                self.step(Resource::Network(network.id), action, wanted_by, Vec::new());
             }
         }
     }
@@ -348,6 +346,12 @@ impl<'a> Planner<'a> {
 
 fn orphan(kind: &str, name: String, uuid: Uuid) -> Orphan {
     Orphan { kind: kind.to_owned(), name, uuid: Some(uuid) }
+}
+
+/// The interfaces of wanted guests, each with the network it belongs in.
+pub(crate) fn interfaces_wanted(manifest: &Manifest) -> Vec<(InterfaceId, NetworkId)> {
+    let interfaces = manifest.guests.iter().flat_map(|guest| &guest.interfaces);
+    interfaces.map(|interface| (interface.id, interface.network)).collect()
 }
 
 /// Whether bridge, address and NAT of a wanted network are as they should be.

@@ -269,17 +269,30 @@ pub struct BridgeSeen {
     pub id: NetworkId,
     /// The brain and the network's uuid that it carries; `None` when somebody else made it.
     pub mark: Option<(Uuid, Uuid)>,
-    /// Whether address, forwarding and NAT are as the wanted network has them (false when it is not wanted).
+    /// Whether address, forwarding and NAT are as the wanted network has them, and no running guest's card that belongs
+    /// here is unplugged (false when it is not wanted).
     pub ready: bool,
 }
 
 /// Connects guests.
 #[async_trait]
 pub trait Network: Send + Sync {
-    /// Every bridge whose name has the form of ours, looked at against what is wanted.
-    async fn look(&self, brain: Uuid, wanted: &[NetworkWanted]) -> DriverResult<Vec<BridgeSeen>>;
-    /// Makes or mends a network. Refused when somebody else holds the bridge's name.
-    async fn ensure(&self, brain: Uuid, network: &NetworkWanted) -> DriverResult<()>;
+    /// Every bridge whose name has the form of ours, looked at against what is wanted, and against the interfaces that
+    /// belong in each network.
+    async fn look(
+        &self,
+        brain: Uuid,
+        wanted: &[NetworkWanted],
+        interfaces: &[(InterfaceId, NetworkId)],
+    ) -> DriverResult<Vec<BridgeSeen>>;
+    /// Makes or mends a network, and plugs those of its interfaces in that are there and have lost their bridge. Refused
+    /// when somebody else holds the bridge's name.
+    async fn ensure(
+        &self,
+        brain: Uuid,
+        network: &NetworkWanted,
+        interfaces: &[InterfaceId],
+    ) -> DriverResult<()>;
     /// Removes a network of ours. One that is gone is fine; one that is not ours is left alone.
     async fn remove(&self, brain: Uuid, id: NetworkId, uuid: Uuid) -> DriverResult<()>;
 }

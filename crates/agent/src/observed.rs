@@ -1,5 +1,6 @@
 //! What one look at the host showed. Observed anew each time, never remembered.
 
+use crate::converge::interfaces_wanted;
 use crate::drivers::{BridgeSeen, DomainSeen, Drivers, PoolSeen};
 use honcho_model::{Bytes, Digest, PoolId};
 use honcho_wire::{Manifest, PoolKind, PoolState, PoolWanted};
@@ -59,7 +60,8 @@ impl Lookout {
             drivers.hypervisor.domains(),
             async {
                 let Some(manifest) = manifest else { return Ok(Vec::new()) };
-                drivers.network.look(manifest.brain, &manifest.networks).await
+                let interfaces = interfaces_wanted(manifest);
+                drivers.network.look(manifest.brain, &manifest.networks, &interfaces).await
             },
             async {
                 let Some(manifest) = manifest else { return Default::default() };

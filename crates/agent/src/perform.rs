@@ -28,7 +28,9 @@ pub async fn perform(action: &Action, means: &Means, progress: &ProgressSink) ->
     let Means { drivers, blobs, brain } = means;
     let result = match action {
         Action::InitPool(pool) => drivers.storage.init_pool(*brain, pool).await,
-        Action::EnsureNetwork(network) => drivers.network.ensure(*brain, network).await,
+        Action::EnsureNetwork { network, interfaces } => {
+            drivers.network.ensure(*brain, network, interfaces).await
+        }
         Action::RemoveNetwork { id, uuid } => drivers.network.remove(*brain, *id, *uuid).await,
         Action::FetchImage { pool, image } => {
             drivers.storage.fetch_image(pool, image, blobs.as_ref(), progress).await

@@ -64,7 +64,12 @@ pub enum Action {
     /// Makes an empty directory a pool.
     InitPool(PoolWanted),
     /// Makes or mends a network.
-    EnsureNetwork(NetworkWanted),
+    EnsureNetwork {
+        /// The network.
+        network: NetworkWanted,
+        /// The interfaces that belong in it.
+        interfaces: Vec<InterfaceId>,
+    },
     /// Removes a network of ours.
     RemoveNetwork {
         /// Its id.
@@ -115,7 +120,7 @@ impl Action {
     pub fn name(&self) -> &'static str {
         match self {
             Action::InitPool(_) => "init_pool",
-            Action::EnsureNetwork(_) => "ensure_network",
+            Action::EnsureNetwork { .. } => "ensure_network",
             Action::RemoveNetwork { .. } => "remove_network",
             Action::FetchImage { .. } => "fetch_image",
             Action::BuildVolume { .. } => "build_volume",

@@ -7,14 +7,15 @@
 //!
 //! Everything is looked at anew, by one run of `ip` and one of `nft`. A bridge gets its name only once it carries its
 //! mark, so that being killed half-way never leaves one that looks like somebody else's. A bridge, a table or an
-//! address that is not ours is left alone. Removing a network is refused while anything is plugged into its bridge:
+//! address that is not ours is left alone. Deleting a bridge unplugs the guests that run on it, so a network stands only
+//! once every card that belongs in it and is there is plugged in again. Removing a network is refused while anything is plugged into its bridge:
 //! ours goes first with its guest, and what is somebody else's must not lose its link.
 
 use super::commands::{ip, must};
 use super::nat::{self, TABLE_PREFIX, TableSeen, mark, read_mark};
-use crate::drivers::{BridgeSeen, DriverError, DriverResult, Network, bridge_name};
+use crate::drivers::{BridgeSeen, DriverError, DriverResult, Network, bridge_name, tap_name};
 use async_trait::async_trait;
-use honcho_model::NetworkId;
+use honcho_model::{InterfaceId, NetworkId};
 use honcho_wire::{NetworkKind, NetworkWanted};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -69,8 +70,12 @@ struct Address {
 }
 
 impl Link {
+    fn is(&self, kind: &str) -> bool {
+        self.linkinfo.as_ref().and_then(|info| info.info_kind.as_deref()) == Some(kind)
+    }
+
     fn is_bridge(&self) -> bool {
-        self.linkinfo.as_ref().and_then(|info| info.info_kind.as_deref()) == Some("bridge")
+        self.is("bridge")
     }
 
     fn mark(&self) -> Option<(Uuid, Uuid)> {
@@ -122,14 +127,24 @@ fn set_forwarding(on: &str) -> DriverResult<()> {
 
 #[async_trait]
 impl Network for BridgeNetwork {
-    async fn look(&self, _brain: Uuid, wanted: &[NetworkWanted]) -> DriverResult<Vec<BridgeSeen>> {
+    async fn look(
+        &self,
+        _brain: Uuid,
+        wanted: &[NetworkWanted],
+        interfaces: &[(InterfaceId, NetworkId)],
+    ) -> DriverResult<Vec<BridgeSeen>> {
         let (links, tables) = tokio::try_join!(links(), nat::look())?;
         let forwards = forwards()?;
         let seen = links.values().filter_map(|link| {
             let id = network_of_bridge(&link.ifname)?;
             let mark = link.mark();
             let wanted = wanted.iter().find(|network| network.id == id);
+            let plugged_in = || {
+                let of_this = interfaces.iter().filter(|(_, network)| *network == id);
+                unplugged(&links, of_this.map(|(interface, _)| *interface)).is_empty()
+            };
             let ready = forwards
+                && plugged_in()
                 && wanted.is_some_and(|network| {
                     mark.is_some_and(|mark| is_ready(link, tables.get(&link.ifname), mark, network))
                 });
@@ -138,7 +153,12 @@ impl Network for BridgeNetwork {
         Ok(seen.collect())
     }
 
-    async fn ensure(&self, brain: Uuid, network: &NetworkWanted) -> DriverResult<()> {
+    async fn ensure(
+        &self,
+        brain: Uuid,
+        network: &NetworkWanted,
+        interfaces: &[InterfaceId],
+    ) -> DriverResult<()> {
         let _changing = self.changing.lock().await;
         let bridge = bridge_name(network.id);
         let links = links().await?;
@@ -161,7 +181,12 @@ impl Network for BridgeNetwork {
             nat::install(brain, network.uuid, &bridge, &network.kind, forwarded_before).await?;
         }
         // After the table, which remembers how it was.
-        set_forwarding("1")
+        set_forwarding("1")?;
+        // Last, so that no guest speaks before the rules stand.
+        for tap in unplugged(&links, interfaces.iter().copied()) {
+            ip(&["link", "set", "dev", &tap, "master", &bridge]).await?;
+        }
+        Ok(())
     }
 
     async fn remove(&self, brain: Uuid, id: NetworkId, uuid: Uuid) -> DriverResult<()> {
@@ -177,6 +202,17 @@ fn is_ready(link: &Link, table: Option<&TableSeen>, mark: (Uuid, Uuid), network:
         && link.is_up()
         && link.ipv4().eq([(gateway, prefix)])
         && table.is_some_and(|table| table.serves(mark, &link.ifname, &network.kind))
+}
+
+/// Taps of running guests that hang on no bridge: theirs was deleted. One that libvirt is just making is not up before it
+/// is plugged in, and one that hangs elsewhere was plugged in there by somebody.
+fn unplugged(links: &BTreeMap<String, Link>, interfaces: impl Iterator<Item = InterfaceId>) -> Vec<String> {
+    let lost = |link: &&Link| link.is("tun") && link.is_up() && link.master.is_none();
+    interfaces
+        .filter_map(|interface| links.get(&tap_name(interface)))
+        .filter(lost)
+        .map(|link| link.ifname.clone())
+        .collect()
 }
 
 fn refuse_foreign(links: &BTreeMap<String, Link>, bridge: &str, ours: (Uuid, Uuid)) -> DriverResult<()> {

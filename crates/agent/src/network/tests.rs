@@ -2,13 +2,15 @@
 
 use super::{BridgeNetwork, bridge::table_name, wipe};
 use crate::drivers::{BridgeSeen, DriverError, Network, bridge_name};
-use honcho_model::{Generation, NetworkId};
+use honcho_model::{Generation, InterfaceId, NetworkId};
 use honcho_wire::{NetworkKind, NetworkWanted};
 use std::process::Command;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 const BRAIN: Uuid = Uuid::from_u128(0xb);
+/// Cards of guests: one in network 1, one in network 2.
+const PLUGS: &[(InterfaceId, NetworkId)] = &[(InterfaceId(1), NetworkId(1)), (InterfaceId(2), NetworkId(2))];
 const INSIDE: &str = "HONCHO_TEST_INSIDE";
 
 /// Runs `body` in a fresh network namespace: this test once more, in a process that `unshare` starts.
@@ -57,7 +59,7 @@ fn network(id: i64, third: u8) -> NetworkWanted {
 }
 
 async fn look(wanted: &NetworkWanted) -> Option<BridgeSeen> {
-    let seen = BridgeNetwork::new().look(BRAIN, std::slice::from_ref(wanted)).await.unwrap();
+    let seen = BridgeNetwork::new().look(BRAIN, std::slice::from_ref(wanted), PLUGS).await.unwrap();
     seen.into_iter().find(|bridge| bridge.id == wanted.id)
 }
 
@@ -84,15 +86,15 @@ fn a_network_comes_and_goes() {
         let (one, two) = (network(1, 1), network(2, 2));
         assert_eq!(look(&one).await, None);
         for _ in 0..2 {
-            driver.ensure(BRAIN, &one).await.unwrap();
-            driver.ensure(BRAIN, &two).await.unwrap();
+            driver.ensure(BRAIN, &one, &[]).await.unwrap();
+            driver.ensure(BRAIN, &two, &[]).await.unwrap();
         }
         assert_eq!(
             look(&one).await,
             Some(BridgeSeen { id: one.id, mark: Some((BRAIN, one.uuid)), ready: true })
         );
         assert_eq!(sh("cat /proc/sys/net/ipv4/ip_forward").trim(), "1");
-        let unwanted = driver.look(BRAIN, &[]).await.unwrap();
+        let unwanted = driver.look(BRAIN, &[], &[]).await.unwrap();
         assert!(unwanted.iter().all(|bridge| !bridge.ready) && unwanted.len() == 2);
 
         let another = Uuid::from_u128(99);
@@ -113,7 +115,7 @@ fn what_changed_is_seen_and_mended() {
         let driver = BridgeNetwork::new();
         let one = network(1, 1);
         let table = table_name(one.id);
-        driver.ensure(BRAIN, &one).await.unwrap();
+        driver.ensure(BRAIN, &one, &[]).await.unwrap();
         for damage in [
             "ip address delete 10.77.1.1/24 dev hb1",
             "ip address add 10.88.1.1/24 dev hb1",
@@ -125,13 +127,50 @@ fn what_changed_is_seen_and_mended() {
         ] {
             sh(damage);
             assert!(!ready(&one).await, "unseen: {damage}");
-            driver.ensure(BRAIN, &one).await.unwrap();
+            driver.ensure(BRAIN, &one, &[]).await.unwrap();
             assert!(ready(&one).await, "not mended: {damage}");
         }
         let moved = network(1, 9);
         assert!(!ready(&moved).await);
-        driver.ensure(BRAIN, &moved).await.unwrap();
+        driver.ensure(BRAIN, &moved, &[]).await.unwrap();
         assert!(ready(&moved).await && !sh("nft list ruleset").contains("10.77.1."));
+    });
+}
+
+#[test]
+fn a_bridge_made_anew_has_its_guests_again() {
+    in_a_namespace("a_bridge_made_anew_has_its_guests_again", async || {
+        let driver = BridgeNetwork::new();
+        let one = network(1, 1);
+        let cards = [InterfaceId(1), InterfaceId(9)];
+        driver.ensure(BRAIN, &one, &cards).await.unwrap();
+        // A guest's card, one that is just being made, another network's, and one by the name of ours that is no tap.
+        sh("ip tuntap add ht1 mode tap && ip link set ht1 master hb1 up");
+        assert!(ready(&one).await);
+        sh(
+            "ip link delete hb1; ip tuntap add ht3 mode tap; ip link set ht3 up; ip link add ht9 type veth peer name x",
+        );
+        assert!(!ready(&one).await);
+        driver.ensure(BRAIN, &one, &cards).await.unwrap();
+        assert!(ready(&one).await);
+        assert!(sh("ip -o link show master hb1").contains("ht1:"));
+        assert_eq!(sh("ip -o link show master hb1").lines().count(), 1);
+
+        // Somebody made the bridge anew before we looked.
+        sh("ip link set ht1 nomaster");
+        assert!(!ready(&one).await);
+        // Not up: it is just being made, and libvirt plugs it in itself.
+        sh("ip link set ht1 down");
+        assert!(ready(&one).await);
+        sh("ip link set ht1 up");
+        driver.ensure(BRAIN, &one, &cards).await.unwrap();
+        assert!(ready(&one).await);
+
+        // Somebody has plugged it in elsewhere.
+        sh("ip link add br0 type bridge; ip link set ht1 master br0");
+        assert!(ready(&one).await);
+        driver.ensure(BRAIN, &one, &cards).await.unwrap();
+        assert!(sh("ip -o link show master br0").contains("ht1:"));
     });
 }
 
@@ -142,7 +181,7 @@ fn what_others_made_is_left_alone() {
         let one = network(1, 1);
         sh("ip link add hb1 type bridge; ip link add br0 type bridge; ip address add 10.77.2.7/16 dev br0");
         let before = host_state();
-        let taken = later(driver.ensure(BRAIN, &one).await);
+        let taken = later(driver.ensure(BRAIN, &one, &[]).await);
         assert!(
             taken.contains("hb1 is taken by somebody else") && taken.contains("ip link delete hb1"),
             "{taken}"
@@ -152,10 +191,10 @@ fn what_others_made_is_left_alone() {
         assert_eq!(host_state(), before);
 
         sh("ip link delete hb1");
-        let overlap = later(driver.ensure(BRAIN, &one).await);
+        let overlap = later(driver.ensure(BRAIN, &one, &[]).await);
         assert!(overlap.contains("overlaps 10.77.2.7/16, which br0"), "{overlap}");
         sh("ip link delete br0");
-        driver.ensure(BRAIN, &one).await.unwrap();
+        driver.ensure(BRAIN, &one, &[]).await.unwrap();
 
         // Somebody has plugged something of their own into our bridge.
         sh("ip link add theirs type veth peer name there; ip link set theirs master hb1");
@@ -178,7 +217,7 @@ fn killed_between_any_two_commands_it_goes_on() {
             "ip link add hb1~ type bridge; ip link set hb1~ alias honcho:0000000b-0000-0000-0000-000000000000:x",
         ] {
             sh(torn);
-            BridgeNetwork::new().ensure(BRAIN, &one).await.unwrap();
+            BridgeNetwork::new().ensure(BRAIN, &one, &[]).await.unwrap();
             assert!(ready(&one).await && !sh("ip -o link").contains('~'), "{torn}");
             BridgeNetwork::new().remove(BRAIN, one.id, one.uuid).await.unwrap();
             assert_eq!(host_state(), before);
@@ -187,7 +226,8 @@ fn killed_between_any_two_commands_it_goes_on() {
         let mut pause = Duration::from_millis(1);
         loop {
             let step =
-                tokio::time::timeout(pause, async { BridgeNetwork::new().ensure(BRAIN, &one).await }).await;
+                tokio::time::timeout(pause, async { BridgeNetwork::new().ensure(BRAIN, &one, &[]).await })
+                    .await;
             if step.is_ok() {
                 break;
             }
@@ -217,7 +257,7 @@ fn wiped_the_host_is_as_it_was() {
         let before = host_state();
         let driver = BridgeNetwork::new();
         for id in 1..=3 {
-            driver.ensure(BRAIN, &network(id, u8::try_from(id).unwrap())).await.unwrap();
+            driver.ensure(BRAIN, &network(id, u8::try_from(id).unwrap()), &[]).await.unwrap();
         }
         // What a killed agent leaves, and a table whose bridge somebody removed.
         sh(
@@ -236,7 +276,7 @@ fn guests_reach_the_world_and_nobody_reaches_them() {
     in_a_namespace("guests_reach_the_world_and_nobody_reaches_them", async || {
         let driver = BridgeNetwork::new();
         for id in [1, 2] {
-            driver.ensure(BRAIN, &network(id, u8::try_from(id).unwrap())).await.unwrap();
+            driver.ensure(BRAIN, &network(id, u8::try_from(id).unwrap()), &[]).await.unwrap();
         }
         // Two guests and the world, as processes in namespaces below this one; the host has 192.0.2.1.
         let mut places = Vec::new();
@@ -289,12 +329,12 @@ fn looking_is_cheap() {
         let wanted: Vec<_> = (1..=10).map(|id| network(id, u8::try_from(id).unwrap())).collect();
         let driver = BridgeNetwork::new();
         for network in &wanted {
-            driver.ensure(BRAIN, network).await.unwrap();
+            driver.ensure(BRAIN, network, &[]).await.unwrap();
         }
         let begun = Instant::now();
         for _ in 0..10 {
             assert_eq!(
-                driver.look(BRAIN, &wanted).await.unwrap().iter().filter(|bridge| bridge.ready).count(),
+                driver.look(BRAIN, &wanted, &[]).await.unwrap().iter().filter(|bridge| bridge.ready).count(),
                 10
             );
         }

@@ -4,7 +4,7 @@ use super::settings::{SettingsFile, later};
 use crate::drivers::{BridgeSeen, DriverError, DriverResult, Network, bridge_name};
 use crate::durable;
 use async_trait::async_trait;
-use honcho_model::NetworkId;
+use honcho_model::{InterfaceId, NetworkId};
 use honcho_wire::{NetworkKind, NetworkWanted};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -40,7 +40,12 @@ fn read(path: &Path) -> std::io::Result<Option<BridgeFile>> {
 
 #[async_trait]
 impl Network for SimulatedNetwork {
-    async fn look(&self, brain: Uuid, wanted: &[NetworkWanted]) -> DriverResult<Vec<BridgeSeen>> {
+    async fn look(
+        &self,
+        brain: Uuid,
+        wanted: &[NetworkWanted],
+        _interfaces: &[(InterfaceId, NetworkId)],
+    ) -> DriverResult<Vec<BridgeSeen>> {
         self.settings.may_fail("bridges")?;
         let mut seen = Vec::new();
         for entry in std::fs::read_dir(&self.bridges).map_err(later(&self.bridges))? {
@@ -60,7 +65,12 @@ impl Network for SimulatedNetwork {
         Ok(seen)
     }
 
-    async fn ensure(&self, brain: Uuid, network: &NetworkWanted) -> DriverResult<()> {
+    async fn ensure(
+        &self,
+        brain: Uuid,
+        network: &NetworkWanted,
+        _interfaces: &[InterfaceId],
+    ) -> DriverResult<()> {
         self.settings.first_half("ensure_network").await?;
         self.settings.may_fail("ensure_network")?;
         let path = self.path(network.id);

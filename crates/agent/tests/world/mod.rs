@@ -406,7 +406,7 @@ impl World {
                 assert!(real.made.is_none(), "initialised a pool twice");
                 real.made = Some(pool.uuid);
             }
-            Action::EnsureNetwork(network) => {
+            Action::EnsureNetwork { network, .. } => {
                 let mark = Some((BRAIN, network.uuid));
                 self.bridges.retain(|bridge| bridge.id != network.id);
                 self.bridges.push(BridgeSeen { id: network.id, mark, ready: false });
