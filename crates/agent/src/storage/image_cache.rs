@@ -21,7 +21,7 @@ const IN_USE: Duration = Duration::from_mins(10);
 
 /// Notes that an image is used.
 pub(super) fn touch(image: &File) -> io::Result<()> {
-    let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW.into() };
+    let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
     Ok(rustix::fs::futimens(image, &Timestamps { last_access: now, last_modification: now })?)
 }
 
@@ -109,26 +109,29 @@ fn is_image(path: &Path) -> bool {
 mod tests {
     use super::*;
 
-    struct Cache(tempfile::TempDir, Layout);
+    struct Cache {
+        layout: Layout,
+        _directory: tempfile::TempDir,
+    }
 
     impl Cache {
         fn new() -> Self {
             let directory = tempfile::tempdir().unwrap();
             let layout = Layout { root: directory.path().to_owned() };
             layout.make_directories().unwrap();
-            Cache(directory, layout)
+            Cache { layout, _directory: directory }
         }
 
         /// An image that was used so long ago.
         fn add(&self, number: u8, unused: Duration) {
-            let file = File::create(self.1.image(Digest([number; 32]))).unwrap();
+            let file = File::create(self.layout.image(Digest([number; 32]))).unwrap();
             touch(&file).unwrap();
             let now = file.metadata().unwrap().modified().unwrap();
             file.set_modified(now - unused).unwrap();
         }
 
         fn check(&self, expected: &[u8]) {
-            let there = |number: &u8| self.1.image(Digest([*number; 32])).exists();
+            let there = |number: &u8| self.layout.image(Digest([*number; 32])).exists();
             assert_eq!((1..9).filter(there).collect::<Vec<_>>(), expected);
         }
     }
@@ -141,19 +144,19 @@ mod tests {
         for (number, days) in [(1, 3), (2, 1), (3, 2), (4, 9), (5, 0)] {
             cache.add(number, DAY * days);
         }
-        std::fs::write(cache.1.images().join("notes.ext4"), "somebody's").unwrap();
-        let free = make_room(&cache.1, Bytes(0), Digest([9; 32])).unwrap();
+        std::fs::write(cache.layout.images().join("notes.ext4"), "somebody's").unwrap();
+        let free = make_room(&cache.layout, Bytes(0), Digest([9; 32])).unwrap();
         assert!(free.0 > 0);
         cache.check(&[1, 2, 3, 4, 5]);
-        let cloned = open(&cache.1, Digest([3; 32])).unwrap().unwrap();
+        let cloned = open(&cache.layout, Digest([3; 32])).unwrap().unwrap();
         cloned.set_modified(std::time::UNIX_EPOCH).unwrap();
-        make_room(&cache.1, Bytes(u64::MAX), Digest([4; 32])).unwrap();
+        make_room(&cache.layout, Bytes(u64::MAX), Digest([4; 32])).unwrap();
         cache.check(&[3, 4, 5]);
         drop(cloned);
-        make_room(&cache.1, Bytes(u64::MAX), Digest([4; 32])).unwrap();
+        make_room(&cache.layout, Bytes(u64::MAX), Digest([4; 32])).unwrap();
         cache.check(&[4, 5]);
-        assert!(cache.1.images().join("notes.ext4").exists());
-        assert!(open(&cache.1, Digest([3; 32])).unwrap().is_none());
+        assert!(cache.layout.images().join("notes.ext4").exists());
+        assert!(open(&cache.layout, Digest([3; 32])).unwrap().is_none());
     }
 
     #[test]
@@ -162,8 +165,8 @@ mod tests {
         for (number, days) in [(1, 31), (2, 29), (3, 31)] {
             cache.add(number, DAY * days);
         }
-        assert!(open(&cache.1, Digest([3; 32])).unwrap().is_some());
-        forget_unused(&cache.1).unwrap();
+        assert!(open(&cache.layout, Digest([3; 32])).unwrap().is_some());
+        forget_unused(&cache.layout).unwrap();
         cache.check(&[2, 3]);
     }
 }

@@ -5,9 +5,10 @@
 //!   images/DIGEST.ext4               images as filesystems, ready to be cloned
 //!   volumes/v7-UUID.raw              a complete volume; with it
 //!   volumes/v7-UUID.hostkey.pub      the public half of its SSH host key
-//!   volumes/v7-UUID.console.log      what its guest's console printed
+//!   volumes/v7-UUID.console.log      what its guest's console printed; older parts are .console.log.0 and so on
 //!   volumes/v7-UUID.growing          its size before a growth that has not ended
-//!   boot/v7-UUID/PAIR/{kernel,initrd}   what it booted from last
+//!   boot/pair-HASH/{kernel,initrd}   what guests boot from
+//!   boot/v7-UUID                     a link to what it booted from last
 //!   *.partial                        in the making, or left by somebody who was killed
 //! ```
 //!
