@@ -381,10 +381,12 @@ impl Agent {
 
     /// Notes what begins, and keeps the journal if anything in it changed. Without that nothing may begin.
     fn keep_before(&mut self, ready: &[Step], boot_id: &str, now: Moment) -> bool {
+        let before = self.journal.without_manifest();
+        let mut begins = false;
         for step in ready {
-            self.journal_changed |= self.journal.step_begins(step, boot_id, now);
+            begins |= self.journal.step_begins(step, boot_id, now);
         }
-        if !self.journal_changed {
+        if !self.journal_changed && !begins {
             return true;
         }
         match self.file.keep(&self.journal) {
@@ -396,6 +398,9 @@ impl Agent {
                 tracing::error!(%error, "the journal cannot be kept on disk, so nothing is done");
                 self.disk_problem =
                     Some(format!("the journal cannot be kept on disk, so nothing is done: {error}"));
+                // What did not begin must not count: a guest that was never asked to stop would be forced to.
+                let manifest = self.journal.manifest.take();
+                self.journal = Journal { manifest, ..before };
                 false
             }
         }

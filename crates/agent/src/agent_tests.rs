@@ -2,8 +2,9 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use crate::plan::Action;
 use crate::simulated;
-use honcho_model::HostId;
+use honcho_model::{GuestId, HostId};
 use serde_json::{Value, json};
 
 const BRAIN: Uuid = Uuid::from_u128(1);
@@ -111,4 +112,33 @@ async fn nothing_newer_than_a_manifest_that_could_not_be_kept_is_no_answer() {
     bench.agent.look_and_act().await;
     assert!(bench.answered(), "kept at last");
     assert_eq!(bench.agent.acting_on(), Some((Incarnation(1), Generation(2))));
+}
+
+#[tokio::test]
+async fn a_stop_that_could_not_be_noted_was_never_asked_for() {
+    let mut bench = bench();
+    bench.answer(Some(manifest(1)));
+    bench.agent.look_and_act().await;
+    let step = |action| Step {
+        resource: Resource::Guest(GuestId(1)),
+        action,
+        wanted_by: "1".to_owned(),
+        after: Vec::new(),
+        not_before: None,
+        hopeless: false,
+        failure: None,
+    };
+    let ready = [step(Action::AskToStop(Uuid::from_u128(3)))];
+    // A directory in its place cannot be replaced by a file.
+    let path = bench.directory.path().join("journal.json");
+    std::fs::remove_file(&path).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    let before = bench.agent.journal.clone();
+    assert!(!bench.agent.keep_before(&ready, "boot", Moment(1_000)));
+    assert_eq!(bench.agent.journal, before);
+    assert!(bench.agent.disk_problem.is_some());
+    std::fs::remove_dir(&path).unwrap();
+    assert!(bench.agent.keep_before(&ready, "boot", Moment(2_000)));
+    let asked = bench.agent.journal.guests[&GuestId(1)].stop.as_ref().unwrap().first;
+    assert_eq!(asked, Moment(2_000));
 }

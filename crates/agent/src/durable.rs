@@ -8,13 +8,17 @@ use std::path::{Path, PathBuf};
 /// Replaces a file: written beside it, synced, renamed, and the directory synced. Only the owner may read it.
 pub(crate) fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
     let temporary = beside(path, "new");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-    file.write_all(contents)?;
-    file.sync_all()?;
-    drop(file);
+    // What a full disk left of it would take up what little space there is.
+    write_synced(&temporary, contents).inspect_err(|_| drop(std::fs::remove_file(&temporary)))?;
     crate::failpoints::failpoint("journal-before-rename");
     std::fs::rename(&temporary, path)?;
     sync_directory_of(path)
+}
+
+fn write_synced(path: &Path, contents: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(contents)?;
+    file.sync_all()
 }
 
 /// Reads a file; `None` when there is none.

@@ -147,6 +147,15 @@ impl Journal {
         self.failures.get(&resource).filter(|memory| memory.step == step && memory.wanted_by == wanted_by)
     }
 
+    /// Everything but the manifest, which is large and changes by itself.
+    #[must_use]
+    pub fn without_manifest(&mut self) -> Journal {
+        let manifest = self.manifest.take();
+        let copy = self.clone();
+        self.manifest = manifest;
+        copy
+    }
+
     /// Takes in what a look showed: guests that started or stopped, pools and volumes that are there. Returns whether
     /// anything changed and has to be kept.
     pub fn notice(&mut self, observed: &Observed, now: Moment) -> bool {

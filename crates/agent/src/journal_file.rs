@@ -3,6 +3,8 @@
 //! Both are replaced whole. One that cannot be read is set aside and said: without a manifest the agent does nothing
 //! until the brain has spoken, and what a lost journal knew besides is observed again or counts anew. The same happens
 //! to what was kept for another brain or as another host, for nothing of it may be acted on here.
+//!
+//! A full disk would keep the agent from doing just what frees it, so a ballast lies beside them, to be given up then.
 
 use crate::durable;
 use crate::failpoints::failpoint;
@@ -13,11 +15,17 @@ use std::io;
 use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
+/// So much space is held in reserve: enough for the journal and the manifest of a host full of guests.
+const BALLAST: usize = 1 << 20;
+/// The ballast is made again only when there is so many times more free.
+const AMPLE: u64 = 16;
+
 /// The journal, with the place where it is kept.
 #[derive(Debug)]
 pub struct JournalFile {
     journal_path: PathBuf,
     manifest_path: PathBuf,
+    ballast: Ballast,
 }
 
 impl JournalFile {
@@ -27,7 +35,9 @@ impl JournalFile {
         let file = JournalFile {
             journal_path: directory.join("journal.json"),
             manifest_path: directory.join("manifest.json"),
+            ballast: Ballast(directory.join("ballast")),
         };
+        file.ballast.take_on();
         let mut complaints = Vec::new();
         let journal: Option<Journal> = read(&file.journal_path, &mut complaints)?;
         let manifest: Option<Manifest> = read(&file.manifest_path, &mut complaints)?;
@@ -57,17 +67,69 @@ impl JournalFile {
     /// Keeps everything but the manifest.
     pub fn keep(&self, journal: &Journal) -> io::Result<()> {
         failpoint("journal-before-write");
-        durable::replace(&self.journal_path, &serde_json::to_vec(journal)?)?;
+        let contents = serde_json::to_vec(journal)?;
+        self.ballast.write(|| durable::replace(&self.journal_path, &contents))?;
         failpoint("journal-after-write");
         Ok(())
     }
 
     /// Keeps a manifest. Before this has returned there must be no step for it.
     pub fn keep_manifest(&self, manifest: &Manifest) -> io::Result<()> {
-        durable::replace(&self.manifest_path, &serde_json::to_vec(manifest)?)?;
+        let contents = serde_json::to_vec(manifest)?;
+        self.ballast.write(|| durable::replace(&self.manifest_path, &contents))?;
         failpoint("manifest-kept");
         Ok(())
     }
+}
+
+/// A file that only takes up space.
+#[derive(Debug)]
+struct Ballast(PathBuf);
+
+impl Ballast {
+    /// Writes something. When the disk is full the ballast is given up and the writing tried once more; made again it is
+    /// when there is ample space.
+    fn write(&self, mut write: impl FnMut() -> io::Result<()>) -> io::Result<()> {
+        match write() {
+            Ok(()) => {
+                self.take_on();
+                Ok(())
+            }
+            Err(full) if is_full(&full) && self.0.exists() => {
+                tracing::warn!(error = %full, ballast = %self.0.display(), "the disk is full; its last reserve is used");
+                std::fs::remove_file(&self.0)?;
+                write()
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// That there is no ballast is no reason to do nothing, so what fails here is only said.
+    fn take_on(&self) {
+        let directory = self.0.parent().unwrap_or(Path::new("."));
+        let ample = || {
+            let space = rustix::fs::statvfs(directory)?;
+            Ok::<_, io::Error>(space.f_bavail.saturating_mul(space.f_frsize) >= AMPLE * BALLAST as u64)
+        };
+        if self.0.exists() {
+            return;
+        }
+        let taken = ample().and_then(|ample| if ample { self.make() } else { Ok(()) });
+        if let Err(error) = taken {
+            tracing::warn!(%error, ballast = %self.0.display(), "cannot hold space in reserve for the journal");
+        }
+    }
+
+    fn make(&self) -> io::Result<()> {
+        // Not zeros, which some filesystems keep without taking up space.
+        let mut contents = vec![0; BALLAST];
+        rand::fill(&mut contents[..]);
+        durable::replace(&self.0, &contents)
+    }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 fn read<T: serde::de::DeserializeOwned>(path: &Path, complaints: &mut Vec<String>) -> io::Result<Option<T>> {
@@ -119,6 +181,30 @@ mod tests {
             let again = JournalFile::open(directory.path(), brain, host).unwrap();
             assert_eq!((again.1, again.2.len()), (Journal::default(), 0));
         }
+    }
+
+    #[test]
+    fn on_a_full_disk_the_ballast_is_given_up() {
+        let directory = tempfile::tempdir().unwrap();
+        let (file, ..) = open(directory.path());
+        let path = directory.path().join("ballast");
+        assert_eq!(std::fs::metadata(&path).unwrap().len(), BALLAST as u64);
+        let full = || io::Error::from(io::ErrorKind::StorageFull);
+        let mut tries = 0;
+        file.ballast
+            .write(|| {
+                tries += 1;
+                if path.exists() { Err(full()) } else { Ok(()) }
+            })
+            .unwrap();
+        assert_eq!((tries, path.exists()), (2, false));
+        // Without it there is no second try; and anything else is no reason to give it up.
+        let error = file.ballast.write(|| Err(full())).unwrap_err();
+        assert!(is_full(&error));
+        file.keep(&Journal::default()).unwrap();
+        assert!(path.exists(), "made again when there is space");
+        file.ballast.write(|| Err(io::ErrorKind::PermissionDenied.into())).unwrap_err();
+        assert!(path.exists());
     }
 
     #[test]
