@@ -106,7 +106,8 @@ impl SimulatedAgent {
         let mut volumes = Vec::new();
         for pool in std::fs::read_dir(self.simulated().join("pools"))? {
             let volume = |name: &String| {
-                name.starts_with('v') && (name.ends_with(".json") || name.ends_with(".partial"))
+                let ending = name.rsplit('.').next();
+                name.starts_with('v') && matches!(ending, Some("json" | "partial"))
             };
             volumes.extend(names(&pool?.path(), "").into_iter().filter(volume));
         }

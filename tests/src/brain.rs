@@ -106,7 +106,7 @@ impl Brain {
                 return Ok(());
             }
             anyhow::ensure!(
-                begun.elapsed() < Duration::from_secs(60),
+                begun.elapsed() < Duration::from_mins(1),
                 "the brain does not answer:\n{}",
                 self.log()
             );
@@ -155,7 +155,7 @@ where
     let begun = Instant::now();
     loop {
         match call().await {
-            Err(ClientError::Unreachable { .. }) if begun.elapsed() < Duration::from_secs(60) => {
+            Err(ClientError::Unreachable { .. }) if begun.elapsed() < Duration::from_mins(1) => {
                 tokio::time::sleep(Duration::from_millis(25)).await;
             }
             answer => return answer,

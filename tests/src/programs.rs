@@ -6,13 +6,11 @@ use std::process::{Child, Command, Stdio};
 
 /// Where a program is: `HONCHO_BIN_DIR`, or beside the test itself (`target/debug`).
 pub fn program(name: &str) -> Result<PathBuf> {
-    let directory = match std::env::var_os("HONCHO_BIN_DIR") {
-        Some(directory) => PathBuf::from(directory),
-        None => {
-            let test = std::env::current_exe()?;
-            let parent = test.ancestors().nth(2).context("the test has no target directory above it")?;
-            parent.to_owned()
-        }
+    let directory = if let Some(directory) = std::env::var_os("HONCHO_BIN_DIR") {
+        PathBuf::from(directory)
+    } else {
+        let test = std::env::current_exe()?;
+        test.ancestors().nth(2).context("the test has no target directory above it")?.to_owned()
     };
     let path = directory.join(name);
     anyhow::ensure!(
@@ -34,7 +32,7 @@ impl Process {
     pub fn start(command: &mut Command, log: &Path) -> Result<Process> {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(log)?;
         let child = command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn();
-        Ok(Process { child: child.with_context(|| format!("starting {:?}", command.get_program()))? })
+        Ok(Process { child: child.with_context(|| format!("starting {}", command.get_program().display()))? })
     }
 
     /// Its process id.

@@ -69,7 +69,7 @@ impl World {
 
     /// Waits until an operation has ended.
     pub async fn ended(&self, id: i64) -> Result<Operation> {
-        eventually("an operation ends", Duration::from_secs(300), async || {
+        eventually("an operation ends", Duration::from_mins(5), async || {
             let operation = self.client.operation(id).await?;
             anyhow::ensure!(operation.ended_at.is_some(), "{operation:?}");
             Ok(operation)
@@ -79,7 +79,7 @@ impl World {
 
     /// Waits until a pool is ready, as it must be before a guest is placed on it.
     pub async fn pool_ready(&self, host_id: i64) -> Result<()> {
-        eventually("a pool is ready", Duration::from_secs(60), async || {
+        eventually("a pool is ready", Duration::from_mins(1), async || {
             let pools: Vec<Pool> = self.client.list(&[("host_id", host_id.to_string())]).await?;
             anyhow::ensure!(
                 !pools.is_empty() && pools.iter().all(|pool| pool.status == "ready"),

@@ -103,7 +103,7 @@ async fn a_cloned_certificate_freezes_the_host_until_it_has_rejoined() -> Result
     let mut command = Command::new(program("honcho-agent")?);
     command.arg("run").arg("--data").arg(clone.join("agent")).arg("--simulated").arg(clone.join("host"));
     let mut double = Process::start(&mut command, &clone.join("agent.log"))?;
-    eventually("the host is frozen", Duration::from_secs(60), async || {
+    eventually("the host is frozen", Duration::from_mins(1), async || {
         let host: Host = world.client.get(agent.host_id).await?;
         anyhow::ensure!(host.status == HostStatus::Frozen, "{host:?}");
         Ok(())

@@ -101,14 +101,14 @@ async fn survive(victim: Victim) -> Result<()> {
         }
         anyhow::Ok(())
     };
-    let lived = async {
+    let everything = async {
         let mut operations = Vec::new();
         for life in lives {
             operations.push(life);
         }
         futures::future::try_join_all(operations).await
     };
-    let (operations, killed) = tokio::join!(lived, killing);
+    let (operations, killed) = tokio::join!(everything, killing);
     killed?;
     let operations = operations?;
     agree(&world, &agent, &operations.concat())

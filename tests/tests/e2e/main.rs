@@ -1,5 +1,5 @@
 //! The whole of Honcho, as processes: brains, agents, guests. One binary; each file tells one story.
-#![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
+#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 
 mod brain_down;
 mod certificates;

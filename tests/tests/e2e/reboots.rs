@@ -37,7 +37,7 @@ async fn after_a_boot_nothing_starts_before_the_brain_has_answered_save_start_al
         Ok(())
     })
     .await?;
-    eventually("both run", Duration::from_secs(60), async || {
+    eventually("both run", Duration::from_mins(1), async || {
         for id in [plain.id, alone.id] {
             let guest = world.guest(id).await?;
             anyhow::ensure!(guest.status == GuestStatus::Running, "{guest:?}");
