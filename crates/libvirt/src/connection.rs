@@ -115,7 +115,7 @@ impl Connection {
         work: impl FnOnce(&Connect, StillAwaited) -> Result<T, CallError> + Send + 'static,
     ) -> DriverResult<T> {
         let (reply, answer) = oneshot::channel();
-        let late = format!(
+        let unanswered = format!(
             "{doing}: libvirtd at {} has not answered for {} s; `virsh list` shows whether it answers at all, \
              `systemctl restart libvirtd` mends it (guests live on)",
             self.uri,
@@ -149,7 +149,7 @@ impl Connection {
         match tokio::time::timeout(deadline, answer).await {
             Ok(Ok(result)) => result,
             Ok(Err(_)) => Err(ended()),
-            Err(_) => Err(DriverError::Later(late)),
+            Err(_) => Err(DriverError::Later(unanswered)),
         }
     }
 }
@@ -188,8 +188,8 @@ fn start_lane(uri: &str, lane: Lane) -> DriverResult<Sender<Job>> {
     let (name, workers) = lane.name_and_workers();
     for number in 0..workers {
         let queue = Arc::clone(&queue);
-        let line = Line::new(uri);
-        thread(&format!("virt-{name}-{number}"), move || work(&queue, line))?;
+        let connection = Line::new(uri);
+        thread(&format!("virt-{name}-{number}"), move || work(&queue, connection))?;
     }
     Ok(jobs)
 }

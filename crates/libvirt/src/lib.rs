@@ -84,7 +84,7 @@ impl LibvirtHypervisor {
         let (Some(file), None) = (&self.probe_file, self.virtualization.get()) else { return };
         let emulator = self.emulator().await;
         if let (Ok(emulator), Ok(boot_id)) = (emulator, boot_id())
-            && let Some(kept) = probe::recall(file, &boot_id, &emulator)
+            && let Some(kept) = probe::recall(file, &boot_id, &emulator).await
         {
             // Another task may have set it meanwhile; then that one tried, and knows as well.
             let _ = self.virtualization.set(kept);
@@ -103,7 +103,9 @@ impl LibvirtHypervisor {
             .virtualization
             .get_or_try_init(|| async {
                 let file = self.probe_file.as_deref();
-                if let Some(kept) = file.and_then(|file| probe::recall(file, &boot_id, &emulator)) {
+                if let Some(file) = file
+                    && let Some(kept) = probe::recall(file, &boot_id, &emulator).await
+                {
                     return Ok(kept);
                 }
                 let (found, may_be_kept) = probe::probe(&emulator, kernel).await;
@@ -114,7 +116,7 @@ impl LibvirtHypervisor {
                     return Err(());
                 }
                 if let Some(file) = file {
-                    probe::keep(file, &boot_id, &emulator, &found);
+                    probe::keep(file, &boot_id, &emulator, &found).await;
                 }
                 Ok(found)
             })

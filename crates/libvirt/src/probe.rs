@@ -67,24 +67,24 @@ enum Trial {
 }
 
 /// What is kept of this boot's finding.
-pub(crate) fn recall(file: &Path, boot_id: &str, emulator: &Path) -> Option<Virtualization> {
-    let kept: Kept = serde_json::from_slice(&std::fs::read(file).ok()?).ok()?;
+pub(crate) async fn recall(file: &Path, boot_id: &str, emulator: &Path) -> Option<Virtualization> {
+    let kept: Kept = serde_json::from_slice(&tokio::fs::read(file).await.ok()?).ok()?;
     (kept.boot_id == boot_id && kept.emulator == emulator).then_some(kept.virtualization)
 }
 
 /// Keeps it, for the next process. If that fails it is found out anew, which only costs time.
-pub(crate) fn keep(file: &Path, boot_id: &str, emulator: &Path, virtualization: &Virtualization) {
+pub(crate) async fn keep(file: &Path, boot_id: &str, emulator: &Path, virtualization: &Virtualization) {
     let kept = Kept {
         boot_id: boot_id.to_owned(),
         emulator: emulator.to_owned(),
         virtualization: virtualization.clone(),
     };
     let partial = file.with_extension("partial");
-    let written = serde_json::to_vec(&kept)
-        .map_err(std::io::Error::other)
-        .and_then(|bytes| std::fs::write(&partial, bytes))
-        .and_then(|()| std::fs::rename(&partial, file));
-    if let Err(error) = written {
+    let write = async {
+        tokio::fs::write(&partial, serde_json::to_vec(&kept)?).await?;
+        tokio::fs::rename(&partial, file).await
+    };
+    if let Err(error) = write.await {
         tracing::warn!(%error, file = %file.display(), "could not keep what was found out about KVM");
     }
 }
@@ -95,14 +95,14 @@ pub(crate) async fn probe(emulator: &Path, guests_kernel: &Path) -> (Virtualizat
         let reason = "there is no /dev/kvm".to_owned();
         return (Virtualization { kvm: false, reason }, true);
     }
-    try_kernels(emulator, hosts_kernel().as_deref(), guests_kernel).await
+    try_kernels(emulator, hosts_kernel().await.as_deref(), guests_kernel).await
 }
 
 /// The kernel that this host runs, if its file is there to be read.
-fn hosts_kernel() -> Option<PathBuf> {
+async fn hosts_kernel() -> Option<PathBuf> {
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").ok()?;
     let file = Path::new("/boot").join(format!("vmlinuz-{}", release.trim()));
-    std::fs::File::open(&file).is_ok().then_some(file)
+    tokio::fs::File::open(&file).await.is_ok().then_some(file)
 }
 
 async fn try_kernels(emulator: &Path, hosts: Option<&Path>, guests: &Path) -> (Virtualization, bool) {
@@ -313,16 +313,16 @@ eval "$(sed -n "${line}p" "$kernel")"
         check(Some([GIVES_UP, "true"]), [RUNS, RUNS], (true, true)).await;
     }
 
-    #[test]
-    fn a_finding_is_kept_for_one_boot() {
+    #[tokio::test]
+    async fn a_finding_is_kept_for_one_boot() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("virtualization.json");
         let found = Virtualization { kvm: false, reason: "tried".into() };
         let qemu = Path::new("/usr/bin/qemu");
-        keep(&file, "boot-1", qemu, &found);
-        assert_eq!(recall(&file, "boot-1", qemu), Some(found));
-        assert_eq!(recall(&file, "boot-2", qemu), None);
+        keep(&file, "boot-1", qemu, &found).await;
+        assert_eq!(recall(&file, "boot-1", qemu).await, Some(found));
+        assert_eq!(recall(&file, "boot-2", qemu).await, None);
         std::fs::write(&file, "{").unwrap();
-        assert_eq!(recall(&file, "boot-1", qemu), None);
+        assert_eq!(recall(&file, "boot-1", qemu).await, None);
     }
 }
