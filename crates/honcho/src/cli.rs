@@ -1,9 +1,9 @@
 //! The grammar of the command line.
 
 use crate::commands::{
-    account::AccountCommand, bench::BenchArguments, completion::CompletionArguments, event::EventCommand, guest::GuestCommand,
-    host::HostCommand, image::ImageCommand, network::NetworkCommand, operation::OperationCommand,
-    pool::PoolCommand, serve::ServeArguments, token::TokenCommand,
+    account::AccountCommand, bench::BenchArguments, completion::CompletionArguments, event::EventCommand,
+    guest::GuestCommand, host::HostCommand, image::ImageCommand, network::NetworkCommand,
+    operation::OperationCommand, pool::PoolCommand, serve::ServeArguments, token::TokenCommand,
 };
 use crate::connection::GlobalArguments;
 
