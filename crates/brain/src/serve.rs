@@ -97,6 +97,20 @@ pub(crate) async fn open(
     })
 }
 
+/// The names under which people reach a listener: its address, this machine's name, and `localhost`.
+fn names_of(listen: SocketAddr) -> Vec<String> {
+    let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+    if !listen.ip().is_unspecified() {
+        names.push(listen.ip().to_string());
+    }
+    // A machine without a name is reached by its address alone.
+    let own = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    if honcho_model::Name::new(own.trim()).is_ok() {
+        names.push(own.trim().to_owned());
+    }
+    names
+}
+
 async fn bind(address: SocketAddr, option: &str) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address)
         .await
@@ -118,8 +132,7 @@ pub async fn serve(
     let people_tls = if options.listen.ip().is_loopback() {
         None
     } else {
-        let names = vec![options.listen.ip().to_string(), "localhost".to_owned()];
-        Some(Arc::new(app.authority.people_tls(names, now)?))
+        Some(Arc::new(app.authority.people_tls(names_of(options.listen), now)?))
     };
     let agents_tls = Some(Arc::new(app.authority.agents_tls(now)?));
     ready(people.local_addr()?, machines.local_addr()?);

@@ -13,6 +13,9 @@ pub enum ListError {
     /// `limit`, `offset`, `after` or an integer attribute is no number of that kind.
     #[error("{0} must be a whole number")]
     NotANumber(String),
+    /// `order` is neither word.
+    #[error("order must be ascending or descending")]
+    NotAnOrder,
     /// More values than a statement can bind.
     #[error("has more than {MOST_VALUES} values to filter by: ask several times")]
     TooManyValues,
@@ -53,7 +56,13 @@ impl Filters {
                 "limit" => filters.limit = number(&key, &value)?,
                 "offset" => filters.offset = number(&key, &value)?,
                 "after" => filters.after = number(&key, &value)?,
-                "order" => filters.descending = value == "descending",
+                "order" => {
+                    filters.descending = match value.as_str() {
+                        "descending" => true,
+                        "ascending" => false,
+                        _ => return Err(ListError::NotAnOrder),
+                    };
+                }
                 "cancelled" => filters.with_cancelled = value == "true",
                 _ => filters.equals.push((key.trim_end_matches("[]").to_owned(), value)),
             }
@@ -200,6 +209,7 @@ impl From<ListError> for crate::StoreError {
     fn from(error: ListError) -> Self {
         let attribute = match &error {
             ListError::UnknownFilter(attribute, _) | ListError::NotANumber(attribute) => attribute.clone(),
+            ListError::NotAnOrder => "order".to_owned(),
             ListError::TooManyValues => "base".to_owned(),
         };
         crate::Refusal::invalid(&attribute, error.to_string().replacen(&format!("{attribute} "), "", 1))
