@@ -103,7 +103,7 @@ fn select(now: Timestamp) -> Select {
          g.lock_version, g.created_at, g.cancelled_at, g.deletes_at, g.deleted_at, o.volume_state, \
          po.problem AS pool_problem, o.progress, o.failure, h.frozen_reason {FROM}"
     );
-    Select::new(sql, values![heard_since(now)])
+    Select::new(sql, values![heard_since(now)]).of_table("guests g")
 }
 
 /// Guests in scope. What is cancelled or deleted is left out unless the filters say otherwise.
@@ -122,7 +122,7 @@ pub async fn list(
         Column::Integer("image_id", "g.image_id"),
         Column::Text("reference", "g.reference"),
         Column::Text("power", "g.power"),
-        Column::Text("status", status),
+        Column::Derived("status", status),
     ];
     let mut select = select(now);
     if !filters.with_cancelled {

@@ -85,12 +85,16 @@ pub(crate) enum Column {
     Integer(&'static str, &'static str),
     /// A text.
     Text(&'static str, &'static str),
+    /// A text that is worked out of joined tables.
+    Derived(&'static str, &'static str),
 }
 
 impl Column {
     fn attribute(self) -> &'static str {
         match self {
-            Column::Integer(attribute, _) | Column::Text(attribute, _) => attribute,
+            Column::Integer(attribute, _) | Column::Text(attribute, _) | Column::Derived(attribute, _) => {
+                attribute
+            }
         }
     }
 }
@@ -100,11 +104,20 @@ pub(crate) struct Select {
     sql: String,
     values: Vec<Value>,
     conditions: Vec<String>,
+    /// The table whose rows are counted and sorted, with its alias; see [`Select::of_table`].
+    table: Option<&'static str>,
 }
 
 impl Select {
     pub(crate) fn new(sql: impl Into<String>, values: Vec<Value>) -> Self {
-        Select { sql: sql.into(), values, conditions: Vec::new() }
+        Select { sql: sql.into(), values, conditions: Vec::new(), table: None }
+    }
+
+    /// Says which table the rows are of (`guests g`): a page far behind is then found in that table alone, by an index,
+    /// and only its own rows are joined and worked out. All conditions must be about this table, save those that come
+    /// from a [`Column::Derived`].
+    pub(crate) fn of_table(self, table: &'static str) -> Self {
+        Select { table: Some(table), ..self }
     }
 
     /// Adds a condition that holds no values.
@@ -156,11 +169,16 @@ impl Select {
             grouped.push((known(attribute)?, vec![value]));
         }
         for (column, texts) in grouped {
-            let (Column::Integer(attribute, expression) | Column::Text(attribute, expression)) = column;
+            let (Column::Integer(attribute, expression)
+            | Column::Text(attribute, expression)
+            | Column::Derived(attribute, expression)) = column;
+            if matches!(column, Column::Derived(..)) {
+                self.table = None;
+            }
             let mut alternatives = Vec::new();
             for text in texts {
                 let value = match column {
-                    Column::Text(..) => Value::from(text),
+                    Column::Text(..) | Column::Derived(..) => Value::from(text),
                     Column::Integer(..) => Value::from(
                         text.parse::<i64>().map_err(|_| ListError::NotANumber(attribute.to_owned()))?,
                     ),
@@ -184,16 +202,23 @@ impl Select {
         id: &str,
         filters: &Filters,
     ) -> StoreResult<Vec<T>> {
-        if !self.conditions.is_empty() {
-            self.sql = format!("{} WHERE {}", self.sql, self.conditions.join(" AND "));
-        }
-        let order = if filters.descending { " DESC" } else { "" };
-        self.sql = format!("{} ORDER BY {id}{order}", self.sql);
+        let order = format!(" ORDER BY {id}{}", if filters.descending { " DESC" } else { "" });
+        let conditions = match self.conditions.as_slice() {
+            [] => String::new(),
+            conditions => format!(" WHERE {}", conditions.join(" AND ")),
+        };
+        let mut page = String::new();
         if filters.limit.is_some() || filters.offset.is_some() {
             self.values.push(filters.limit.unwrap_or(i64::MAX).into());
             self.values.push(filters.offset.unwrap_or(0).into());
-            self.sql = format!("{} LIMIT ${} OFFSET ${}", self.sql, self.values.len() - 1, self.values.len());
+            page = format!(" LIMIT ${} OFFSET ${}", self.values.len() - 1, self.values.len());
         }
+        self.sql += &match self.table {
+            Some(table) if filters.offset.is_some() => {
+                format!(" WHERE {id} IN (SELECT {id} FROM {table}{conditions}{order}{page}){order}")
+            }
+            _ => format!("{conditions}{order}{page}"),
+        };
         rows(connection, &self.sql, self.values).await
     }
 }

@@ -2,14 +2,16 @@
 
 use super::error::ApiResult;
 use super::extract::{Body, Caller, Id, ListQuery};
+use super::listing::listed;
 use crate::app::App;
 use crate::operations::{AccountCreate, AccountDelete, AccountUpdate};
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderName, StatusCode, header};
+use axum::response::Response;
 use honcho_api::{Account, ErrorBody};
 use honcho_model::AccountId;
-use honcho_store::accounts;
+use honcho_store::{Filters, accounts};
 
 /// What a creation answers with: 201, where the new thing is, and the thing.
 pub(crate) type Created<T> = (StatusCode, [(HeaderName, String); 1], Json<T>);
@@ -27,8 +29,13 @@ pub(super) async fn list(
     State(app): State<App>,
     caller: Caller,
     ListQuery(filters): ListQuery,
-) -> ApiResult<Json<Vec<Account>>> {
-    Ok(Json(accounts::list(app.store.reader(), caller.scope, &filters).await?))
+) -> ApiResult<Response> {
+    let scope = caller.scope;
+    let read = move |filters: Filters| {
+        let app = app.clone();
+        async move { accounts::list(app.store.reader(), scope, &filters).await }
+    };
+    listed(filters, read).await
 }
 
 /// Makes an account.

@@ -3,6 +3,7 @@
 use super::accounts::{Created, created};
 use super::error::{ApiError, ApiResult};
 use super::extract::{Arguments, Body, Caller, Id, ListQuery};
+use super::listing::listed;
 use crate::app::App;
 use crate::operations::{
     GuestCancel, GuestCreate, GuestDelete, GuestPower, GuestRestore, GuestUpdate, PowerAction, Restart,
@@ -13,7 +14,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use honcho_api::{ErrorBody, Guest, Operation};
 use honcho_model::{AccountId, GuestId};
-use honcho_store::{accounts, guests};
+use honcho_store::{Filters, accounts, guests};
 use serde::Deserialize;
 
 type Accepted = (StatusCode, Json<Operation>);
@@ -40,8 +41,13 @@ pub(super) async fn list(
     State(app): State<App>,
     caller: Caller,
     ListQuery(filters): ListQuery,
-) -> ApiResult<Json<Vec<Guest>>> {
-    Ok(Json(guests::list(app.store.reader(), caller.scope, &filters, app.now()).await?))
+) -> ApiResult<Response> {
+    let scope = caller.scope;
+    let read = move |filters: Filters| {
+        let app = app.clone();
+        async move { guests::list(app.store.reader(), scope, &filters, app.now()).await }
+    };
+    listed(filters, read).await
 }
 
 /// Lists the guests of an account.
@@ -52,10 +58,15 @@ pub(super) async fn list_of_account(
     caller: Caller,
     Id(id): Id,
     ListQuery(filters): ListQuery,
-) -> ApiResult<Json<Vec<Guest>>> {
+) -> ApiResult<Response> {
     let account = accounts::get(app.store.reader(), caller.scope, AccountId(id)).await?;
     let filters = filters.and("account_id", account.id);
-    Ok(Json(guests::list(app.store.reader(), caller.scope, &filters, app.now()).await?))
+    let scope = caller.scope;
+    let read = move |filters: Filters| {
+        let app = app.clone();
+        async move { guests::list(app.store.reader(), scope, &filters, app.now()).await }
+    };
+    listed(filters, read).await
 }
 
 async fn order(app: App, caller: Caller, body: honcho_api::GuestCreate) -> ApiResult<Created<Guest>> {

@@ -3,13 +3,15 @@
 use super::accounts::{Created, created};
 use super::error::ApiResult;
 use super::extract::{Body, Caller, Id, ListQuery, Operator};
+use super::listing::listed;
 use crate::app::App;
 use crate::operations::{HostAdd, HostDelete, HostOfferJoin};
 use axum::Json;
 use axum::extract::State;
+use axum::response::Response;
 use honcho_api::{ErrorBody, Host};
 use honcho_model::HostId;
-use honcho_store::hosts;
+use honcho_store::{Filters, hosts};
 
 /// Lists hosts.
 #[utoipa::path(get, path = "/v1/hosts", tag = "hosts",
@@ -19,8 +21,12 @@ pub(super) async fn list(
     State(app): State<App>,
     _: Operator,
     ListQuery(filters): ListQuery,
-) -> ApiResult<Json<Vec<Host>>> {
-    Ok(Json(hosts::list(app.store.reader(), &filters, app.now()).await?))
+) -> ApiResult<Response> {
+    let read = move |filters: Filters| {
+        let app = app.clone();
+        async move { hosts::list(app.store.reader(), &filters, app.now()).await }
+    };
+    listed(filters, read).await
 }
 
 /// Adds a host, which waits for its agent.

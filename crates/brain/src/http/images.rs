@@ -3,6 +3,7 @@
 use super::accounts::{Created, created};
 use super::error::{ApiError, ApiResult};
 use super::extract::{Body, Caller, Id, ListQuery, Operator};
+use super::listing::listed;
 use crate::app::App;
 use crate::operations::{ImageCreate, ImageDelete};
 use axum::Json;
@@ -12,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use futures::TryStreamExt as _;
 use honcho_api::{Blob, ErrorBody, Image, ImagePackage};
 use honcho_model::{Digest, ImageId};
-use honcho_store::images;
+use honcho_store::{Filters, images};
 use tokio_util::io::StreamReader;
 
 /// Lists images.
@@ -23,8 +24,13 @@ pub(super) async fn list(
     State(app): State<App>,
     caller: Caller,
     ListQuery(filters): ListQuery,
-) -> ApiResult<Json<Vec<Image>>> {
-    Ok(Json(images::list(app.store.reader(), caller.scope, &filters).await?))
+) -> ApiResult<Response> {
+    let scope = caller.scope;
+    let read = move |filters: Filters| {
+        let app = app.clone();
+        async move { images::list(app.store.reader(), scope, &filters).await }
+    };
+    listed(filters, read).await
 }
 
 /// Registers an image.

@@ -9,6 +9,7 @@ mod hosts;
 mod images;
 mod join;
 mod json;
+mod listing;
 mod middleware;
 mod networks;
 mod openapi;

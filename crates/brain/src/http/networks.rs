@@ -3,13 +3,15 @@
 use super::accounts::{Created, created};
 use super::error::ApiResult;
 use super::extract::{Body, Caller, Id, ListQuery};
+use super::listing::listed;
 use crate::app::App;
 use crate::operations::{NetworkCreate, NetworkDelete, NetworkRename};
 use axum::Json;
 use axum::extract::State;
+use axum::response::Response;
 use honcho_api::{Address, ErrorBody, Network};
 use honcho_model::NetworkId;
-use honcho_store::{addresses, networks};
+use honcho_store::{Filters, addresses, networks};
 
 /// Lists networks.
 #[utoipa::path(get, path = "/v1/networks", tag = "networks",
@@ -20,8 +22,13 @@ pub(super) async fn list(
     State(app): State<App>,
     caller: Caller,
     ListQuery(filters): ListQuery,
-) -> ApiResult<Json<Vec<Network>>> {
-    Ok(Json(networks::list(app.store.reader(), caller.scope, &filters).await?))
+) -> ApiResult<Response> {
+    let scope = caller.scope;
+    let read = move |filters: Filters| {
+        let app = app.clone();
+        async move { networks::list(app.store.reader(), scope, &filters).await }
+    };
+    listed(filters, read).await
 }
 
 /// Makes a network.
@@ -101,10 +108,15 @@ pub(super) async fn addresses_of_network(
     caller: Caller,
     Id(id): Id,
     ListQuery(filters): ListQuery,
-) -> ApiResult<Json<Vec<Address>>> {
+) -> ApiResult<Response> {
     let network = networks::get(app.store.reader(), caller.scope, NetworkId(id)).await?;
     let filters = filters.and("network_id", network.id);
-    Ok(Json(addresses::list(app.store.reader(), caller.scope, &filters).await?))
+    let scope = caller.scope;
+    let read = move |filters: Filters| {
+        let app = app.clone();
+        async move { addresses::list(app.store.reader(), scope, &filters).await }
+    };
+    listed(filters, read).await
 }
 
 /// Lists addresses.
@@ -116,6 +128,11 @@ pub(super) async fn addresses(
     State(app): State<App>,
     caller: Caller,
     ListQuery(filters): ListQuery,
-) -> ApiResult<Json<Vec<Address>>> {
-    Ok(Json(addresses::list(app.store.reader(), caller.scope, &filters).await?))
+) -> ApiResult<Response> {
+    let scope = caller.scope;
+    let read = move |filters: Filters| {
+        let app = app.clone();
+        async move { addresses::list(app.store.reader(), scope, &filters).await }
+    };
+    listed(filters, read).await
 }

@@ -2,17 +2,19 @@
 
 use super::error::ApiResult;
 use super::extract::{Caller, Id, ListQuery};
+use super::listing::listed;
 use crate::app::App;
 use crate::operations::OperationAbandon;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::Response;
 use axum::response::sse::{Event as Sse, KeepAlive};
 use futures::{Stream, StreamExt as _};
 use honcho_api::{ErrorBody, Operation};
 use honcho_model::OperationId;
 use honcho_model::operation::OperationState;
-use honcho_store::{StoreError, operations};
+use honcho_store::{Filters, StoreError, operations};
 
 /// Lists operations.
 #[utoipa::path(get, path = "/v1/operations", tag = "operations",
@@ -23,8 +25,13 @@ pub(super) async fn list(
     State(app): State<App>,
     caller: Caller,
     ListQuery(filters): ListQuery,
-) -> ApiResult<Json<Vec<Operation>>> {
-    Ok(Json(operations::list(app.store.reader(), caller.scope, &filters).await?))
+) -> ApiResult<Response> {
+    let scope = caller.scope;
+    let read = move |filters: Filters| {
+        let app = app.clone();
+        async move { operations::list(app.store.reader(), scope, &filters).await }
+    };
+    listed(filters, read).await
 }
 
 /// Shows an operation.

@@ -3,13 +3,15 @@
 use super::accounts::{Created, created};
 use super::error::ApiResult;
 use super::extract::{Body, Id, ListQuery, Operator};
+use super::listing::listed;
 use crate::app::App;
 use crate::operations::{PoolCreate, PoolDelete};
 use axum::Json;
 use axum::extract::State;
+use axum::response::Response;
 use honcho_api::{ErrorBody, Pool};
 use honcho_model::PoolId;
-use honcho_store::pools;
+use honcho_store::{Filters, pools};
 
 /// Lists pools.
 #[utoipa::path(get, path = "/v1/pools", tag = "pools",
@@ -20,8 +22,12 @@ pub(super) async fn list(
     State(app): State<App>,
     _: Operator,
     ListQuery(filters): ListQuery,
-) -> ApiResult<Json<Vec<Pool>>> {
-    Ok(Json(pools::list(app.store.reader(), &filters).await?))
+) -> ApiResult<Response> {
+    let read = move |filters: Filters| {
+        let app = app.clone();
+        async move { pools::list(app.store.reader(), &filters).await }
+    };
+    listed(filters, read).await
 }
 
 /// Makes a pool on a host.

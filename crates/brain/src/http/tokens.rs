@@ -3,13 +3,15 @@
 use super::accounts::{Created, created};
 use super::error::ApiResult;
 use super::extract::{Body, Id, ListQuery, Operator};
+use super::listing::listed;
 use crate::app::App;
 use crate::operations::{TokenCreate, TokenDelete};
 use axum::Json;
 use axum::extract::State;
+use axum::response::Response;
 use honcho_api::{ErrorBody, Token};
 use honcho_model::TokenId;
-use honcho_store::tokens;
+use honcho_store::{Filters, tokens};
 
 /// Lists tokens, without their secrets.
 #[utoipa::path(get, path = "/v1/tokens", tag = "tokens",
@@ -18,8 +20,12 @@ pub(super) async fn list(
     State(app): State<App>,
     _: Operator,
     ListQuery(filters): ListQuery,
-) -> ApiResult<Json<Vec<Token>>> {
-    Ok(Json(tokens::list(app.store.reader(), &filters).await?))
+) -> ApiResult<Response> {
+    let read = move |filters: Filters| {
+        let app = app.clone();
+        async move { tokens::list(app.store.reader(), &filters).await }
+    };
+    listed(filters, read).await
 }
 
 /// Makes a token and shows its secret, once.

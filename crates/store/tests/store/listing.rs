@@ -53,6 +53,8 @@ async fn filters_and_pages() {
     check("limit=0", &[]).await;
     check("offset=3", &["g4"]).await;
     check("limit=2&offset=1", &["g2", "g3"]).await;
+    check("status=running&offset=1", &["g3"]).await;
+    check("account_id=1&order=descending&offset=1&limit=2", &["g3", "g2"]).await;
     check("after=2", &["g3", "g4"]).await;
     check("after=2&limit=1", &["g3"]).await;
     check("order=descending", &["g4", "g3", "g2", "g1"]).await;
