@@ -4,6 +4,7 @@
 //! no HTTP. Whatever needs one of those takes its result as an argument.
 #![forbid(unsafe_code)]
 
+pub mod address;
 pub mod digest;
 pub mod event;
 pub mod guest;
