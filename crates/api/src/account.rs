@@ -1,7 +1,8 @@
 //! Accounts: who owns things.
 
+use honcho_model::account::AccountStatus;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -18,16 +19,44 @@ pub struct Account {
     pub name: String,
     /// The creator's own key: a repeated POST with it answers with the same object.
     pub reference: Option<String>,
-    /// How long a cancelled guest's disk is kept, in seconds. 14 days unless said otherwise.
+    /// `active`, `suspended`, `cancelled`, `deleting` or `deleted`; derived, never stored.
+    #[schema(read_only, value_type = String)]
+    pub status: AccountStatus,
+    /// How long what is cancelled is kept, in seconds. 14 days unless said otherwise.
     pub grace_seconds: i64,
+    /// How many guests it may have that are not cancelled; `null` is no limit, here and below.
+    pub limit_guests: Option<i64>,
+    /// How many vCPUs those may have together.
+    pub limit_vcpus: Option<i64>,
+    /// How much memory those may have together.
+    pub limit_memory_bytes: Option<i64>,
+    /// How much disk its guests may have together, the cancelled ones included.
+    pub limit_disk_bytes: Option<i64>,
+    /// How many public addresses it may hold.
+    pub limit_public_addresses: Option<i64>,
+    /// When it was suspended.
+    #[schema(read_only, value_type = Option<String>, format = DateTime)]
+    pub suspended_at: Option<Timestamp>,
+    /// Why, if whoever suspended it said so.
+    #[schema(read_only)]
+    pub suspended_reason: Option<String>,
     /// When it was made.
     #[schema(read_only, value_type = String, format = DateTime)]
     pub created_at: Timestamp,
+    /// When it was cancelled.
+    #[schema(read_only, value_type = Option<String>, format = DateTime)]
+    pub cancelled_at: Option<Timestamp>,
+    /// When its grace period ends.
+    #[schema(read_only, value_type = Option<String>, format = DateTime)]
+    pub deletes_at: Option<Timestamp>,
+    /// When it was gone, with all it owned.
+    #[schema(read_only, value_type = Option<String>, format = DateTime)]
+    pub deleted_at: Option<Timestamp>,
     /// Rises when a writable attribute changes.
     pub lock_version: i64,
 }
 
-/// What makes an account.
+/// What makes an account, or changes one: absent attributes stay as they are, and a limit that is `null` is lifted.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 pub struct AccountCreate {
     /// A DNS label.
@@ -36,4 +65,57 @@ pub struct AccountCreate {
     pub reference: Option<String>,
     /// See [`Account::grace_seconds`].
     pub grace_seconds: Option<i64>,
+    /// See [`Account::limit_guests`].
+    #[serde(default, deserialize_with = "there", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<i64>)]
+    pub limit_guests: Option<Option<i64>>,
+    /// See [`Account::limit_vcpus`].
+    #[serde(default, deserialize_with = "there", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<i64>)]
+    pub limit_vcpus: Option<Option<i64>>,
+    /// See [`Account::limit_memory_bytes`].
+    #[serde(default, deserialize_with = "there", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<i64>)]
+    pub limit_memory_bytes: Option<Option<i64>>,
+    /// See [`Account::limit_disk_bytes`].
+    #[serde(default, deserialize_with = "there", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<i64>)]
+    pub limit_disk_bytes: Option<Option<i64>>,
+    /// See [`Account::limit_public_addresses`].
+    #[serde(default, deserialize_with = "there", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<i64>)]
+    pub limit_public_addresses: Option<Option<i64>>,
+}
+
+/// What is there and null is `Some(None)`, so that it differs from what is not there.
+fn there<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<i64>>, D::Error> {
+    Option::<i64>::deserialize(deserializer).map(Some)
+}
+
+/// How much of what it may have an account has. What is used counts by what Honcho keeps for it: a cancelled guest
+/// counts with its disk and its addresses alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Quota {
+    /// Whose.
+    pub account_id: i64,
+    /// Guests that are not cancelled.
+    pub guests_used: i64,
+    /// `null` is no limit, here and below.
+    pub guests_limit: Option<i64>,
+    /// Their vCPUs.
+    pub vcpus_used: i64,
+    /// See [`Quota::guests_limit`].
+    pub vcpus_limit: Option<i64>,
+    /// Their memory, also of those that are stopped.
+    pub memory_used_bytes: i64,
+    /// See [`Quota::guests_limit`].
+    pub memory_limit_bytes: Option<i64>,
+    /// The disk of all its guests, also of cancelled ones, until they are gone.
+    pub disk_used_bytes: i64,
+    /// See [`Quota::guests_limit`].
+    pub disk_limit_bytes: Option<i64>,
+    /// The public addresses it holds, also by cancelled guests.
+    pub public_addresses_used: i64,
+    /// See [`Quota::guests_limit`].
+    pub public_addresses_limit: Option<i64>,
 }

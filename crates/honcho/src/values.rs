@@ -15,6 +15,30 @@ pub(crate) fn size(text: &str) -> Result<i64, String> {
     }
 }
 
+/// A limit of an account; `None` where there is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Limit(pub(crate) Option<i64>);
+
+/// A limit that is a number, as in `20`, or `none`.
+pub(crate) fn limit(text: &str) -> Result<Limit, String> {
+    if text == "none" {
+        return Ok(Limit(None));
+    }
+    match text.parse::<i64>() {
+        Ok(limit @ 0..) => Ok(Limit(Some(limit))),
+        _ => Err("write a whole number, or none for no limit".to_owned()),
+    }
+}
+
+/// A limit that is a size, as in `64G`, or `none`.
+pub(crate) fn size_limit(text: &str) -> Result<Limit, String> {
+    match text {
+        "none" => Ok(Limit(None)),
+        "0" => Ok(Limit(Some(0))),
+        text => size(text).map(|bytes| Limit(Some(bytes))).map_err(|why| format!("{why}; none is no limit")),
+    }
+}
+
 /// A number of bytes from the API, for people.
 pub(crate) fn size_text(bytes: i64) -> String {
     u64::try_from(bytes).map_or_else(|_| bytes.to_string(), |bytes| Bytes(bytes).to_string())
@@ -74,6 +98,12 @@ mod tests {
         );
         assert_eq!(size("9000000T"), Err("is more than any machine has".to_owned()));
         assert_eq!(size_text(1_610_612_736), "1.5G");
+
+        assert_eq!(limit("20"), Ok(Limit(Some(20))));
+        assert_eq!((limit("none"), limit("0")), (Ok(Limit(None)), Ok(Limit(Some(0)))));
+        assert!(limit("-1").is_err() && limit("many").is_err());
+        assert_eq!((size_limit("64G"), size_limit("none")), (Ok(Limit(Some(64 << 30))), Ok(Limit(None))));
+        assert!(size_limit("much").unwrap_err().ends_with("none is no limit"));
 
         assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
         assert_eq!(duration("1h30m"), Ok(Duration::from_mins(90)));

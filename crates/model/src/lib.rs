@@ -4,6 +4,7 @@
 //! no HTTP. Whatever needs one of those takes its result as an argument.
 #![forbid(unsafe_code)]
 
+pub mod account;
 pub mod address;
 pub mod digest;
 pub mod event;
@@ -13,6 +14,7 @@ pub mod ids;
 pub mod mac;
 pub mod name;
 pub mod operation;
+pub mod quota;
 pub mod size;
 pub mod subnet;
 pub mod time;

@@ -31,6 +31,7 @@ pub mod manifests;
 pub mod networks;
 pub mod operations;
 pub mod pools;
+pub mod quotas;
 pub mod reports;
 pub mod tokens;
 

@@ -9,9 +9,9 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderName, StatusCode, header};
 use axum::response::Response;
-use honcho_api::{Account, ErrorBody};
+use honcho_api::{Account, ErrorBody, Quota};
 use honcho_model::AccountId;
-use honcho_store::{Filters, accounts};
+use honcho_store::{Filters, accounts, quotas};
 
 /// What a creation answers with: 201, where the new thing is, and the thing.
 pub(crate) type Created<T> = (StatusCode, [(HeaderName, String); 1], Json<T>);
@@ -23,7 +23,13 @@ pub(crate) fn created<T: honcho_api::Resource>(thing: T) -> Created<T> {
 
 /// Lists accounts.
 #[utoipa::path(get, path = "/v1/accounts", tag = "accounts",
-    params(("name" = Option<String>, Query, description = "Filterable")),
+    params(("name" = Option<String>, Query, description = "Filterable"),
+        ("reference" = Option<String>, Query, description = "Filterable"),
+        ("status" = Option<String>, Query, description = "Filterable"),
+        ("cancelled" = Option<bool>, Query, description = "Also what is cancelled or deleted"),
+        ("limit" = Option<i64>, Query, description = "At most so many"),
+        ("offset" = Option<i64>, Query, description = "Leave out so many first"),
+        ("after" = Option<i64>, Query, description = "Only ids above this one")),
     responses((status = 200, body = [Account]), (status = 401, body = ErrorBody)))]
 pub(super) async fn list(
     State(app): State<App>,
@@ -103,4 +109,27 @@ pub(super) async fn update(
 pub(super) async fn delete(State(app): State<App>, caller: Caller, Id(id): Id) -> ApiResult<Json<Account>> {
     let change = AccountDelete { scope: caller.scope, id: AccountId(id) };
     Ok(Json(app.write(caller.actor, &change).await?))
+}
+
+/// Shows what an account may have and what it has.
+#[utoipa::path(get, path = "/v1/accounts/{id}/quota", tag = "accounts", params(("id" = i64, Path)),
+    responses((status = 200, body = Quota), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody)))]
+pub(super) async fn quota(State(app): State<App>, caller: Caller, Id(id): Id) -> ApiResult<Json<Quota>> {
+    let id = AccountId(id);
+    let snapshot = app.store.snapshot().await?;
+    let account = accounts::find(&snapshot, caller.scope, id).await?;
+    let used = quotas::used(&snapshot, id).await?;
+    Ok(Json(Quota {
+        account_id: account.id,
+        guests_used: used.guests,
+        guests_limit: account.limit_guests,
+        vcpus_used: used.vcpus,
+        vcpus_limit: account.limit_vcpus,
+        memory_used_bytes: used.memory,
+        memory_limit_bytes: account.limit_memory_bytes,
+        disk_used_bytes: used.disk,
+        disk_limit_bytes: account.limit_disk_bytes,
+        public_addresses_used: used.public_addresses,
+        public_addresses_limit: account.limit_public_addresses,
+    }))
 }

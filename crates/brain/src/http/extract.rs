@@ -144,6 +144,7 @@ pub(super) async fn body(request: Request, state: &(impl Send + Sync)) -> ApiRes
 fn is_scalar(attribute: &str) -> bool {
     ["_id", "_bytes", "_seconds", "_version"].iter().any(|ending| attribute.ends_with(ending))
         || matches!(attribute, "vcpus" | "start_alone")
+        || attribute.starts_with("limit_")
 }
 
 pub(crate) fn parse_body<T: DeserializeOwned>(bytes: &[u8]) -> ApiResult<Body<T>> {

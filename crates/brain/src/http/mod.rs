@@ -41,6 +41,7 @@ fn described() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(openapi::document())
         .routes(routes!(accounts::list, accounts::create))
         .routes(routes!(accounts::show, accounts::replace, accounts::update, accounts::delete))
+        .routes(routes!(accounts::quota))
         .routes(routes!(guests::list_of_account, guests::create_of_account))
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::show, tokens::delete))

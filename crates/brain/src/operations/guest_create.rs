@@ -1,6 +1,7 @@
 //! Ordering a guest: checked, placed, given its addresses, in one transaction.
 
 use super::problems::Problems;
+use super::quotas::{self, Extra};
 use crate::placing::{self, Need};
 use honcho_api::Guest;
 use honcho_model::event::ResourceKind;
@@ -48,6 +49,14 @@ impl Change for GuestCreate {
             return Ok(known);
         }
         let order = self.check(tx).await?;
+        let extra = Extra {
+            guests: 1,
+            vcpus: order.vcpus,
+            memory: order.memory,
+            disk: order.disk,
+            ..Extra::default()
+        };
+        quotas::check(tx, order.account, extra).await?;
         let need = Need { memory: order.memory, disk: order.disk, host: self.body.host_id.map(HostId) };
         let mut problems = Problems::default();
         let rooms = hosts::rooms(tx, tx.now).await?;
@@ -71,6 +80,7 @@ impl Change for GuestCreate {
             ssh_keys: order.ssh_keys,
         };
         let id = guests_desired::create(tx, &new).await?;
+        quotas::check_addresses_of(tx, order.account, id).await?;
         operations::begin(tx, OperationKind::Create, id, order.account, honcho_model::Generation(1)).await?;
         self.answer(tx, id).await
     }

@@ -1,6 +1,7 @@
 //! Cancelling, taking back, deleting.
 
 use super::guest_power::save;
+use super::quotas::{self, Extra};
 use crate::placing::{self, Need};
 use honcho_api::Operation;
 use honcho_model::guest::Power;
@@ -49,6 +50,8 @@ impl Change for GuestRestore {
         if before.cancelled_at.is_none() {
             return Err(Refusal::Conflict("it is not cancelled".to_owned()).into());
         }
+        let extra = Extra { guests: 1, vcpus: before.vcpus, memory: before.memory, ..Extra::default() };
+        quotas::check(tx, before.account, extra).await?;
         let mut guest = before.clone();
         guest.cancelled_at = None;
         guest.deletes_at = None;

@@ -4,6 +4,7 @@ use super::account::refuse_stale;
 use super::guest_create::{DISK, MEMORY, VCPUS};
 use super::guest_power::{PowerAction, refuse_ended, save};
 use super::problems::Problems;
+use super::quotas::{self, Extra};
 use crate::placing::{self, Need};
 use honcho_api::Operation;
 use honcho_model::guest::Power;
@@ -126,6 +127,9 @@ impl GuestUpdate {
             disk: more(guest.disk, before.disk),
             host: guest.host,
         };
+        let vcpus = guest.vcpus.saturating_sub(before.vcpus);
+        let extra = Extra { vcpus, memory: need.memory, disk: need.disk, ..Extra::default() };
+        quotas::check(tx, guest.account, extra).await?;
         let rooms = hosts::rooms(tx, tx.now).await?;
         let room = placing::room_to_grow(&rooms, guest.pool, need);
         room.map_err(|why| Refusal::invalid("base", placing::said_to(self.scope, why)).into())

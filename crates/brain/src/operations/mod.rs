@@ -14,6 +14,7 @@ mod network;
 mod operation_abandon;
 mod pool;
 mod problems;
+mod quotas;
 mod token;
 
 #[cfg(test)]

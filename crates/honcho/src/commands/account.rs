@@ -1,21 +1,28 @@
 //! `honcho account`: who owns guests.
 
+mod quota;
+mod update;
+
 use crate::age::{age, span};
 use crate::command_error::CommandError;
 use crate::completion::accounts;
 use crate::context::Context;
 use crate::listing::{self, ListArguments};
+use crate::output::Tone;
 use crate::question::{Answer, ConfirmArguments};
 use crate::resolve;
 use crate::table::{Cell, details};
 use crate::values;
 use clap_complete::engine::ArgValueCandidates;
 use honcho_api::{Account, AccountCreate, Guest};
+use honcho_model::account::AccountStatus;
+use honcho_model::quota::Kind;
 use std::time::Duration;
 
 const CREATE_EXAMPLES: &str = "\
 Examples:
   honcho account create acme
+  honcho account create acme --limit-guests 20 --limit-memory 64G
   honcho account create acme --grace 30d --reference customer-4711";
 
 #[derive(Clone, Debug, clap::Subcommand)]
@@ -25,12 +32,14 @@ pub(crate) enum AccountCommand {
     Create {
         /// Its name: lower-case letters, digits and hyphens
         name: String,
-        /// How long a cancelled guest's disk is kept; 14d, when absent
+        /// How long what is cancelled is kept; 14d, when absent
         #[arg(long, value_name = "TIME", value_parser = values::duration)]
         grace: Option<Duration>,
         /// A key of your own: asked again with it, the brain answers with the same account
         #[arg(long, value_name = "KEY")]
         reference: Option<String>,
+        #[command(flatten)]
+        limits: update::LimitArguments,
     },
     /// List accounts
     #[command(after_help = "Example:\n  honcho accounts list --sort name")]
@@ -44,6 +53,10 @@ pub(crate) enum AccountCommand {
         #[arg(add = ArgValueCandidates::new(accounts))]
         account: String,
     },
+    /// Change the grace period or the limits of one
+    Update(update::UpdateArguments),
+    /// Show what one may have and what it has
+    Quota(quota::QuotaArguments),
     /// Give one another name
     #[command(after_help = "Example:\n  honcho account rename acme acme-gmbh")]
     Rename {
@@ -65,9 +78,13 @@ pub(crate) enum AccountCommand {
 
 pub(crate) async fn run(context: &Context, command: AccountCommand) -> Result<(), CommandError> {
     match command {
-        AccountCommand::Create { name, grace, reference } => {
-            let body =
-                AccountCreate { name: Some(name), reference, grace_seconds: grace.map(values::seconds) };
+        AccountCommand::Create { name, grace, reference, limits } => {
+            let body = AccountCreate {
+                name: Some(name),
+                reference,
+                grace_seconds: grace.map(values::seconds),
+                ..limits.body()
+            };
             let account: Account = context.client()?.create::<Account>(&body).await?;
             show(context, &account)
         }
@@ -78,11 +95,12 @@ pub(crate) async fn run(context: &Context, command: AccountCommand) -> Result<()
                 context,
                 &accounts,
                 nothing,
-                &["ID", "NAME", "GRACE", "REFERENCE", "CREATED"],
+                &["ID", "NAME", "STATUS", "GRACE", "REFERENCE", "CREATED"],
                 |account| {
                     vec![
                         Cell::number(account.id),
                         Cell::text(&account.name),
+                        status_cell(account.status),
                         Cell::text(grace(account)),
                         Cell::maybe(account.reference.as_ref()),
                         Cell::text(age(account.created_at, context.output.now())),
@@ -90,6 +108,8 @@ pub(crate) async fn run(context: &Context, command: AccountCommand) -> Result<()
                 },
             )
         }
+        AccountCommand::Update(arguments) => update::run(context, &arguments).await,
+        AccountCommand::Quota(arguments) => quota::run(context, &arguments).await,
         AccountCommand::Show { account } => show(context, &resolve::one(context, &account).await?),
         AccountCommand::Rename { account, new_name } => {
             let account: Account = resolve::one(context, &account).await?;
@@ -118,6 +138,16 @@ async fn delete(context: &Context, account: &str, confirm: &ConfirmArguments) ->
     super::deleted(context, &deleted)
 }
 
+fn status_cell(status: AccountStatus) -> Cell {
+    let tone = match status {
+        AccountStatus::Active => Tone::Good,
+        AccountStatus::Suspended | AccountStatus::Cancelled => Tone::Bad,
+        AccountStatus::Deleting => Tone::Busy,
+        AccountStatus::Deleted => Tone::Faint,
+    };
+    Cell::text(status.as_str()).tone(tone)
+}
+
 fn grace(account: &Account) -> String {
     span(u64::try_from(account.grace_seconds).unwrap_or(0))
 }
@@ -127,12 +157,31 @@ fn show(context: &Context, account: &Account) -> Result<(), CommandError> {
     if output.json {
         return output.json(account);
     }
-    let rows = vec![
+    let mut rows = vec![
         ("id", Cell::text(account.id.to_string())),
         ("uuid", Cell::text(account.uuid.to_string())),
-        ("grace", Cell::text(grace(account))),
-        ("reference", Cell::maybe(account.reference.as_ref())),
-        ("created", Cell::text(age(account.created_at, output.now()))),
+        ("status", status_cell(account.status)),
     ];
+    rows.extend(account.suspended_reason.as_ref().map(|reason| ("reason", Cell::text(reason))));
+    rows.push(("grace", Cell::text(grace(account))));
+    let limits = [
+        ("limit guests", Kind::Guests, account.limit_guests),
+        ("limit vcpus", Kind::Vcpus, account.limit_vcpus),
+        ("limit memory", Kind::Memory, account.limit_memory_bytes),
+        ("limit disk", Kind::Disk, account.limit_disk_bytes),
+        ("limit public addresses", Kind::PublicAddresses, account.limit_public_addresses),
+    ];
+    rows.extend(
+        limits.into_iter().filter_map(|(name, kind, limit)| Some((name, Cell::text(kind.show(limit?))))),
+    );
+    rows.push(("reference", Cell::maybe(account.reference.as_ref())));
+    rows.push(("created", Cell::text(age(account.created_at, output.now()))));
+    let times = [
+        ("suspended", account.suspended_at),
+        ("cancelled", account.cancelled_at),
+        ("is deleted", account.deletes_at.filter(|_| account.deleted_at.is_none())),
+        ("deleted", account.deleted_at),
+    ];
+    rows.extend(times.into_iter().filter_map(|(name, at)| Some((name, Cell::text(age(at?, output.now()))))));
     output.print(&details(output, &format!("account {}", account.name), rows))
 }

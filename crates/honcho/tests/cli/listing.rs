@@ -158,9 +158,9 @@ async fn networks_and_images_and_accounts() {
         &brain(),
         "accounts list",
         expect![[r#"
-        ID  NAME  GRACE  REFERENCE  CREATED
-         5  acme  14d    -          4 days ago
-    "#]],
+            ID  NAME  STATUS  GRACE  REFERENCE  CREATED
+             5  acme  active  14d    -          4 days ago
+        "#]],
     )
     .await;
     check(
@@ -263,9 +263,9 @@ async fn hostile_names_do_nothing_to_the_terminal() {
         &brain,
         "accounts list",
         expect![[r#"
-        ID  NAME                                      GRACE  REFERENCE  CREATED
-         5  a\u{1b}]0;owned\u{7}\u{202e}b\nc\u{9b}2J  14d    -          4 days ago
-    "#]],
+            ID  NAME                                      STATUS  GRACE  REFERENCE  CREATED
+             5  a\u{1b}]0;owned\u{7}\u{202e}b\nc\u{9b}2J  active  14d    -          4 days ago
+        "#]],
     )
     .await;
 }

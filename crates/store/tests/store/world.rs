@@ -135,8 +135,13 @@ impl World {
     }
 
     pub(crate) async fn new_account(&self, text: &str) -> AccountId {
-        let new =
-            accounts::NewAccount { uuid: self.uuid(), name: name(text), reference: None, grace_seconds: 100 };
+        let new = accounts::NewAccount {
+            uuid: self.uuid(),
+            name: name(text),
+            reference: None,
+            grace_seconds: 100,
+            limits: honcho_model::quota::Limits::default(),
+        };
         self.write(&act(|tx, _| Box::pin(accounts::create(tx, &new)))).await.unwrap()
     }
 

@@ -123,6 +123,7 @@ async fn what_is_taken_is_said_of_its_attribute() {
         name: name(text),
         reference: reference.map(str::to_owned),
         grace_seconds: 0,
+        limits: honcho_model::quota::Limits::default(),
     };
     let make = async |new: accounts::NewAccount| {
         world.write(&act(|tx, _| Box::pin(accounts::create(tx, &new)))).await.map(drop)

@@ -4,6 +4,7 @@ mod ends;
 mod hosts;
 mod orders;
 mod power;
+mod quotas;
 mod trust;
 mod updates;
 
