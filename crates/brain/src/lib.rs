@@ -28,6 +28,7 @@ mod runs;
 mod serve;
 mod streams;
 
+pub use honcho_store::Engine;
 pub use http::openapi_json;
 pub use outside::Outside;
-pub use serve::{ServeOptions, serve};
+pub use serve::{ServeOptions, database_in, serve};

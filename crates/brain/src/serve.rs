@@ -8,10 +8,10 @@ use anyhow::Context as _;
 use honcho_images::BlobStore;
 use honcho_model::Timestamp;
 use honcho_store::brain::Establish;
-use honcho_store::{Actor, Change, Scope, Store, StoreResult, Tx, tokens};
+use honcho_store::{Actor, Change, Engine, Scope, Store, StoreResult, Tx, tokens};
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use time::OffsetDateTime;
 use tokio::net::TcpListener;
@@ -26,8 +26,15 @@ pub struct ServeOptions {
     pub agents_listen: SocketAddr,
     /// Where agents are told to find us, if that is not `agents_listen`.
     pub agents_advertise: Option<String>,
-    /// Database, CA, blobs and the operator's first token.
+    /// CA, blobs, the operator's first token, and the database if that is a file.
     pub data: PathBuf,
+    /// The database; a file in `data`, when `None`.
+    pub database: Option<Engine>,
+}
+
+/// The database of a brain that was given none.
+pub fn database_in(data: &Path) -> Engine {
+    Engine::Sqlite(data.join("honcho.sqlite"))
 }
 
 /// A stored time as certificates have it.
@@ -52,7 +59,7 @@ impl Change for FirstToken {
     }
 }
 
-async fn first_token(app: &App, data: &std::path::Path) -> anyhow::Result<()> {
+async fn first_token(app: &App, data: &Path) -> anyhow::Result<()> {
     let path = data.join("operator.token");
     if tokens::exists(app.store.reader()).await? {
         return Ok(());
@@ -77,9 +84,8 @@ pub(crate) async fn open(
     std::fs::set_permissions(data, std::fs::Permissions::from_mode(0o700))
         .with_context(|| format!("closing {} to others", data.display()))?;
     let authority = Authority::open(&data.join("ca"), date(outside.now()))?;
-    let store = Store::open(&data.join("honcho.sqlite"))
-        .await
-        .with_context(|| format!("opening the database in {}", data.display()))?;
+    let database = options.database.clone().unwrap_or_else(|| database_in(data));
+    let store = Store::open(&database).await.with_context(|| format!("opening the database {database}"))?;
     store.write(Actor::honcho(), outside.now(), &Establish { uuid: outside.uuid() }).await?;
     let advertise = options.agents_advertise.clone().unwrap_or_else(|| options.agents_listen.to_string());
     let started_at = outside.now();

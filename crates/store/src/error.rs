@@ -1,6 +1,6 @@
 //! Why the store did not do something.
 
-use sea_orm::DbErr;
+use sea_orm::{DbErr, RuntimeErr, sqlx};
 use std::collections::BTreeMap;
 
 /// A reason to refuse, in the caller's terms.
@@ -32,6 +32,23 @@ pub enum StoreError {
     /// The database failed.
     #[error("database: {0}")]
     Database(DbErr),
+    /// Others changed the same rows at the same time, each time it was tried: it was not done.
+    #[error("others always came first: {0}")]
+    Contended(DbErr),
+    /// The database took too long, or others held on to what it needed: it was not done.
+    #[error("the database is too busy: {0}")]
+    Busy(DbErr),
+    /// The database cannot be reached: it was not done.
+    #[error("the database cannot be reached: {0}")]
+    Unavailable(DbErr),
+    /// The connection was lost during the commit: it may have been done.
+    #[error("the database was lost while it was being written down; it may have been done: {0}")]
+    OutcomeUnknown(DbErr),
+    /// The database was written by a newer Honcho.
+    #[error(
+        "the database is newer than this program: it has {0}, which this one does not know; run the newer one"
+    )]
+    Newer(String),
     /// What is stored cannot be read: a defect or a damaged file.
     #[error("stored {what} cannot be read: {why}")]
     Damaged {
@@ -63,8 +80,60 @@ const UNIQUE: &[(&str, &str, &str, &str)] = &[
     ("guests_reference", "guests.account_id, guests.reference", "reference", "is taken"),
 ];
 
-impl From<DbErr> for StoreError {
-    fn from(error: DbErr) -> Self {
+/// What the driver says, if it is the driver that speaks.
+fn driver(error: &DbErr) -> Option<&sqlx::Error> {
+    match error {
+        DbErr::Conn(RuntimeErr::SqlxError(error))
+        | DbErr::Exec(RuntimeErr::SqlxError(error))
+        | DbErr::Query(RuntimeErr::SqlxError(error)) => Some(error),
+        _ => None,
+    }
+}
+
+/// The database's own code: a SQLSTATE on PostgreSQL.
+fn code(error: &DbErr) -> Option<String> {
+    driver(error)?.as_database_error()?.code().map(std::borrow::Cow::into_owned)
+}
+
+/// Whether the reason is that another transaction came first: serialization_failure or deadlock_detected.
+/// <https://www.postgresql.org/docs/current/errcodes-appendix.html>
+pub(crate) fn is_contention(error: &DbErr) -> bool {
+    matches!(code(error).as_deref(), Some("40001" | "40P01"))
+}
+
+/// Whether the connection, and not the statement, is what failed. A server that ends says so in class 57P.
+fn is_disconnection(error: &DbErr) -> bool {
+    if matches!(error, DbErr::ConnectionAcquire(_)) {
+        return true;
+    }
+    match driver(error) {
+        Some(
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::Protocol(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed,
+        ) => true,
+        Some(_) => code(error).is_some_and(|code| code.starts_with("57P") || code.starts_with("08")),
+        None => false,
+    }
+}
+
+impl StoreError {
+    /// Why a commit failed. Where the database did not say that it refused, nobody knows whether it was done.
+    pub(crate) fn of_commit(error: DbErr) -> Self {
+        if is_contention(&error) {
+            StoreError::Contended(error)
+        } else if code(&error).is_some() && !is_disconnection(&error) {
+            StoreError::from(error)
+        } else {
+            StoreError::OutcomeUnknown(error)
+        }
+    }
+
+    /// The index that was violated, by what SQLite or PostgreSQL says of it.
+    fn violated(error: &DbErr) -> Option<(&'static str, &'static str)> {
         let text = error.to_string();
         let violated = |(index, columns, _, _): &&(&str, &str, &str, &str)| {
             text.contains(&format!("\"{index}\""))
@@ -73,9 +142,25 @@ impl From<DbErr> for StoreError {
                     .split_once("UNIQUE constraint failed: ")
                     .is_some_and(|(_, rest)| rest.trim_end() == *columns)
         };
-        match UNIQUE.iter().find(violated) {
-            Some((_, _, attribute, reason)) => Refusal::invalid(attribute, *reason).into(),
-            None => StoreError::Database(error),
+        UNIQUE.iter().find(violated).map(|(_, _, attribute, reason)| (*attribute, *reason))
+    }
+}
+
+impl From<DbErr> for StoreError {
+    fn from(error: DbErr) -> Self {
+        if let Some((attribute, reason)) = StoreError::violated(&error) {
+            return Refusal::invalid(attribute, reason).into();
+        }
+        if is_disconnection(&error) {
+            return StoreError::Unavailable(error);
+        }
+        match code(&error).as_deref() {
+            Some("40001" | "40P01") => StoreError::Contended(error),
+            // lock_not_available, query_canceled (by its timeout), too_many_connections.
+            Some("55P03" | "57014" | "53300") => StoreError::Busy(error),
+            // character_not_in_repertoire: SQLite would hold it.
+            Some("22021") => Refusal::invalid("base", "holds a character that cannot be stored (NUL)").into(),
+            _ => StoreError::Database(error),
         }
     }
 }

@@ -1,23 +1,20 @@
 //! All SQL and nothing but.
 //!
 //! One file per table family; row structs stay inside. Lists answer with the API's own shapes, each in one statement;
-//! `status` and the other derived facts are expressions in it. Statements are written for both engines (`$1`
-//! placeholders, `RETURNING`). Writing goes through [`Store::write`] alone:
-//!
-//! ```text
-//!   Store::write(change) -> BEGIN IMMEDIATE -> change.run(&tx) -> generations of touched hosts rise, in id order
-//!                        -> COMMIT -> whoever waits for those hosts, or for events, is woken
-//! ```
+//! `status` and the other derived facts are expressions in it. Statements are the same for both engines (`$1`
+//! placeholders, `RETURNING`), and every test runs on both. Writing goes through [`Store::write`] alone.
 //!
 //! The clock is never read here: every time comes in as an argument.
 #![forbid(unsafe_code)]
 
+mod engine;
 mod error;
 mod list;
 mod migrations;
 mod scope;
 mod sql;
 mod wakeups;
+mod writing;
 
 pub mod accounts;
 pub mod addresses;
@@ -35,22 +32,18 @@ pub mod quotas;
 pub mod reports;
 pub mod tokens;
 
+pub use engine::{Engine, NotADatabase};
 pub use error::{Refusal, StoreError};
 pub use list::{Filters, ListError};
 pub use scope::{Actor, Scope};
 pub use sql::Connection;
 pub use wakeups::Wakeups;
 
+use engine::Purpose;
 use honcho_model::{HostId, Timestamp};
-use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbErr,
-    SqliteTransactionMode, TransactionOptions, TransactionTrait,
-};
-use sea_orm_migration::MigratorTrait;
+use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr, TransactionTrait as _};
 use std::collections::BTreeSet;
-use std::path::Path;
-use std::sync::Mutex;
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
 
 /// What a call gives.
 pub type StoreResult<T> = Result<T, StoreError>;
@@ -58,7 +51,6 @@ pub type StoreResult<T> = Result<T, StoreError>;
 /// The brain's memory.
 #[derive(Clone)]
 pub struct Store {
-    /// One connection: SQLite has one writer, and whoever waits here waits in order.
     writer: DatabaseConnection,
     reader: DatabaseConnection,
     wakeups: Wakeups,
@@ -69,6 +61,8 @@ pub struct Tx {
     inner: DatabaseTransaction,
     /// Hosts of which something desired changed; their generations rise just before the commit.
     touched: Mutex<BTreeSet<HostId>>,
+    /// The first statement of it that failed, and whether others were the reason.
+    failure: Mutex<Option<(DbErr, bool)>>,
     /// When this change happens, by the brain's clock.
     pub now: Timestamp,
     /// Who changes it.
@@ -76,9 +70,28 @@ pub struct Tx {
 }
 
 impl Tx {
+    pub(crate) fn new(inner: DatabaseTransaction, now: Timestamp, actor: Actor) -> Tx {
+        Tx { inner, touched: Mutex::default(), failure: Mutex::default(), now, actor }
+    }
+
     /// Notes that something desired on `host` changed.
     pub fn touch(&self, host: HostId) {
-        self.touched.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(host);
+        self.touched.lock().unwrap_or_else(PoisonError::into_inner).insert(host);
+    }
+
+    pub(crate) fn note_failure(&self, error: &DbErr) {
+        let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        failure.get_or_insert_with(|| (error.clone(), error::is_contention(error)));
+    }
+
+    pub(crate) fn failed(&self) -> bool {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// Why this attempt came to nothing, if others are why.
+    pub(crate) fn contended(&self) -> Option<DbErr> {
+        let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        failure.as_ref().filter(|(_, contention)| *contention).map(|(error, _)| error.clone())
     }
 }
 
@@ -92,13 +105,20 @@ pub trait Change: Sync {
 }
 
 impl Store {
-    /// Opens or makes the SQLite database at `path` and brings its schema up.
-    pub async fn open(path: &Path) -> StoreResult<Store> {
-        let url = format!("sqlite://{}?mode=rwc", path.display());
-        let writer = connect(&url, 1).await?;
-        migrations::Migrator::up(&writer, None).await?;
-        let reader = connect(&url, 4).await?;
+    /// Opens a database, makes it if it is a file that is not there, and brings its schema up.
+    pub async fn open(engine: impl Into<Engine>) -> StoreResult<Store> {
+        let engine = engine.into();
+        migrations::bring_up(&engine).await?;
+        let writer = engine.connect(Purpose::Writing).await?;
+        let reader = engine.connect(Purpose::Reading).await?;
         Ok(Store { writer, reader, wakeups: Wakeups::default() })
+    }
+
+    /// Lets go of the database; whatever is under way ends first.
+    pub async fn close(self) -> StoreResult<()> {
+        self.writer.close().await?;
+        self.reader.close().await?;
+        Ok(())
     }
 
     /// For reading one statement at a time.
@@ -115,62 +135,4 @@ impl Store {
     pub fn wakeups(&self) -> &Wakeups {
         &self.wakeups
     }
-
-    /// Makes a change, or nothing.
-    pub async fn write<C: Change>(&self, actor: Actor, now: Timestamp, change: &C) -> StoreResult<C::Out> {
-        let options = TransactionOptions {
-            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-            ..TransactionOptions::default()
-        };
-        let inner = self.writer.begin_with_options(options).await?;
-        let tx = Tx { inner, touched: Mutex::default(), now, actor };
-        match change.run(&tx).await {
-            Ok(out) => {
-                let Tx { inner, touched, .. } = tx;
-                let touched = touched.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-                for host in &touched {
-                    hosts::raise_generation(&inner, *host).await?;
-                }
-                self.commit(inner, touched).await?;
-                Ok(out)
-            }
-            Err(error) => {
-                tx.inner.rollback().await?;
-                Err(error)
-            }
-        }
-    }
-
-    /// Commits and wakes, in a task of its own: whoever asked for the change may hang up while it is being committed,
-    /// and those who wait for it must be woken all the same.
-    async fn commit(&self, inner: DatabaseTransaction, touched: BTreeSet<HostId>) -> StoreResult<()> {
-        let wakeups = self.wakeups.clone();
-        let commit = tokio::spawn(async move {
-            inner.commit().await?;
-            wakeups.wake(&touched);
-            Ok(())
-        });
-        commit.await.map_err(|error| StoreError::Database(DbErr::Custom(error.to_string())))?
-    }
-}
-
-async fn connect(url: &str, connections: u32) -> StoreResult<DatabaseConnection> {
-    let mut options = ConnectOptions::new(url);
-    options
-        .max_connections(connections)
-        .min_connections(1)
-        .acquire_timeout(Duration::from_secs(30))
-        .sqlx_logging(false)
-        .map_sqlx_sqlite_opts(|options| {
-            options
-                .foreign_keys(true)
-                .busy_timeout(Duration::from_secs(20))
-                .pragma("journal_mode", "WAL")
-                // An acknowledged write survives a power cut.
-                .pragma("synchronous", "FULL")
-                .pragma("cache_size", "-4096")
-        });
-    let connection = Database::connect(options).await?;
-    connection.execute_unprepared("SELECT 1").await?;
-    Ok(connection)
 }

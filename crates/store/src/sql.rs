@@ -1,7 +1,7 @@
 //! The few calls through which every statement goes.
 
 use crate::{StoreError, StoreResult, Tx};
-use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult, Statement, Value};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, FromQueryResult, Statement, Value};
 
 /// A value to bind. Ids and counters are all `i64`.
 macro_rules! values {
@@ -15,11 +15,16 @@ pub trait Connection: Sync {
     type Inner: ConnectionTrait;
     /// Gives it.
     fn inner(&self) -> &Self::Inner;
+    /// Is told of every statement that failed.
+    fn note_failure(&self, _: &DbErr) {}
 }
 impl Connection for Tx {
     type Inner = sea_orm::DatabaseTransaction;
     fn inner(&self) -> &Self::Inner {
         &self.inner
+    }
+    fn note_failure(&self, error: &DbErr) {
+        Tx::note_failure(self, error);
     }
 }
 impl Connection for sea_orm::DatabaseTransaction {
@@ -39,15 +44,22 @@ fn statement(backend: DbBackend, sql: &str, values: Vec<Value>) -> Statement {
     Statement::from_sql_and_values(backend, sql, values)
 }
 
+/// Tells whoever holds the connection if this failed.
+fn noted<T>(connection: &impl Connection, outcome: Result<T, DbErr>) -> StoreResult<T> {
+    outcome.map_err(|error| {
+        connection.note_failure(&error);
+        StoreError::from(error)
+    })
+}
+
 pub(crate) async fn rows<T: FromQueryResult>(
     connection: &impl Connection,
     sql: &str,
     values: Vec<Value>,
 ) -> StoreResult<Vec<T>> {
-    let connection = connection.inner();
-    Ok(T::find_by_statement(statement(connection.get_database_backend(), sql, values))
-        .all(connection)
-        .await?)
+    let inner = connection.inner();
+    let statement = statement(inner.get_database_backend(), sql, values);
+    noted(connection, T::find_by_statement(statement).all(inner).await)
 }
 
 pub(crate) async fn row<T: FromQueryResult>(
@@ -55,31 +67,31 @@ pub(crate) async fn row<T: FromQueryResult>(
     sql: &str,
     values: Vec<Value>,
 ) -> StoreResult<Option<T>> {
-    let connection = connection.inner();
-    Ok(T::find_by_statement(statement(connection.get_database_backend(), sql, values))
-        .one(connection)
-        .await?)
+    let inner = connection.inner();
+    let statement = statement(inner.get_database_backend(), sql, values);
+    noted(connection, T::find_by_statement(statement).one(inner).await)
 }
 
-/// One number, from a statement that gives one column named `n`.
+/// One number, from a statement that gives one column named `n`: 64 bits, or the 32 that a literal has on PostgreSQL.
 pub(crate) async fn number(
     connection: &impl Connection,
     sql: &str,
     values: Vec<Value>,
 ) -> StoreResult<Option<i64>> {
-    let connection = connection.inner();
-    let statement = statement(connection.get_database_backend(), sql, values);
-    Ok(match connection.query_one_raw(statement).await? {
-        Some(row) => row.try_get("", "n")?,
-        None => None,
-    })
+    let inner = connection.inner();
+    let statement = statement(inner.get_database_backend(), sql, values);
+    let Some(row) = noted(connection, inner.query_one_raw(statement).await)? else { return Ok(None) };
+    match row.try_get::<i64>("", "n") {
+        Ok(n) => Ok(Some(n)),
+        Err(_) => Ok(Some(row.try_get::<i32>("", "n")?.into())),
+    }
 }
 
 /// Runs a statement and gives how many rows it changed.
 pub(crate) async fn execute(connection: &impl Connection, sql: &str, values: Vec<Value>) -> StoreResult<u64> {
-    let connection = connection.inner();
-    let statement = statement(connection.get_database_backend(), sql, values);
-    Ok(connection.execute_raw(statement).await?.rows_affected())
+    let inner = connection.inner();
+    let statement = statement(inner.get_database_backend(), sql, values);
+    Ok(noted(connection, inner.execute_raw(statement).await)?.rows_affected())
 }
 
 /// Runs an `INSERT … RETURNING id AS n`.

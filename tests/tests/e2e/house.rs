@@ -10,15 +10,26 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("honcho-model", &[]),
     ("honcho-wire", &["honcho-model"]),
     ("honcho-api", &["honcho-model"]),
-    ("honcho-store", &["honcho-model", "honcho-wire", "honcho-api"]),
+    ("honcho-test-postgres", &[]),
+    ("honcho-store", &["honcho-model", "honcho-wire", "honcho-api", "honcho-test-postgres"]),
     ("honcho-images", &["honcho-model"]),
-    ("honcho-brain", &["honcho-model", "honcho-wire", "honcho-api", "honcho-store", "honcho-images"]),
+    (
+        "honcho-brain",
+        &[
+            "honcho-model",
+            "honcho-wire",
+            "honcho-api",
+            "honcho-store",
+            "honcho-images",
+            "honcho-test-postgres",
+        ],
+    ),
     ("honcho-agent-lib", &["honcho-model", "honcho-wire", "honcho-images"]),
     ("honcho-libvirt", &["honcho-model", "honcho-wire", "honcho-agent-lib"]),
     ("honcho", &["honcho-model", "honcho-api", "honcho-brain", "honcho-images"]),
     ("honcho-agent", &["honcho-model", "honcho-wire", "honcho-agent-lib", "honcho-libvirt"]),
     ("honcho-bench", &["honcho-model", "honcho-api"]),
-    ("honcho-e2e", &["honcho-model", "honcho-wire", "honcho-api"]),
+    ("honcho-e2e", &["honcho-model", "honcho-wire", "honcho-api", "honcho-test-postgres"]),
 ];
 
 #[test]

@@ -78,7 +78,26 @@ impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Refused(refusal) => refusal.into(),
-            error @ (StoreError::Database(_) | StoreError::Damaged { .. }) => {
+            error @ (StoreError::Contended(_) | StoreError::Busy(_)) => {
+                tracing::warn!(%error, request = %request_id(), "the store was too busy");
+                ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "others kept changing the same things")
+                    .hint("nothing was changed: ask again in a moment")
+            }
+            error @ StoreError::Unavailable(_) => {
+                tracing::error!(%error, request = %request_id(), "the database cannot be reached");
+                let text = "the brain cannot reach its database";
+                ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "database_unavailable", text)
+                    .hint("nothing was changed: ask again in a moment; the brain's log says more")
+            }
+            error @ StoreError::OutcomeUnknown(_) => {
+                tracing::error!(%error, request = %request_id(), "the outcome of a commit is unknown");
+                let text =
+                    "the brain lost its database while this was being written down: it may have been done";
+                ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "outcome_unknown", text).hint(
+                    "look whether it was, before you ask again; with a `reference` asking again is safe",
+                )
+            }
+            error @ (StoreError::Database(_) | StoreError::Damaged { .. } | StoreError::Newer(_)) => {
                 let request = request_id();
                 tracing::error!(%error, %request, "the store failed");
                 ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the brain's database failed")

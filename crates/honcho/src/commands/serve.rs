@@ -15,6 +15,7 @@ not notice.
 
 Examples:
   honcho serve
+  honcho serve --database postgres://honcho@db.example.com/honcho
   honcho serve --data ./var/brain --agents-listen 0.0.0.0:7071 --agents-advertise brain.example.com:7071";
 
 #[derive(Clone, Debug, clap::Args)]
@@ -35,6 +36,10 @@ pub(crate) struct ServeArguments {
     /// The directory that holds all of the brain
     #[arg(long, value_name = "DIR", default_value = "/var/lib/honcho", env = "HONCHO_DATA")]
     pub(crate) data: PathBuf,
+
+    /// PostgreSQL instead of a SQLite file in DATA: postgres://USER@HOST/NAME
+    #[arg(long, value_name = "URL", env = "HONCHO_DATABASE", hide_env_values = true)]
+    pub(crate) database: Option<honcho_brain::Engine>,
 }
 
 pub(crate) async fn run(arguments: ServeArguments) -> Result<(), CommandError> {
@@ -55,6 +60,7 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<(), CommandError> {
         agents_listen: arguments.agents_listen,
         agents_advertise: arguments.agents_advertise,
         data: arguments.data.clone(),
+        database: arguments.database,
     };
     let data = arguments.data.display().to_string();
     let ready = |people: SocketAddr, agents: SocketAddr| {

@@ -1,4 +1,4 @@
-//! The store on real SQLite files: what its callers rely on, one `check` per feature.
+//! The store on SQLite files and on PostgreSQL: what its callers rely on, one `check` per feature.
 #![allow(clippy::unwrap_used, missing_docs)]
 // expect-test writes its snapshots this way.
 #![allow(clippy::needless_raw_string_hashes)]
@@ -11,3 +11,9 @@ mod reporting;
 mod status_rows;
 mod world;
 mod writing;
+
+/// Tests named so are about SQLite's files.
+#[test]
+fn all_of_it_on_postgres() {
+    honcho_test_postgres::run_again("", &["all_of_it_on_postgres", "sqlite_"]);
+}

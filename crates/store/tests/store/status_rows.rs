@@ -1,11 +1,10 @@
 //! The status in a list, against the pure function: random rows, and the facts worked out here from what was drawn.
 
-use crate::world::World;
-use crate::writing::connect;
+use crate::world::{World, connect};
 use honcho_model::Timestamp;
 use honcho_model::guest::{Fact, Facts, Power, status};
 use honcho_model::host::{HostStatus, SILENT_AFTER};
-use honcho_store::{Filters, Scope, guests, hosts};
+use honcho_store::{Engine, Filters, Scope, guests, hosts};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
@@ -111,16 +110,21 @@ fn facts(draw: &GuestDraw, hosts: &[HostDraw]) -> Facts {
 }
 
 async fn insert(world: &World, hosts: &[HostDraw], guests: &[GuestDraw]) {
-    let database = connect(world.directory.path()).await;
+    let database = connect(&world.engine).await;
     let tx = database.begin().await.unwrap();
     let run = async |sql: String| tx.execute_unprepared(&sql).await.unwrap();
+    let uuid = |id: usize| match world.engine {
+        Engine::Sqlite(_) => format!("x'{id:032x}'"),
+        Engine::Postgres(_) => format!("'{id:032x}'"),
+    };
     let null = |value: Option<i64>| value.map_or("NULL".to_owned(), |value| value.to_string());
     for (index, (heard, frozen)) in hosts.iter().enumerate() {
         let id = 100 + index;
         let frozen = if *frozen { "5, 'cloned'" } else { "NULL, NULL" };
         run(format!(
             "INSERT INTO hosts (id, uuid, name, generation, frozen_at, frozen_reason, created_at, joined_at, lock_version) \
-             VALUES ({id}, x'{id:032x}', 'r{index}', 1, {frozen}, 0, 1, 1)"
+             VALUES ({id}, {}, 'r{index}', 1, {frozen}, 0, 1, 1)",
+            uuid(id)
         ))
         .await;
         if let Some(before) = heard {
@@ -139,8 +143,9 @@ async fn insert(world: &World, hosts: &[HostDraw], guests: &[GuestDraw]) {
         run(format!(
             "INSERT INTO guests (id, uuid, account_id, name, image_id, host_id, power, start_alone, boots_wanted, boot_hard, \
              stop_hard, vcpus, memory, epoch, generation, lock_version, created_at, cancelled_at, deletes_at, deleting_at, \
-             deleted_at) VALUES ({id}, x'{id:032x}', 1, 'g{index}', 1, {}, '{power}', FALSE, {}, FALSE, FALSE, 1, 1, 1, {}, 1, \
+             deleted_at) VALUES ({id}, {}, 1, 'g{index}', 1, {}, '{power}', FALSE, {}, FALSE, FALSE, 1, 1, 1, {}, 1, \
              0, {}, NULL, {}, {})",
+            uuid(id),
             null(draw.host.map(|host| 100 + i64::try_from(host).unwrap())),
             draw.boots_wanted,
             draw.generation,
@@ -151,7 +156,8 @@ async fn insert(world: &World, hosts: &[HostDraw], guests: &[GuestDraw]) {
         .await;
         if let Some(existing) = draw.volume {
             run(format!(
-                "INSERT INTO volumes (uuid, guest_id, pool_id, size, existing) VALUES (x'{id:032x}', {id}, 1, 1, {existing})"
+                "INSERT INTO volumes (uuid, guest_id, pool_id, size, existing) VALUES ({}, {id}, 1, 1, {existing})",
+                uuid(id)
             ))
             .await;
         }

@@ -10,8 +10,8 @@ use honcho_model::{
 use honcho_store::guests_desired::{self, Desired, NewGuest};
 use honcho_store::reports::ApplyReport;
 use honcho_store::{
-    Actor, Change, Refusal, Scope, Store, StoreError, StoreResult, Tx, accounts, brain, hosts, images,
-    manifests, networks, operations, pools,
+    Actor, Change, Engine, Refusal, Scope, Store, StoreError, StoreResult, Tx, accounts, brain, hosts,
+    images, manifests, networks, operations, pools,
 };
 use honcho_wire::{
     Gone, GuestObserved, Manifest, Observation, PROTOCOL, Report, ReportAnswer, VolumeObserved, VolumeState,
@@ -74,6 +74,7 @@ impl Change for Order<'_> {
 pub(crate) struct World {
     pub(crate) store: Store,
     pub(crate) directory: TempDir,
+    pub(crate) engine: Engine,
     now: AtomicI64,
     sequence: AtomicU64,
     uuids: AtomicU64,
@@ -82,6 +83,28 @@ pub(crate) struct World {
     pub(crate) pool: PoolId,
     pub(crate) network: NetworkId,
     pub(crate) image: ImageId,
+}
+
+/// An empty database on the engine that the tests run on, with its schema up.
+pub(crate) async fn engine(directory: &TempDir) -> Engine {
+    match honcho_test_postgres::engine() {
+        honcho_test_postgres::Engine::Sqlite => Engine::Sqlite(directory.path().join("honcho.sqlite")),
+        honcho_test_postgres::Engine::Postgres => {
+            let migrate = async |url: String| {
+                Store::open(&Engine::Postgres(url)).await.unwrap().close().await.unwrap();
+            };
+            Engine::Postgres(honcho_test_postgres::migrated_database(migrate).await)
+        }
+    }
+}
+
+/// A way to the database itself, past the store.
+pub(crate) async fn connect(engine: &Engine) -> sea_orm::DatabaseConnection {
+    let url = match engine {
+        Engine::Sqlite(path) => format!("sqlite://{}", path.display()),
+        Engine::Postgres(url) => url.clone(),
+    };
+    sea_orm::Database::connect(url).await.unwrap()
 }
 
 /// The run id that reports carry unless a test says otherwise.
@@ -94,12 +117,14 @@ impl World {
 
     pub(crate) async fn with_subnet(subnet: &str) -> World {
         let directory = tempfile::tempdir().unwrap();
-        let store = Store::open(&directory.path().join("honcho.sqlite")).await.unwrap();
+        let engine = engine(&directory).await;
+        let store = Store::open(&engine).await.unwrap();
         let now = Timestamp(1_000_000_000);
         store.write(Actor::honcho(), now, &brain::Establish { uuid: Uuid::from_u128(1) }).await.unwrap();
         let mut world = World {
             store,
             directory,
+            engine,
             now: AtomicI64::new(now.0),
             sequence: AtomicU64::new(0),
             uuids: AtomicU64::new(0x100),

@@ -1,14 +1,13 @@
 //! Writing: all or nothing, generations, what indexes forbid, and files that outlive their process.
 
-use crate::world::{World, act, name, refusal};
+use crate::world::{World, act, connect, name, refusal};
 use honcho_model::guest::Power;
 use honcho_model::{Bytes, GuestId};
 use honcho_store::{
-    Actor, Filters, Refusal, Scope, Store, StoreError, accounts, brain, events, guests, guests_desired,
-    hosts, networks, pools, tokens,
+    Actor, Engine, Filters, Refusal, Scope, Store, StoreError, accounts, brain, events, guests,
+    guests_desired, hosts, networks, pools, tokens,
 };
 use sea_orm::{ConnectionTrait as _, Statement};
-use std::path::Path;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -52,12 +51,16 @@ async fn a_commit_wakes_those_it_touches_and_a_failure_nobody() {
 
 /// How many rows every table holds, and every sequence of ids.
 async fn rows(world: &World) -> Vec<(String, i64)> {
-    let database = connect(world.directory.path()).await;
+    let database = connect(&world.engine).await;
     let all = |sql: &str| Statement::from_string(database.get_database_backend(), sql.to_owned());
-    let tables = database
-        .query_all_raw(all("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name"))
-        .await
-        .unwrap();
+    let tables = match world.engine {
+        Engine::Sqlite(_) => "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name",
+        // A sequence gives numbers to those who fail, too: only its tables must be as they were.
+        Engine::Postgres(_) => {
+            "SELECT CAST(tablename AS TEXT) AS name FROM pg_tables WHERE schemaname = current_schema() ORDER BY tablename"
+        }
+    };
+    let tables = database.query_all_raw(all(tables)).await.unwrap();
     let mut counts = Vec::new();
     for table in tables {
         let table: String = table.try_get("", "name").unwrap();
@@ -65,11 +68,6 @@ async fn rows(world: &World) -> Vec<(String, i64)> {
         counts.push((table, count.unwrap().unwrap().try_get("", "n").unwrap()));
     }
     counts
-}
-
-pub(crate) async fn connect(directory: &Path) -> sea_orm::DatabaseConnection {
-    let url = format!("sqlite://{}", directory.join("honcho.sqlite").display());
-    sea_orm::Database::connect(url).await.unwrap()
 }
 
 #[tokio::test]
@@ -171,7 +169,7 @@ async fn what_is_taken_is_said_of_its_attribute() {
 }
 
 #[tokio::test]
-async fn a_file_is_whole_when_its_process_was_killed() {
+async fn sqlite_a_file_is_whole_when_its_process_was_killed() {
     let world = World::new().await;
     let id = world.guest("web1").await;
     let path = world.directory.path().join("honcho.sqlite");
@@ -196,9 +194,8 @@ async fn opening_again_changes_nothing() {
     let world = World::new().await;
     world.guest("web1").await;
     let before = rows(&world).await;
-    let path = world.directory.path().join("honcho.sqlite");
     for _ in 0..2 {
-        let store = Store::open(&path).await.unwrap();
+        let store = Store::open(&world.engine).await.unwrap();
         let establish = brain::Establish { uuid: Uuid::from_u128(2) };
         let identity = store.write(Actor::honcho(), world.now(), &establish).await.unwrap();
         assert_eq!(identity.uuid, Uuid::from_u128(1), "a brain stays who it is");
@@ -216,7 +213,7 @@ async fn ids_are_never_used_twice() {
             .unwrap()
     };
     let first = hash("a").await;
-    let database = connect(world.directory.path()).await;
+    let database = connect(&world.engine).await;
     database.execute_unprepared("DELETE FROM tokens").await.unwrap();
     assert!(hash("b").await > first);
 }

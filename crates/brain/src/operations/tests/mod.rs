@@ -35,11 +35,30 @@ pub(super) struct World {
     pub(super) app: App,
     clock: Arc<AtomicI64>,
     sequence: AtomicU64,
-    directory: TempDir,
+    /// Goes with the world.
+    _directory: TempDir,
     pub(super) account: Account,
     pub(super) host: Host,
     pub(super) network: Network,
     pub(super) image: Image,
+}
+
+/// An empty database, if the tests run on PostgreSQL; on SQLite the brain makes its own.
+async fn database() -> Option<honcho_store::Engine> {
+    if honcho_test_postgres::engine() == honcho_test_postgres::Engine::Sqlite {
+        return None;
+    }
+    let migrate = async |url: String| {
+        let store = honcho_store::Store::open(&honcho_store::Engine::Postgres(url)).await.unwrap();
+        store.close().await.unwrap();
+    };
+    Some(honcho_store::Engine::Postgres(honcho_test_postgres::migrated_database(migrate).await))
+}
+
+/// Tests named `sqlite_…` are about SQLite's files.
+#[test]
+fn all_of_it_on_postgres() {
+    honcho_test_postgres::run_again("operations::", &["all_of_it_on_postgres", "sqlite_"]);
 }
 
 impl World {
@@ -60,6 +79,7 @@ impl World {
             agents_listen: nowhere,
             agents_advertise: None,
             data: directory.path().join("data"),
+            database: database().await,
         };
         let app = open(&options, outside, tokio_util::sync::CancellationToken::new()).await.unwrap();
         let ask = async |change: &AccountCreate| app.write(Actor::honcho(), change).await.unwrap();
@@ -104,17 +124,13 @@ impl World {
         };
         app.write(Actor::honcho(), &join).await.unwrap().unwrap();
         let sequence = AtomicU64::new(1);
-        let world = World { app, clock, sequence, directory, account, host, network, image };
+        let world = World { app, clock, sequence, _directory: directory, account, host, network, image };
         world.report(vec![pool_ready(PoolId(pool.id))], Vec::new(), Vec::new()).await;
         world
     }
 
     pub(super) fn pass(&self, seconds: i64) {
         self.clock.fetch_add(seconds * 1_000_000, Ordering::SeqCst);
-    }
-
-    pub(super) fn data(&self) -> std::path::PathBuf {
-        self.directory.path().join("data")
     }
 
     pub(super) async fn ask<C: Change>(&self, change: &C) -> StoreResult<C::Out> {
