@@ -1,7 +1,7 @@
 //! Query strings of lists, run against a store: a list or a refusal, and never the database's own error.
 #![no_main]
 
-use honcho_model::Timestamp;
+use honcho_model::{AccountId, GuestId, PersonId, Right, Timestamp};
 use honcho_store::{Filters, Scope, Store, StoreError, StoreResult};
 use honcho_store::{accounts, addresses, events, guests, hosts, images, networks, operations, pools, tokens};
 use std::sync::OnceLock;
@@ -26,7 +26,13 @@ libfuzzer_sys::fuzz_target!(|pairs: Vec<(String, String)>| {
     });
     let (reader, now) = (store.reader(), Timestamp(1));
     runtime.block_on(async {
-        for scope in [Scope::Operator, Scope::Account(honcho_model::AccountId(1))] {
+        let scopes = [
+            Scope::Operator,
+            Scope::Account(AccountId(1)),
+            Scope::Person(PersonId(1), Right::Admin),
+            Scope::Machine(AccountId(1), GuestId(1)),
+        ];
+        for scope in scopes {
             check(guests::list(reader, scope, &filters, now).await);
             check(accounts::list(reader, scope, &filters).await);
             check(networks::list(reader, scope, &filters).await);
@@ -34,9 +40,9 @@ libfuzzer_sys::fuzz_target!(|pairs: Vec<(String, String)>| {
             check(operations::list(reader, scope, &filters).await);
             check(events::list(reader, scope, &filters).await);
             check(addresses::list(reader, scope, &filters).await);
+            check(tokens::list(reader, scope, &filters).await);
         }
         check(hosts::list(reader, &filters, now).await);
         check(pools::list(reader, &filters).await);
-        check(tokens::list(reader, &filters).await);
     });
 });

@@ -12,17 +12,27 @@ pub struct Token {
     pub id: i64,
     /// What it is for, for people.
     pub name: String,
-    /// `operator`, or `account`: everything of one account.
-    #[schema(example = "account")]
+    /// `operator`: everything; `admin`: everything of one account; `viewer`: reading that; `machine`: one guest, its
+    /// operations and events, its console and log, and starting, stopping and rebooting it.
+    #[schema(read_only, example = "admin")]
     pub scope: String,
-    /// The account, when the scope is `account`.
+    /// The account it is limited to, unless it is an operator's.
+    #[schema(read_only)]
     pub account_id: Option<i64>,
+    /// The guest it is limited to, when the scope is `machine`.
+    #[schema(read_only)]
+    pub guest_id: Option<i64>,
     /// When it was made.
     #[schema(read_only, value_type = String, format = DateTime)]
     pub created_at: Timestamp,
     /// When it stops working, if ever.
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[schema(read_only, value_type = Option<String>, format = DateTime)]
     pub expires_at: Option<Timestamp>,
+    /// When it was last shown, to within half a minute.
+    #[schema(read_only, value_type = Option<String>, format = DateTime)]
+    pub last_used_at: Option<Timestamp>,
+    /// Rises when its name changes.
+    pub lock_version: i64,
     /// The secret: in the answer that made it and never again.
     #[schema(read_only)]
     pub secret: Option<String>,
@@ -33,10 +43,21 @@ pub struct Token {
 pub struct TokenCreate {
     /// What it is for.
     pub name: Option<String>,
-    /// `operator` or `account`.
+    /// `operator`, `admin`, `viewer` or `machine`. When absent: the widest that the caller may give.
     pub scope: Option<String>,
-    /// Needed when the scope is `account`.
+    /// For `admin` and `viewer`; a caller of one account need not say it.
     pub account_id: Option<i64>,
+    /// For `machine`.
+    pub guest_id: Option<i64>,
     /// Seconds until it stops working; never, when absent.
     pub expires_in_seconds: Option<i64>,
+}
+
+/// What can be changed of a token.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub struct TokenUpdate {
+    /// What it is for.
+    pub name: Option<String>,
+    /// The version that was read; a stale one is refused.
+    pub lock_version: Option<i64>,
 }

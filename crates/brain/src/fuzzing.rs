@@ -26,6 +26,7 @@ pub fn body(bytes: &[u8]) {
         NetworkCreate,
         ImageCreate,
         TokenCreate,
+        TokenUpdate,
         GuestCreate,
         GuestUpdate
     );

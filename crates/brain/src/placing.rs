@@ -81,7 +81,7 @@ fn fit(room: &Room, need: Need) -> Result<PoolId, String> {
 
 /// Why there is no room, in the words that the caller may hear: customers are not shown the machine room.
 pub(crate) fn said_to(scope: Scope, why: String) -> String {
-    if scope.account().is_some() { "there is no room for that just now".to_owned() } else { why }
+    if scope.is_operator() { why } else { "there is no room for that just now".to_owned() }
 }
 
 /// Whether a guest that is placed can grow by `need` where it is, or why not.

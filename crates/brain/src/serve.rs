@@ -8,7 +8,8 @@ use anyhow::Context as _;
 use honcho_images::BlobStore;
 use honcho_model::Timestamp;
 use honcho_store::brain::Establish;
-use honcho_store::{Actor, Change, Engine, Scope, Store, StoreResult, Tx, tokens};
+use honcho_store::tokens::TokenScope;
+use honcho_store::{Actor, Change, Engine, Store, StoreResult, Tx, tokens};
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -53,8 +54,8 @@ impl Change for FirstToken {
         if tokens::exists(tx).await? {
             return Ok(false);
         }
-        tokens::create(tx, "the operator's first token", Scope::Operator, &hash_secret(&self.secret), None)
-            .await?;
+        let name = "the operator's first token";
+        tokens::create(tx, name, TokenScope::Operator, &hash_secret(&self.secret), None).await?;
         Ok(true)
     }
 }

@@ -17,13 +17,15 @@ pub enum ResourceKind {
     Guest,
     /// A token.
     Token,
+    /// Somebody who logs in.
+    Person,
 }
 
 impl ResourceKind {
     /// Every kind.
-    pub const ALL: [ResourceKind; 7] = {
-        use ResourceKind::{Account, Guest, Host, Image, Network, Pool, Token};
-        [Account, Host, Pool, Network, Image, Guest, Token]
+    pub const ALL: [ResourceKind; 8] = {
+        use ResourceKind::{Account, Guest, Host, Image, Network, Person, Pool, Token};
+        [Account, Host, Pool, Network, Image, Guest, Token, Person]
     };
 
     /// The word used in the store, the API and on the command line.
@@ -36,6 +38,7 @@ impl ResourceKind {
             ResourceKind::Image => "image",
             ResourceKind::Guest => "guest",
             ResourceKind::Token => "token",
+            ResourceKind::Person => "person",
         }
     }
 

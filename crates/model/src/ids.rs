@@ -46,6 +46,12 @@ integers! {
     EventId,
     /// A token that a program shows.
     TokenId,
+    /// Somebody who logs in.
+    PersonId,
+    /// What a person may do in one account.
+    GrantId,
+    /// A person's login, until it ends.
+    SessionId,
     /// Rises with every change of what is desired of a resource, or of anything on a host.
     Generation,
     /// Rises when a guest is placed anew; only one host may ever hold the current one.

@@ -8,6 +8,7 @@ pub mod account;
 pub mod address;
 pub mod digest;
 pub mod event;
+pub mod grant;
 pub mod guest;
 pub mod host;
 pub mod ids;
@@ -20,6 +21,7 @@ pub mod subnet;
 pub mod time;
 
 pub use digest::Digest;
+pub use grant::Right;
 pub use ids::*;
 pub use mac::Mac;
 pub use name::Name;

@@ -261,6 +261,7 @@ pub async fn delete(tx: &Tx, id: AccountId) -> StoreResult<()> {
         values![tx.now.0, id.0],
     )
     .await?;
+    execute(tx, "DELETE FROM grants WHERE account_id = $1", values![id.0]).await?;
     Ok(())
 }
 

@@ -76,6 +76,8 @@ const UNIQUE: &[(&str, &str, &str, &str)] = &[
     ("networks_name", "networks.name", "name", "is taken"),
     ("networks_reference", "networks.reference", "reference", "is taken"),
     ("images_name", "images.name", "name", "is taken"),
+    ("people_login", "people.login", "login", "is taken"),
+    ("grants_person_account", "grants.person_id, grants.account_id", "account_id", "is granted already"),
     ("guests_name", "guests.account_id, guests.name", "name", "is taken"),
     ("guests_reference", "guests.account_id, guests.reference", "reference", "is taken"),
 ];

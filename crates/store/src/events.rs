@@ -1,6 +1,6 @@
 //! The event log: every change, and everything an operator should hear of. Never edited.
 
-use crate::list::{Column, Filters, Select, Shared};
+use crate::list::{Column, Filters, Select};
 use crate::sql::{Connection, from_json, insert, time, to_json, values};
 use crate::{Scope, StoreResult, Tx};
 use honcho_api::Event;
@@ -44,7 +44,7 @@ pub async fn list(connection: &impl Connection, scope: Scope, filters: &Filters)
          e.message, e.before, e.after, e.created_at FROM events e",
         values![],
     );
-    select.scope(scope, "e.account_id", Shared::No);
+    select.scope_of_machine(scope, "e.account_id", "e.resource = 'guest' AND e.resource_id = ?");
     select.filter(filters, "e.id", COLUMNS)?;
     let rows: Vec<Row> = select.all(connection, "e.id", filters).await?;
     rows.into_iter()
@@ -58,9 +58,10 @@ pub async fn list(connection: &impl Connection, scope: Scope, filters: &Filters)
                 resource_name: row.resource_name,
                 // Customers are told what happened to their own, and neither by which machine nor from where.
                 source: row.source.filter(|_| is_told(&row.actor, scope)),
-                message: match scope.account() {
-                    Some(_) if row.kind == "guest.step_failed" => "a step failed".to_owned(),
-                    _ => row.message.unwrap_or_default(),
+                message: if row.kind == "guest.step_failed" && !scope.is_operator() {
+                    "a step failed".to_owned()
+                } else {
+                    row.message.unwrap_or_default()
                 },
                 kind: row.kind,
                 actor: if is_told(&row.actor, scope) { row.actor } else { "honcho".to_owned() },
@@ -72,9 +73,10 @@ pub async fn list(connection: &impl Connection, scope: Scope, filters: &Filters)
         .collect()
 }
 
-/// Whether a caller may know who did it: an operator everybody, a customer whoever used a token of the same account.
+/// Whether a caller may know who did it: an operator everybody, a customer other customers. Those can only be of the
+/// same account, for they could not have done it otherwise.
 fn is_told(actor: &str, scope: Scope) -> bool {
-    scope.account().is_none_or(|account| actor.ends_with(&format!("(account {account})")))
+    scope.is_operator() || crate::Actor::is_customer(actor)
 }
 
 /// How much an event matters.

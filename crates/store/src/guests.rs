@@ -1,6 +1,6 @@
 //! Guests as people see them: desired, observed and derived in one statement.
 
-use crate::list::{Column, Filters, Select, Shared};
+use crate::list::{Column, Filters, Select};
 use crate::sql::{Connection, from_json, rows, time, values};
 use crate::{Refusal, Scope, StoreError, StoreResult, addresses};
 use honcho_api::{Guest, Interface};
@@ -128,7 +128,7 @@ pub async fn list(
     if !filters.with_cancelled {
         select.only("g.cancelled_at IS NULL AND g.deleting_at IS NULL AND g.deleted_at IS NULL");
     }
-    select.scope(scope, "g.account_id", Shared::No);
+    select.scope_of_machine(scope, "g.account_id", "g.id = ?");
     select.filter(filters, "g.id", &columns)?;
     let found: Vec<Row> = select.all(connection, "g.id", filters).await?;
     let mut interfaces = interfaces_of(connection, &found).await?;
@@ -210,10 +210,8 @@ async fn interfaces_of(
 fn to_api(row: Row, interfaces: Vec<Interface>, scope: Scope) -> StoreResult<Guest> {
     let damaged = |what, why: &str| StoreError::Damaged { what, why: why.to_owned() };
     let status = GuestStatus::parse(&row.status).ok_or_else(|| damaged("status", &row.status))?;
-    let status_reason = match scope.account() {
-        None => reason(status, &row)?,
-        Some(_) => reason_for_customers(status, &row)?,
-    };
+    let status_reason =
+        if scope.is_operator() { reason(status, &row)? } else { reason_for_customers(status, &row)? };
     Ok(Guest {
         id: row.id,
         uuid: row.uuid,

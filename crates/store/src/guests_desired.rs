@@ -203,7 +203,7 @@ const SELECT: &str = "SELECT g.id, g.account_id, g.name, g.host_id, COALESCE(v.p
 pub async fn get(tx: &Tx, scope: Scope, id: GuestId) -> StoreResult<Desired> {
     let mut select = Select::new(SELECT, values![]);
     select.only_with("g.id = ?", id.0);
-    select.scope(scope, "g.account_id", crate::list::Shared::No);
+    select.scope_of_machine(scope, "g.account_id", "g.id = ?");
     let found: Vec<Row> = select.all(tx, "g.id", &Filters::default()).await?;
     found.into_iter().next().ok_or_else(|| StoreError::from(Refusal::NotFound("guest")))?.try_into()
 }

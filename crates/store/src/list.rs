@@ -2,6 +2,7 @@
 
 use crate::sql::{Connection, rows};
 use crate::{Scope, StoreResult};
+use honcho_model::Right;
 use sea_orm::{FromQueryResult, Value};
 
 /// Why a query string makes no list.
@@ -131,13 +132,28 @@ impl Select {
         self.conditions.push(condition.replace('?', &format!("${}", self.values.len())));
     }
 
-    /// Limits it to what the scope owns; with `shared`, also to what belongs to nobody.
+    /// Limits it to what the scope owns; with `shared`, also to what belongs to nobody. One machine owns none of it.
     pub(crate) fn scope(&mut self, scope: Scope, column: &str, shared: Shared) {
-        if let Some(account) = scope.account() {
-            match shared {
-                Shared::Yes => self.only_with(&format!("({column} = ? OR {column} IS NULL)"), account.0),
-                Shared::No => self.only_with(&format!("{column} = ?"), account.0),
+        let owned = match scope {
+            Scope::System | Scope::Operator => return,
+            Scope::Machine(..) => return self.only("FALSE"),
+            Scope::Account(account) => (format!("{column} = ?"), account.0),
+            Scope::Person(person, right) => {
+                let least = if right == Right::Viewer { "" } else { " AND scope = 'admin'" };
+                (format!("{column} IN (SELECT account_id FROM grants WHERE person_id = ?{least})"), person.0)
             }
+        };
+        match shared {
+            Shared::Yes => self.only_with(&format!("({} OR {column} IS NULL)", owned.0), owned.1),
+            Shared::No => self.only_with(&owned.0, owned.1),
+        }
+    }
+
+    /// The same for what a machine may see of itself: `machine` is the condition, in which `?` stands for its id.
+    pub(crate) fn scope_of_machine(&mut self, scope: Scope, column: &str, machine: &str) {
+        match scope {
+            Scope::Machine(_, guest) => self.only_with(machine, guest.0),
+            _ => self.scope(scope, column, Shared::No),
         }
     }
 

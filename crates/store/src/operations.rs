@@ -1,6 +1,6 @@
 //! Operations: rows that end once.
 
-use crate::list::{Column, Filters, Select, Shared};
+use crate::list::{Column, Filters, Select};
 use crate::sql::{Connection, execute, from_json, insert, rows, time, values};
 use crate::{Refusal, Scope, StoreError, StoreResult, Tx};
 use honcho_api::Operation;
@@ -44,7 +44,7 @@ pub async fn list(
     filters: &Filters,
 ) -> StoreResult<Vec<Operation>> {
     let mut select = Select::new(SELECT, values![]);
-    select.scope(scope, "p.account_id", Shared::No);
+    select.scope_of_machine(scope, "p.account_id", "p.guest_id = ?");
     select.filter(filters, "p.id", COLUMNS)?;
     let found: Vec<Row> = select.all(connection, "p.id", filters).await?;
     found.into_iter().map(|row| to_api(row, scope)).collect()
@@ -66,9 +66,10 @@ fn to_api(row: Row, scope: Scope) -> StoreResult<Operation> {
         generation: row.generation,
         percent: progress.as_ref().and_then(|progress| progress.percent).map(i64::from),
         step: progress.map(|progress| progress.step),
-        problem: failure.as_ref().map(match scope.account() {
-            None => crate::guests::describe_failure,
-            Some(_) => crate::guests::failure_for_customers,
+        problem: failure.as_ref().map(if scope.is_operator() {
+            crate::guests::describe_failure
+        } else {
+            crate::guests::failure_for_customers
         }),
         outcome: row.outcome,
         superseded_by: row.superseded_by,

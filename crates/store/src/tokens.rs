@@ -1,10 +1,10 @@
 //! Tokens: stored hashed, shown once.
 
-use crate::list::{Column, Filters, Select};
+use crate::list::{Column, Filters, Select, Shared};
 use crate::sql::{Connection, execute, insert, row, time, values};
 use crate::{Refusal, Scope, StoreResult, Tx};
 use honcho_api::Token;
-use honcho_model::{AccountId, Timestamp, TokenId};
+use honcho_model::{AccountId, GuestId, Right, Timestamp, TokenId};
 use sea_orm::FromQueryResult;
 
 #[derive(FromQueryResult)]
@@ -13,8 +13,11 @@ struct Row {
     name: String,
     scope: String,
     account_id: Option<i64>,
+    guest_id: Option<i64>,
     created_at: i64,
     expires_at: Option<i64>,
+    last_used_at: Option<i64>,
+    lock_version: i64,
 }
 
 impl From<Row> for Token {
@@ -24,32 +27,38 @@ impl From<Row> for Token {
             name: row.name,
             scope: row.scope,
             account_id: row.account_id,
+            guest_id: row.guest_id,
             created_at: time(row.created_at),
             expires_at: row.expires_at.map(time),
+            last_used_at: row.last_used_at.map(time),
+            lock_version: row.lock_version,
             secret: None,
         }
     }
 }
 
-const SELECT: &str = "SELECT t.id, t.name, t.scope, t.account_id, t.created_at, t.expires_at FROM tokens t";
+const SELECT: &str = "SELECT t.id, t.name, t.scope, t.account_id, t.guest_id, t.created_at, t.expires_at, \
+    t.last_used_at, t.lock_version FROM tokens t";
 const COLUMNS: &[Column] = &[
     Column::Integer("id", "t.id"),
     Column::Text("name", "t.name"),
     Column::Text("scope", "t.scope"),
     Column::Integer("account_id", "t.account_id"),
+    Column::Integer("guest_id", "t.guest_id"),
 ];
 
-/// Living tokens.
-pub async fn list(connection: &impl Connection, filters: &Filters) -> StoreResult<Vec<Token>> {
+/// Living tokens in scope.
+pub async fn list(connection: &impl Connection, scope: Scope, filters: &Filters) -> StoreResult<Vec<Token>> {
     let mut select = Select::new(SELECT, values![]);
     select.only("t.deleted_at IS NULL");
+    select.scope(scope, "t.account_id", Shared::No);
     select.filter(filters, "t.id", COLUMNS)?;
     Ok(select.all::<Row>(connection, "t.id", filters).await?.into_iter().map(Token::from).collect())
 }
 
 /// One token.
-pub async fn get(connection: &impl Connection, id: TokenId) -> StoreResult<Token> {
-    let found = list(connection, &Filters::default().and("id", id)).await?;
+pub async fn get(connection: &impl Connection, scope: Scope, id: TokenId) -> StoreResult<Token> {
+    let found = list(connection, scope, &Filters::default().and("id", id)).await?;
     found.into_iter().next().ok_or_else(|| Refusal::NotFound("token").into())
 }
 
@@ -58,8 +67,10 @@ pub async fn get(connection: &impl Connection, id: TokenId) -> StoreResult<Token
 pub struct KnownToken {
     /// Its id.
     pub id: TokenId,
-    /// What it may do.
+    /// What it may see.
     pub scope: Scope,
+    /// What it may do with that.
+    pub right: Right,
     /// When it stops working.
     pub expires_at: Option<Timestamp>,
 }
@@ -69,12 +80,16 @@ pub async fn find(connection: &impl Connection, secret_hash: &str) -> StoreResul
     let sql = format!("{SELECT} WHERE t.secret_hash = $1 AND t.deleted_at IS NULL");
     let row: Option<Row> = row(connection, &sql, values![secret_hash]).await?;
     Ok(row.and_then(|row| {
-        let scope = match (row.scope.as_str(), row.account_id) {
-            ("operator", None) => Scope::Operator,
-            ("account", Some(account)) => Scope::Account(AccountId(account)),
+        let right = Right::parse(&row.scope)?;
+        let scope = match (right, row.account_id, row.guest_id) {
+            (Right::Operator, None, None) => Scope::Operator,
+            (Right::Admin | Right::Viewer, Some(account), None) => Scope::Account(AccountId(account)),
+            (Right::Machine, Some(account), Some(guest)) => {
+                Scope::Machine(AccountId(account), GuestId(guest))
+            }
             _ => return None,
         };
-        Some(KnownToken { id: TokenId(row.id), scope, expires_at: row.expires_at.map(Timestamp) })
+        Some(KnownToken { id: TokenId(row.id), scope, right, expires_at: row.expires_at.map(Timestamp) })
     }))
 }
 
@@ -90,23 +105,64 @@ pub async fn another_operator(connection: &impl Connection, than: TokenId) -> St
     Ok(crate::sql::number(connection, sql, values![than.0]).await?.is_some())
 }
 
+/// What a token may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenScope {
+    /// Everything.
+    Operator,
+    /// Everything of one account.
+    Admin(AccountId),
+    /// Reading what one account owns.
+    Viewer(AccountId),
+    /// One guest, and the account that owns it.
+    Machine(AccountId, GuestId),
+}
+
+impl TokenScope {
+    /// The account it is about.
+    pub fn account(self) -> Option<AccountId> {
+        match self {
+            TokenScope::Operator => None,
+            TokenScope::Admin(account) | TokenScope::Viewer(account) | TokenScope::Machine(account, _) => {
+                Some(account)
+            }
+        }
+    }
+
+    fn right(self) -> Right {
+        match self {
+            TokenScope::Operator => Right::Operator,
+            TokenScope::Admin(_) => Right::Admin,
+            TokenScope::Viewer(_) => Right::Viewer,
+            TokenScope::Machine(..) => Right::Machine,
+        }
+    }
+
+    fn guest(self) -> Option<GuestId> {
+        match self {
+            TokenScope::Machine(_, guest) => Some(guest),
+            TokenScope::Operator | TokenScope::Admin(_) | TokenScope::Viewer(_) => None,
+        }
+    }
+}
+
 /// Makes one.
 pub async fn create(
     tx: &Tx,
     name: &str,
-    scope: Scope,
+    scope: TokenScope,
     secret_hash: &str,
     expires_at: Option<Timestamp>,
 ) -> StoreResult<TokenId> {
-    let word = if scope.account().is_some() { "account" } else { "operator" };
     let id = insert(
         tx,
-        "INSERT INTO tokens (name, scope, account_id, secret_hash, created_at, expires_at) \
-         VALUES ($1, $2, $3, $4, $5, $6) RETURNING id AS n",
+        "INSERT INTO tokens (name, scope, account_id, guest_id, secret_hash, created_at, expires_at, lock_version) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, 1) RETURNING id AS n",
         values![
             name,
-            word,
+            scope.right().as_str(),
             scope.account().map(|account| account.0),
+            scope.guest().map(|guest| guest.0),
             secret_hash,
             tx.now.0,
             expires_at.map(|at| at.0)
@@ -114,6 +170,30 @@ pub async fn create(
     )
     .await?;
     Ok(TokenId(id))
+}
+
+/// Gives one another name.
+pub async fn rename(tx: &Tx, id: TokenId, name: &str) -> StoreResult<()> {
+    execute(
+        tx,
+        "UPDATE tokens SET name = $1, lock_version = lock_version + 1 WHERE id = $2",
+        values![name, id.0],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Writes down when tokens were last shown.
+pub async fn note_used(tx: &Tx, used: &[(TokenId, Timestamp)]) -> StoreResult<()> {
+    for (id, at) in used {
+        execute(
+            tx,
+            "UPDATE tokens SET last_used_at = $1 WHERE id = $2 AND (last_used_at IS NULL OR last_used_at < $1)",
+            values![at.0, id.0],
+        )
+        .await?;
+    }
+    Ok(())
 }
 
 /// Ends one.

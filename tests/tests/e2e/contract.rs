@@ -131,7 +131,7 @@ async fn strangers_customers_and_bad_bodies_get_their_4xx_in_one_shape() -> Resu
     let other: honcho_api::Account = world.client.create(&json!({"name": "other"})).await?;
     let token: honcho_api::Token = world
         .client
-        .post("/v1/tokens", &json!({"name": "t", "scope": "account", "account_id": other.id}))
+        .post("/v1/tokens", &json!({"name": "t", "scope": "admin", "account_id": other.id}))
         .await?;
     let customer =
         Stock { http: reqwest::Client::new(), url: brain.url(), token: token.secret.context("a secret")? };

@@ -1,7 +1,7 @@
 //! `/v1/accounts`.
 
 use super::error::ApiResult;
-use super::extract::{Body, Caller, Id, ListQuery};
+use super::extract::{Body, Caller, Id, ListQuery, Writer};
 use super::listing::listed;
 use crate::app::App;
 use crate::operations::{AccountCreate, AccountDelete, AccountUpdate};
@@ -50,7 +50,7 @@ pub(super) async fn list(
         (status = 422, body = ErrorBody)))]
 pub(super) async fn create(
     State(app): State<App>,
-    caller: Caller,
+    caller: Writer,
     body: Body<honcho_api::AccountCreate>,
 ) -> ApiResult<Created<Account>> {
     let change = AccountCreate { scope: caller.scope, uuid: app.outside.uuid(), body: body.value };
@@ -66,7 +66,7 @@ pub(super) async fn show(State(app): State<App>, caller: Caller, Id(id): Id) -> 
 
 async fn change(
     app: App,
-    caller: Caller,
+    caller: Writer,
     id: i64,
     body: Body<honcho_api::AccountCreate>,
 ) -> ApiResult<Json<Account>> {
@@ -81,7 +81,7 @@ async fn change(
         (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 422, body = ErrorBody)))]
 pub(super) async fn replace(
     State(app): State<App>,
-    caller: Caller,
+    caller: Writer,
     Id(id): Id,
     body: Body<honcho_api::AccountCreate>,
 ) -> ApiResult<Json<Account>> {
@@ -95,7 +95,7 @@ pub(super) async fn replace(
         (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 422, body = ErrorBody)))]
 pub(super) async fn update(
     State(app): State<App>,
-    caller: Caller,
+    caller: Writer,
     Id(id): Id,
     body: Body<honcho_api::AccountCreate>,
 ) -> ApiResult<Json<Account>> {
@@ -106,7 +106,7 @@ pub(super) async fn update(
 #[utoipa::path(delete, path = "/v1/accounts/{id}", tag = "accounts", params(("id" = i64, Path)),
     responses((status = 200, body = Account), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody), (status = 422, body = ErrorBody)))]
-pub(super) async fn delete(State(app): State<App>, caller: Caller, Id(id): Id) -> ApiResult<Json<Account>> {
+pub(super) async fn delete(State(app): State<App>, caller: Writer, Id(id): Id) -> ApiResult<Json<Account>> {
     let change = AccountDelete { scope: caller.scope, id: AccountId(id) };
     Ok(Json(app.write(caller.actor, &change).await?))
 }

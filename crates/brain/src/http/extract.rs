@@ -6,6 +6,7 @@ use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use base64::Engine as _;
+use honcho_model::{Right, Timestamp};
 use honcho_store::{Actor, Filters, Scope, tokens};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -15,11 +16,17 @@ use std::net::SocketAddr;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Peer(pub(crate) SocketAddr);
 
-/// Who asks.
+/// Who asks: anybody who showed a good secret. For what only reads.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
+    /// What they may see.
     pub(crate) scope: Scope,
+    /// Who they are, for the event log.
     pub(crate) actor: Actor,
+    /// What they may do with what they see.
+    pub(crate) right: Right,
+    /// When their secret stops working.
+    pub(crate) expires_at: Option<Timestamp>,
 }
 
 /// The token in a request: Bearer, or the password of Basic with any user name.
@@ -43,15 +50,68 @@ impl FromRequestParts<App> for Caller {
         let known = tokens::find(app.store.reader(), &hash_secret(&secret)).await?;
         let known = known.filter(|known| known.expires_at.is_none_or(|at| at > app.now()));
         let known = known.ok_or_else(ApiError::unauthorized)?;
-        let role = match known.scope.account() {
-            None => "operator".to_owned(),
-            Some(account) => format!("account {account}"),
+        let role = match known.scope {
+            Scope::Machine(_, guest) => format!("machine {guest}"),
+            Scope::Account(account) => format!("account {account}"),
+            Scope::System | Scope::Operator | Scope::Person(..) => "operator".to_owned(),
         };
         let source = parts.extensions.get::<Peer>().map(|peer| peer.0.ip().to_string());
         Ok(Caller {
             scope: known.scope,
             actor: Actor { who: format!("token:{} ({role})", known.id), source },
+            right: known.right,
+            expires_at: known.expires_at,
         })
+    }
+}
+
+fn forbidden(text: &str) -> ApiError {
+    ApiError::new(StatusCode::FORBIDDEN, "forbidden", text)
+}
+
+/// A caller who may change what they see: an operator, or an admin of an account. Viewers and machines get 403. For
+/// everything that changes something.
+#[derive(Clone, Debug)]
+pub(crate) struct Writer {
+    /// What they may change.
+    pub(crate) scope: Scope,
+    /// Who they are, for the event log.
+    pub(crate) actor: Actor,
+    /// When their secret stops working.
+    pub(crate) expires_at: Option<Timestamp>,
+}
+
+impl Writer {
+    fn of(caller: Caller) -> Self {
+        Writer { scope: caller.scope, actor: caller.actor, expires_at: caller.expires_at }
+    }
+}
+
+impl FromRequestParts<App> for Writer {
+    type Rejection = ApiError;
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> ApiResult<Self> {
+        let caller = Caller::from_request_parts(parts, app).await?;
+        match caller.right {
+            Right::Operator | Right::Admin => Ok(Writer::of(caller)),
+            Right::Viewer => Err(forbidden("a viewer may look and change nothing")),
+            Right::Machine => {
+                Err(forbidden("a machine may be looked at, started, stopped and rebooted only"))
+            }
+        }
+    }
+}
+
+/// A caller who may start, stop, reboot and type at a guest: a [`Writer`], or that machine itself.
+pub(crate) struct WriterOrMachine(pub(crate) Writer);
+
+impl FromRequestParts<App> for WriterOrMachine {
+    type Rejection = ApiError;
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> ApiResult<Self> {
+        let caller = Caller::from_request_parts(parts, app).await?;
+        match caller.right {
+            Right::Operator | Right::Admin | Right::Machine => Ok(WriterOrMachine(Writer::of(caller))),
+            Right::Viewer => Err(forbidden("a viewer may look and change nothing")),
+        }
     }
 }
 
@@ -62,10 +122,10 @@ impl FromRequestParts<App> for Operator {
     type Rejection = ApiError;
     async fn from_request_parts(parts: &mut Parts, app: &App) -> ApiResult<Self> {
         let caller = Caller::from_request_parts(parts, app).await?;
-        match caller.scope.account() {
-            None => Ok(Operator(caller)),
-            Some(_) => Err(ApiError::new(StatusCode::FORBIDDEN, "forbidden", "only operators may do this")),
+        if caller.right == Right::Operator && caller.scope.is_operator() {
+            return Ok(Operator(caller));
         }
+        Err(forbidden("only operators may do this"))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::accounts::{Created, created};
 use super::error::{ApiError, ApiResult};
-use super::extract::{Arguments, Body, Caller, Id, ListQuery};
+use super::extract::{Arguments, Body, Caller, Id, ListQuery, Writer, WriterOrMachine};
 use super::listing::listed;
 use crate::app::App;
 use crate::operations::{
@@ -69,7 +69,7 @@ pub(super) async fn list_of_account(
     listed(filters, read).await
 }
 
-async fn order(app: App, caller: Caller, body: honcho_api::GuestCreate) -> ApiResult<Created<Guest>> {
+async fn order(app: App, caller: Writer, body: honcho_api::GuestCreate) -> ApiResult<Created<Guest>> {
     let (uuid, volume_uuid) = (app.outside.uuid(), app.outside.uuid());
     let change = GuestCreate { scope: caller.scope, uuid, volume_uuid, body };
     Ok(created(app.write(caller.actor, &change).await?))
@@ -77,10 +77,10 @@ async fn order(app: App, caller: Caller, body: honcho_api::GuestCreate) -> ApiRe
 
 /// Orders a guest.
 #[utoipa::path(post, path = "/v1/guests", tag = "guests", request_body = honcho_api::GuestCreate,
-    responses((status = 201, body = Guest), (status = 401, body = ErrorBody), (status = 422, body = ErrorBody)))]
+    responses((status = 201, body = Guest), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 422, body = ErrorBody)))]
 pub(super) async fn create(
     State(app): State<App>,
-    caller: Caller,
+    caller: Writer,
     body: Body<honcho_api::GuestCreate>,
 ) -> ApiResult<Created<Guest>> {
     order(app, caller, body.value).await
@@ -89,11 +89,11 @@ pub(super) async fn create(
 /// Orders a guest for an account.
 #[utoipa::path(post, path = "/v1/accounts/{id}/guests", tag = "guests", params(("id" = i64, Path)),
     request_body = honcho_api::GuestCreate,
-    responses((status = 201, body = Guest), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody),
+    responses((status = 201, body = Guest), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
         (status = 422, body = ErrorBody)))]
 pub(super) async fn create_of_account(
     State(app): State<App>,
-    caller: Caller,
+    caller: Writer,
     Id(id): Id,
     body: Body<honcho_api::GuestCreate>,
 ) -> ApiResult<Created<Guest>> {
@@ -129,7 +129,7 @@ const WRITABLE: &[&str] = &["name", "power", "start_alone", "vcpus", "memory_byt
 
 async fn change(
     app: App,
-    caller: Caller,
+    caller: Writer,
     id: i64,
     body: Body<honcho_api::GuestUpdate>,
 ) -> ApiResult<Json<Guest>> {
@@ -143,11 +143,11 @@ async fn change(
 /// Changes a guest.
 #[utoipa::path(put, path = "/v1/guests/{id}", tag = "guests", params(("id" = i64, Path)), request_body = Guest,
     description = "Read-only and unknown attributes are ignored.",
-    responses((status = 200, body = Guest), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody),
+    responses((status = 200, body = Guest), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
         (status = 409, body = ErrorBody), (status = 422, body = ErrorBody)))]
 pub(super) async fn replace(
     State(app): State<App>,
-    caller: Caller,
+    caller: Writer,
     Id(id): Id,
     body: Body<honcho_api::GuestUpdate>,
 ) -> ApiResult<Json<Guest>> {
@@ -157,11 +157,11 @@ pub(super) async fn replace(
 /// Changes some attributes of a guest.
 #[utoipa::path(patch, path = "/v1/guests/{id}", tag = "guests", params(("id" = i64, Path)),
     request_body = honcho_api::GuestUpdate, description = "Absent attributes stay as they are.",
-    responses((status = 200, body = Guest), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody),
+    responses((status = 200, body = Guest), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
         (status = 409, body = ErrorBody), (status = 422, body = ErrorBody)))]
 pub(super) async fn update(
     State(app): State<App>,
-    caller: Caller,
+    caller: Writer,
     Id(id): Id,
     body: Body<honcho_api::GuestUpdate>,
 ) -> ApiResult<Json<Guest>> {
@@ -178,11 +178,11 @@ pub(super) struct Delete {
 #[utoipa::path(delete, path = "/v1/guests/{id}", tag = "guests",
     params(("id" = i64, Path), ("now" = Option<bool>, Query, description = "Without the grace period")),
     description = "Cancels a guest: it stops, and is deleted when its account's grace period ends.",
-    responses((status = 202, body = Operation), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody),
+    responses((status = 202, body = Operation), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
         (status = 409, body = ErrorBody)))]
 pub(super) async fn delete(
     State(app): State<App>,
-    caller: Caller,
+    caller: Writer,
     Id(id): Id,
     Arguments(query): Arguments<Delete>,
 ) -> ApiResult<Accepted> {
@@ -207,7 +207,7 @@ impl Hard {
     }
 }
 
-async fn power(app: App, caller: Caller, id: i64, action: PowerAction) -> ApiResult<Accepted> {
+async fn power(app: App, caller: Writer, id: i64, action: PowerAction) -> ApiResult<Accepted> {
     let change = GuestPower { scope: caller.scope, id: GuestId(id), action };
     Ok(accepted(app.write(caller.actor, &change).await?))
 }
@@ -221,7 +221,7 @@ pub(super) struct Resize {
     restart: Option<bool>,
 }
 
-async fn resized(app: App, caller: Caller, id: i64, size: Resize) -> ApiResult<Accepted> {
+async fn resized(app: App, caller: Writer, id: i64, size: Resize) -> ApiResult<Accepted> {
     if size.memory_bytes.is_none() && size.vcpus.is_none() && size.disk_bytes.is_none() {
         return Err(ApiError::invalid("base", "names no new size: give memory_bytes, vcpus or disk_bytes"));
     }
@@ -237,21 +237,21 @@ async fn resized(app: App, caller: Caller, id: i64, size: Resize) -> ApiResult<A
     operation.map(accepted).ok_or_else(|| ApiError::invalid("base", "is that large already"))
 }
 
-async fn restored(app: App, caller: Caller, id: i64) -> ApiResult<Accepted> {
+async fn restored(app: App, caller: Writer, id: i64) -> ApiResult<Accepted> {
     let change = GuestRestore { scope: caller.scope, id: GuestId(id) };
     Ok(accepted(app.write(caller.actor, &change).await?))
 }
 
 /// A member action under PUT, as a stock ActiveResource client calls it, and under POST, with any body.
 macro_rules! action {
-    ($summary:literal, $path:literal, $put:ident, $post:ident, $arguments:ty, [$($parameter:tt)*], $run:expr) => {
+    ($summary:literal, $path:literal, $put:ident, $post:ident, $caller:ident, $arguments:ty, [$($parameter:tt)*], $run:expr) => {
         #[doc = $summary]
         #[utoipa::path(put, path = $path, summary = $summary, tag = "guests", params(("id" = i64, Path), $($parameter)*),
-            responses((status = 202, body = Operation), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody),
+            responses((status = 202, body = Operation), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
                 (status = 409, body = ErrorBody), (status = 422, body = ErrorBody)))]
         pub(super) async fn $put(
             State(app): State<App>,
-            caller: Caller,
+            caller: $caller,
             Id(id): Id,
             Arguments(arguments): Arguments<$arguments>,
         ) -> ApiResult<Accepted> {
@@ -261,11 +261,11 @@ macro_rules! action {
 
         #[doc = $summary]
         #[utoipa::path(post, path = $path, summary = $summary, tag = "guests", params(("id" = i64, Path), $($parameter)*),
-            responses((status = 202, body = Operation), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody),
+            responses((status = 202, body = Operation), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
                 (status = 409, body = ErrorBody), (status = 422, body = ErrorBody)))]
         pub(super) async fn $post(
             state: State<App>,
-            caller: Caller,
+            caller: $caller,
             id: Id,
             arguments: Arguments<$arguments>,
         ) -> ApiResult<Accepted> {
@@ -283,17 +283,18 @@ action!(
     "/v1/guests/{id}/start",
     start,
     start_by_post,
+    WriterOrMachine,
     Nothing,
     [],
-    |app, caller, id, _: Nothing| { power(app, caller, id, PowerAction::Start) }
+    |app, caller: WriterOrMachine, id, _: Nothing| { power(app, caller.0, id, PowerAction::Start) }
 );
-action!("Stops a guest.", "/v1/guests/{id}/stop", stop, stop_by_post, Hard,
+action!("Stops a guest.", "/v1/guests/{id}/stop", stop, stop_by_post, WriterOrMachine, Hard,
     [("hard" = Option<bool>, Query, description = "Pull the plug")],
-    |app, caller, id, hard: Hard| power(app, caller, id, PowerAction::Stop { hard: hard.hard() }));
-action!("Reboots a guest.", "/v1/guests/{id}/reboot", reboot, reboot_by_post, Hard,
+    |app, caller: WriterOrMachine, id, hard: Hard| power(app, caller.0, id, PowerAction::Stop { hard: hard.hard() }));
+action!("Reboots a guest.", "/v1/guests/{id}/reboot", reboot, reboot_by_post, WriterOrMachine, Hard,
     [("hard" = Option<bool>, Query, description = "Pull the plug")],
-    |app, caller, id, hard: Hard| power(app, caller, id, PowerAction::Reboot { hard: hard.hard() }));
-action!("Resizes a guest.", "/v1/guests/{id}/resize", resize, resize_by_post, Resize,
+    |app, caller: WriterOrMachine, id, hard: Hard| power(app, caller.0, id, PowerAction::Reboot { hard: hard.hard() }));
+action!("Resizes a guest.", "/v1/guests/{id}/resize", resize, resize_by_post, Writer, Resize,
     [("memory_bytes" = Option<i64>, Query), ("vcpus" = Option<i64>, Query), ("disk_bytes" = Option<i64>, Query),
         ("restart" = Option<bool>, Query, description = "A running guest may be rebooted for it")],
     resized);
@@ -302,6 +303,7 @@ action!(
     "/v1/guests/{id}/restore",
     restore,
     restore_by_post,
+    Writer,
     Nothing,
     [],
     |app, caller, id, _: Nothing| { restored(app, caller, id) }

@@ -2,7 +2,7 @@
 
 use super::accounts::{Created, created};
 use super::error::{ApiError, ApiResult};
-use super::extract::{Body, Caller, Id, ListQuery, Operator};
+use super::extract::{Body, Caller, Id, ListQuery, Operator, Writer};
 use super::listing::listed;
 use crate::app::App;
 use crate::operations::{ImageCreate, ImageDelete};
@@ -40,7 +40,7 @@ pub(super) async fn list(
         (status = 422, body = ErrorBody)))]
 pub(super) async fn create(
     State(app): State<App>,
-    caller: Caller,
+    caller: Writer,
     body: Body<honcho_api::ImageCreate>,
 ) -> ApiResult<Created<Image>> {
     let digest = body.value.digest.as_deref().and_then(|digest| digest.parse::<Digest>().ok());
@@ -76,7 +76,7 @@ pub(super) async fn packages(
     description = "Hides an image from new guests; those made from it keep it.",
     responses((status = 200, body = Image), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody)))]
-pub(super) async fn delete(State(app): State<App>, caller: Caller, Id(id): Id) -> ApiResult<Json<Image>> {
+pub(super) async fn delete(State(app): State<App>, caller: Writer, Id(id): Id) -> ApiResult<Json<Image>> {
     let change = ImageDelete { scope: caller.scope, id: ImageId(id) };
     Ok(Json(app.write(caller.actor, &change).await?))
 }

@@ -18,6 +18,9 @@ mod pools;
 pub(crate) mod streams;
 mod tokens;
 
+#[cfg(test)]
+mod route_tests;
+
 pub(crate) use error::{ApiError, ApiResult};
 pub(crate) use extract::{Peer, parse_body, token};
 pub(crate) use json::Exactly;
@@ -44,7 +47,7 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(accounts::quota))
         .routes(routes!(guests::list_of_account, guests::create_of_account))
         .routes(routes!(tokens::list, tokens::create))
-        .routes(routes!(tokens::show, tokens::delete))
+        .routes(routes!(tokens::show, tokens::replace, tokens::update, tokens::delete))
         .routes(routes!(hosts::list, hosts::create))
         .routes(routes!(hosts::show, hosts::delete))
         .routes(routes!(hosts::rejoin, hosts::rejoin_by_post))

@@ -2,7 +2,7 @@
 
 use super::accounts::{Created, created};
 use super::error::ApiResult;
-use super::extract::{Body, Caller, Id, ListQuery};
+use super::extract::{Body, Caller, Id, ListQuery, Writer};
 use super::listing::listed;
 use crate::app::App;
 use crate::operations::{NetworkCreate, NetworkDelete, NetworkRename};
@@ -37,7 +37,7 @@ pub(super) async fn list(
         (status = 422, body = ErrorBody)))]
 pub(super) async fn create(
     State(app): State<App>,
-    caller: Caller,
+    caller: Writer,
     body: Body<honcho_api::NetworkCreate>,
 ) -> ApiResult<Created<Network>> {
     let change = NetworkCreate { scope: caller.scope, uuid: app.outside.uuid(), body: body.value };
@@ -53,7 +53,7 @@ pub(super) async fn show(State(app): State<App>, caller: Caller, Id(id): Id) -> 
 
 async fn change(
     app: App,
-    caller: Caller,
+    caller: Writer,
     id: i64,
     body: Body<honcho_api::NetworkCreate>,
 ) -> ApiResult<Json<Network>> {
@@ -70,7 +70,7 @@ async fn change(
         (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 422, body = ErrorBody)))]
 pub(super) async fn replace(
     State(app): State<App>,
-    caller: Caller,
+    caller: Writer,
     Id(id): Id,
     body: Body<honcho_api::NetworkCreate>,
 ) -> ApiResult<Json<Network>> {
@@ -84,7 +84,7 @@ pub(super) async fn replace(
         (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 422, body = ErrorBody)))]
 pub(super) async fn update(
     State(app): State<App>,
-    caller: Caller,
+    caller: Writer,
     Id(id): Id,
     body: Body<honcho_api::NetworkCreate>,
 ) -> ApiResult<Json<Network>> {
@@ -95,7 +95,7 @@ pub(super) async fn update(
 #[utoipa::path(delete, path = "/v1/networks/{id}", tag = "networks", params(("id" = i64, Path)),
     responses((status = 200, body = Network), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody), (status = 422, body = ErrorBody)))]
-pub(super) async fn delete(State(app): State<App>, caller: Caller, Id(id): Id) -> ApiResult<Json<Network>> {
+pub(super) async fn delete(State(app): State<App>, caller: Writer, Id(id): Id) -> ApiResult<Json<Network>> {
     let change = NetworkDelete { scope: caller.scope, id: NetworkId(id) };
     Ok(Json(app.write(caller.actor, &change).await?))
 }

@@ -1,7 +1,7 @@
 //! `/v1/operations`.
 
 use super::error::ApiResult;
-use super::extract::{Caller, Id, ListQuery};
+use super::extract::{Caller, Id, ListQuery, Writer};
 use super::listing::listed;
 use crate::app::App;
 use crate::operations::OperationAbandon;
@@ -82,7 +82,7 @@ pub(super) async fn stream(
     Ok(axum::response::Sse::new(stream.take_until(ending)).keep_alive(KeepAlive::default()))
 }
 
-async fn given_up(app: App, caller: Caller, id: i64) -> ApiResult<(StatusCode, Json<Operation>)> {
+async fn given_up(app: App, caller: Writer, id: i64) -> ApiResult<(StatusCode, Json<Operation>)> {
     let change = OperationAbandon { scope: caller.scope, id: OperationId(id) };
     Ok((StatusCode::ACCEPTED, Json(app.write(caller.actor, &change).await?)))
 }
@@ -90,11 +90,11 @@ async fn given_up(app: App, caller: Caller, id: i64) -> ApiResult<(StatusCode, J
 /// Gives up on an operation.
 #[utoipa::path(put, path = "/v1/operations/{id}/abandon", tag = "operations", params(("id" = i64, Path)),
     description = "Stops watching it. What is desired stays as it is.",
-    responses((status = 202, body = Operation), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody),
+    responses((status = 202, body = Operation), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
         (status = 409, body = ErrorBody)))]
 pub(super) async fn abandon(
     State(app): State<App>,
-    caller: Caller,
+    caller: Writer,
     Id(id): Id,
 ) -> ApiResult<(StatusCode, Json<Operation>)> {
     given_up(app, caller, id).await
@@ -102,11 +102,11 @@ pub(super) async fn abandon(
 
 /// Gives up on an operation.
 #[utoipa::path(post, path = "/v1/operations/{id}/abandon", tag = "operations", params(("id" = i64, Path)),
-    responses((status = 202, body = Operation), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody),
+    responses((status = 202, body = Operation), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
         (status = 409, body = ErrorBody)))]
 pub(super) async fn abandon_by_post(
     State(app): State<App>,
-    caller: Caller,
+    caller: Writer,
     Id(id): Id,
 ) -> ApiResult<(StatusCode, Json<Operation>)> {
     given_up(app, caller, id).await

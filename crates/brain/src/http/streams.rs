@@ -1,7 +1,7 @@
 //! `/v1/guests/ID/log` and `/v1/guests/ID/console`: bytes that an agent sends through us.
 
 use super::error::{ApiError, ApiResult};
-use super::extract::{Arguments, Caller, Id};
+use super::extract::{Arguments, Caller, Id, WriterOrMachine};
 use crate::app::App;
 use crate::streams::Place;
 use axum::body::Body;
@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use honcho_api::ErrorBody;
 use honcho_model::host::HostStatus;
 use honcho_model::{GuestId, HostId};
-use honcho_store::{guests, hosts};
+use honcho_store::{Scope, guests, hosts};
 use honcho_wire::StreamKind;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
@@ -25,8 +25,8 @@ const ARRIVAL: Duration = Duration::from_secs(20);
 /// The protocol name in `Upgrade`.
 pub(crate) const UPGRADE: &str = "honcho-stream";
 
-async fn open(app: &App, caller: &Caller, id: i64, kind: StreamKind) -> ApiResult<Place> {
-    let guest = guests::get(app.store.reader(), caller.scope, GuestId(id), app.now()).await?;
+async fn open(app: &App, scope: Scope, id: i64, kind: StreamKind) -> ApiResult<Place> {
+    let guest = guests::get(app.store.reader(), scope, GuestId(id), app.now()).await?;
     let host = guest.host_id.ok_or_else(|| ApiError::conflict("it has no host yet"))?;
     let host = hosts::get(app.store.reader(), HostId(host), app.now()).await?;
     if host.status != HostStatus::Up {
@@ -70,7 +70,7 @@ pub(super) async fn log(
     Arguments(log): Arguments<Log>,
 ) -> ApiResult<Response> {
     let kind = StreamKind::Log { tail: log.tail.unwrap_or(64 << 10), follow: log.follow == Some(true) };
-    let place = open(&app, &caller, id, kind).await?;
+    let place = open(&app, caller.scope, id, kind).await?;
     let upgraded = arrival(place).await?;
     let body = Body::from_stream(ReaderStream::new(TokioIo::new(upgraded)));
     Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], body).into_response())
@@ -79,11 +79,11 @@ pub(super) async fn log(
 /// Opens a guest's console.
 #[utoipa::path(get, path = "/v1/guests/{id}/console", tag = "guests", params(("id" = i64, Path)),
     description = "The serial console, both ways: an HTTP/1.1 upgrade to `honcho-stream`, then raw bytes.",
-    responses((status = 101, description = "Raw bytes follow"), (status = 401, body = ErrorBody),
+    responses((status = 101, description = "Raw bytes follow"), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 426, body = ErrorBody)))]
 pub(super) async fn console(
     State(app): State<App>,
-    caller: Caller,
+    WriterOrMachine(caller): WriterOrMachine,
     Id(id): Id,
     mut request: Request,
 ) -> ApiResult<Response> {
@@ -91,7 +91,7 @@ pub(super) async fn console(
         let text = "a console is reached by an upgrade to honcho-stream";
         return Err(ApiError::new(StatusCode::UPGRADE_REQUIRED, "upgrade_required", text));
     }
-    let place = open(&app, &caller, id, StreamKind::Console).await?;
+    let place = open(&app, caller.scope, id, StreamKind::Console).await?;
     let agent = arrival(place).await?;
     let person = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {

@@ -90,14 +90,21 @@ impl GuestCreate {
     /// A repeated POST with the same reference answers with the same guest.
     async fn already(&self, tx: &Tx) -> StoreResult<Option<Guest>> {
         match (&self.body.reference, self.account()) {
-            (Some(reference), Some(account)) => guests::by_reference(tx, account, reference, tx.now).await,
+            (Some(reference), Some(account)) => {
+                // Of an account that the caller may not see, no guest is given out either.
+                let mut problems = Problems::default();
+                match problems.found("account_id", accounts::get(tx, self.scope, account).await)? {
+                    Some(_) => guests::by_reference(tx, account, reference, tx.now).await,
+                    None => Ok(None),
+                }
+            }
             _ => Ok(None),
         }
     }
 
     /// The account it is for: a token of an account need not name it, and may name no other.
     fn account(&self) -> Option<AccountId> {
-        match (self.scope.account(), self.body.account_id) {
+        match (self.scope.sole_account(), self.body.account_id) {
             (Some(own), None) => Some(own),
             (Some(own), Some(named)) => (own.0 == named).then_some(own),
             (None, named) => named.map(AccountId),
@@ -146,12 +153,14 @@ impl GuestCreate {
         for key in &ssh_keys {
             problems.check("ssh_keys", public_key(key));
         }
-        match (body.host_id, self.scope.account()) {
-            (Some(_), Some(_)) => problems.add("host_id", "may be chosen by operators only"),
-            (Some(id), None) => {
+        match body.host_id {
+            Some(_) if !self.scope.is_operator() => {
+                problems.add("host_id", "may be chosen by operators only");
+            }
+            Some(id) => {
                 problems.found("host_id", hosts::get(tx, HostId(id), tx.now).await)?;
             }
-            (None, _) => {}
+            None => {}
         }
         let (Some(name), Some(account), Some(image), Some(network), Some(memory), Some(disk), Some(vcpus)) =
             (name, account, image, network, memory, disk, vcpus)

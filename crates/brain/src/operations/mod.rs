@@ -18,7 +18,7 @@ mod quotas;
 mod token;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub(crate) use account::{AccountCreate, AccountDelete, AccountUpdate};
 pub(crate) use guest_create::{GuestCreate, public_key};
@@ -33,14 +33,14 @@ pub(crate) use image::{ImageCreate, ImageDelete};
 pub(crate) use network::{NetworkCreate, NetworkDelete, NetworkRename};
 pub(crate) use operation_abandon::OperationAbandon;
 pub(crate) use pool::{PoolCreate, PoolDelete};
-pub(crate) use token::{TokenCreate, TokenDelete};
+pub(crate) use token::{TokenCreate, TokenDelete, TokenUpdate};
 
 use honcho_store::{Refusal, Scope, StoreResult};
 
 /// Refuses what only operators may do.
 fn operators_only(scope: Scope) -> StoreResult<()> {
-    match scope.account() {
-        None => Ok(()),
-        Some(_) => Err(Refusal::Forbidden("only operators may do this".to_owned()).into()),
+    if scope.is_operator() {
+        return Ok(());
     }
+    Err(Refusal::Forbidden("only operators may do this".to_owned()).into())
 }

@@ -28,6 +28,14 @@ impl Problems {
         value
     }
 
+    /// Unwraps what a word means, or says which words there are.
+    pub(super) fn needed_word<T>(&mut self, attribute: &str, meaning: Option<T>, words: &str) -> Option<T> {
+        if meaning.is_none() {
+            self.add(attribute, words);
+        }
+        meaning
+    }
+
     /// Reads a name that has to be there.
     pub(super) fn name(&mut self, name: Option<&str>) -> Option<Name> {
         let name = self.needed("name", name)?;

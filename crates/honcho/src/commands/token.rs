@@ -2,11 +2,11 @@
 
 use crate::age::age;
 use crate::command_error::CommandError;
-use crate::completion::{accounts, tokens};
+use crate::completion::{accounts, guests, tokens};
 use crate::context::Context;
 use crate::listing::{self, ListArguments, Names};
 use crate::question::{Answer, ConfirmArguments};
-use crate::resolve;
+use crate::resolve::{self, Cancelled};
 use crate::table::{Cell, details};
 use crate::values;
 use clap_complete::engine::ArgValueCandidates;
@@ -18,20 +18,27 @@ The secret is printed once and kept nowhere. With --json it is the attribute `se
 
 Examples:
   honcho token create shop --account acme
-  honcho token create deploy --account acme --expires 90d
+  honcho token create graphs --account acme --viewer --expires 90d
+  honcho token create web1-watchdog --guest web1
   honcho token create night-shift --operator";
 
 #[derive(Clone, Debug, clap::Subcommand)]
 pub(crate) enum TokenCommand {
     /// Make a token and print its secret, once
     #[command(after_help = CREATE_EXAMPLES)]
-    #[command(group = clap::ArgGroup::new("scope").required(true).args(["account", "operator"]))]
+    #[command(group = clap::ArgGroup::new("scope").required(true).args(["account", "guest", "operator"]))]
     Create {
         /// What it is for
         name: String,
         /// It may do everything with what this account owns, and nothing else
         #[arg(long, value_name = "ACCOUNT", add = ArgValueCandidates::new(accounts))]
         account: Option<String>,
+        /// With --account: it may look at what the account owns, and change nothing
+        #[arg(long, requires = "account")]
+        viewer: bool,
+        /// It may see this guest, its operations, events, console and log, and start, stop and reboot it
+        #[arg(long, value_name = "GUEST", add = ArgValueCandidates::new(guests))]
+        guest: Option<String>,
         /// It may do everything
         #[arg(long)]
         operator: bool,
@@ -47,6 +54,15 @@ pub(crate) enum TokenCommand {
         #[command(flatten)]
         list: ListArguments,
     },
+    /// Give one another name
+    #[command(after_help = "Example:\n  honcho token rename shop web-shop")]
+    Rename {
+        /// Name or id
+        #[arg(value_name = "TOKEN", add = ArgValueCandidates::new(tokens))]
+        renamed: String,
+        /// The new name
+        new_name: String,
+    },
     /// Delete one: who shows it is refused from then on
     Delete {
         /// Name or id
@@ -60,13 +76,23 @@ pub(crate) enum TokenCommand {
 
 pub(crate) async fn run(context: &Context, command: TokenCommand) -> Result<(), CommandError> {
     match command {
-        TokenCommand::Create { name, account, operator: _, expires } => {
+        TokenCommand::Create { name, account, viewer, guest, operator: _, expires } => {
             let account_id = resolve::optional_id::<Account>(context, account.as_deref()).await?;
-            let scope = if account_id.is_some() { "account" } else { "operator" };
+            let guest_id = match guest {
+                Some(guest) => Some(resolve::guest(context, &guest, None, Cancelled::Hidden).await?.id),
+                None => None,
+            };
+            let scope = match (account_id, guest_id) {
+                (_, Some(_)) => "machine",
+                (Some(_), None) if viewer => "viewer",
+                (Some(_), None) => "admin",
+                (None, None) => "operator",
+            };
             let body = TokenCreate {
                 name: Some(name),
                 scope: Some(scope.to_owned()),
                 account_id,
+                guest_id,
                 expires_in_seconds: expires.map(values::seconds),
             };
             created(context, &context.client()?.create::<Token>(&body).await?)
@@ -78,17 +104,24 @@ pub(crate) async fn run(context: &Context, command: TokenCommand) -> Result<(), 
             }
             let tokens: Vec<Token> = list.fetch(context, filters).await?;
             let accounts = Names::of::<Account>(context).await?;
-            let headings = ["ID", "NAME", "SCOPE", "ACCOUNT", "EXPIRES", "CREATED"];
+            let headings = ["ID", "NAME", "SCOPE", "ACCOUNT", "GUEST", "EXPIRES", "LAST USED", "CREATED"];
             listing::show(context, &tokens, "There are no such tokens.", &headings, |token| {
                 vec![
                     Cell::number(token.id),
                     Cell::text(&token.name),
                     Cell::text(&token.scope),
                     accounts.cell(token.account_id),
+                    Cell::maybe(token.guest_id.map(|id| id.to_string())),
                     expires_cell(context, token),
+                    Cell::maybe(token.last_used_at.map(|at| age(at, context.output.now()))),
                     Cell::text(age(token.created_at, context.output.now())),
                 ]
             })
+        }
+        TokenCommand::Rename { renamed, new_name } => {
+            let token: Token = resolve::one(context, &renamed).await?;
+            let body = serde_json::json!({ "name": new_name });
+            show(context, &context.client()?.update::<Token>(token.id, &body).await?)
         }
         TokenCommand::Delete { deleted, confirm } => {
             let token: Token = resolve::one(context, &deleted).await?;
@@ -108,18 +141,26 @@ fn expires_cell(context: &Context, token: &Token) -> Cell {
     Cell::maybe(token.expires_at.map(|at| age(at, context.output.now())))
 }
 
-fn created(context: &Context, token: &Token) -> Result<(), CommandError> {
+fn show(context: &Context, token: &Token) -> Result<(), CommandError> {
     let output = &context.output;
     if output.json {
         return output.json(token);
     }
-    let rows = vec![
+    let mut rows = vec![
         ("id", Cell::text(token.id.to_string())),
         ("scope", Cell::text(&token.scope)),
         ("expires", expires_cell(context, token)),
-        ("secret", Cell::maybe(token.secret.as_ref())),
     ];
-    output.print(&details(output, &format!("token {}", token.name), rows))?;
-    output.note("The secret is shown this once: keep it.");
+    if let Some(secret) = &token.secret {
+        rows.push(("secret", Cell::text(secret)));
+    }
+    output.print(&details(output, &format!("token {}", token.name), rows))
+}
+
+fn created(context: &Context, token: &Token) -> Result<(), CommandError> {
+    show(context, token)?;
+    if !context.output.json {
+        context.output.note("The secret is shown this once: keep it.");
+    }
     Ok(())
 }

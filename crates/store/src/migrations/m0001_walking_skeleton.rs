@@ -3,6 +3,7 @@
 //! Desired facts are in the tables named by nouns, observed ones in `*_observed`, and derived ones nowhere. Times are
 //! microseconds since 1970 in UTC. Uniqueness that an invariant rests on is an index here, not a check elsewhere.
 
+use super::schema::{id, index, references, table, unique};
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{
     big_integer, big_integer_null, boolean, integer, pk_auto, string, string_null, text_null, uuid,
@@ -10,51 +11,6 @@ use sea_orm_migration::schema::{
 
 #[derive(DeriveMigrationName)]
 pub(super) struct Migration;
-
-fn table(name: &'static str) -> TableCreateStatement {
-    let mut table = Table::create();
-    table.table(name);
-    table
-}
-
-fn id() -> ColumnDef {
-    let mut column = ColumnDef::new("id");
-    column.big_integer().not_null().auto_increment().primary_key();
-    column
-}
-
-fn references(from: &'static str, to: &'static str) -> ForeignKeyCreateStatement {
-    let mut key = ForeignKey::create();
-    key.from_col(from).to(to, "id");
-    key
-}
-
-/// A unique index; `living` is the condition under which a row counts.
-fn unique(
-    name: &str,
-    table: &'static str,
-    columns: &[&'static str],
-    living: Option<&'static str>,
-) -> IndexCreateStatement {
-    let mut index = Index::create();
-    index.name(name).table(table).unique();
-    for column in columns {
-        index.col(*column);
-    }
-    if let Some(column) = living {
-        index.and_where(Expr::col(column).is_null());
-    }
-    index
-}
-
-fn index(name: &str, table: &'static str, columns: &[&'static str]) -> IndexCreateStatement {
-    let mut index = Index::create();
-    index.name(name).table(table);
-    for column in columns {
-        index.col(*column);
-    }
-    index
-}
 
 fn owners() -> Vec<TableCreateStatement> {
     vec![

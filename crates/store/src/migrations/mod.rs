@@ -1,8 +1,10 @@
 //! How the schema came to be. Migrations go forward only; a released one is never edited.
 
 mod m0001_walking_skeleton;
+mod m0005_people;
 mod m0006_life_cycle;
 mod m0008_lists;
+mod schema;
 
 use crate::engine::Purpose;
 use crate::{Engine, StoreError, StoreResult};
@@ -17,6 +19,7 @@ impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
         vec![
             Box::new(m0001_walking_skeleton::Migration),
+            Box::new(m0005_people::Migration),
             Box::new(m0006_life_cycle::Migration),
             Box::new(m0008_lists::Migration),
         ]

@@ -208,7 +208,7 @@ async fn ids_are_never_used_twice() {
     let world = World::new().await;
     let hash = async |text: &'static str| {
         world
-            .write(&act(|tx, _| Box::pin(tokens::create(tx, text, Scope::Operator, text, None))))
+            .write(&act(|tx, _| Box::pin(tokens::create(tx, text, tokens::TokenScope::Operator, text, None))))
             .await
             .unwrap()
     };

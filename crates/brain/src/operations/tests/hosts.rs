@@ -138,8 +138,13 @@ async fn customers_do_nothing_that_is_the_operators() {
     let add = HostAdd { scope, ..add_host(&world.app, "h2") };
     assert_eq!(refused(world.ask(&add).await), no);
     assert_eq!(refused(world.ask(&HostDelete { scope, id: HostId(1) }).await), no);
-    let body = honcho_api::TokenCreate::default();
-    assert_eq!(refused(world.ask(&TokenCreate { scope, secret: "s".into(), body }).await), no);
+    let body = honcho_api::TokenCreate {
+        name: Some("t".into()),
+        scope: Some("operator".into()),
+        ..honcho_api::TokenCreate::default()
+    };
+    let create = TokenCreate { scope, secret: "s".into(), ends_with: None, body };
+    assert_eq!(refused(world.ask(&create).await), "scope must be admin, viewer or machine\n");
     let uuid = Uuid::from_u128(3);
     let body = honcho_api::AccountCreate::default();
     assert_eq!(refused(world.ask(&AccountCreate { scope, uuid, body }).await), no);

@@ -27,20 +27,20 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 /// A key as people have it.
-pub(super) const KEY: &str =
+pub(crate) const KEY: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGPKSUTyz1HwHReFVvD5obVsALAgJRNarH4TRpNePnAS ann@example";
 
 /// A brain with one account, one host that is up (16G of memory, a pool of 100G), a network and an image.
-pub(super) struct World {
-    pub(super) app: App,
+pub(crate) struct World {
+    pub(crate) app: App,
     clock: Arc<AtomicI64>,
     sequence: AtomicU64,
     /// Goes with the world.
     _directory: TempDir,
-    pub(super) account: Account,
-    pub(super) host: Host,
-    pub(super) network: Network,
-    pub(super) image: Image,
+    pub(crate) account: Account,
+    pub(crate) host: Host,
+    pub(crate) network: Network,
+    pub(crate) image: Image,
 }
 
 /// An empty database, if the tests run on PostgreSQL; on SQLite the brain makes its own.
@@ -62,7 +62,7 @@ fn all_of_it_on_postgres() {
 }
 
 impl World {
-    pub(super) async fn new() -> World {
+    pub(crate) async fn new() -> World {
         let directory = tempfile::tempdir().unwrap();
         let clock = Arc::new(AtomicI64::new(1_000_000_000_000_000));
         let (time, drawn) = (clock.clone(), AtomicU64::new(1));
@@ -129,16 +129,16 @@ impl World {
         world
     }
 
-    pub(super) fn pass(&self, seconds: i64) {
+    pub(crate) fn pass(&self, seconds: i64) {
         self.clock.fetch_add(seconds * 1_000_000, Ordering::SeqCst);
     }
 
-    pub(super) async fn ask<C: Change>(&self, change: &C) -> StoreResult<C::Out> {
+    pub(crate) async fn ask<C: Change>(&self, change: &C) -> StoreResult<C::Out> {
         self.app.write(Actor::honcho(), change).await
     }
 
     /// A body that is all right.
-    pub(super) fn body(&self, name: &str) -> honcho_api::GuestCreate {
+    pub(crate) fn body(&self, name: &str) -> honcho_api::GuestCreate {
         honcho_api::GuestCreate {
             account_id: Some(self.account.id),
             name: Some(name.into()),
@@ -151,25 +151,25 @@ impl World {
         }
     }
 
-    pub(super) async fn order_as(&self, scope: Scope, body: honcho_api::GuestCreate) -> StoreResult<Guest> {
+    pub(crate) async fn order_as(&self, scope: Scope, body: honcho_api::GuestCreate) -> StoreResult<Guest> {
         let (uuid, volume_uuid) = (self.app.outside.uuid(), self.app.outside.uuid());
         self.ask(&GuestCreate { scope, uuid, volume_uuid, body }).await
     }
 
-    pub(super) async fn order(&self, name: &str) -> Guest {
+    pub(crate) async fn order(&self, name: &str) -> Guest {
         self.order_as(Scope::Operator, self.body(name)).await.unwrap()
     }
 
-    pub(super) async fn guest(&self, id: i64) -> Guest {
+    pub(crate) async fn guest(&self, id: i64) -> Guest {
         guests::get(self.app.store.reader(), Scope::System, GuestId(id), self.app.now()).await.unwrap()
     }
 
-    pub(super) async fn power(&self, id: i64, action: PowerAction) -> StoreResult<honcho_api::Operation> {
+    pub(crate) async fn power(&self, id: i64, action: PowerAction) -> StoreResult<honcho_api::Operation> {
         self.ask(&GuestPower { scope: Scope::Operator, id: GuestId(id), action }).await
     }
 
     /// The agent has brought a guest to what is wanted of it.
-    pub(super) async fn settle(&self, id: i64) {
+    pub(crate) async fn settle(&self, id: i64) {
         let guest = self.guest(id).await;
         let running = guest.power == Power::Running && guest.cancelled_at.is_none();
         let seen = GuestObserved {
@@ -190,7 +190,7 @@ impl World {
     }
 
     /// The agent has made an end of a guest.
-    pub(super) async fn bury(&self, id: i64) {
+    pub(crate) async fn bury(&self, id: i64) {
         let guest = self.guest(id).await;
         let gone = Gone::Guest {
             id: GuestId(id),
@@ -200,7 +200,7 @@ impl World {
         self.report(Vec::new(), Vec::new(), vec![gone]).await;
     }
 
-    pub(super) async fn report(&self, pools: Vec<PoolObserved>, guests: Vec<GuestObserved>, gone: Vec<Gone>) {
+    pub(crate) async fn report(&self, pools: Vec<PoolObserved>, guests: Vec<GuestObserved>, gone: Vec<Gone>) {
         let host = HostObserved { cpus: 4, memory: Bytes::gib(16), ..HostObserved::default() };
         let report = Report {
             protocol: PROTOCOL,
@@ -229,7 +229,7 @@ fn pool_ready(id: PoolId) -> PoolObserved {
     }
 }
 
-pub(super) fn add_host(app: &App, name: &str) -> HostAdd {
+pub(crate) fn add_host(app: &App, name: &str) -> HostAdd {
     HostAdd {
         scope: Scope::Operator,
         uuid: app.outside.uuid(),
@@ -240,7 +240,7 @@ pub(super) fn add_host(app: &App, name: &str) -> HostAdd {
 }
 
 /// A refusal as people read it.
-pub(super) fn refused<T: std::fmt::Debug>(outcome: StoreResult<T>) -> String {
+pub(crate) fn refused<T: std::fmt::Debug>(outcome: StoreResult<T>) -> String {
     match outcome.unwrap_err() {
         StoreError::Refused(Refusal::Invalid(errors)) => {
             let line =

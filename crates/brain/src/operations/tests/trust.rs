@@ -57,11 +57,14 @@ async fn the_last_operator_token_stays() {
     let make = |name: &str| TokenCreate {
         scope: Scope::Operator,
         secret: world.app.outside.secret(),
+        ends_with: None,
         body: honcho_api::TokenCreate { name: Some(name.into()), ..honcho_api::TokenCreate::default() },
     };
     let end = |id: i64| TokenDelete { scope: Scope::Operator, id: honcho_model::TokenId(id) };
     let first = world.ask(&make("first")).await.unwrap();
-    let known = honcho_store::tokens::list(world.app.store.reader(), &Filters::default()).await.unwrap();
+    let known = honcho_store::tokens::list(world.app.store.reader(), Scope::System, &Filters::default())
+        .await
+        .unwrap();
     for token in known.iter().filter(|token| token.id != first.id) {
         world.ask(&end(token.id)).await.unwrap();
     }

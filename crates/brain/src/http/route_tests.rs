@@ -1,0 +1,365 @@
+//! Who may do what, route by route: every route and method of the OpenAPI document is walked as everybody.
+//!
+//! A route without a line in [`ROUTES`] fails, and so does a line without a route. Whoever adds a route adds its line:
+//! method, path, the six answers, and for what needs one a body. In bodies `$account`, `$guest`, `$network`, `$image`,
+//! `$host`, `$token` stand for the ids of acme's things; what `{id}` means for a new kind of thing is said in
+//! [`Acme::id`]. Everything of acme's has `acme` in its name, which must never be read by a stranger.
+
+use super::router;
+use crate::app::hash_secret;
+use crate::operations::tests::World;
+use crate::operations::{
+    AccountCreate, GuestCancel, HostAdd, ImageCreate, NetworkCreate, PoolCreate, TokenCreate,
+};
+use axum::body::Body;
+use axum::http::{Request, header};
+use futures::StreamExt as _;
+use honcho_model::{Digest, GuestId};
+use honcho_store::Scope;
+use std::collections::BTreeSet;
+use std::time::Duration;
+use tower::ServiceExt as _;
+
+/// nobody; an admin of another account; a viewer of acme; one machine of acme's; an admin of acme; an operator.
+const ROUTES: &str = r#"
+GET    /v1/accounts                       401 200 200 200 200 200
+POST   /v1/accounts                       401 403 403 403 403 201 {"name":"new"}
+GET    /v1/accounts/{id}                  401 404 200 404 200 200
+PUT    /v1/accounts/{id}                  401 403 403 403 403 200 {"name":"acme-two"}
+PATCH  /v1/accounts/{id}                  401 403 403 403 403 200 {"grace_seconds":7}
+DELETE /v1/accounts/{id}                  401 403 403 403 403 200
+GET    /v1/accounts/{id}/quota            401 404 200 404 200 200
+GET    /v1/accounts/{id}/guests           401 404 200 404 200 200
+POST   /v1/accounts/{id}/guests           401 404 403 403 201 201 {"name":"acme-new","image_id":$image,"network_id":$network,"memory_bytes":67108864,"disk_bytes":3221225472}
+GET    /v1/tokens                         401 200 403 403 200 200
+POST   /v1/tokens                         401 422 403 403 201 201 {"name":"t","scope":"viewer","account_id":$account}
+GET    /v1/tokens/{id}                    401 404 403 403 200 200
+PUT    /v1/tokens/{id}                    401 404 403 403 200 200 {"name":"acme-renamed"}
+PATCH  /v1/tokens/{id}                    401 404 403 403 200 200 {"name":"acme-renamed"}
+DELETE /v1/tokens/{id}                    401 404 403 403 200 200
+GET    /v1/hosts                          401 403 403 403 403 200
+POST   /v1/hosts                          401 403 403 403 403 201 {"name":"h3"}
+GET    /v1/hosts/{id}                     401 403 403 403 403 200
+DELETE /v1/hosts/{id}                     401 403 403 403 403 200
+PUT    /v1/hosts/{id}/rejoin              401 403 403 403 403 200
+POST   /v1/hosts/{id}/rejoin              401 403 403 403 403 200
+GET    /v1/pools                          401 403 403 403 403 200
+POST   /v1/pools                          401 403 403 403 403 201 {"name":"second","host_id":$host,"path":"/second"}
+GET    /v1/pools/{id}                     401 403 403 403 403 200
+DELETE /v1/pools/{id}                     401 403 403 403 403 200
+GET    /v1/networks                       401 200 200 200 200 200
+POST   /v1/networks                       401 403 403 403 403 201 {"name":"new","subnet":"10.99.0.0/24"}
+GET    /v1/networks/{id}                  401 404 200 404 200 200
+PUT    /v1/networks/{id}                  401 403 403 403 403 200 {"name":"acme-renamed"}
+PATCH  /v1/networks/{id}                  401 403 403 403 403 200 {"name":"acme-renamed"}
+DELETE /v1/networks/{id}                  401 403 403 403 403 200
+GET    /v1/networks/{id}/addresses        401 404 200 404 200 200
+GET    /v1/addresses                      401 200 200 200 200 200
+GET    /v1/images                         401 200 200 200 200 200
+POST   /v1/images                         401 403 403 403 403 201 {"name":"new","digest":"$blob","unpacked_bytes":1}
+GET    /v1/images/{id}                    401 404 200 404 200 200
+DELETE /v1/images/{id}                    401 403 403 403 403 200
+GET    /v1/images/{id}/packages           401 404 200 404 200 200
+PUT    /v1/blobs/{digest}                 401 403 403 403 403 201 blob
+HEAD   /v1/blobs/{digest}                 401 403 403 403 403 200
+GET    /v1/guests                         401 200 200 200 200 200
+POST   /v1/guests                         401 422 403 403 201 201 {"account_id":$account,"name":"acme-new","image_id":$image,"network_id":$network,"memory_bytes":67108864,"disk_bytes":3221225472}
+GET    /v1/guests/{id}                    401 404 200 200 200 200
+PUT    /v1/guests/{id}                    401 404 403 403 200 200 {"name":"acme-renamed"}
+PATCH  /v1/guests/{id}                    401 404 403 403 200 200 {"name":"acme-renamed"}
+DELETE /v1/guests/{id}                    401 404 403 403 202 202
+PUT    /v1/guests/{id}/start              401 404 403 202 202 202
+POST   /v1/guests/{id}/start              401 404 403 202 202 202
+PUT    /v1/guests/{id}/stop               401 404 403 202 202 202
+POST   /v1/guests/{id}/stop               401 404 403 202 202 202
+PUT    /v1/guests/{id}/reboot             401 404 403 202 202 202
+POST   /v1/guests/{id}/reboot             401 404 403 202 202 202
+PUT    /v1/guests/{id}/resize?vcpus=1&memory_bytes=2147483648&restart=true  401 404 403 403 202 202
+POST   /v1/guests/{id}/resize?vcpus=1&memory_bytes=2147483648&restart=true  401 404 403 403 202 202
+PUT    /v1/guests/{id}/restore            401 404 403 403 202 202
+POST   /v1/guests/{id}/restore            401 404 403 403 202 202
+GET    /v1/guests/{id}/log                401 404 409 409 409 409
+GET    /v1/guests/{id}/console            401 404 403 409 409 409
+GET    /v1/operations                     401 200 200 200 200 200
+GET    /v1/operations/{id}                401 404 200 200 200 200
+GET    /v1/operations/{id}/stream         401 404 200 200 200 200
+PUT    /v1/operations/{id}/abandon        401 404 403 403 202 202
+POST   /v1/operations/{id}/abandon        401 404 403 403 202 202
+GET    /v1/events                         401 200 200 200 200 200
+GET    /v1/events/stream                  401 200 200 200 200 200
+"#;
+
+/// In the order of the table's columns.
+const CALLERS: [&str; 6] = ["nobody", "rival", "viewer", "machine", "admin", "operator"];
+
+struct Line<'a> {
+    method: &'a str,
+    path: &'a str,
+    query: &'a str,
+    answers: Vec<u16>,
+    body: &'a str,
+}
+
+fn lines() -> Vec<Line<'static>> {
+    let line = |text: &'static str| {
+        let (words, body) = match text.find(" {\"").or(text.find(" blob")) {
+            Some(at) => (&text[..at], text[at..].trim()),
+            None => (text, ""),
+        };
+        let mut words = words.split_whitespace();
+        let (method, path) = (words.next().unwrap(), words.next().unwrap());
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        let answers: Vec<u16> = words.map(|word| word.parse().unwrap()).collect();
+        assert_eq!(answers.len(), CALLERS.len(), "{text}");
+        Line { method, path, query, answers, body }
+    };
+    ROUTES.lines().filter(|text| !text.is_empty()).map(line).collect()
+}
+
+/// The bytes of the blob that is sent.
+const BLOB: &[u8] = b"a blob";
+
+fn blob_digest() -> String {
+    hash_secret(std::str::from_utf8(BLOB).unwrap())
+}
+
+/// A world in which acme owns one of everything, and everybody has a token.
+struct Acme {
+    world: World,
+    guest: i64,
+    other_guest: i64,
+    ended_operation: i64,
+    open_operation: i64,
+    network: i64,
+    image: i64,
+    token: i64,
+    empty_account: i64,
+    empty_host: i64,
+    empty_pool: i64,
+    secrets: Vec<Option<String>>,
+}
+
+impl Acme {
+    async fn new() -> Acme {
+        let world = World::new().await;
+        let (scope, account) = (Scope::Operator, Some(world.account.id));
+        let make_account = async |name: &str| {
+            let body =
+                honcho_api::AccountCreate { name: Some(name.into()), ..honcho_api::AccountCreate::default() };
+            let change = AccountCreate { scope, uuid: world.app.outside.uuid(), body };
+            world.ask(&change).await.unwrap().id
+        };
+        let (rival, empty_account) = (make_account("rival").await, make_account("acme-empty").await);
+        let body = honcho_api::NetworkCreate {
+            account_id: account,
+            name: Some("acme-net".into()),
+            subnet: Some("10.78.0.0/24".into()),
+            ..honcho_api::NetworkCreate::default()
+        };
+        let change = NetworkCreate { scope, uuid: world.app.outside.uuid(), body };
+        let network = world.ask(&change).await.unwrap().id;
+        let body = honcho_api::ImageCreate {
+            account_id: account,
+            name: Some("acme-image".into()),
+            digest: Some("08".repeat(32)),
+            unpacked_bytes: Some(1),
+            ..honcho_api::ImageCreate::default()
+        };
+        let change = ImageCreate { scope, uuid: world.app.outside.uuid(), blob_size: Some(1), body };
+        let image = world.ask(&change).await.unwrap().id;
+        let host: HostAdd = crate::operations::tests::add_host(&world.app, "h2");
+        let empty_host = world.ask(&host).await.unwrap().id;
+        let body = honcho_api::PoolCreate {
+            host_id: Some(world.host.id),
+            name: Some("spare".into()),
+            kind: None,
+            path: Some("/spare".into()),
+        };
+        let change = PoolCreate { scope, uuid: world.app.outside.uuid(), body };
+        let empty_pool = world.ask(&change).await.unwrap().id;
+        let (guest, other) = (world.order("acme-web").await, world.order("acme-other").await);
+        world.settle(guest.id).await;
+        let digest: Digest = blob_digest().parse().unwrap();
+        world.app.blobs.put(digest, BLOB).await.unwrap();
+        let token = async |scope: &str, account_id: Option<i64>, guest_id: Option<i64>| {
+            let body = honcho_api::TokenCreate {
+                name: Some(if account_id == Some(rival) { "rival".into() } else { format!("acme-{scope}") }),
+                scope: Some(scope.into()),
+                account_id,
+                guest_id,
+                expires_in_seconds: None,
+            };
+            let secret = world.app.outside.secret();
+            let change = TokenCreate { scope: Scope::Operator, secret, ends_with: None, body };
+            world.ask(&change).await.unwrap()
+        };
+        let spare = token("admin", account, None).await.id;
+        let secrets = vec![
+            None,
+            token("admin", Some(rival), None).await.secret,
+            token("viewer", account, None).await.secret,
+            token("machine", account, Some(guest.id)).await.secret,
+            token("admin", account, None).await.secret,
+            token("operator", None, None).await.secret,
+        ];
+        Acme {
+            guest: guest.id,
+            other_guest: other.id,
+            ended_operation: guest.operation_id.unwrap(),
+            open_operation: other.operation_id.unwrap(),
+            token: spare,
+            world,
+            network,
+            image,
+            empty_account,
+            empty_host,
+            empty_pool,
+            secrets,
+        }
+    }
+
+    /// What `{id}` stands for.
+    fn id(&self, line: &Line) -> i64 {
+        let delete = line.method == "DELETE";
+        match line.path.split('/').nth(2).unwrap() {
+            // Only what owns nothing can be deleted.
+            "accounts" if delete => self.empty_account,
+            "accounts" => self.world.account.id,
+            "tokens" => self.token,
+            "hosts" => self.empty_host,
+            "pools" => self.empty_pool,
+            "networks" => self.network,
+            "images" => self.image,
+            "guests" => self.guest,
+            "operations" if line.path.ends_with("/abandon") => self.open_operation,
+            "operations" => self.ended_operation,
+            other => panic!("{} {}: say in `Acme::id` which of the {other}", line.method, line.path),
+        }
+    }
+
+    /// What has to be so before the line makes sense.
+    async fn prepare(&self, line: &Line<'_>) {
+        if line.path.ends_with("/restore") {
+            let cancel = GuestCancel { scope: Scope::Operator, id: GuestId(self.guest) };
+            self.world.ask(&cancel).await.unwrap();
+        }
+        if line.path.ends_with("/log") || line.path.ends_with("/console") {
+            // No agent: who may have the console is told at once that its host is silent.
+            self.world.pass(3600);
+        }
+    }
+
+    /// Status and body of a line asked as `caller`.
+    async fn ask(&self, line: &Line<'_>, caller: usize) -> (u16, String) {
+        let path = line.path.replace("{id}", &self.id_text(line)).replace("{digest}", &blob_digest());
+        let uri = if line.query.is_empty() { path } else { format!("{path}?{}", line.query) };
+        let mut request = Request::builder().method(line.method).uri(uri);
+        if let Some(secret) = &self.secrets[caller] {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {secret}"));
+        }
+        if line.path.ends_with("/console") {
+            request = request.header(header::UPGRADE, "honcho-stream");
+        }
+        let body = match line.body {
+            "blob" => Body::from(BLOB),
+            text => Body::from(self.filled(text)),
+        };
+        let response = router(self.world.app.clone()).oneshot(request.body(body).unwrap()).await.unwrap();
+        let status = response.status().as_u16();
+        // A stream of events does not end by itself.
+        let mut frames = response.into_body().into_data_stream();
+        let mut read = Vec::new();
+        while let Ok(Some(Ok(frame))) = tokio::time::timeout(Duration::from_millis(300), frames.next()).await
+        {
+            read.extend_from_slice(&frame);
+        }
+        (status, String::from_utf8_lossy(&read).into_owned())
+    }
+
+    fn id_text(&self, line: &Line) -> String {
+        if line.path.contains("{id}") { self.id(line).to_string() } else { String::new() }
+    }
+
+    fn filled(&self, text: &str) -> String {
+        let ids = [
+            ("$account", self.world.account.id),
+            ("$guest", self.guest),
+            ("$network", self.world.network.id),
+            ("$image", self.world.image.id),
+            ("$host", self.world.host.id),
+            ("$token", self.token),
+        ];
+        let text = text.replace("$blob", &blob_digest());
+        ids.iter().fold(text, |text, (word, id)| text.replace(word, &id.to_string()))
+    }
+}
+
+/// The routes of the document, as "GET /v1/guests".
+fn documented() -> BTreeSet<String> {
+    let document: serde_json::Value = serde_json::from_str(&super::openapi_json()).unwrap();
+    let mut routes = BTreeSet::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for method in item.as_object().unwrap().keys() {
+            if ["get", "put", "post", "patch", "delete", "head", "options", "trace"]
+                .contains(&method.as_str())
+            {
+                routes.insert(format!("{} {path}", method.to_uppercase()));
+            }
+        }
+    }
+    routes
+}
+
+#[test]
+fn every_route_has_a_line_and_every_line_a_route() {
+    let stated: Vec<String> = lines().iter().map(|line| format!("{} {}", line.method, line.path)).collect();
+    let unique: BTreeSet<String> = stated.iter().cloned().collect();
+    assert_eq!(stated.len(), unique.len(), "a route stands twice in the table");
+    let documented = documented();
+    let missing: Vec<_> = documented.difference(&unique).collect();
+    let surplus: Vec<_> = unique.difference(&documented).collect();
+    assert!(missing.is_empty(), "add a line to ROUTES for {missing:?}");
+    assert!(surplus.is_empty(), "no such routes: {surplus:?}");
+}
+
+/// Whether the line may be asked again in the same world without another meaning.
+fn leaves_no_trace(line: &Line, expected: u16) -> bool {
+    ["GET", "HEAD"].contains(&line.method) || expected >= 400
+}
+
+async fn walk(line: &Line<'_>) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut acme = Acme::new().await;
+    acme.prepare(line).await;
+    let mut used = false;
+    for (caller, expected) in line.answers.iter().enumerate() {
+        if used {
+            acme = Acme::new().await;
+            acme.prepare(line).await;
+        }
+        used = !leaves_no_trace(line, *expected);
+        let (status, body) = acme.ask(line, caller).await;
+        let what = format!("{} {} as {}", line.method, line.path, CALLERS[caller]);
+        if status != *expected {
+            wrong.push(format!("{what}: {status} instead of {expected}: {body}"));
+        }
+        if ["nobody", "rival"].contains(&CALLERS[caller]) && body.contains("acme") {
+            wrong.push(format!("{what} gives away what is acme's: {body}"));
+        }
+        let of_another = ["acme-other", "acme-net", "acme-image", "acme-admin"];
+        if CALLERS[caller] == "machine" && of_another.iter().any(|name| body.contains(name)) {
+            wrong.push(format!("{what} gives away what is not that machine's: {body}"));
+        }
+        assert!(acme.other_guest != acme.guest);
+    }
+    wrong
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn everybody_gets_what_the_table_says_on_every_route() {
+    let lines: &'static Vec<Line> = Box::leak(Box::new(lines()));
+    let walks = futures::stream::iter(lines.iter().map(|line| tokio::spawn(walk(line))));
+    let wrong: Vec<Vec<String>> = walks.buffer_unordered(8).map(|walked| walked.unwrap()).collect().await;
+    let wrong = wrong.concat();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
