@@ -1,11 +1,12 @@
 //! Measures Honcho where it runs: `honcho bench …` starts this program.
 //!
-//! One file per measurement: `guest_start` (how much Honcho adds to libvirt's own time) and `idle` (what brain and agent
+//! One file per measurement: `api` (how fast the brain answers), `guest_start` (how much Honcho adds to libvirt's own time) and `idle` (what brain and agent
 //! cost while nothing happens). They share `brain` (which brain, which token), `figures` (what is made of many
 //! measurements, and how it is printed) and `load` (what else the machine was doing). What a measurement makes it
 //! removes, also when it is interrupted.
 #![forbid(unsafe_code)]
 
+mod api;
 mod brain;
 mod domain;
 mod domain_copy;
@@ -34,6 +35,8 @@ struct Arguments {
 
 #[derive(Debug, clap::Subcommand)]
 enum Measurement {
+    /// How fast the brain answers with many guests, beside its own /healthz
+    Api(api::ApiArguments),
     /// From ordering a guest until libvirt says that it runs, beside `virsh create` of the same domain
     GuestStart(guest_start::GuestStartArguments),
     /// Processor and memory that brain and agent take while nothing happens
@@ -70,6 +73,14 @@ fn measure(arguments: &Arguments) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let text = runtime.block_on(async {
         match &arguments.measurement {
+            Measurement::Api(arguments_of_api) => {
+                let figures = api::measure(arguments_of_api).await?;
+                Ok::<_, anyhow::Error>(if arguments.json {
+                    serde_json::to_string_pretty(&figures)?
+                } else {
+                    figures.text()
+                })
+            }
             Measurement::GuestStart(start) => {
                 let figures = guest_start::measure(start).await?;
                 Ok::<_, anyhow::Error>(if arguments.json {

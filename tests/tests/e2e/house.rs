@@ -28,7 +28,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("honcho-libvirt", &["honcho-model", "honcho-wire", "honcho-agent-lib"]),
     ("honcho", &["honcho-model", "honcho-api", "honcho-brain", "honcho-images"]),
     ("honcho-agent", &["honcho-model", "honcho-wire", "honcho-agent-lib", "honcho-libvirt"]),
-    ("honcho-bench", &["honcho-model", "honcho-api"]),
+    // It writes the many guests that it measures with by the store itself.
+    ("honcho-bench", &["honcho-model", "honcho-api", "honcho-store", "honcho-wire"]),
     ("honcho-e2e", &["honcho-model", "honcho-wire", "honcho-api", "honcho-test-postgres"]),
 ];
 

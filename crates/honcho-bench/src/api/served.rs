@@ -1,0 +1,78 @@
+//! A brain of its own.
+
+use anyhow::{Context as _, Result, bail};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A running `honcho serve`, the program beside this one; killed when dropped.
+pub(super) struct Served {
+    pub(super) url: String,
+    pub(super) token: String,
+    process: Child,
+    client: reqwest::Client,
+}
+
+impl Served {
+    /// Starts one on the data in `directory`, and waits until it answers.
+    pub(super) async fn start(directory: &Path) -> Result<Served> {
+        let program = std::env::current_exe()?.with_file_name("honcho");
+        let (listen, agents) = (free_address()?, free_address()?);
+        let log = std::fs::File::create(directory.join("brain.log"))?;
+        let process = Command::new(&program)
+            .args(["serve", "--data"])
+            .arg(directory)
+            .args(["--listen", &listen, "--agents-listen", &agents])
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .with_context(|| format!("cannot run {}: it belongs beside this program", program.display()))?;
+        let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).build()?;
+        let mut served = Served { url: format!("http://{listen}"), token: String::new(), process, client };
+        let begun = Instant::now();
+        loop {
+            if let Ok(answer) = served.client.get(format!("{}/healthz", served.url)).send().await
+                && answer.status().is_success()
+            {
+                break;
+            }
+            if begun.elapsed() > Duration::from_mins(2) || served.process.try_wait()?.is_some() {
+                bail!("the brain did not start:\n{}", std::fs::read_to_string(directory.join("brain.log"))?);
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        served.token = std::fs::read_to_string(directory.join("operator.token"))?.trim().to_owned();
+        Ok(served)
+    }
+
+    /// What is at `path`.
+    pub(super) async fn get(&self, path: &str) -> Result<Vec<u8>> {
+        let answer = self.client.get(format!("{}{path}", self.url)).bearer_auth(&self.token).send().await?;
+        Ok(answer.error_for_status()?.bytes().await?.to_vec())
+    }
+
+    /// The most memory it ever held: VmHWM of proc(5).
+    pub(super) fn peak_memory_mb(&self) -> Result<f64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib: f64 = line
+            .and_then(|line| line.trim().strip_suffix("kB"))
+            .and_then(|kib| kib.trim().parse().ok())
+            .context("the kernel does not say how much memory the brain held")?;
+        Ok(kib * 1024.0 / 1e6)
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        // It fails only when it has ended already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn free_address() -> Result<String> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
+}
