@@ -7,7 +7,7 @@ use honcho_api::{Guest, Interface};
 use honcho_model::guest::{Condition, Fact, GuestStatus, Power, RULES};
 use honcho_model::{GuestId, InterfaceId, Mac, Timestamp};
 use honcho_wire::{Failure, Progress};
-use sea_orm::FromQueryResult;
+use sea_orm::{FromQueryResult, Value};
 use std::collections::HashMap;
 use uuid::Uuid;
 
@@ -180,20 +180,27 @@ struct InterfaceRow {
     address: Option<Vec<u8>>,
 }
 
-/// The interfaces of all these guests, in one statement however many there are: by the range of their ids.
+/// So many guests are named in a statement; of more, every interface between the first and the last is read.
+const MOST_NAMED: usize = 1_000;
+
+/// The interfaces of all these guests, in one statement however many there are.
 async fn interfaces_of(
     connection: &impl Connection,
     guests: &[Row],
 ) -> StoreResult<HashMap<i64, Vec<Interface>>> {
     let ids = || guests.iter().map(|guest| guest.id);
     let (Some(first), Some(last)) = (ids().min(), ids().max()) else { return Ok(HashMap::new()) };
-    let found: Vec<InterfaceRow> = rows(
-        connection,
+    let (of_these, values) = if guests.len() <= MOST_NAMED {
+        let named: Vec<String> = (1..=guests.len()).map(|number| format!("${number}")).collect();
+        (format!("IN ({})", named.join(", ")), ids().map(Value::from).collect())
+    } else {
+        ("BETWEEN $1 AND $2".to_owned(), values![first, last])
+    };
+    let sql = format!(
         "SELECT i.id, i.guest_id, i.network_id, a.address FROM interfaces i \
-         LEFT JOIN addresses a ON a.interface_id = i.id WHERE i.guest_id BETWEEN $1 AND $2 ORDER BY i.id",
-        values![first, last],
-    )
-    .await?;
+         LEFT JOIN addresses a ON a.interface_id = i.id WHERE i.guest_id {of_these} ORDER BY i.id"
+    );
+    let found: Vec<InterfaceRow> = rows(connection, &sql, values).await?;
     let mut interfaces: HashMap<i64, Vec<Interface>> = HashMap::new();
     for row in found {
         let address = row.address.as_deref().map(addresses::from_bytes).transpose()?;
