@@ -5,6 +5,7 @@ mod brain_down;
 mod certificates;
 mod contract;
 mod crashes;
+mod document;
 mod failures;
 mod house;
 mod life;

@@ -90,7 +90,8 @@ fn parse(digest: &str) -> ApiResult<Digest> {
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
     description = "Sends a blob. It is kept only if it is what the digest says.",
     responses((status = 201, body = Blob), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
-        (status = 422, body = ErrorBody)))]
+        (status = 404, body = ErrorBody, description = "That is no digest"), (status = 422, body = ErrorBody),
+        (status = 507, body = ErrorBody, description = "It could not be written: most often the disk is full")))]
 pub(super) async fn blob_put(
     State(app): State<App>,
     _: Operator,

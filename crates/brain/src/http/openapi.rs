@@ -1,7 +1,12 @@
 //! The OpenAPI document, made of the routes themselves.
 
+use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{Array, KnownFormat, ObjectBuilder, SchemaFormat, SchemaType, Type};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
-use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder};
+use utoipa::openapi::{
+    ComponentsBuilder, ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Required,
+    ResponseBuilder, Schema,
+};
 
 /// The document's head; routes add their paths and schemas.
 pub(crate) fn document() -> OpenApi {
@@ -21,8 +26,80 @@ pub(crate) fn document() -> OpenApi {
         .build()
 }
 
+/// What every list takes besides its filters.
+const PAGING: [(&str, Type, &str); 4] = [
+    ("limit", Type::Integer, "At most so many; all of them, when absent"),
+    ("offset", Type::Integer, "Leave out so many first"),
+    ("after", Type::Integer, "Only ids above this one: the way to read a long list page by page"),
+    (
+        "order",
+        Type::String,
+        "`ascending`, also when absent, or `descending`: then `after` means ids below it",
+    ),
+];
+
+/// What any route may answer, whatever it does: refusals of the layers before it.
+const COMMON: [(&str, &str); 3] = [
+    ("400", "The query or the body cannot be read"),
+    ("401", "No token, or one that is not good"),
+    ("422", "Something asked for cannot be: `errors` says what"),
+];
+
+/// The document as it is served: what all routes have in common is put in here, so that no route can forget it.
 pub(crate) fn render(document: &OpenApi) -> String {
+    let mut document = document.clone();
+    for item in document.paths.paths.values_mut() {
+        let methods =
+            [&mut item.get, &mut item.put, &mut item.post, &mut item.patch, &mut item.delete, &mut item.head];
+        for operation in methods.into_iter().flatten() {
+            describe_common(operation);
+        }
+    }
     document.to_pretty_json().unwrap_or_default()
+}
+
+fn describe_common(operation: &mut Operation) {
+    let mut refusals = COMMON.to_vec();
+    if operation.request_body.is_some() {
+        refusals.push(("413", "The body is larger than a body may be"));
+    }
+    for (code, text) in refusals {
+        let refusal = || {
+            let body = ContentBuilder::new().schema(Some(Ref::from_schema_name("ErrorBody"))).build();
+            ResponseBuilder::new().description(text).content("application/json", body).build()
+        };
+        operation.responses.responses.entry(code.to_owned()).or_insert_with(|| RefOr::T(refusal()));
+    }
+    if is_list(operation) {
+        let parameters = operation.parameters.get_or_insert_default();
+        for (name, kind, text) in PAGING {
+            if parameters.iter().any(|known| matches!(known, RefOr::T(known) if known.name == name)) {
+                continue;
+            }
+            let mut schema = ObjectBuilder::new().schema_type(SchemaType::Type(kind.clone()));
+            if kind == Type::Integer {
+                schema = schema.format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64))).minimum(Some(0));
+            }
+            let parameter = ParameterBuilder::new()
+                .name(name)
+                .parameter_in(ParameterIn::Query)
+                .required(Required::False)
+                .description(Some(text))
+                .schema(Some(schema.build()));
+            parameters.push(RefOr::T(parameter.build()));
+        }
+    }
+}
+
+/// Whether it answers with an array.
+fn is_list(operation: &Operation) -> bool {
+    let Some(RefOr::T(answer)) = operation.responses.responses.get("200") else { return false };
+    answer
+        .content
+        .get("application/json")
+        .is_some_and(|content| {
+            matches!(content, RefOr::T(content) if matches!(&content.schema, Some(RefOr::T(Schema::Array(Array { .. })))))
+        })
 }
 
 /// The document that is served at `/v1/openapi.json`.

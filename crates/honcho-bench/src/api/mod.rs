@@ -15,9 +15,10 @@ mod served;
 
 use crate::figures::{note, table};
 use crate::load::Load;
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use drive::{Drive, Request, Speed};
 use seed::Seeded;
+use honcho_store::Engine;
 use serde::Serialize;
 use served::Served;
 use std::sync::Arc;
@@ -45,6 +46,10 @@ pub(crate) struct ApiArguments {
     /// How many guests the brain knows
     #[arg(long, default_value_t = 10_000, value_name = "N", value_parser = clap::value_parser!(u32).range(1_000..=125_000))]
     guests: u32,
+
+    /// An empty PostgreSQL database, instead of SQLite
+    #[arg(long, value_name = "URL")]
+    database: Option<String>,
 
     /// How long each thing is measured
     #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=600))]
@@ -143,9 +148,13 @@ pub(crate) async fn measure(arguments: &ApiArguments) -> Result<ApiFigures> {
     let directory = tempfile::tempdir()?;
     note(&format!("writing {} guests", arguments.guests));
     let begun = Instant::now();
-    let seeded = seed::seed(directory.path(), arguments.guests).await?;
+    let engine = match &arguments.database {
+        Some(url) => url.parse().with_context(|| format!("--database {url}"))?,
+        None => Engine::Sqlite(directory.path().join("honcho.sqlite")),
+    };
+    let seeded = seed::seed(engine, arguments.guests).await?;
     let seed_seconds = begun.elapsed().as_secs_f64();
-    let served = Served::start(directory.path()).await?;
+    let served = Served::start(directory.path(), arguments.database.as_deref()).await?;
     let load_before = Load::now()?;
     let drive = Drive {
         url: served.url.clone(),

@@ -10,10 +10,9 @@ use honcho_model::{
 use honcho_store::guests_desired::{self, NewGuest};
 use honcho_store::reports::ApplyReport;
 use honcho_store::{
-    Actor, Change, Store, StoreResult, Tx, accounts, brain, hosts, images, networks, operations, pools,
+    Actor, Change, Engine, Store, StoreResult, Tx, accounts, brain, hosts, images, networks, operations, pools,
 };
 use honcho_wire::{GuestObserved, Observation, PROTOCOL, Report, VolumeObserved, VolumeState};
-use std::path::Path;
 use std::time::UNIX_EPOCH;
 use uuid::Uuid;
 
@@ -56,7 +55,7 @@ impl Change for MakeGround {
             Ground { accounts: Vec::new(), hosts: Vec::new(), networks: Vec::new(), image: ImageId(0) };
         for number in 0..ACCOUNTS {
             let name = name(format!("account-{number}"))?;
-            let new = accounts::NewAccount { uuid: uuid(), name, reference: None, grace_seconds: 1_209_600 };
+            let new = accounts::NewAccount { uuid: uuid(), name, reference: None, grace_seconds: 1_209_600, limits: Default::default() };
             ground.accounts.push(accounts::create(tx, &new).await?);
         }
         for number in 0..HOSTS {
@@ -163,9 +162,9 @@ fn report(host: HostId, guests: Vec<GuestObserved>) -> ApplyReport {
     ApplyReport { host, host_name: format!("h{}", host.0), report }
 }
 
-/// Writes a database into `directory`, where a brain will serve it.
-pub(super) async fn seed(directory: &Path, count: u32) -> Result<Seeded> {
-    let store = Store::open(&directory.join("honcho.sqlite")).await?;
+/// Writes an empty database full.
+pub(super) async fn seed(engine: Engine, count: u32) -> Result<Seeded> {
+    let store = Store::open(engine).await?;
     let now = i64::try_from(UNIX_EPOCH.elapsed()?.as_micros())?;
     let now = Timestamp(now);
     store.write(Actor::honcho(), now, &brain::Establish { uuid: Uuid::new_v4() }).await?;
@@ -180,6 +179,7 @@ pub(super) async fn seed(directory: &Path, count: u32) -> Result<Seeded> {
         let guests = made.iter().filter(|(_, at)| at == host).map(|(id, _)| settled(*id)).collect();
         store.write(Actor::honcho(), now, &report(*host, guests)).await?;
     }
+    store.close().await?;
     let account = ground.accounts.first().context("no accounts")?.0;
     Ok(Seeded { guests: made.into_iter().map(|(id, _)| id.0).collect(), account })
 }

@@ -16,13 +16,14 @@ pub(super) struct Served {
 
 impl Served {
     /// Starts one on the data in `directory`, and waits until it answers.
-    pub(super) async fn start(directory: &Path) -> Result<Served> {
+    pub(super) async fn start(directory: &Path, database: Option<&str>) -> Result<Served> {
         let program = std::env::current_exe()?.with_file_name("honcho");
         let (listen, agents) = (free_address()?, free_address()?);
         let log = std::fs::File::create(directory.join("brain.log"))?;
         let process = Command::new(&program)
             .args(["serve", "--data"])
             .arg(directory)
+            .args(database.map(|url| ["--database", url]).into_iter().flatten())
             .args(["--listen", &listen, "--agents-listen", &agents])
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
