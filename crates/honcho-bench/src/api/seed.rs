@@ -10,7 +10,8 @@ use honcho_model::{
 use honcho_store::guests_desired::{self, NewGuest};
 use honcho_store::reports::ApplyReport;
 use honcho_store::{
-    Actor, Change, Engine, Store, StoreResult, Tx, accounts, brain, hosts, images, networks, operations, pools,
+    Actor, Change, Engine, Store, StoreResult, Tx, accounts, brain, hosts, images, networks, operations,
+    pools,
 };
 use honcho_wire::{GuestObserved, Observation, PROTOCOL, Report, VolumeObserved, VolumeState};
 use std::time::UNIX_EPOCH;
@@ -55,7 +56,13 @@ impl Change for MakeGround {
             Ground { accounts: Vec::new(), hosts: Vec::new(), networks: Vec::new(), image: ImageId(0) };
         for number in 0..ACCOUNTS {
             let name = name(format!("account-{number}"))?;
-            let new = accounts::NewAccount { uuid: uuid(), name, reference: None, grace_seconds: 1_209_600, limits: Default::default() };
+            let new = accounts::NewAccount {
+                uuid: uuid(),
+                name,
+                reference: None,
+                grace_seconds: 1_209_600,
+                limits: Default::default(),
+            };
             ground.accounts.push(accounts::create(tx, &new).await?);
         }
         for number in 0..HOSTS {
