@@ -76,6 +76,20 @@ pub(crate) async fn optional_id<T: Resource>(
     }
 }
 
+/// The account that is meant: the living first, then the cancelled.
+pub(crate) async fn account(context: &Context, text: &str) -> Result<Account, CommandError> {
+    let client = context.client()?;
+    let mut found = candidates::<Account>(client, text, &[]).await?;
+    if found.is_empty() {
+        found = candidates::<Account>(client, text, &[("cancelled", "true".to_owned())]).await?;
+        // A name may have had many bearers: those that are gone only count if no other is left.
+        if found.iter().any(|account| account.deleted_at.is_none()) {
+            found.retain(|account| account.deleted_at.is_none());
+        }
+    }
+    only(found, text, "give its id instead of its name")
+}
+
 /// The guest that is meant.
 pub(crate) async fn guest(
     context: &Context,
@@ -141,8 +155,10 @@ async fn candidates<T: Resource>(
     {
         Ok(item) => Ok(Some(item)),
         Err(ClientError::Refused(body)) if body.status == 404 => Ok(None),
-        // A cancelled guest answers 410 with itself as the body, which is no error body.
-        Err(ClientError::Strange { .. }) if T::WORD == "guest" && filters_of_one(filters).is_empty() => {
+        // What is cancelled answers 410 with itself as the body, which is no error body.
+        Err(ClientError::Strange { .. })
+            if matches!(T::WORD, "guest" | "account") && filters_of_one(filters).is_empty() =>
+        {
             Ok(None)
         }
         Err(error) => Err(error),

@@ -60,6 +60,8 @@ pub enum GuestStatus {
     Stopping,
     /// It is cancelled; its disk is kept until the grace period ends.
     Cancelled,
+    /// Its account is suspended: it is stopped, and may not start.
+    Suspended,
     /// It is stopped, and its disk is still to grow.
     Resizing,
     /// It is stopped.
@@ -68,14 +70,14 @@ pub enum GuestStatus {
 
 impl GuestStatus {
     /// Every status.
-    pub const ALL: [GuestStatus; 15] = {
+    pub const ALL: [GuestStatus; 16] = {
         use GuestStatus::{
             Building, Cancelled, Damaged, Deleted, Deleting, Failing, Frozen, Pending, Rebooting, Resizing,
-            Running, Starting, Stopped, Stopping, Unknown,
+            Running, Starting, Stopped, Stopping, Suspended, Unknown,
         };
         [
             Deleted, Deleting, Pending, Unknown, Frozen, Damaged, Failing, Building, Starting, Rebooting,
-            Running, Stopping, Cancelled, Resizing, Stopped,
+            Running, Stopping, Cancelled, Suspended, Resizing, Stopped,
         ]
     };
 
@@ -95,6 +97,7 @@ impl GuestStatus {
             GuestStatus::Running => "running",
             GuestStatus::Stopping => "stopping",
             GuestStatus::Cancelled => "cancelled",
+            GuestStatus::Suspended => "suspended",
             GuestStatus::Resizing => "resizing",
             GuestStatus::Stopped => "stopped",
         }
@@ -115,6 +118,8 @@ pub enum Fact {
     Deleting,
     /// It was cancelled.
     Cancelled,
+    /// Its account is suspended.
+    Suspended,
     /// It has a host.
     Placed,
     /// Its host has not been heard for [`crate::host::SILENT_AFTER`].
@@ -127,7 +132,7 @@ pub enum Fact {
     Failing,
     /// Its volume has been seen complete.
     Built,
-    /// It should run (and is not cancelled).
+    /// It should run (and is neither cancelled nor suspended).
     WantedRunning,
     /// It was last seen running.
     SeenRunning,
@@ -139,15 +144,16 @@ pub enum Fact {
 
 impl Fact {
     /// Every fact, in the order of [`Facts`].
-    pub const ALL: [Fact; 13] = {
+    pub const ALL: [Fact; 14] = {
         use Fact::{
             BootDue, Built, Cancelled, Damaged, Deleted, Deleting, Failing, HostFrozen, HostSilent, Placed,
-            SeenRunning, Settled, WantedRunning,
+            SeenRunning, Settled, Suspended, WantedRunning,
         };
         [
             Deleted,
             Deleting,
             Cancelled,
+            Suspended,
             Placed,
             HostSilent,
             HostFrozen,
@@ -215,6 +221,7 @@ pub const RULES: &[Rule] = {
         (&[Is(F::WantedRunning), Is(F::SeenRunning)], S::Running),
         (&[Is(F::WantedRunning)], S::Starting),
         (&[Is(F::SeenRunning)], S::Stopping),
+        (&[Is(F::Suspended)], S::Suspended),
         (&[Not(F::Settled)], S::Resizing),
         (&[], S::Stopped),
     ]
@@ -253,6 +260,9 @@ mod tests {
         check(&[Placed, WantedRunning, Built, SeenRunning, HostSilent], GuestStatus::Unknown);
         check(&[Placed, Built, SeenRunning], GuestStatus::Stopping);
         check(&[Placed, Built, Settled], GuestStatus::Stopped);
+        check(&[Placed, Built, Suspended, SeenRunning], GuestStatus::Stopping);
+        check(&[Placed, Built, Suspended, Settled], GuestStatus::Suspended);
+        check(&[Placed, Built, Suspended, Cancelled, Settled], GuestStatus::Cancelled);
         check(&[Placed, Built, Cancelled, Settled], GuestStatus::Cancelled);
         check(&[Placed, Built, Cancelled, Deleting], GuestStatus::Deleting);
         check(&[Placed, Deleting, Deleted], GuestStatus::Deleted);

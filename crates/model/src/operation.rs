@@ -20,6 +20,10 @@ pub enum OperationKind {
     Rename,
     /// Something else of it changes.
     Update,
+    /// Its account is suspended, so it stops and may not start.
+    Suspend,
+    /// That ends: it starts, if it should run.
+    Unsuspend,
     /// The guest is stopped, and deleted when its grace period ends.
     Cancel,
     /// A cancelled guest is taken back.
@@ -35,6 +39,8 @@ pub enum Aspect {
     Existence,
     /// Whether it runs.
     Power,
+    /// Whether it may run.
+    Leave,
     /// How big it is.
     Size,
     /// What it is called, and the rest.
@@ -43,9 +49,11 @@ pub enum Aspect {
 
 impl OperationKind {
     /// Every kind.
-    pub const ALL: [OperationKind; 10] = {
-        use OperationKind::{Cancel, Create, Delete, Reboot, Rename, Resize, Restore, Start, Stop, Update};
-        [Create, Start, Stop, Reboot, Resize, Rename, Update, Cancel, Restore, Delete]
+    pub const ALL: [OperationKind; 12] = {
+        use OperationKind::{
+            Cancel, Create, Delete, Reboot, Rename, Resize, Restore, Start, Stop, Suspend, Unsuspend, Update,
+        };
+        [Create, Start, Stop, Reboot, Resize, Rename, Update, Suspend, Unsuspend, Cancel, Restore, Delete]
     };
 
     /// The word used in the store, the API and on the command line.
@@ -58,6 +66,8 @@ impl OperationKind {
             OperationKind::Resize => "resize",
             OperationKind::Rename => "rename",
             OperationKind::Update => "update",
+            OperationKind::Suspend => "suspend",
+            OperationKind::Unsuspend => "unsuspend",
             OperationKind::Cancel => "cancel",
             OperationKind::Restore => "restore",
             OperationKind::Delete => "delete",
@@ -77,6 +87,7 @@ impl OperationKind {
             | OperationKind::Restore
             | OperationKind::Delete => Aspect::Existence,
             OperationKind::Start | OperationKind::Stop | OperationKind::Reboot => Aspect::Power,
+            OperationKind::Suspend | OperationKind::Unsuspend => Aspect::Leave,
             OperationKind::Resize => Aspect::Size,
             OperationKind::Rename | OperationKind::Update => Aspect::Other,
         }
@@ -88,6 +99,12 @@ impl OperationKind {
         match self {
             OperationKind::Cancel | OperationKind::Delete => true,
             OperationKind::Restore => earlier == OperationKind::Cancel,
+            // It starts nothing while it is suspended; stopping it goes on.
+            OperationKind::Suspend => {
+                earlier.aspect() == Aspect::Leave
+                    || matches!(earlier, OperationKind::Start | OperationKind::Reboot)
+            }
+            OperationKind::Unsuspend => earlier.aspect() == Aspect::Leave,
             OperationKind::Start | OperationKind::Stop => earlier.aspect() == Aspect::Power,
             OperationKind::Resize => earlier == OperationKind::Resize,
             OperationKind::Create | OperationKind::Reboot | OperationKind::Rename | OperationKind::Update => {

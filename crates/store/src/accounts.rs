@@ -1,7 +1,7 @@
 //! Accounts.
 
 use crate::list::{Column, Filters, Select, Shared};
-use crate::sql::{Connection, execute, insert, number, rows, time, values};
+use crate::sql::{Connection, execute, insert, number, row, rows, time, values};
 use crate::{Refusal, Scope, StoreError, StoreResult, Tx};
 use honcho_api::Account;
 use honcho_model::account::AccountStatus;
@@ -176,7 +176,7 @@ pub async fn update(
     Ok(())
 }
 
-/// How far an account's end has come, or that it is suspended.
+/// How far the end of an account has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
     /// When it was cancelled.
@@ -185,6 +185,28 @@ pub struct Standing {
     pub deletes_at: Option<Timestamp>,
     /// Since when it is to go.
     pub deleting_at: Option<Timestamp>,
+}
+
+/// How far the end of one has come.
+pub async fn standing(connection: &impl Connection, id: AccountId) -> StoreResult<Standing> {
+    #[derive(FromQueryResult)]
+    struct Row {
+        cancelled_at: Option<i64>,
+        deletes_at: Option<i64>,
+        deleting_at: Option<i64>,
+    }
+    let found: Option<Row> = row(
+        connection,
+        "SELECT cancelled_at, deletes_at, deleting_at FROM accounts WHERE id = $1",
+        values![id.0],
+    )
+    .await?;
+    let found = found.ok_or(Refusal::NotFound("account"))?;
+    Ok(Standing {
+        cancelled_at: found.cancelled_at.map(Timestamp),
+        deletes_at: found.deletes_at.map(Timestamp),
+        deleting_at: found.deleting_at.map(Timestamp),
+    })
 }
 
 /// Cancels one, takes it back, or begins to delete it.

@@ -25,13 +25,14 @@ fn fact_sql(fact: Fact) -> &'static str {
         Fact::Deleted => "g.deleted_at IS NOT NULL",
         Fact::Deleting => "g.deleting_at IS NOT NULL",
         Fact::Cancelled => "g.cancelled_at IS NOT NULL",
+        Fact::Suspended => "g.suspended_at IS NOT NULL",
         Fact::Placed => "g.host_id IS NOT NULL",
         Fact::HostSilent => "COALESCE(ho.last_seen_at, 0) < $1",
         Fact::HostFrozen => "h.frozen_at IS NOT NULL",
         Fact::Damaged => "COALESCE(o.volume_state IN ('missing', 'unknown'), FALSE)",
         Fact::Failing => "o.failure IS NOT NULL",
         Fact::Built => "COALESCE(v.existing, FALSE)",
-        Fact::WantedRunning => "(g.power = 'running' AND g.cancelled_at IS NULL)",
+        Fact::WantedRunning => "(g.power = 'running' AND g.cancelled_at IS NULL AND g.suspended_at IS NULL)",
         Fact::SeenRunning => "COALESCE(o.power = 'running', FALSE)",
         Fact::BootDue => "COALESCE(o.boots_done < g.boots_wanted, FALSE)",
         Fact::Settled => "COALESCE(o.settled AND o.generation >= g.generation, FALSE)",
@@ -91,6 +92,8 @@ struct Row {
     progress: Option<String>,
     failure: Option<String>,
     frozen_reason: Option<String>,
+    suspended_reason: Option<String>,
+    memory_claimed: bool,
 }
 
 fn select(now: Timestamp) -> Select {
@@ -101,7 +104,9 @@ fn select(now: Timestamp) -> Select {
          g.generation, o.generation AS observed_generation, g.boots_wanted, o.unexpected_stops, \
          (SELECT MAX(p.id) FROM operations p WHERE p.guest_id = g.id) AS operation_id, \
          g.lock_version, g.created_at, g.cancelled_at, g.deletes_at, g.deleted_at, o.volume_state, \
-         po.problem AS pool_problem, o.progress, o.failure, h.frozen_reason {FROM}"
+         po.problem AS pool_problem, o.progress, o.failure, h.frozen_reason, g.memory_claimed, \
+         (CASE WHEN g.suspended_at IS NOT NULL THEN (SELECT a.suspended_reason FROM accounts a \
+         WHERE a.id = g.account_id) END) AS suspended_reason {FROM}"
     );
     Select::new(sql, values![heard_since(now)]).of_table("guests g")
 }
@@ -252,6 +257,10 @@ fn to_api(row: Row, interfaces: Vec<Interface>, scope: Scope) -> StoreResult<Gue
     })
 }
 
+/// Why a guest that was taken back stands still.
+pub const NO_ROOM: &str =
+    "there was no room for its memory when it was taken back, so it is stopped: start it when there is room";
+
 /// Why a guest is what it is, where its status alone does not say.
 fn reason(status: GuestStatus, row: &Row) -> StoreResult<Option<String>> {
     Ok(match status {
@@ -264,6 +273,11 @@ fn reason(status: GuestStatus, row: &Row) -> StoreResult<Option<String>> {
             }
             _ => "its volume cannot be looked at".to_owned(),
         }),
+        GuestStatus::Suspended => Some(match &row.suspended_reason {
+            Some(reason) => format!("its account is suspended: {reason}"),
+            None => "its account is suspended".to_owned(),
+        }),
+        GuestStatus::Stopped if !row.memory_claimed => Some(NO_ROOM.to_owned()),
         _ => match from_json::<Failure>("failure", row.failure.as_deref())? {
             Some(failure) => Some(describe_failure(&failure)),
             None => {

@@ -1,7 +1,7 @@
 //! What is desired of guests: the rows that operations change.
 
 use crate::list::{Filters, Select};
-use crate::sql::{Connection, execute, insert, row, rows, signed, to_json, unsigned, values};
+use crate::sql::{Connection, execute, insert, number, row, rows, signed, to_json, unsigned, values};
 use crate::{Refusal, Scope, StoreError, StoreResult, Tx, addresses, networks};
 use honcho_model::guest::Power;
 use honcho_model::{
@@ -127,6 +127,12 @@ pub struct Desired {
     pub lock_version: i64,
     /// When it was cancelled.
     pub cancelled_at: Option<Timestamp>,
+    /// Whether its account's cancellation cancelled it.
+    pub cancelled_with_account: bool,
+    /// Since when its account is suspended.
+    pub suspended_at: Option<Timestamp>,
+    /// Whether its memory counts on its host; not after it was taken back where there was no room for it.
+    pub memory_claimed: bool,
     /// When its grace period ends.
     pub deletes_at: Option<Timestamp>,
     /// Since when it is to go.
@@ -156,6 +162,9 @@ struct Row {
     epoch: i64,
     lock_version: i64,
     cancelled_at: Option<i64>,
+    cancelled_with_account: bool,
+    suspended_at: Option<i64>,
+    memory_claimed: bool,
     deletes_at: Option<i64>,
     deleting_at: Option<i64>,
     deleted_at: Option<i64>,
@@ -184,6 +193,9 @@ impl TryFrom<Row> for Desired {
             epoch: Epoch(row.epoch),
             lock_version: row.lock_version,
             cancelled_at: row.cancelled_at.map(Timestamp),
+            cancelled_with_account: row.cancelled_with_account,
+            suspended_at: row.suspended_at.map(Timestamp),
+            memory_claimed: row.memory_claimed,
             deletes_at: row.deletes_at.map(Timestamp),
             deleting_at: row.deleting_at.map(Timestamp),
             deleted_at: row.deleted_at.map(Timestamp),
@@ -194,7 +206,7 @@ impl TryFrom<Row> for Desired {
 
 const SELECT: &str = "SELECT g.id, g.account_id, g.name, g.host_id, COALESCE(v.pool_id, 0) AS pool_id, g.power, g.start_alone, g.boots_wanted, \
     g.boot_hard, g.stop_hard, CAST(g.vcpus AS BIGINT) AS vcpus, g.memory, COALESCE(v.size, 0) AS disk, g.generation, g.epoch, \
-    g.lock_version, g.cancelled_at, g.deletes_at, g.deleting_at, g.deleted_at, \
+    g.lock_version, g.cancelled_at, g.cancelled_with_account, g.suspended_at, g.memory_claimed, g.deletes_at, g.deleting_at, g.deleted_at, \
     COALESCE(o.power = 'running', FALSE) AS seen_running \
     FROM guests g LEFT JOIN volumes v ON v.guest_id = g.id \
     LEFT JOIN guest_observed o ON o.guest_id = g.id AND o.epoch = g.epoch";
@@ -208,15 +220,50 @@ pub async fn get(tx: &Tx, scope: Scope, id: GuestId) -> StoreResult<Desired> {
     found.into_iter().next().ok_or_else(|| StoreError::from(Refusal::NotFound("guest")))?.try_into()
 }
 
-/// Guests whose grace period has ended and that are not being deleted yet.
-pub async fn lapsed(connection: &impl Connection, now: Timestamp) -> StoreResult<Vec<GuestId>> {
-    #[derive(FromQueryResult)]
-    struct Lapsed {
-        id: i64,
-    }
-    let found: Vec<Lapsed> = rows(
+#[derive(FromQueryResult)]
+struct Id {
+    id: i64,
+}
+
+/// The guests of an account that are not being deleted, the cancelled ones included.
+pub async fn of_account(connection: &impl Connection, account: AccountId) -> StoreResult<Vec<GuestId>> {
+    let found: Vec<Id> = rows(
         connection,
-        "SELECT id FROM guests WHERE deletes_at <= $1 AND deleting_at IS NULL AND deleted_at IS NULL",
+        "SELECT id FROM guests WHERE account_id = $1 AND deleting_at IS NULL AND deleted_at IS NULL ORDER BY id",
+        values![account.0],
+    )
+    .await?;
+    Ok(found.into_iter().map(|row| GuestId(row.id)).collect())
+}
+
+/// Whether an account has a guest that is not gone.
+pub async fn any_left(connection: &impl Connection, account: AccountId) -> StoreResult<bool> {
+    let sql = "SELECT 1 AS n FROM guests WHERE account_id = $1 AND deleted_at IS NULL LIMIT 1";
+    Ok(number(connection, sql, values![account.0]).await?.is_some())
+}
+
+/// The addresses that a guest holds, for people.
+pub async fn addresses(connection: &impl Connection, id: GuestId) -> StoreResult<Vec<String>> {
+    #[derive(FromQueryResult)]
+    struct Held {
+        address: Vec<u8>,
+    }
+    let held: Vec<Held> = rows(
+        connection,
+        "SELECT a.address FROM interfaces i JOIN addresses a ON a.interface_id = i.id WHERE i.guest_id = $1 ORDER BY a.id",
+        values![id.0],
+    )
+    .await?;
+    held.iter().map(|held| Ok(addresses::from_bytes(&held.address)?.to_string())).collect()
+}
+
+/// Guests whose grace period has ended and that are not being deleted yet. Those that their account's cancellation
+/// cancelled go with the account: as long as that can be taken back, so can they.
+pub async fn lapsed(connection: &impl Connection, now: Timestamp) -> StoreResult<Vec<GuestId>> {
+    let found: Vec<Id> = rows(
+        connection,
+        "SELECT id FROM guests WHERE deletes_at <= $1 AND deleting_at IS NULL AND deleted_at IS NULL \
+         AND NOT cancelled_with_account",
         values![now.0],
     )
     .await?;
@@ -230,7 +277,7 @@ pub async fn save(tx: &Tx, guest: &mut Desired) -> StoreResult<()> {
         tx,
         "UPDATE guests SET name = $1, power = $2, start_alone = $3, boots_wanted = $4, boot_hard = $5, stop_hard = $6, \
          vcpus = $7, memory = $8, generation = $9, lock_version = $10, cancelled_at = $11, deletes_at = $12, \
-         deleting_at = $13 WHERE id = $14",
+         deleting_at = $13, cancelled_with_account = $14, suspended_at = $15, memory_claimed = $16 WHERE id = $17",
         values![
             guest.name.as_str(),
             guest.power.as_str(),
@@ -245,6 +292,9 @@ pub async fn save(tx: &Tx, guest: &mut Desired) -> StoreResult<()> {
             guest.cancelled_at.map(|at| at.0),
             guest.deletes_at.map(|at| at.0),
             guest.deleting_at.map(|at| at.0),
+            guest.cancelled_with_account,
+            guest.suspended_at.map(|at| at.0),
+            guest.memory_claimed,
             guest.id.0
         ],
     )

@@ -34,7 +34,7 @@ struct Row {
 const SELECT: &str = "SELECT h.id, h.uuid, h.name, h.generation, h.frozen_reason, h.created_at, h.joined_at, \
     h.lock_version, o.last_seen_at, o.manifest_generation, o.machine, o.orphans, o.refused, \
     CAST(COALESCE((SELECT SUM(g.memory) FROM guests g WHERE g.host_id = h.id AND g.cancelled_at IS NULL \
-        AND g.deleting_at IS NULL), 0) AS BIGINT) AS memory_placed, \
+        AND g.deleting_at IS NULL AND g.memory_claimed), 0) AS BIGINT) AS memory_placed, \
     (SELECT COUNT(*) FROM guests g WHERE g.host_id = h.id AND g.deleted_at IS NULL) AS guests_count \
     FROM hosts h LEFT JOIN host_observed o ON o.host_id = h.id";
 const COLUMNS: &[Column] = &[Column::Integer("id", "h.id"), Column::Text("name", "h.name")];

@@ -156,6 +156,7 @@ struct GuestRow {
     generation: i64,
     power: String,
     cancelled_at: Option<i64>,
+    suspended_at: Option<i64>,
     deleting_at: Option<i64>,
     start_alone: bool,
     boots_wanted: i64,
@@ -181,7 +182,7 @@ async fn guests(
 ) -> StoreResult<(Vec<GuestWanted>, Vec<Absent>)> {
     let found: Vec<GuestRow> = rows(
         snapshot,
-        "SELECT g.id, g.uuid, g.name, g.epoch, g.generation, g.power, g.cancelled_at, g.deleting_at, g.start_alone, \
+        "SELECT g.id, g.uuid, g.name, g.epoch, g.generation, g.power, g.cancelled_at, g.suspended_at, g.deleting_at, g.start_alone, \
          g.boots_wanted, g.boot_hard, g.stop_hard, CAST(g.vcpus AS BIGINT) AS vcpus, g.memory, g.ssh_keys, \
          v.id AS volume_id, v.uuid AS volume_uuid, v.pool_id, v.size, v.existing, m.digest, m.compressed, m.unpacked \
          FROM guests g JOIN volumes v ON v.guest_id = g.id JOIN images m ON m.id = g.image_id \
@@ -224,7 +225,7 @@ fn wanted_guest(row: &GuestRow, interfaces: Vec<InterfaceWanted>) -> StoreResult
         name: Name::new(&row.name).map_err(|error| damaged("name", error))?,
         epoch: Epoch(row.epoch),
         generation: Generation(row.generation),
-        power: if row.cancelled_at.is_some() { Power::Stopped } else { power },
+        power: if row.cancelled_at.or(row.suspended_at).is_some() { Power::Stopped } else { power },
         start_alone: row.start_alone,
         boots_wanted: unsigned(row.boots_wanted),
         boot_mode: mode(row.boot_hard),

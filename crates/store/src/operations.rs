@@ -147,7 +147,13 @@ pub(crate) async fn open_of_guest(tx: &Tx, guest: GuestId) -> StoreResult<Vec<Op
         .collect()
 }
 
-/// Ends one that is open; an ended one stays as it ended.
+/// Says in advance how one ends, where there is something to say.
+pub async fn note(tx: &Tx, id: OperationId, outcome: &str) -> StoreResult<()> {
+    execute(tx, "UPDATE operations SET outcome = $1 WHERE id = $2", values![outcome, id.0]).await?;
+    Ok(())
+}
+
+/// Ends one that is open; an ended one stays as it ended. Without an outcome, what was noted stays.
 pub async fn end(
     tx: &Tx,
     id: OperationId,
@@ -156,7 +162,7 @@ pub async fn end(
 ) -> StoreResult<bool> {
     let changed = execute(
         tx,
-        "UPDATE operations SET state = $1, outcome = $2, ended_at = $3 WHERE id = $4 AND state = 'open'",
+        "UPDATE operations SET state = $1, outcome = COALESCE($2, outcome), ended_at = $3 WHERE id = $4 AND state = 'open'",
         values![state.as_str(), outcome, tx.now.0, id.0],
     )
     .await?;

@@ -149,6 +149,10 @@ impl ApplyReport {
                     if let Some((name, account)) =
                         guests_desired::bury(tx, *id, self.host, *epoch, *generation).await?
                     {
+                        let resource = (ResourceKind::Guest, id.0, name.as_str());
+                        let text = "is gone from its host; its name and addresses are free";
+                        events::record(tx, NewEvent::info("guest.deleted", resource, text).of(Some(account)))
+                            .await?;
                         self.end_operations(tx, *id, &name, account, generation.0, Ending::Deleted).await?;
                     }
                 }

@@ -1,17 +1,18 @@
 //! `/v1/accounts`.
 
 use super::error::ApiResult;
-use super::extract::{Body, Caller, Id, ListQuery, Writer};
+use super::extract::{Arguments, Body, Caller, Id, ListQuery, Writer};
 use super::listing::listed;
 use crate::app::App;
-use crate::operations::{AccountCreate, AccountDelete, AccountUpdate};
+use crate::operations::{AccountCreate, AccountUpdate};
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderName, StatusCode, header};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use honcho_api::{Account, ErrorBody, Quota};
 use honcho_model::AccountId;
 use honcho_store::{Filters, accounts, quotas};
+use serde::Deserialize;
 
 /// What a creation answers with: 201, where the new thing is, and the thing.
 pub(crate) type Created<T> = (StatusCode, [(HeaderName, String); 1], Json<T>);
@@ -57,11 +58,27 @@ pub(super) async fn create(
     Ok(created(app.write(caller.actor, &change).await?))
 }
 
+/// What a look at one account may say.
+#[derive(Deserialize)]
+pub(super) struct Show {
+    cancelled: Option<bool>,
+}
+
 /// Shows an account.
-#[utoipa::path(get, path = "/v1/accounts/{id}", tag = "accounts", params(("id" = i64, Path)),
-    responses((status = 200, body = Account), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody)))]
-pub(super) async fn show(State(app): State<App>, caller: Caller, Id(id): Id) -> ApiResult<Json<Account>> {
-    Ok(Json(accounts::get(app.store.reader(), caller.scope, AccountId(id)).await?))
+#[utoipa::path(get, path = "/v1/accounts/{id}", tag = "accounts",
+    params(("id" = i64, Path), ("cancelled" = Option<bool>, Query, description = "Answer 200 also when it is cancelled")),
+    responses((status = 200, body = Account), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody),
+        (status = 410, body = Account, description = "It is cancelled or deleted"), (status = 422, body = ErrorBody)))]
+pub(super) async fn show(
+    State(app): State<App>,
+    caller: Caller,
+    Id(id): Id,
+    Arguments(query): Arguments<Show>,
+) -> ApiResult<Response> {
+    let account = accounts::find(app.store.reader(), caller.scope, AccountId(id)).await?;
+    let ended = account.cancelled_at.is_some() || account.deleted_at.is_some();
+    let status = if ended && query.cancelled != Some(true) { StatusCode::GONE } else { StatusCode::OK };
+    Ok((status, Json(account)).into_response())
 }
 
 async fn change(
@@ -100,15 +117,6 @@ pub(super) async fn update(
     body: Body<honcho_api::AccountCreate>,
 ) -> ApiResult<Json<Account>> {
     change(app, caller, id, body).await
-}
-
-/// Deletes an account that owns nothing.
-#[utoipa::path(delete, path = "/v1/accounts/{id}", tag = "accounts", params(("id" = i64, Path)),
-    responses((status = 200, body = Account), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
-        (status = 404, body = ErrorBody), (status = 422, body = ErrorBody)))]
-pub(super) async fn delete(State(app): State<App>, caller: Writer, Id(id): Id) -> ApiResult<Json<Account>> {
-    let change = AccountDelete { scope: caller.scope, id: AccountId(id) };
-    Ok(Json(app.write(caller.actor, &change).await?))
 }
 
 /// Shows what an account may have and what it has.

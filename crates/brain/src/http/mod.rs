@@ -1,5 +1,6 @@
 //! The API for people and programs. Handlers extract, call one operation, convert.
 
+mod account_life;
 mod accounts;
 mod error;
 mod events;
@@ -43,7 +44,10 @@ const BODY_LIMIT: usize = 1 << 20;
 fn described() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(openapi::document())
         .routes(routes!(accounts::list, accounts::create))
-        .routes(routes!(accounts::show, accounts::replace, accounts::update, accounts::delete))
+        .routes(routes!(accounts::show, accounts::replace, accounts::update, account_life::delete))
+        .routes(routes!(account_life::suspend, account_life::suspend_by_post))
+        .routes(routes!(account_life::unsuspend, account_life::unsuspend_by_post))
+        .routes(routes!(account_life::restore, account_life::restore_by_post))
         .routes(routes!(accounts::quota))
         .routes(routes!(guests::list_of_account, guests::create_of_account))
         .routes(routes!(tokens::list, tokens::create))

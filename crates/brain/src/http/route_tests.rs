@@ -9,12 +9,13 @@ use super::router;
 use crate::app::hash_secret;
 use crate::operations::tests::World;
 use crate::operations::{
-    AccountCreate, GuestCancel, HostAdd, ImageCreate, NetworkCreate, PoolCreate, TokenCreate,
+    AccountCancel, AccountCreate, AccountSuspend, Grace, GuestCancel, HostAdd, ImageCreate, NetworkCreate,
+    PoolCreate, TokenCreate,
 };
 use axum::body::Body;
 use axum::http::{Request, header};
 use futures::StreamExt as _;
-use honcho_model::{Digest, GuestId};
+use honcho_model::{AccountId, Digest, GuestId};
 use honcho_store::Scope;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -27,7 +28,13 @@ POST   /v1/accounts                       401 403 403 403 403 201 {"name":"new"}
 GET    /v1/accounts/{id}                  401 404 200 404 200 200
 PUT    /v1/accounts/{id}                  401 403 403 403 403 200 {"name":"acme-two"}
 PATCH  /v1/accounts/{id}                  401 403 403 403 403 200 {"grace_seconds":7}
-DELETE /v1/accounts/{id}                  401 403 403 403 403 200
+DELETE /v1/accounts/{id}                  401 403 403 403 403 202
+PUT    /v1/accounts/{id}/suspend          401 403 403 403 403 202
+POST   /v1/accounts/{id}/suspend          401 403 403 403 403 202
+PUT    /v1/accounts/{id}/unsuspend        401 403 403 403 403 202
+POST   /v1/accounts/{id}/unsuspend        401 403 403 403 403 202
+PUT    /v1/accounts/{id}/restore          401 403 403 403 403 202
+POST   /v1/accounts/{id}/restore          401 403 403 403 403 202
 GET    /v1/accounts/{id}/quota            401 404 200 404 200 200
 GET    /v1/accounts/{id}/guests           401 404 200 404 200 200
 POST   /v1/accounts/{id}/guests           401 404 403 403 201 201 {"name":"acme-new","image_id":$image,"network_id":$network,"memory_bytes":67108864,"disk_bytes":3221225472}
@@ -239,7 +246,12 @@ impl Acme {
 
     /// What has to be so before the line makes sense.
     async fn prepare(&self, line: &Line<'_>) {
-        if line.path.ends_with("/restore") {
+        let (scope, id) = (Scope::Operator, AccountId(self.world.account.id));
+        if line.path == "/v1/accounts/{id}/restore" {
+            self.world.ask(&AccountCancel { scope, id, grace: Grace::Kept }).await.unwrap();
+        } else if line.path.ends_with("/unsuspend") {
+            self.world.ask(&AccountSuspend { scope, id, reason: None }).await.unwrap();
+        } else if line.path.ends_with("/restore") {
             let cancel = GuestCancel { scope: Scope::Operator, id: GuestId(self.guest) };
             self.world.ask(&cancel).await.unwrap();
         }

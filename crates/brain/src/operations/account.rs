@@ -1,4 +1,4 @@
-//! Accounts: make, change, delete.
+//! Accounts: make, change.
 
 use super::operators_only;
 use super::problems::Problems;
@@ -73,7 +73,7 @@ impl Change for AccountCreate {
     }
 }
 
-async fn record(
+pub(super) async fn record(
     tx: &Tx,
     kind: &str,
     account: &Account,
@@ -127,22 +127,5 @@ pub(super) fn refuse_stale(shown: Option<i64>, current: i64) -> StoreResult<()> 
         ))
         .into()),
         _ => Ok(()),
-    }
-}
-
-/// Deletes an account that owns nothing.
-pub(crate) struct AccountDelete {
-    pub(crate) scope: Scope,
-    pub(crate) id: AccountId,
-}
-
-impl Change for AccountDelete {
-    type Out = Account;
-    async fn run<'a>(&'a self, tx: &'a Tx) -> StoreResult<Account> {
-        operators_only(self.scope)?;
-        let account = accounts::get(tx, self.scope, self.id).await?;
-        accounts::delete(tx, self.id).await?;
-        record(tx, "account.delete", &account, "was deleted", Some(&account)).await?;
-        Ok(account)
     }
 }

@@ -1,7 +1,9 @@
 //! Ordering a guest: checked, placed, given its addresses, in one transaction.
 
+use super::guest_power::with_addresses;
 use super::problems::Problems;
 use super::quotas::{self, Extra};
+use super::refuse_cancelled;
 use crate::placing::{self, Need};
 use honcho_api::Guest;
 use honcho_model::event::ResourceKind;
@@ -115,7 +117,12 @@ impl GuestCreate {
         let (body, mut problems) = (&self.body, Problems::default());
         let name = problems.name(body.name.as_deref());
         let account = if let Some(id) = self.account() {
-            problems.found("account_id", accounts::get(tx, self.scope, id).await)?
+            let account = problems.found("account_id", accounts::get(tx, self.scope, id).await)?;
+            refuse_cancelled(&mut problems, account.as_ref());
+            if account.as_ref().is_some_and(|account| account.suspended_at.is_some()) {
+                problems.add("account_id", "is suspended: no guest is made in it until that ends");
+            }
+            account
         } else {
             problems.add(
                 "account_id",
@@ -177,7 +184,9 @@ impl GuestCreate {
         let resource = (ResourceKind::Guest, guest.id, guest.name.as_str());
         let event = NewEvent::info("guest.create", resource, "was ordered");
         let event = event.of(Some(AccountId(guest.account_id)));
-        events::record(tx, event.change(None, serde_json::to_value(&guest).ok())).await?;
+        let held = guests_desired::addresses(tx, id).await?;
+        let after = serde_json::to_value(&guest).ok().map(|after| with_addresses(after, &held));
+        events::record(tx, event.change(None, after)).await?;
         Ok(guest)
     }
 }

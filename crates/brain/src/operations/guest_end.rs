@@ -1,6 +1,7 @@
 //! Cancelling, taking back, deleting.
 
 use super::guest_power::save;
+use super::operators_only;
 use super::quotas::{self, Extra};
 use crate::placing::{self, Need};
 use honcho_api::Operation;
@@ -8,7 +9,8 @@ use honcho_model::guest::Power;
 use honcho_model::operation::OperationKind;
 use honcho_model::{Bytes, GuestId};
 use honcho_store::guests_desired::{self, Desired};
-use honcho_store::{Change, Refusal, Scope, StoreResult, Tx, accounts, hosts};
+use honcho_store::hosts::Room;
+use honcho_store::{Change, Refusal, Scope, StoreResult, Tx, accounts, guests, hosts, operations};
 use std::time::Duration;
 
 /// Stops a guest and keeps its disk until the account's grace period ends.
@@ -50,21 +52,53 @@ impl Change for GuestRestore {
         if before.cancelled_at.is_none() {
             return Err(Refusal::Conflict("it is not cancelled".to_owned()).into());
         }
+        let account = accounts::get(tx, Scope::System, before.account).await?;
+        if account.cancelled_at.is_some() {
+            return Err(Refusal::Conflict("its account is cancelled: restore that first".to_owned()).into());
+        }
         let extra = Extra { guests: 1, vcpus: before.vcpus, memory: before.memory, ..Extra::default() };
         quotas::check(tx, before.account, extra).await?;
         let mut guest = before.clone();
-        guest.cancelled_at = None;
-        guest.deletes_at = None;
-        // Its disk was kept for it, its memory was not.
-        let need = Need { memory: guest.memory, disk: Bytes(0), host: guest.host };
-        let room = placing::room_to_grow(&hosts::rooms(tx, tx.now).await?, guest.pool, need);
-        room.map_err(|why| Refusal::invalid("base", placing::said_to(self.scope, why)))?;
-        if guest.power == Power::Running {
-            guest.boots_wanted += 1;
-            guest.boot_hard = guest.stop_hard;
+        let said = take_back(&mut guest, &mut Rooms::read(tx).await?);
+        let operation = save(tx, self.scope, OperationKind::Restore, &before, &mut guest).await?;
+        if let Some(said) = said {
+            operations::note(tx, operation.id.into(), said).await?;
         }
-        save(tx, self.scope, OperationKind::Restore, &before, &mut guest).await
+        operations::get(tx, self.scope, operation.id.into()).await
     }
+}
+
+/// The room on every host, as one change takes it up.
+pub(super) struct Rooms(Vec<Room>);
+
+impl Rooms {
+    pub(super) async fn read(tx: &Tx) -> StoreResult<Self> {
+        Ok(Rooms(hosts::rooms(tx, tx.now).await?))
+    }
+}
+
+/// Makes a cancelled guest what it was. Its disk was kept for it and its memory was not: where there is no room for that
+/// any more it comes back stopped, and what is given says so.
+pub(super) fn take_back(guest: &mut Desired, rooms: &mut Rooms) -> Option<&'static str> {
+    guest.cancelled_at = None;
+    guest.deletes_at = None;
+    guest.cancelled_with_account = false;
+    let need = Need { memory: guest.memory, disk: Bytes(0), host: guest.host };
+    guest.memory_claimed = placing::room_to_grow(&rooms.0, guest.pool, need).is_ok();
+    if !guest.memory_claimed {
+        guest.power = Power::Stopped;
+        guest.lock_version += 1;
+        return Some(guests::NO_ROOM);
+    }
+    if let Some(room) = rooms.0.iter_mut().find(|room| Some(room.host) == guest.host) {
+        room.memory_placed =
+            room.memory_placed.saturating_add(i64::try_from(guest.memory.0).unwrap_or(i64::MAX));
+    }
+    if guest.power == Power::Running && guest.suspended_at.is_none() {
+        guest.boots_wanted += 1;
+        guest.boot_hard = guest.stop_hard;
+    }
+    None
 }
 
 /// Deletes a guest for good: at once, or because its grace period has ended.
@@ -78,6 +112,10 @@ impl Change for GuestDelete {
     async fn run<'a>(&'a self, tx: &'a Tx) -> StoreResult<Operation> {
         let before = guests_desired::get(tx, self.scope, self.id).await?;
         refuse_deleted(&before)?;
+        if before.cancelled_with_account {
+            // What its customer may still look at is the operators' to end.
+            operators_only(self.scope)?;
+        }
         let mut guest = before.clone();
         guest.cancelled_at = guest.cancelled_at.or(Some(tx.now));
         guest.deletes_at = Some(guest.deletes_at.map_or(tx.now, |at| at.min(tx.now)));
@@ -96,7 +134,10 @@ impl Change for GuestLapse {
     type Out = Option<Operation>;
     async fn run<'a>(&'a self, tx: &'a Tx) -> StoreResult<Option<Operation>> {
         let guest = guests_desired::get(tx, Scope::System, self.id).await?;
-        let lapsed = guest.deletes_at.is_some_and(|at| at <= tx.now) && guest.cancelled_at.is_some();
+        // With its account's cancellation it is taken back or deleted together with the account.
+        let lapsed = guest.deletes_at.is_some_and(|at| at <= tx.now)
+            && guest.cancelled_at.is_some()
+            && !guest.cancelled_with_account;
         if !lapsed || guest.deleting_at.is_some() || guest.deleted_at.is_some() {
             return Ok(None);
         }

@@ -1,13 +1,17 @@
 //! Starting, stopping and rebooting.
 
+use crate::placing::{self, Need};
 use honcho_api::Operation;
-use honcho_model::GuestId;
 use honcho_model::event::ResourceKind;
 use honcho_model::guest::Power;
 use honcho_model::operation::OperationKind;
+use honcho_model::{Bytes, GuestId};
 use honcho_store::events::{self, NewEvent};
 use honcho_store::guests_desired::{self, Desired};
-use honcho_store::{Change, Refusal, Scope, StoreResult, Tx, operations};
+use honcho_store::{Change, Refusal, Scope, StoreResult, Tx, hosts, operations};
+
+/// Why a guest may not start.
+pub(super) const SUSPENDED: &str = "its account is suspended: it may not start until that ends";
 
 /// What to do with the power.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +35,9 @@ impl PowerAction {
 
     /// Changes what is desired, or says why not.
     pub(super) fn apply(self, guest: &mut Desired) -> Result<(), Refusal> {
+        if guest.suspended_at.is_some() && !matches!(self, PowerAction::Stop { .. }) {
+            return Err(Refusal::Conflict(SUSPENDED.to_owned()));
+        }
         match (self, guest.power) {
             // One that runs already is left as it is: starting is not rebooting.
             (PowerAction::Start, Power::Running) => {}
@@ -82,7 +89,10 @@ pub(super) async fn save(
     let word = format!("guest.{}", kind.as_str());
     let event =
         NewEvent::info(&word, resource, format!("{} was asked for (operation {operation})", kind.as_str()));
-    events::record(tx, event.of(Some(guest.account)).change(Some(facts(before)), Some(facts(guest)))).await?;
+    // What a change of desired facts leaves as it is stands in both: usage is read from events alone.
+    let held = guests_desired::addresses(tx, guest.id).await?;
+    let (before, after) = (with_addresses(facts(before), &held), with_addresses(facts(guest), &held));
+    events::record(tx, event.of(Some(guest.account)).change(Some(before), Some(after))).await?;
     operations::get(tx, scope, operation).await
 }
 
@@ -92,7 +102,28 @@ fn facts(guest: &Desired) -> serde_json::Value {
         "name": guest.name, "power": guest.power, "start_alone": guest.start_alone, "boots_wanted": guest.boots_wanted,
         "vcpus": guest.vcpus, "memory_bytes": guest.memory, "disk_bytes": guest.disk, "generation": guest.generation,
         "epoch": guest.epoch, "cancelled": guest.cancelled_at.is_some(), "deleting": guest.deleting_at.is_some(),
+        "suspended": guest.suspended_at.is_some(),
     })
+}
+
+/// The facts of a guest with the addresses that it holds.
+pub(super) fn with_addresses(mut facts: serde_json::Value, held: &[String]) -> serde_json::Value {
+    if let Some(facts) = facts.as_object_mut() {
+        facts.insert("addresses".to_owned(), held.into());
+    }
+    facts
+}
+
+/// Claims the memory of a guest that is to run and was taken back where there was no room for it.
+pub(super) async fn claim_memory(tx: &Tx, scope: Scope, guest: &mut Desired) -> StoreResult<()> {
+    if guest.memory_claimed || guest.power == Power::Stopped {
+        return Ok(());
+    }
+    let need = Need { memory: guest.memory, disk: Bytes(0), host: guest.host };
+    let room = placing::room_to_grow(&hosts::rooms(tx, tx.now).await?, guest.pool, need);
+    room.map_err(|why| Refusal::invalid("base", placing::said_to(scope, why)))?;
+    guest.memory_claimed = true;
+    Ok(())
 }
 
 /// Starts, stops or reboots a guest.
@@ -109,6 +140,7 @@ impl Change for GuestPower {
         refuse_ended(&before)?;
         let mut guest = before.clone();
         self.action.apply(&mut guest)?;
+        claim_memory(tx, self.scope, &mut guest).await?;
         if guest.power != before.power {
             // `power` can be written, so whoever holds an older copy must not write that back.
             guest.lock_version += 1;

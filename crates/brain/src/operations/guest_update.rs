@@ -2,7 +2,7 @@
 
 use super::account::refuse_stale;
 use super::guest_create::{DISK, MEMORY, VCPUS};
-use super::guest_power::{PowerAction, refuse_ended, save};
+use super::guest_power::{PowerAction, claim_memory, refuse_ended, save};
 use super::problems::Problems;
 use super::quotas::{self, Extra};
 use crate::placing::{self, Need};
@@ -47,6 +47,7 @@ impl Change for GuestUpdate {
         refuse_stale(self.body.lock_version, before.lock_version)?;
         problems.none()?;
         self.resize(tx, &before, &mut guest).await?;
+        claim_memory(tx, self.scope, &mut guest).await?;
         guest.lock_version += 1;
         let kinds = kinds_of(&before, &guest);
         let weightiest = kinds.first().copied().unwrap_or(OperationKind::Update);
@@ -95,7 +96,13 @@ impl GuestUpdate {
         guest.start_alone = body.start_alone.unwrap_or(guest.start_alone);
         match body.power {
             Some(Power::Running) if guest.power == Power::Stopped => {
-                problems.check("power", PowerAction::Start.apply(guest).map_err(|_| "cannot change"));
+                problems.check(
+                    "power",
+                    PowerAction::Start.apply(guest).map_err(|why| match why {
+                        Refusal::Conflict(why) => why,
+                        _ => "cannot change".to_owned(),
+                    }),
+                );
             }
             Some(Power::Stopped) if guest.power == Power::Running => {
                 problems.check(
@@ -112,7 +119,8 @@ impl GuestUpdate {
         if !resized(before, guest) {
             return Ok(());
         }
-        if before.power == Power::Running && guest.power == Power::Running {
+        let runs = before.power == Power::Running && before.suspended_at.is_none();
+        if runs && guest.power == Power::Running {
             if self.restart == Restart::Refused {
                 let text = "runs, and its size changes only while it is stopped: stop it first, \
                             or let it restart (resize with restart=true)";
@@ -122,13 +130,15 @@ impl GuestUpdate {
             guest.boot_hard = false;
         }
         let more = |new: Bytes, old: Bytes| Bytes(new.0.saturating_sub(old.0));
+        let memory = more(guest.memory, before.memory);
         let need = Need {
-            memory: more(guest.memory, before.memory),
+            // What is not claimed takes no room, however much it is.
+            memory: if before.memory_claimed { memory } else { Bytes(0) },
             disk: more(guest.disk, before.disk),
             host: guest.host,
         };
         let vcpus = guest.vcpus.saturating_sub(before.vcpus);
-        let extra = Extra { vcpus, memory: need.memory, disk: need.disk, ..Extra::default() };
+        let extra = Extra { vcpus, memory, disk: need.disk, ..Extra::default() };
         quotas::check(tx, guest.account, extra).await?;
         let rooms = hosts::rooms(tx, tx.now).await?;
         let room = placing::room_to_grow(&rooms, guest.pool, need);

@@ -1,7 +1,7 @@
 //! Images: register, delete.
 
-use super::operators_only;
 use super::problems::Problems;
+use super::{operators_only, refuse_cancelled};
 use honcho_api::Image;
 use honcho_model::event::ResourceKind;
 use honcho_model::{AccountId, Bytes, Digest, ImageId};
@@ -35,7 +35,9 @@ impl Change for ImageCreate {
         let unpacked = problems.needed("unpacked_bytes", self.body.unpacked_bytes);
         let unpacked = unpacked.and_then(|bytes| problems.within("unpacked_bytes", bytes, 1..=1 << 44));
         if let Some(account) = self.body.account_id {
-            problems.found("account_id", accounts::get(tx, self.scope, AccountId(account)).await)?;
+            let owner =
+                problems.found("account_id", accounts::get(tx, self.scope, AccountId(account)).await)?;
+            refuse_cancelled(&mut problems, owner.as_ref());
         }
         let (Some(name), Some(digest), Some(unpacked), Some(size)) = (name, digest, unpacked, self.blob_size)
         else {

@@ -4,6 +4,8 @@
 //! them has an effect outside the transaction.
 
 mod account;
+mod account_end;
+mod account_suspend;
 mod guest_create;
 mod guest_end;
 mod guest_power;
@@ -20,7 +22,9 @@ mod token;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub(crate) use account::{AccountCreate, AccountDelete, AccountUpdate};
+pub(crate) use account::{AccountCreate, AccountUpdate};
+pub(crate) use account_end::{AccountBury, AccountCancel, AccountLapse, AccountRestore, Grace};
+pub(crate) use account_suspend::{AccountSuspend, AccountUnsuspend};
 pub(crate) use guest_create::{GuestCreate, public_key};
 pub(crate) use guest_end::{GuestCancel, GuestDelete, GuestLapse, GuestRestore};
 pub(crate) use guest_power::{GuestPower, PowerAction};
@@ -36,6 +40,13 @@ pub(crate) use pool::{PoolCreate, PoolDelete};
 pub(crate) use token::{TokenCreate, TokenDelete, TokenUpdate};
 
 use honcho_store::{Refusal, Scope, StoreResult};
+
+/// Refuses what is asked for in an account that is cancelled: nothing is made in it until it is taken back.
+fn refuse_cancelled(problems: &mut problems::Problems, account: Option<&honcho_api::Account>) {
+    if account.is_some_and(|account| account.cancelled_at.is_some()) {
+        problems.add("account_id", "is cancelled: nothing is made in it until it is restored");
+    }
+}
 
 /// Refuses what only operators may do.
 fn operators_only(scope: Scope) -> StoreResult<()> {

@@ -1,8 +1,8 @@
 //! Networks: make, rename, delete.
 
 use super::account::refuse_stale;
-use super::operators_only;
 use super::problems::Problems;
+use super::{operators_only, refuse_cancelled};
 use honcho_api::Network;
 use honcho_model::event::ResourceKind;
 use honcho_model::{AccountId, NetworkId, subnet};
@@ -53,7 +53,9 @@ impl Change for NetworkCreate {
             self.refuse_overlap(tx, net, &mut problems).await?;
         }
         if let Some(account) = self.body.account_id {
-            problems.found("account_id", accounts::get(tx, self.scope, AccountId(account)).await)?;
+            let owner =
+                problems.found("account_id", accounts::get(tx, self.scope, AccountId(account)).await)?;
+            refuse_cancelled(&mut problems, owner.as_ref());
         }
         let (Some(name), Some(net)) = (name, net) else { return Err(problems.into()) };
         problems.none()?;

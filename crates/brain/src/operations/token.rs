@@ -2,6 +2,7 @@
 
 use super::account::refuse_stale;
 use super::problems::Problems;
+use super::refuse_cancelled;
 use honcho_api::Token;
 use honcho_model::event::ResourceKind;
 use honcho_model::{AccountId, GuestId, Right, Timestamp, TokenId};
@@ -85,6 +86,7 @@ impl TokenCreate {
         let named = self.body.account_id.map(AccountId).or(self.scope.sole_account());
         let Some(account) = problems.needed("account_id", named) else { return Ok(None) };
         let found = problems.found("account_id", accounts::get(tx, self.scope, account).await)?;
+        refuse_cancelled(problems, found.as_ref());
         Ok(found.map(|_| account))
     }
 

@@ -1,6 +1,8 @@
 //! `honcho account`: who owns guests.
 
+mod cancel;
 mod quota;
+mod suspend;
 mod update;
 
 use crate::age::{age, span};
@@ -9,13 +11,13 @@ use crate::completion::accounts;
 use crate::context::Context;
 use crate::listing::{self, ListArguments};
 use crate::output::Tone;
-use crate::question::{Answer, ConfirmArguments};
 use crate::resolve;
 use crate::table::{Cell, details};
 use crate::values;
 use clap_complete::engine::ArgValueCandidates;
 use honcho_api::{Account, AccountCreate, Guest};
 use honcho_model::account::AccountStatus;
+use honcho_model::guest::{GuestStatus, Power};
 use honcho_model::quota::Kind;
 use std::time::Duration;
 
@@ -42,17 +44,21 @@ pub(crate) enum AccountCommand {
         limits: update::LimitArguments,
     },
     /// List accounts
-    #[command(after_help = "Example:\n  honcho accounts list --sort name")]
+    #[command(
+        after_help = "Examples:\n  honcho accounts list --sort name\n  honcho accounts list --status suspended"
+    )]
     List {
+        /// Only those with this status: active, suspended, cancelled, deleting or deleted
+        #[arg(long, value_name = "STATUS")]
+        status: Option<String>,
+        /// Also those that are cancelled or deleted
+        #[arg(long)]
+        cancelled: bool,
         #[command(flatten)]
         list: ListArguments,
     },
     /// Show one
-    Show {
-        /// Name or id
-        #[arg(add = ArgValueCandidates::new(accounts))]
-        account: String,
-    },
+    Show(AccountArgument),
     /// Change the grace period or the limits of one
     Update(update::UpdateArguments),
     /// Show what one may have and what it has
@@ -66,14 +72,15 @@ pub(crate) enum AccountCommand {
         /// The new name
         new_name: String,
     },
-    /// Delete one that owns nothing any more
-    Delete {
-        /// Name or id
-        #[arg(add = ArgValueCandidates::new(accounts))]
-        account: String,
-        #[command(flatten)]
-        confirm: ConfirmArguments,
-    },
+    /// Cancel one: its guests stop, and all it owns is deleted when its grace period ends
+    #[command(visible_alias = "delete")]
+    Cancel(cancel::CancelArguments),
+    /// Take a cancelled one back
+    Restore(cancel::RestoreArguments),
+    /// Stop the guests of one, and let none start (it has not paid)
+    Suspend(suspend::SuspendArguments),
+    /// Let the guests of a suspended one run again
+    Unsuspend(suspend::UnsuspendArguments),
 }
 
 pub(crate) async fn run(context: &Context, command: AccountCommand) -> Result<(), CommandError> {
@@ -88,8 +95,15 @@ pub(crate) async fn run(context: &Context, command: AccountCommand) -> Result<()
             let account: Account = context.client()?.create::<Account>(&body).await?;
             show(context, &account)
         }
-        AccountCommand::List { list } => {
-            let accounts: Vec<Account> = list.fetch(context, vec![]).await?;
+        AccountCommand::List { status, cancelled, list } => {
+            let mut filters = Vec::new();
+            // Whoever asks for what is cancelled by its status means it.
+            if cancelled || status.as_deref().is_some_and(|status| !matches!(status, "active" | "suspended"))
+            {
+                filters.push(("cancelled", "true".to_owned()));
+            }
+            filters.extend(status.map(|status| ("status", status)));
+            let accounts: Vec<Account> = list.fetch(context, filters).await?;
             let nothing = "There are no accounts yet: `honcho account create NAME` makes one.";
             listing::show(
                 context,
@@ -110,32 +124,54 @@ pub(crate) async fn run(context: &Context, command: AccountCommand) -> Result<()
         }
         AccountCommand::Update(arguments) => update::run(context, &arguments).await,
         AccountCommand::Quota(arguments) => quota::run(context, &arguments).await,
-        AccountCommand::Show { account } => show(context, &resolve::one(context, &account).await?),
+        AccountCommand::Show(account) => show(context, &account.find(context).await?),
         AccountCommand::Rename { account, new_name } => {
             let account: Account = resolve::one(context, &account).await?;
             let body = serde_json::json!({ "name": new_name });
             show(context, &context.client()?.update::<Account>(account.id, &body).await?)
         }
-        AccountCommand::Delete { account, confirm } => delete(context, &account, &confirm).await,
+        AccountCommand::Cancel(arguments) => cancel::cancel(context, &arguments).await,
+        AccountCommand::Restore(arguments) => cancel::restore(context, &arguments).await,
+        AccountCommand::Suspend(arguments) => suspend::suspend(context, &arguments).await,
+        AccountCommand::Unsuspend(arguments) => suspend::unsuspend(context, &arguments).await,
     }
 }
 
-async fn delete(context: &Context, account: &str, confirm: &ConfirmArguments) -> Result<(), CommandError> {
-    let account: Account = resolve::one(context, account).await?;
-    let client = context.client()?;
-    let owned: Vec<Guest> = client.list(&[("account_id", account.id.to_string())]).await?;
-    let owns = if owned.is_empty() {
-        "it has no guests".to_owned()
-    } else {
-        format!("the brain will refuse as long as it has guests, and it has {}", owned.len())
-    };
-    if confirm.ask(context, &format!("delete account {} (id {}): {owns}.", account.name, account.id))?
-        == Answer::Stop
-    {
-        return Ok(());
+/// An account, which may be cancelled.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct AccountArgument {
+    /// Name or id
+    #[arg(value_name = "ACCOUNT", add = ArgValueCandidates::new(accounts))]
+    account: String,
+}
+
+impl AccountArgument {
+    /// The account that is meant.
+    async fn find(&self, context: &Context) -> Result<Account, CommandError> {
+        resolve::account(context, &self.account).await
     }
-    let deleted: Account = client.delete::<Account, _>(account.id, &[]).await?;
-    super::deleted(context, &deleted)
+}
+
+/// So many names are said; more are counted.
+const MOST_NAMES: usize = 20;
+
+/// Which of these guests would stop, as a half-sentence.
+fn guests_that_run(guests: &[Guest]) -> String {
+    let runs = |guest: &&Guest| {
+        guest.power == Power::Running
+            && guest.cancelled_at.is_none()
+            && guest.status != GuestStatus::Suspended
+    };
+    let names: Vec<&str> = guests.iter().filter(runs).map(|guest| guest.name.as_str()).collect();
+    match names.as_slice() {
+        [] => "no guest of it runs".to_owned(),
+        [name] => format!("guest {name} stops"),
+        names if names.len() <= MOST_NAMES => format!("guests {} stop", names.join(", ")),
+        names => {
+            let (said, more) = names.split_at(MOST_NAMES);
+            format!("guests {} and {} more stop", said.join(", "), more.len())
+        }
+    }
 }
 
 fn status_cell(status: AccountStatus) -> Cell {

@@ -19,6 +19,7 @@ type HostDraw = (Option<i64>, bool);
 struct GuestDraw {
     host: Option<usize>,
     cancelled: bool,
+    suspended: bool,
     deleting: bool,
     deleted: bool,
     running_wanted: bool,
@@ -55,7 +56,12 @@ fn guest_draw() -> impl Strategy<Value = GuestDraw> {
             });
     (
         proptest::option::weighted(0.9, 0..8_usize),
-        (proptest::bool::weighted(0.2), proptest::bool::weighted(0.1), proptest::bool::weighted(0.1)),
+        (
+            proptest::bool::weighted(0.2),
+            proptest::bool::weighted(0.2),
+            proptest::bool::weighted(0.1),
+            proptest::bool::weighted(0.1),
+        ),
         any::<bool>(),
         0..4_i64,
         1..4_i64,
@@ -65,7 +71,7 @@ fn guest_draw() -> impl Strategy<Value = GuestDraw> {
         .prop_map(
             |(
                 host,
-                (cancelled, deleting, deleted),
+                (cancelled, suspended, deleting, deleted),
                 running_wanted,
                 boots_wanted,
                 generation,
@@ -75,6 +81,7 @@ fn guest_draw() -> impl Strategy<Value = GuestDraw> {
                 GuestDraw {
                     host,
                     cancelled,
+                    suspended,
                     deleting,
                     deleted,
                     running_wanted,
@@ -97,13 +104,14 @@ fn facts(draw: &GuestDraw, hosts: &[HostDraw]) -> Facts {
         .with(Fact::Deleted, draw.deleted)
         .with(Fact::Deleting, draw.deleting)
         .with(Fact::Cancelled, draw.cancelled)
+        .with(Fact::Suspended, draw.suspended)
         .with(Fact::Placed, host.is_some())
         .with(Fact::HostSilent, host.is_none_or(|(heard, _)| heard.is_none_or(|before| before > limit)))
         .with(Fact::HostFrozen, host.is_some_and(|(_, frozen)| frozen))
         .with(Fact::Damaged, seen(&|seen| matches!(seen.volume_state, "missing" | "unknown")))
         .with(Fact::Failing, seen(&|seen| seen.failing))
         .with(Fact::Built, draw.volume == Some(true))
-        .with(Fact::WantedRunning, draw.running_wanted && !draw.cancelled)
+        .with(Fact::WantedRunning, draw.running_wanted && !draw.cancelled && !draw.suspended)
         .with(Fact::SeenRunning, seen(&|seen| seen.running))
         .with(Fact::BootDue, seen(&|seen| seen.boots_done.is_some_and(|done| done < draw.boots_wanted)))
         .with(Fact::Settled, seen(&|seen| seen.settled && seen.generation >= draw.generation))
@@ -143,8 +151,8 @@ async fn insert(world: &World, hosts: &[HostDraw], guests: &[GuestDraw]) {
         run(format!(
             "INSERT INTO guests (id, uuid, account_id, name, image_id, host_id, power, start_alone, boots_wanted, boot_hard, \
              stop_hard, vcpus, memory, epoch, generation, lock_version, created_at, cancelled_at, deletes_at, deleting_at, \
-             deleted_at) VALUES ({id}, {}, 1, 'g{index}', 1, {}, '{power}', FALSE, {}, FALSE, FALSE, 1, 1, 1, {}, 1, \
-             0, {}, NULL, {}, {})",
+             deleted_at, suspended_at) VALUES ({id}, {}, 1, 'g{index}', 1, {}, '{power}', FALSE, {}, FALSE, FALSE, 1, 1, 1, {}, 1, \
+             0, {}, NULL, {}, {}, {})",
             uuid(id),
             null(draw.host.map(|host| 100 + i64::try_from(host).unwrap())),
             draw.boots_wanted,
@@ -152,6 +160,7 @@ async fn insert(world: &World, hosts: &[HostDraw], guests: &[GuestDraw]) {
             at(draw.cancelled),
             at(draw.deleting),
             at(draw.deleted),
+            at(draw.suspended),
         ))
         .await;
         if let Some(existing) = draw.volume {

@@ -1,5 +1,6 @@
 //! Operations over a real store in a directory of its own: no HTTP, no sockets, and a clock that is moved by hand.
 
+mod accounts;
 mod ends;
 mod hosts;
 mod orders;
@@ -171,7 +172,19 @@ impl World {
     /// The agent has brought a guest to what is wanted of it.
     pub(crate) async fn settle(&self, id: i64) {
         let guest = self.guest(id).await;
-        let running = guest.power == Power::Running && guest.cancelled_at.is_none();
+        let running = guest.power == Power::Running
+            && guest.cancelled_at.is_none()
+            && guest.status != honcho_model::guest::GuestStatus::Suspended;
+        self.settled(&guest, running).await;
+    }
+
+    /// The agent has stopped a guest that is not to run now.
+    pub(super) async fn stopped(&self, id: i64) {
+        self.settled(&self.guest(id).await, false).await;
+    }
+
+    async fn settled(&self, guest: &Guest, running: bool) {
+        let id = guest.id;
         let seen = GuestObserved {
             id: GuestId(id),
             epoch: Epoch(guest.epoch),

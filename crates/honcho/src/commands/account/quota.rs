@@ -1,13 +1,11 @@
 //! `honcho account quota`.
 
+use super::AccountArgument;
 use crate::command_error::CommandError;
-use crate::completion::accounts;
 use crate::context::Context;
 use crate::output::Tone;
-use crate::resolve;
 use crate::table::{Cell, table};
-use clap_complete::engine::ArgValueCandidates;
-use honcho_api::{Account, Quota};
+use honcho_api::Quota;
 use honcho_model::quota::Kind;
 
 const AFTER_HELP: &str = "\
@@ -20,13 +18,12 @@ Examples:
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct QuotaArguments {
-    /// Name or id
-    #[arg(add = ArgValueCandidates::new(accounts))]
-    account: String,
+    #[command(flatten)]
+    account: AccountArgument,
 }
 
 pub(crate) async fn run(context: &Context, arguments: &QuotaArguments) -> Result<(), CommandError> {
-    let account: Account = resolve::one(context, &arguments.account).await?;
+    let account = arguments.account.find(context).await?;
     let path = format!("/v1/accounts/{}/quota.json", account.id);
     let quota: Quota = context.client()?.get_path(&path, &[]).await?;
     if context.output.json {

@@ -83,6 +83,6 @@ pub(super) fn status_cell(status: GuestStatus) -> Cell {
             Tone::Busy
         }
         S::Unknown | S::Frozen | S::Damaged | S::Failing => Tone::Bad,
-        S::Stopped | S::Cancelled | S::Deleted => Tone::Faint,
+        S::Stopped | S::Suspended | S::Cancelled | S::Deleted => Tone::Faint,
     })
 }
