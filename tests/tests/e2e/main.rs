@@ -1,6 +1,7 @@
 //! The whole of Honcho, as processes: brains, agents, guests. One binary; each file tells one story.
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 
+mod active_resource;
 mod brain_down;
 mod certificates;
 mod contract;
