@@ -7,8 +7,10 @@ use utoipa::ToSchema;
 /// One line of the log: who did what to what, or what was seen.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Event {
-    /// Also the cursor: `?after=ID` gives what came later.
+    /// Its number. Several brains on PostgreSQL may give numbers in another order than events come in.
     pub id: i64,
+    /// Where it stands in the log: `?after=CURSOR` gives what came later, and misses nothing. Opaque.
+    pub cursor: String,
     /// The account concerned, if one is.
     pub account_id: Option<i64>,
     /// As in `guest.create`, `guest.running`, `guest.stopped_by_itself`, `host.frozen`.

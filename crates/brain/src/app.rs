@@ -7,7 +7,7 @@ use crate::runs::Runs;
 use crate::streams::Streams;
 use honcho_images::BlobStore;
 use honcho_model::Timestamp;
-use honcho_store::{Actor, Change, Store, StoreResult};
+use honcho_store::{Actor, Change, Lead, Store, StoreResult};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -22,6 +22,10 @@ pub(crate) struct App {
     pub(crate) liveness: Liveness,
     pub(crate) runs: Runs,
     pub(crate) streams: Streams,
+    /// Whether this brain runs the controllers.
+    pub(crate) lead: Arc<Lead>,
+    /// Held while this brain uses a SQLite file: there is one brain for each.
+    pub(crate) _alone: Option<Arc<std::fs::File>>,
     /// Where agents are told to find us: `HOST:PORT`.
     pub(crate) agents_address: Arc<str>,
     /// When this brain began to listen.

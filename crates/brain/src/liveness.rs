@@ -16,6 +16,14 @@ impl Liveness {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner).insert(host, now);
     }
 
+    /// Takes a batch back that could not be written.
+    pub(crate) fn give_back(&self, batch: Vec<(HostId, Timestamp)>) {
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        for (host, at) in batch {
+            heard.entry(host).or_insert(at);
+        }
+    }
+
     /// Takes the batch.
     pub(crate) fn take(&self) -> Vec<(HostId, Timestamp)> {
         let mut batch: Vec<_> = self.heard.lock().unwrap_or_else(PoisonError::into_inner).drain().collect();

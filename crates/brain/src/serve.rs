@@ -7,11 +7,12 @@ use crate::{agents, controllers, http, listen};
 use anyhow::Context as _;
 use honcho_images::BlobStore;
 use honcho_model::Timestamp;
-use honcho_store::brain::Establish;
+use honcho_store::brain::{BindAuthority, Establish};
 use honcho_store::tokens::TokenScope;
-use honcho_store::{Actor, Change, Engine, Store, StoreResult, Tx, tokens};
+use honcho_store::{Actor, Change, Engine, Refusal, Store, StoreError, StoreResult, Tx, tokens};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use time::OffsetDateTime;
@@ -36,6 +37,26 @@ pub struct ServeOptions {
 /// The database of a brain that was given none.
 pub fn database_in(data: &Path) -> Engine {
     Engine::Sqlite(data.join("honcho.sqlite"))
+}
+
+fn lock_file(data: &Path, name: &str) -> anyhow::Result<File> {
+    let path = data.join(name);
+    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
+    file.with_context(|| format!("opening {}", path.display()))
+}
+
+/// Says that somebody uses the SQLite database in this directory, until the file is let go of. Refuses if somebody does.
+pub(crate) fn hold(data: &Path) -> anyhow::Result<File> {
+    let file = lock_file(data, "brain.lock")?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            anyhow::bail!("a brain is running on {}: end that first", data.display())
+        }
+        Err(TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("locking brain.lock in {}", data.display()))
+        }
+    }
 }
 
 /// A stored time as certificates have it.
@@ -84,14 +105,30 @@ pub(crate) async fn open(
     std::fs::create_dir_all(data).with_context(|| format!("making {}", data.display()))?;
     std::fs::set_permissions(data, std::fs::Permissions::from_mode(0o700))
         .with_context(|| format!("closing {} to others", data.display()))?;
-    let authority = Authority::open(&data.join("ca"), date(outside.now()))?;
     let database = options.database.clone().unwrap_or_else(|| database_in(data));
+    let alone = match &database {
+        Engine::Sqlite(_) => Some(Arc::new(hold(data)?)),
+        Engine::Postgres(_) => None,
+    };
+    // Brains that share DATA and start at the same moment make one authority and one first token.
+    let starting = lock_file(data, "starting.lock")?;
+    starting
+        .lock()
+        .with_context(|| format!("waiting for another brain that starts in {}", data.display()))?;
+    let authority = Authority::open(&data.join("ca"), date(outside.now()))?;
     let store = Store::open(&database).await.with_context(|| format!("opening the database {database}"))?;
     store.write(Actor::honcho(), outside.now(), &Establish { uuid: outside.uuid() }).await?;
+    let bind = BindAuthority { fingerprint: authority.fingerprint() };
+    match store.write(Actor::honcho(), outside.now(), &bind).await {
+        Err(StoreError::Refused(Refusal::Conflict(why))) => anyhow::bail!(why),
+        outcome => outcome?,
+    }
     let advertise = options.agents_advertise.clone().unwrap_or_else(|| options.agents_listen.to_string());
     let started_at = outside.now();
-    Ok(App {
+    let app = App {
         started_at,
+        lead: Arc::new(store.lead()),
+        _alone: alone,
         store,
         blobs: BlobStore::in_directory(&data.join("blobs"))?,
         authority: Arc::new(authority),
@@ -101,7 +138,10 @@ pub(crate) async fn open(
         streams: crate::streams::Streams::default(),
         agents_address: advertise.into(),
         ending,
-    })
+    };
+    first_token(&app, data).await?;
+    drop(starting);
+    Ok(app)
 }
 
 /// The names under which people reach a listener: its address, this machine's name, and `localhost`.
@@ -134,7 +174,6 @@ pub async fn serve(
     let app = open(&options, outside, ending.clone()).await?;
     let people = bind(options.listen, "--listen").await?;
     let machines = bind(options.agents_listen, "--agents-listen").await?;
-    first_token(&app, &options.data).await?;
     let now = date(app.now());
     let people_tls = if options.listen.ip().is_loopback() {
         None

@@ -1,7 +1,7 @@
 //! Who this brain is.
 
 use crate::sql::{Connection, execute, row, values};
-use crate::{Change, StoreResult, Tx};
+use crate::{Change, Refusal, StoreResult, Tx};
 use honcho_model::Incarnation;
 use sea_orm::FromQueryResult;
 use uuid::Uuid;
@@ -43,5 +43,37 @@ impl Change for Establish {
         execute(tx, "INSERT INTO brain (id, uuid, incarnation) VALUES (1, $1, 1)", values![self.uuid])
             .await?;
         Ok(BrainIdentity { uuid: self.uuid, incarnation: Incarnation(1) })
+    }
+}
+
+/// Notes whose certificates count for this brain, or refuses: several brains on one database must share one CA.
+pub struct BindAuthority {
+    /// Of the CA's certificate.
+    pub fingerprint: String,
+}
+
+impl Change for BindAuthority {
+    type Out = ();
+    async fn run<'a>(&'a self, tx: &'a Tx) -> StoreResult<()> {
+        #[derive(FromQueryResult)]
+        struct Bound {
+            ca_fingerprint: Option<String>,
+        }
+        let bound: Option<Bound> =
+            row(tx, "SELECT ca_fingerprint FROM brain WHERE id = 1", values![]).await?;
+        match bound.and_then(|bound| bound.ca_fingerprint) {
+            Some(bound) if bound == self.fingerprint => Ok(()),
+            Some(bound) => Err(Refusal::Conflict(format!(
+                "the database belongs to the certificate authority {bound}, and the one in DATA/ca is {}: agents trust only \
+                 the first; copy the directory ca from the brain that made the database",
+                self.fingerprint
+            ))
+            .into()),
+            None => {
+                let sql = "UPDATE brain SET ca_fingerprint = $1 WHERE id = 1";
+                execute(tx, sql, values![self.fingerprint.as_str()]).await?;
+                Ok(())
+            }
+        }
     }
 }

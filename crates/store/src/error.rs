@@ -14,6 +14,8 @@ pub enum Refusal {
     Forbidden(String),
     /// 409: it was changed meanwhile, or is in a state that forbids this.
     Conflict(String),
+    /// 410: it was there and never will be again.
+    Gone(String),
 }
 
 impl Refusal {
@@ -35,6 +37,9 @@ pub enum StoreError {
     /// Others changed the same rows at the same time, each time it was tried: it was not done.
     #[error("others always came first: {0}")]
     Contended(DbErr),
+    /// A key that is taken was met by a transaction that may not see by whom: it was not done, and is tried again alone.
+    #[error("a key is taken: {0}")]
+    Overtaken(DbErr),
     /// The database took too long, or others held on to what it needed: it was not done.
     #[error("the database is too busy: {0}")]
     Busy(DbErr),
@@ -44,6 +49,14 @@ pub enum StoreError {
     /// The connection was lost during the commit: it may have been done.
     #[error("the database was lost while it was being written down; it may have been done: {0}")]
     OutcomeUnknown(DbErr),
+    /// No copy of the database could be kept, so that it was not changed.
+    #[error("cannot keep a copy of the database in {}: {error}", path.display())]
+    Copy {
+        /// Where it should have been.
+        path: std::path::PathBuf,
+        /// Why not.
+        error: std::io::Error,
+    },
     /// The database was written by a newer Honcho.
     #[error(
         "the database is newer than this program: it has {0}, which this one does not know; run the newer one"
@@ -97,10 +110,29 @@ fn code(error: &DbErr) -> Option<String> {
     driver(error)?.as_database_error()?.code().map(std::borrow::Cow::into_owned)
 }
 
-/// Whether the reason is that another transaction came first: serialization_failure or deadlock_detected.
-/// <https://www.postgresql.org/docs/current/errcodes-appendix.html>
-pub(crate) fn is_contention(error: &DbErr) -> bool {
-    matches!(code(error).as_deref(), Some("40001" | "40P01"))
+/// Why a statement failed, for whoever asks whether to try again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FailureKind {
+    /// Another transaction came first.
+    Contention,
+    /// A key is there twice, or what it refers to is not. On PostgreSQL the reason may be one that came first, too, and
+    /// that this transaction does not see.
+    Key,
+    /// Anything else.
+    Other,
+}
+
+impl FailureKind {
+    /// <https://www.postgresql.org/docs/current/errcodes-appendix.html>
+    pub(crate) fn of(error: &DbErr) -> FailureKind {
+        match code(error).as_deref() {
+            // serialization_failure, deadlock_detected
+            Some("40001" | "40P01") => FailureKind::Contention,
+            // unique_violation, foreign_key_violation
+            Some("23505" | "23503") => FailureKind::Key,
+            _ => FailureKind::Other,
+        }
+    }
 }
 
 /// Whether the connection, and not the statement, is what failed. A server that ends says so in class 57P.
@@ -125,7 +157,7 @@ fn is_disconnection(error: &DbErr) -> bool {
 impl StoreError {
     /// Why a commit failed. Where the database did not say that it refused, nobody knows whether it was done.
     pub(crate) fn of_commit(error: DbErr) -> Self {
-        if is_contention(&error) {
+        if FailureKind::of(&error) == FailureKind::Contention {
             StoreError::Contended(error)
         } else if code(&error).is_some() && !is_disconnection(&error) {
             StoreError::from(error)

@@ -1,12 +1,13 @@
 //! The event log: every change, and everything an operator should hear of. Never edited.
 
+use crate::cursor::{Cursor, horizon_sql};
 use crate::list::{Column, Filters, Select};
-use crate::sql::{Connection, from_json, insert, time, to_json, values};
-use crate::{Scope, StoreResult, Tx};
+use crate::sql::{Connection, from_json, insert, number, row, time, to_json, values};
+use crate::{Refusal, Scope, StoreResult, Tx, brain};
 use honcho_api::Event;
 use honcho_model::event::ResourceKind;
 use honcho_model::{AccountId, EventId};
-use sea_orm::FromQueryResult;
+use sea_orm::{ConnectionTrait as _, FromQueryResult};
 use serde_json::Value;
 
 #[derive(FromQueryResult)]
@@ -24,6 +25,9 @@ struct Row {
     before: Option<String>,
     after: Option<String>,
     created_at: i64,
+    xid: i64,
+    horizon: i64,
+    incarnation: i64,
 }
 
 const COLUMNS: &[Column] = &[
@@ -37,20 +41,78 @@ const COLUMNS: &[Column] = &[
     Column::Text("actor", "e.actor"),
 ];
 
-/// Events in scope, oldest first.
+/// Where to go on reading.
+enum Place {
+    /// From the first event, or from the newest.
+    End,
+    /// After that transaction and id.
+    After(i64, i64),
+}
+
+/// Works out where the filters say to go on: after a cursor, or after the event with that id (or the last one before it,
+/// where there is none).
+async fn place(connection: &impl Connection, filters: &Filters) -> StoreResult<Place> {
+    #[derive(FromQueryResult)]
+    struct Found {
+        xid: i64,
+        id: i64,
+        horizon: i64,
+    }
+    if let Some(cursor) = filters.cursor {
+        let current = brain::get(connection).await?.map(|identity| identity.incarnation.0);
+        if current.is_some_and(|current| current != cursor.incarnation) {
+            let text =
+                "this cursor is of an earlier life of this brain, which was restored from a backup since";
+            return Err(Refusal::Gone(text.to_owned()).into());
+        }
+        let (xid, id) = cursor.position(filters.descending);
+        return Ok(Place::After(xid, id));
+    }
+    let Some(after) = filters.after else { return Ok(Place::End) };
+    let horizon = horizon_sql(connection.inner().get_database_backend());
+    let order = if filters.descending { "id >= $1 ORDER BY id" } else { "id <= $1 ORDER BY id DESC" };
+    let sql = format!("SELECT xid, id, {horizon} AS horizon FROM events WHERE {order} LIMIT 1");
+    let found: Option<Found> = row(connection, &sql, values![after]).await?;
+    Ok(match found {
+        None if filters.descending => Place::End,
+        None => Place::After(0, 0),
+        Some(found) if !filters.descending && found.xid >= found.horizon => Place::After(found.horizon, 0),
+        Some(found) => Place::After(found.xid, found.id),
+    })
+}
+
+/// Events in scope, in the order in which they were committed. After a cursor or an id, only those before which nothing
+/// can come any more: whoever goes on from the last one misses none.
 pub async fn list(connection: &impl Connection, scope: Scope, filters: &Filters) -> StoreResult<Vec<Event>> {
-    let mut select = Select::new(
+    let horizon = horizon_sql(connection.inner().get_database_backend());
+    let sql = format!(
         "SELECT e.id, e.account_id, e.kind, e.severity, e.resource, e.resource_id, e.resource_name, e.actor, e.source, \
-         e.message, e.before, e.after, e.created_at FROM events e",
-        values![],
+         e.message, e.before, e.after, e.created_at, e.xid, {horizon} AS horizon, \
+         COALESCE((SELECT b.incarnation FROM brain b WHERE b.id = 1), 0) AS incarnation FROM events e"
     );
+    let mut select = Select::new(sql, values![]).sorted_by("e.xid");
+    if let Place::After(xid, id) = place(connection, filters).await? {
+        select.beyond(["e.xid", "e.id"], (xid, id), filters.descending);
+        if !filters.descending {
+            select.only(&format!("e.xid < {horizon}"));
+        }
+    }
+    let filters = &Filters { after: None, cursor: None, ..filters.clone() };
     select.scope_of_machine(scope, "e.account_id", "e.resource = 'guest' AND e.resource_id = ?");
     select.filter(filters, "e.id", COLUMNS)?;
     let rows: Vec<Row> = select.all(connection, "e.id", filters).await?;
     rows.into_iter()
         .map(|row| {
+            let beyond = row.xid >= row.horizon;
+            let cursor = Cursor {
+                incarnation: row.incarnation,
+                xid: row.xid,
+                id: row.id,
+                horizon: beyond.then_some(row.horizon),
+            };
             Ok(Event {
                 id: row.id,
+                cursor: cursor.to_string(),
                 account_id: row.account_id,
                 severity: row.severity,
                 resource: row.resource,
@@ -71,6 +133,14 @@ pub async fn list(connection: &impl Connection, scope: Scope, filters: &Filters)
             })
         })
         .collect()
+}
+
+/// Whether events are written that are not told after a cursor yet, because what somebody has under way may come before
+/// them.
+pub async fn is_held_back(connection: &impl Connection) -> StoreResult<bool> {
+    let horizon = horizon_sql(connection.inner().get_database_backend());
+    let sql = format!("SELECT 1 AS n FROM events WHERE xid >= {horizon} LIMIT 1");
+    Ok(number(connection, &sql, values![]).await?.is_some())
 }
 
 /// Whether a caller may know who did it: an operator everybody, a customer other customers. Those can only be of the

@@ -7,6 +7,8 @@
 //! The clock is never read here: every time comes in as an argument.
 #![forbid(unsafe_code)]
 
+mod across;
+mod cursor;
 mod engine;
 mod error;
 mod list;
@@ -25,6 +27,7 @@ pub mod guests_desired;
 pub mod hosts;
 pub mod images;
 pub mod manifests;
+pub mod moving;
 pub mod networks;
 pub mod operations;
 pub mod pools;
@@ -32,6 +35,8 @@ pub mod quotas;
 pub mod reports;
 pub mod tokens;
 
+pub use across::Lead;
+pub use cursor::Cursor;
 pub use engine::{Engine, NotADatabase};
 pub use error::{Refusal, StoreError};
 pub use list::{Filters, ListError};
@@ -43,7 +48,7 @@ use engine::Purpose;
 use honcho_model::{HostId, Timestamp};
 use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr, TransactionTrait as _};
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What a call gives.
 pub type StoreResult<T> = Result<T, StoreError>;
@@ -54,6 +59,9 @@ pub struct Store {
     writer: DatabaseConnection,
     reader: DatabaseConnection,
     wakeups: Wakeups,
+    engine: Engine,
+    /// What goes on besides while there is a store.
+    across: Arc<across::Across>,
 }
 
 /// A change under way. All of it happens or none.
@@ -61,8 +69,8 @@ pub struct Tx {
     inner: DatabaseTransaction,
     /// Hosts of which something desired changed; their generations rise just before the commit.
     touched: Mutex<BTreeSet<HostId>>,
-    /// The first statement of it that failed, and whether others were the reason.
-    failure: Mutex<Option<(DbErr, bool)>>,
+    /// The first statement of it that failed.
+    failure: Mutex<Option<DbErr>>,
     /// When this change happens, by the brain's clock.
     pub now: Timestamp,
     /// Who changes it.
@@ -81,17 +89,12 @@ impl Tx {
 
     pub(crate) fn note_failure(&self, error: &DbErr) {
         let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
-        failure.get_or_insert_with(|| (error.clone(), error::is_contention(error)));
+        failure.get_or_insert_with(|| error.clone());
     }
 
-    pub(crate) fn failed(&self) -> bool {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner).is_some()
-    }
-
-    /// Why this attempt came to nothing, if others are why.
-    pub(crate) fn contended(&self) -> Option<DbErr> {
-        let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
-        failure.as_ref().filter(|(_, contention)| *contention).map(|(error, _)| error.clone())
+    /// The first statement of it that failed, if one did.
+    pub(crate) fn failure(&self) -> Option<DbErr> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -111,11 +114,24 @@ impl Store {
         migrations::bring_up(&engine).await?;
         let writer = engine.connect(Purpose::Writing).await?;
         let reader = engine.connect(Purpose::Reading).await?;
-        Ok(Store { writer, reader, wakeups: Wakeups::default() })
+        let wakeups = Wakeups::default();
+        let across = Arc::new(across::start(&engine, &wakeups).await?);
+        Ok(Store { writer, reader, wakeups, engine, across })
+    }
+
+    /// Whether other brains may serve from the same database.
+    pub fn is_shared(&self) -> bool {
+        matches!(self.engine, Engine::Postgres(_))
+    }
+
+    /// How this brain comes to know whether it runs the controllers.
+    pub fn lead(&self) -> Lead {
+        Lead::new(&self.engine)
     }
 
     /// Lets go of the database; whatever is under way ends first.
     pub async fn close(self) -> StoreResult<()> {
+        self.across.close().await;
         self.writer.close().await?;
         self.reader.close().await?;
         Ok(())

@@ -1,5 +1,6 @@
 //! Lists: filters, paging, and the scope, added to a select.
 
+use crate::cursor::{Cursor, NoCursor};
 use crate::sql::{Connection, rows};
 use crate::{Scope, StoreResult};
 use honcho_model::Right;
@@ -34,6 +35,8 @@ pub struct Filters {
     pub offset: Option<i64>,
     /// Only ids above this one.
     pub after: Option<i64>,
+    /// Only events after this place in the log; no other list has cursors.
+    pub cursor: Option<Cursor>,
     /// The newest first (`?order=descending`); `after` then means ids below that one.
     pub descending: bool,
     /// Also what is cancelled or deleted.
@@ -56,7 +59,10 @@ impl Filters {
             match key.as_str() {
                 "limit" => filters.limit = number(&key, &value)?,
                 "offset" => filters.offset = number(&key, &value)?,
-                "after" => filters.after = number(&key, &value)?,
+                "after" => match value.parse() {
+                    Ok(cursor) => filters.cursor = Some(cursor),
+                    Err(NoCursor) => filters.after = number(&key, &value)?,
+                },
                 "order" => {
                     filters.descending = match value.as_str() {
                         "descending" => true,
@@ -107,11 +113,13 @@ pub(crate) struct Select {
     conditions: Vec<String>,
     /// The table whose rows are counted and sorted, with its alias; see [`Select::of_table`].
     table: Option<&'static str>,
+    /// What rows are sorted by before their id.
+    sorted_by: Option<&'static str>,
 }
 
 impl Select {
     pub(crate) fn new(sql: impl Into<String>, values: Vec<Value>) -> Self {
-        Select { sql: sql.into(), values, conditions: Vec::new(), table: None }
+        Select { sql: sql.into(), values, conditions: Vec::new(), table: None, sorted_by: None }
     }
 
     /// Says which table the rows are of (`guests g`): a page far behind is then found in that table alone, by an index,
@@ -119,6 +127,18 @@ impl Select {
     /// from a [`Column::Derived`].
     pub(crate) fn of_table(self, table: &'static str) -> Self {
         Select { table: Some(table), ..self }
+    }
+
+    /// Sorts the rows by this column before they are sorted by id.
+    pub(crate) fn sorted_by(self, column: &'static str) -> Self {
+        Select { sorted_by: Some(column), ..self }
+    }
+
+    /// Adds the condition that two columns, compared as a pair, are beyond these values.
+    pub(crate) fn beyond(&mut self, columns: [&str; 2], values: (i64, i64), descending: bool) {
+        self.values.extend([Value::from(values.0), Value::from(values.1)]);
+        let (n, sign) = (self.values.len(), if descending { '<' } else { '>' });
+        self.conditions.push(format!("({}) {sign} (${}, ${n})", columns.join(", "), n - 1));
     }
 
     /// Adds a condition that holds no values.
@@ -204,6 +224,9 @@ impl Select {
             }
             self.conditions.push(format!("{expression} IN ({})", alternatives.join(", ")));
         }
+        if filters.cursor.is_some() {
+            return Err(ListError::NotANumber("after".to_owned()));
+        }
         if let Some(after) = filters.after {
             let beyond = if filters.descending { "<" } else { ">" };
             self.only_with(&format!("{id} {beyond} ?"), after);
@@ -218,7 +241,9 @@ impl Select {
         id: &str,
         filters: &Filters,
     ) -> StoreResult<Vec<T>> {
-        let order = format!(" ORDER BY {id}{}", if filters.descending { " DESC" } else { "" });
+        let direction = if filters.descending { " DESC" } else { "" };
+        let first = self.sorted_by.map(|column| format!("{column}{direction}, ")).unwrap_or_default();
+        let order = format!(" ORDER BY {first}{id}{direction}");
         let conditions = match self.conditions.as_slice() {
             [] => String::new(),
             conditions => format!(" WHERE {}", conditions.join(" AND ")),

@@ -5,7 +5,7 @@
 //! becomes an event. A host says nothing about what is not placed on it at the current epoch.
 
 use crate::events::{self, NewEvent};
-use crate::sql::{execute, from_json, row, rows, signed, to_json, values};
+use crate::sql::{Connection, execute, from_json, row, rows, signed, to_json, values};
 use crate::{Change, StoreResult, Tx, guests_desired, networks, operations};
 use honcho_model::event::ResourceKind;
 use honcho_model::guest::Power;
@@ -69,6 +69,17 @@ impl Change for ApplyReport {
         self.note_run(tx, &run_id, digest).await?;
         Ok(answer)
     }
+}
+
+/// Whether the last observation of a host that is held is this run's, with this digest.
+pub async fn holds(
+    connection: &impl Connection,
+    host: HostId,
+    run: uuid::Uuid,
+    digest: &str,
+) -> StoreResult<bool> {
+    let sql = "SELECT 1 AS n FROM host_observed WHERE host_id = $1 AND run_id = $2 AND digest = $3";
+    Ok(crate::sql::number(connection, sql, values![host.0, run.to_string(), digest]).await?.is_some())
 }
 
 impl ApplyReport {

@@ -8,8 +8,10 @@
 //! SQLite has one writer and `BEGIN IMMEDIATE`: nobody gets in another's way. PostgreSQL is asked for serializable
 //! transactions, and refuses one of two that got in each other's way (`40001`, `40P01`); that one is run again, after a
 //! pause that grows. From the [`ALONE_AFTER`]th time on it runs alone: it holds a lock that every other change needs a
-//! weaker one of, so that a busy moment ends with everybody served instead of with everybody trying.
+//! weaker one of, so that a busy moment ends with everybody served instead of with everybody trying. So does one that met a
+//! key that is taken: what it met may be younger than what it sees.
 
+use crate::error::FailureKind;
 use crate::{Change, Store, StoreError, StoreResult, Tx, hosts};
 use honcho_model::{HostId, Timestamp};
 use sea_orm::{
@@ -52,10 +54,15 @@ impl Store {
         change: &C,
     ) -> StoreResult<C::Out> {
         static LOTS: AtomicU64 = AtomicU64::new(0);
-        let mut attempt = 1;
+        let (mut attempt, mut alone) = (1, false);
         loop {
-            let contended = match self.attempt(actor.clone(), now, change, attempt > ALONE_AFTER).await {
+            let contended = match self.attempt(actor.clone(), now, change, alone).await {
                 Err(StoreError::Contended(error)) => error,
+                // Once it is alone it sees everything, and is refused for good or not at all.
+                Err(StoreError::Overtaken(_)) => {
+                    alone = true;
+                    continue;
+                }
                 outcome => return outcome,
             };
             if attempt == ATTEMPTS {
@@ -66,6 +73,7 @@ impl Store {
             let lot = (u64::from(std::process::id()) << 40) ^ LOTS.fetch_add(1, Ordering::Relaxed);
             tokio::time::sleep(pause(attempt, lot)).await;
             attempt += 1;
+            alone = attempt > ALONE_AFTER;
         }
     }
 
@@ -77,16 +85,15 @@ impl Store {
         alone: bool,
     ) -> StoreResult<C::Out> {
         let tx = Tx::new(self.begin(alone).await?, now, actor);
-        let outcome = match change.run(&tx).await {
+        let outcome = change.run(&tx).await;
+        // A change may have made something else of an error, or nothing; whether to try again is not for it to say.
+        let outcome = match tx.failure().map(|error| (FailureKind::of(&error), error)) {
+            Some((FailureKind::Contention, error)) => Err(StoreError::Contended(error)),
+            Some((FailureKind::Key, error)) if !alone && self.is_shared() => {
+                Err(StoreError::Overtaken(error))
+            }
             // PostgreSQL would answer COMMIT with ROLLBACK and call that a success.
-            Ok(_) if tx.failed() => Err(StoreError::Database(DbErr::Custom(
-                "a statement failed and the change went on all the same".to_owned(),
-            ))),
-            outcome => outcome,
-        };
-        // A change may have made something else of the error; whether to try again is not for it to say.
-        let outcome = match tx.contended() {
-            Some(error) => Err(StoreError::Contended(error)),
+            Some((_, error)) => outcome.and(Err(StoreError::Database(error))),
             None => outcome,
         };
         let Tx { inner, touched, .. } = tx;
@@ -129,7 +136,7 @@ impl Store {
         let wakeups = self.wakeups.clone();
         let commit = tokio::spawn(async move {
             inner.commit().await.map_err(StoreError::of_commit)?;
-            wakeups.wake(&touched);
+            wakeups.wake(touched);
             Ok(())
         });
         commit.await.map_err(|error| StoreError::OutcomeUnknown(DbErr::Custom(error.to_string())))?

@@ -8,7 +8,7 @@ use crate::runs::Speaks;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use honcho_store::reports::ApplyReport;
+use honcho_store::reports::{self, ApplyReport};
 use honcho_wire::{PROTOCOL, Report, ReportAnswer};
 
 pub(super) async fn report(
@@ -37,7 +37,10 @@ pub(super) async fn report(
         }
     }
     // A heartbeat that says what is known writes nothing: liveness goes by batches.
-    if report.observation.is_none() && app.runs.is_held(machine.id, report.run_id, &report.digest) {
+    if report.observation.is_none()
+        && app.runs.is_held(machine.id, report.run_id, &report.digest)
+        && is_held_still(&app, &machine, &report).await?
+    {
         return Ok(Json(ReportAnswer::Applied));
     }
     let (run, digest) = (report.run_id, report.digest.clone());
@@ -48,4 +51,12 @@ pub(super) async fn report(
         app.runs.holds(machine.id, run, &digest);
     }
     Ok(Json(answer))
+}
+
+/// Whether the store holds what this process remembers that it holds: another brain may have been told something newer.
+async fn is_held_still(app: &App, machine: &Machine, report: &Report) -> ApiResult<bool> {
+    if !app.store.is_shared() {
+        return Ok(true);
+    }
+    Ok(reports::holds(app.store.reader(), machine.id, report.run_id, &report.digest).await?)
 }

@@ -9,13 +9,28 @@ pub(crate) use lapsing::step as lapsing_step;
 use crate::app::App;
 use std::time::Duration;
 
-/// Starts them; they end with the runtime.
+/// Starts them; they end with the runtime. Of several brains on one database one runs them, all but those that are about
+/// what this very process has in memory.
 pub(crate) fn start(app: &App) {
+    own(Duration::from_secs(5), app.clone(), "hearing", silence::heard);
     every(Duration::from_secs(5), app.clone(), "silence", silence::step);
     every(Duration::from_secs(10), app.clone(), "lapsing", lapsing::step);
 }
 
-fn every<F>(pause: Duration, app: App, name: &'static str, step: impl Fn(App) -> F + Send + 'static)
+/// A loop of the brain that has the lead.
+fn every<F>(pause: Duration, app: App, name: &'static str, step: impl Fn(App) -> F + Send + Sync + 'static)
+where
+    F: Future<Output = honcho_store::StoreResult<()>> + Send,
+{
+    let step = std::sync::Arc::new(step);
+    own(pause, app, name, move |app: App| {
+        let step = step.clone();
+        async move { if app.lead.is_ours().await { step(app).await } else { Ok(()) } }
+    });
+}
+
+/// A loop of every brain.
+fn own<F>(pause: Duration, app: App, name: &'static str, step: impl Fn(App) -> F + Send + 'static)
 where
     F: Future<Output = honcho_store::StoreResult<()>> + Send,
 {

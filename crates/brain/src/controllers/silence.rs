@@ -7,8 +7,19 @@ use honcho_model::{HostId, Timestamp};
 use honcho_store::events::{self, NewEvent};
 use honcho_store::{Actor, Change, StoreResult, Tx, hosts};
 
-struct NoteSilence {
+/// Writes down when hosts were heard by this brain.
+struct NoteHeard {
     heard: Vec<(HostId, Timestamp)>,
+}
+
+impl Change for NoteHeard {
+    type Out = ();
+    async fn run<'a>(&'a self, tx: &'a Tx) -> StoreResult<()> {
+        hosts::note_seen(tx, &self.heard).await
+    }
+}
+
+struct NoteSilence {
     /// Whether the brain has listened long enough to call a host silent: after its own start it has not.
     listened: bool,
 }
@@ -16,7 +27,6 @@ struct NoteSilence {
 impl Change for NoteSilence {
     type Out = ();
     async fn run<'a>(&'a self, tx: &'a Tx) -> StoreResult<()> {
-        hosts::note_seen(tx, &self.heard).await?;
         if !self.listened {
             return Ok(());
         }
@@ -29,8 +39,21 @@ impl Change for NoteSilence {
     }
 }
 
-pub(super) async fn step(app: App) -> StoreResult<()> {
+/// Of every brain: each has agents of its own.
+pub(super) async fn heard(app: App) -> StoreResult<()> {
     let heard = app.liveness.take();
+    if heard.is_empty() {
+        return Ok(());
+    }
+    let outcome = app.write(Actor::honcho(), &NoteHeard { heard: heard.clone() }).await;
+    if outcome.is_err() {
+        // It was so all the same: the next batch has it, unless they were heard again meanwhile.
+        app.liveness.give_back(heard);
+    }
+    outcome
+}
+
+pub(super) async fn step(app: App) -> StoreResult<()> {
     let listened = app.now().since(app.started_at) > SILENT_AFTER;
-    app.write(Actor::honcho(), &NoteSilence { heard, listened }).await
+    app.write(Actor::honcho(), &NoteSilence { listened }).await
 }

@@ -70,6 +70,8 @@ impl From<Refusal> for ApiError {
             Refusal::NotFound(what) => ApiError::not_found(what),
             Refusal::Forbidden(why) => ApiError::new(StatusCode::FORBIDDEN, "forbidden", why),
             Refusal::Conflict(why) => ApiError::conflict(why),
+            Refusal::Gone(why) => ApiError::new(StatusCode::GONE, "gone", why)
+                .hint("begin again: without a cursor the log is read from its beginning"),
         }
     }
 }
@@ -78,7 +80,7 @@ impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Refused(refusal) => refusal.into(),
-            error @ (StoreError::Contended(_) | StoreError::Busy(_)) => {
+            error @ (StoreError::Contended(_) | StoreError::Overtaken(_) | StoreError::Busy(_)) => {
                 tracing::warn!(%error, request = %request_id(), "the store was too busy");
                 ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "others kept changing the same things")
                     .hint("nothing was changed: ask again in a moment")
@@ -97,7 +99,10 @@ impl From<StoreError> for ApiError {
                     "look whether it was, before you ask again; with a `reference` asking again is safe",
                 )
             }
-            error @ (StoreError::Database(_) | StoreError::Damaged { .. } | StoreError::Newer(_)) => {
+            error @ (StoreError::Database(_)
+            | StoreError::Damaged { .. }
+            | StoreError::Copy { .. }
+            | StoreError::Newer(_)) => {
                 let request = request_id();
                 tracing::error!(%error, %request, "the store failed");
                 ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the brain's database failed")

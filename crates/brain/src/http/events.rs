@@ -1,6 +1,6 @@
 //! `/v1/events`: the log, read from a cursor or followed.
 
-use super::error::ApiResult;
+use super::error::{ApiError, ApiResult};
 use super::extract::{Caller, ListQuery};
 use crate::app::App;
 use axum::Json;
@@ -9,20 +9,26 @@ use axum::http::HeaderMap;
 use axum::response::sse::{Event as Sse, KeepAlive};
 use futures::{Stream, StreamExt as _};
 use honcho_api::{ErrorBody, Event};
-use honcho_store::{Filters, StoreError, events};
+use honcho_store::{Cursor, Filters, StoreError, events};
+use std::time::Duration;
 
 /// How many events are read at a time while following.
 const BATCH: i64 = 500;
 
+/// How soon to look again for events that are written and not to be told yet.
+const HELD_BACK: Duration = Duration::from_millis(100);
+
 /// Reads the event log.
 #[utoipa::path(get, path = "/v1/events", tag = "events",
-    params(("after" = Option<i64>, Query, description = "The cursor: only ids above this one"),
+    params(("after" = Option<String>, Query, description = "A cursor, or the id of an event: only what came after it, and only as far as nothing can come in between any more"),
         ("limit" = Option<i64>, Query, description = "At most so many"),
-        ("order" = Option<String>, Query, description = "`descending`: the newest first; `after` then means ids below it"),
+        ("order" = Option<String>, Query, description = "`descending`: the newest first; `after` then means what came before it"),
         ("kind" = Option<String>, Query, description = "Filterable"), ("severity" = Option<String>, Query, description = "Filterable"),
         ("resource" = Option<String>, Query, description = "Filterable"), ("resource_id" = Option<i64>, Query, description = "Filterable"),
         ("account_id" = Option<i64>, Query, description = "Filterable")),
-    responses((status = 200, body = [Event]), (status = 401, body = ErrorBody), (status = 422, body = ErrorBody)))]
+    responses((status = 200, body = [Event]), (status = 401, body = ErrorBody),
+        (status = 410, body = ErrorBody, description = "The cursor is of an earlier life of this brain"),
+        (status = 422, body = ErrorBody)))]
 pub(super) async fn list(
     State(app): State<App>,
     caller: Caller,
@@ -33,9 +39,10 @@ pub(super) async fn list(
 
 /// Follows the event log.
 #[utoipa::path(get, path = "/v1/events/stream", tag = "events",
-    params(("after" = Option<i64>, Query, description = "The cursor; the header Last-Event-ID goes before it")),
-    description = "Server-sent events: each event of the log, from the cursor on, and then as they come.",
+    params(("after" = Option<String>, Query, description = "A cursor or the id of an event; the header Last-Event-ID goes before it")),
+    description = "Server-sent events: each event of the log, from the cursor on, and then as they come. The id of each is its cursor.",
     responses((status = 200, content_type = "text/event-stream", body = String), (status = 401, body = ErrorBody),
+        (status = 410, body = ErrorBody, description = "The cursor is of an earlier life of this brain"),
         (status = 422, body = ErrorBody)))]
 pub(super) async fn stream(
     State(app): State<App>,
@@ -43,9 +50,12 @@ pub(super) async fn stream(
     headers: HeaderMap,
     ListQuery(mut filters): ListQuery,
 ) -> ApiResult<axum::response::Sse<impl Stream<Item = Result<Sse, StoreError>>>> {
-    let resumed =
-        headers.get("last-event-id").and_then(|value| value.to_str().ok()).and_then(|id| id.parse().ok());
-    filters.after = resumed.or(filters.after).or(Some(0));
+    if let Some(resumed) = headers.get("last-event-id") {
+        resume(&mut filters, resumed.to_str().unwrap_or_default())?;
+    }
+    if filters.cursor.is_none() {
+        filters.after = filters.after.or(Some(0));
+    }
     filters.limit = Some(BATCH);
     filters.descending = false;
     filters.offset = None;
@@ -57,20 +67,41 @@ pub(super) async fn stream(
     let state = (app, caller, changes, filters, true);
     let batches =
         futures::stream::unfold(state, |(app, caller, mut changes, mut filters, at_once)| async move {
-            if !at_once {
-                changes.changed().await.ok()?;
+            if !at_once && !wait(&app, &mut changes).await {
+                return None;
             }
             let found = match events::list(app.store.reader(), caller.scope, &filters).await {
                 Ok(found) => found,
                 Err(error) => return Some((vec![Err(error)], (app, caller, changes, filters, false))),
             };
-            filters.after = found.last().map(|event| event.id).or(filters.after);
+            if let Some(last) = found.last() {
+                (filters.cursor, filters.after) = (last.cursor.parse().ok(), None);
+            }
             let more = i64::try_from(found.len()).is_ok_and(|n| n == BATCH);
-            let told = found.iter().map(|event| {
-                Ok(Sse::default().id(event.id.to_string()).json_data(event).unwrap_or_default())
-            });
+            let told = found
+                .iter()
+                .map(|event| Ok(Sse::default().id(&event.cursor).json_data(event).unwrap_or_default()));
             Some((told.collect::<Vec<_>>(), (app, caller, changes, filters, more)))
         });
     let stream = batches.flat_map(futures::stream::iter).take_until(ending);
     Ok(axum::response::Sse::new(stream).keep_alive(KeepAlive::default()))
+}
+
+/// Goes on where a client says that it stands.
+fn resume(filters: &mut Filters, last_event_id: &str) -> ApiResult<()> {
+    (filters.cursor, filters.after) = match (last_event_id.parse::<Cursor>(), last_event_id.parse::<i64>()) {
+        (Ok(cursor), _) => (Some(cursor), None),
+        (Err(_), Ok(id)) if id >= 0 => (None, Some(id)),
+        _ => return Err(ApiError::invalid("after", "is no cursor and no id (it came as Last-Event-ID)")),
+    };
+    Ok(())
+}
+
+/// Waits until there may be more to tell; `false` when there never will be. What is held back behind somebody's open
+/// transaction may be let go without any commit that would wake us.
+async fn wait(app: &App, changes: &mut tokio::sync::watch::Receiver<()>) -> bool {
+    match events::is_held_back(app.store.reader()).await {
+        Ok(false) => changes.changed().await.is_ok(),
+        Ok(true) | Err(_) => !matches!(tokio::time::timeout(HELD_BACK, changes.changed()).await, Ok(Err(_))),
+    }
 }

@@ -33,9 +33,25 @@ async fn open(app: &App, scope: Scope, id: i64, kind: StreamKind) -> ApiResult<P
         let text = format!("its host is {}, so its console cannot be reached", host.status.as_str());
         return Err(ApiError::conflict(text));
     }
+    if app.store.is_shared() {
+        is_connected_here(app, HostId(host.id)).await?;
+    }
     let place = app.streams.open(app.outside.uuid(), HostId(host.id), GuestId(id), kind);
     app.store.wakeups().wake_host(HostId(host.id));
     Ok(place)
+}
+
+/// Refuses if the host's agent asks another brain: bytes are handed over in this process.
+async fn is_connected_here(app: &App, host: HostId) -> ApiResult<()> {
+    // Between one poll and the next an agent is away for a moment.
+    for _ in 0..20 {
+        if app.store.wakeups().is_awaited(host) {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    Err(ApiError::conflict("its host's agent is connected to another brain of this database")
+        .hint("ask the brain whose address the agent has (--brain of honcho-agent)"))
 }
 
 async fn arrival(mut place: Place) -> ApiResult<Upgraded> {

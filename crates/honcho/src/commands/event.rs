@@ -38,9 +38,9 @@ Examples:
 /// Which events.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct EventFilters {
-    /// Only those after this event's id
+    /// Only those after this one: the id of an event, or its cursor
     #[arg(long, value_name = "ID")]
-    after: Option<i64>,
+    after: Option<String>,
     /// Only those of this kind, as in guest.create
     #[arg(long)]
     kind: Option<String>,
@@ -115,62 +115,43 @@ async fn list(context: &Context, filters: &EventFilters, limit: usize) -> Result
     })
 }
 
-/// The latest events that the filters let through. The log is read from a cursor on, so this looks back from its end,
-/// further and further, until there are enough: the log may be long.
+/// The latest events that the filters let through, oldest first.
 async fn latest(context: &Context, filters: &EventFilters, limit: usize) -> Result<Vec<Event>, CommandError> {
     let client = context.client()?;
-    let query = filters.query(context).await?;
-    let oldest = filters.after.unwrap_or(0);
-    let newest = newest(client).await?;
-    let mut back = i64::try_from(limit).unwrap_or(i64::MAX).saturating_mul(4);
-    loop {
-        let after = newest.saturating_sub(back).max(oldest);
-        let mut query = query.clone();
-        query.push(("after", after.to_string()));
-        let mut events: Vec<Event> = client.get_path("/v1/events.json", &query).await?;
-        if events.len() >= limit || after == oldest {
-            events.drain(..events.len().saturating_sub(limit));
-            return Ok(events);
-        }
-        back = back.saturating_mul(8);
+    let mut query = filters.query(context).await?;
+    let mut events: Vec<Event>;
+    if let Some(after) = &filters.after {
+        query.push(("after", after.clone()));
+        events = client.get_path("/v1/events.json", &query).await?;
+        events.drain(..events.len().saturating_sub(limit));
+    } else {
+        query.extend([("order", "descending".to_owned()), ("limit", limit.to_string())]);
+        events = client.get_path("/v1/events.json", &query).await?;
+        events.reverse();
     }
+    Ok(events)
 }
 
-/// The id of the newest event, 0 when there is none. Found by halving: a few small questions, however long the log is.
-async fn newest(client: &Client) -> Result<i64, CommandError> {
-    let next = async |after: i64| -> Result<Option<i64>, CommandError> {
-        let query = [("after", after.to_string()), ("limit", "1".to_owned())];
-        let events: Vec<Event> = client.get_path("/v1/events.json", &query).await?;
-        Ok(events.first().map(|event| event.id))
-    };
-    // There is an event `seen` (or none at all), and none after `bound`.
-    let (mut seen, mut bound) = (0, 1);
-    while let Some(id) = next(bound).await? {
-        (seen, bound) = (id, id.max(bound.saturating_mul(2)));
-    }
-    while seen < bound {
-        let middle = seen.midpoint(bound);
-        match next(middle).await? {
-            Some(id) => seen = id,
-            None => bound = middle,
-        }
-    }
-    Ok(seen)
+/// Where the log ends just now.
+async fn end(client: &Client) -> Result<String, CommandError> {
+    let query = [("order", "descending".to_owned()), ("limit", "1".to_owned())];
+    let events: Vec<Event> = client.get_path("/v1/events.json", &query).await?;
+    Ok(events.into_iter().next().map_or_else(|| "0".to_owned(), |event| event.cursor))
 }
 
 async fn follow(context: &Context, filters: &EventFilters, reconnect: Duration) -> Result<(), CommandError> {
     let client = context.client()?;
     let query = filters.query(context).await?;
     // From a cursor in any case, so that nothing is lost if the brain goes before the first event.
-    let mut after = match filters.after {
-        Some(after) => after,
-        None => newest(client).await?,
+    let mut after = match &filters.after {
+        Some(after) => after.clone(),
+        None => end(client).await?,
     };
     let mut away_since: Option<Instant> = None;
     let mut first = true;
     loop {
         let mut query = query.clone();
-        query.push(("after", after.to_string()));
+        query.push(("after", after.clone()));
         match client.events(&query).await {
             Ok(stream) => {
                 if away_since.take().is_some() {
@@ -180,8 +161,8 @@ async fn follow(context: &Context, filters: &EventFilters, reconnect: Duration) 
                 while let Some(event) = stream.next().await {
                     match event {
                         Ok(event) => {
-                            after = event.id;
                             print(context, &event)?;
+                            after = event.cursor;
                         }
                         Err(ClientError::Unreachable { .. }) => break,
                         Err(error) => return Err(error.into()),

@@ -205,10 +205,8 @@ async fn the_latest_events() {
     let (first, second, third) =
         (event(1, "old"), event(2, "was ordered"), with(event(3, "does not speak"), &alarm));
     let brain = Brain::new()
-        .on("GET /v1/events.json?after=1&limit=1", json!([second]))
-        .on("GET /v1/events.json?after=2&limit=1", json!([third]))
-        .on("GET /v1/events.json?after=3&limit=1", json!([]))
-        .on("GET /v1/events.json?after=4&limit=1", json!([]))
+        .on("GET /v1/events.json?order=descending&limit=2", json!([third, second]))
+        .on("GET /v1/events.json?order=descending&limit=1", json!([third]))
         .on("GET /v1/events.json?after=0", json!([first, second, third]));
     check(
         &brain,
@@ -221,7 +219,8 @@ async fn the_latest_events() {
     )
     .await;
     // Nothing happens, and the brain hangs up each time: it is asked from the newest event on.
-    let brain = brain.answer("GET /v1/events/stream?after=3", Answer::Events(vec![event(4, "has stopped")]));
+    let brain =
+        brain.answer("GET /v1/events/stream?after=1.0.3", Answer::Events(vec![event(4, "has stopped")]));
     let mut command = honcho(&["event", "follow", "--reconnect", "0s"]);
     command.env("HONCHO_URL", brain.start().await);
     let ended = run(command, b"").await;

@@ -90,7 +90,7 @@ pub(crate) fn done_as(kind: &str) -> Value {
 
 pub(crate) fn event(id: i64, message: &str) -> Value {
     json!({
-        "id": id, "account_id": 5, "kind": "guest.create", "severity": "info", "resource": "guest", "resource_id": 7,
+        "id": id, "cursor": format!("1.0.{id}"), "account_id": 5, "kind": "guest.create", "severity": "info", "resource": "guest", "resource_id": 7,
         "resource_name": "web1", "actor": "token:1 (operator)", "source": "127.0.0.1", "message": message,
         "before": null, "after": null, "created_at": ago(190),
     })

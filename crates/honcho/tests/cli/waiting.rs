@@ -177,9 +177,9 @@ async fn watch_prints_each_change_once() {
 async fn following_events_goes_on_after_the_last() {
     let brain = Brain::new()
         .answer("GET /v1/events/stream?after=1", Answer::Events(vec![crate::things::event(2, "two")]))
-        .answer("GET /v1/events/stream?after=2", Answer::HangUp)
-        .answer("GET /v1/events/stream?after=2", Answer::Events(vec![crate::things::event(3, "three")]))
-        .answer("GET /v1/events/stream?after=3", Answer::HangUp);
+        .answer("GET /v1/events/stream?after=1.0.2", Answer::HangUp)
+        .answer("GET /v1/events/stream?after=1.0.2", Answer::Events(vec![crate::things::event(3, "three")]))
+        .answer("GET /v1/events/stream?after=1.0.3", Answer::HangUp);
     let mut command = honcho(&["event", "follow", "--after", "1", "--reconnect", "2s", "--json"]);
     command.env("HONCHO_URL", brain.start().await);
     let ended = run(command, b"").await;

@@ -1,6 +1,7 @@
 //! How the schema came to be. Migrations go forward only; a released one is never edited.
 
 mod m0001_walking_skeleton;
+mod m0002_engines;
 mod m0005_people;
 mod m0006_life_cycle;
 mod m0008_lists;
@@ -10,6 +11,9 @@ use crate::engine::Purpose;
 use crate::{Engine, StoreError, StoreResult};
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, DbBackend, Statement, TransactionTrait as _};
 use sea_orm_migration::prelude::*;
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 
 /// Every migration, oldest first.
 pub(crate) struct Migrator;
@@ -19,6 +23,7 @@ impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
         vec![
             Box::new(m0001_walking_skeleton::Migration),
+            Box::new(m0002_engines::Migration),
             Box::new(m0005_people::Migration),
             Box::new(m0006_life_cycle::Migration),
             Box::new(m0008_lists::Migration),
@@ -33,20 +38,24 @@ const SCHEMA_LOCK: i64 = 0x686f_6e63_686f_0001;
 /// Brings a database to this program's schema: all that is missing of it in one transaction, or nothing.
 pub(crate) async fn bring_up(engine: &Engine) -> StoreResult<()> {
     let connection = engine.connect(Purpose::Schema).await?;
-    let outcome = bring_up_alone(&connection).await;
+    let outcome = bring_up_alone(engine, &connection).await;
     // The lock goes with the session.
     connection.close().await?;
     outcome
 }
 
-async fn bring_up_alone(connection: &DatabaseConnection) -> StoreResult<()> {
+async fn bring_up_alone(engine: &Engine, connection: &DatabaseConnection) -> StoreResult<()> {
     let postgres = connection.get_database_backend() == DbBackend::Postgres;
     if postgres {
         connection.execute_unprepared(&format!("SELECT pg_advisory_lock({SCHEMA_LOCK})")).await?;
     }
     refuse_newer(connection).await?;
-    if Migrator::get_pending_migrations(connection).await?.is_empty() {
-        return Ok(());
+    let pending = Migrator::get_pending_migrations(connection).await?;
+    let Some(first) = pending.first() else { return Ok(()) };
+    if let Engine::Sqlite(path) = engine
+        && pending.len() < Migrator::migrations().len()
+    {
+        keep_copy(connection, path, first.name()).await?;
     }
     let transaction = connection.begin().await?;
     Migrator::up(&transaction, None).await?;
@@ -54,6 +63,32 @@ async fn bring_up_alone(connection: &DatabaseConnection) -> StoreResult<()> {
         widen_texts(&transaction).await?;
     }
     transaction.commit().await?;
+    Ok(())
+}
+
+/// Keeps a copy of a database that is about to be changed: `honcho.sqlite.before-m0002`. One that a failed attempt left is
+/// of the same contents, and replaced.
+async fn keep_copy(connection: &DatabaseConnection, path: &Path, migration: &str) -> StoreResult<()> {
+    let number = migration.split('_').next().unwrap_or(migration);
+    let with = |ending: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(ending);
+        PathBuf::from(name)
+    };
+    let (copy, partial) = (with(&format!(".before-{number}")), with(".before.partial"));
+    let failed = |error: std::io::Error| StoreError::Copy { path: copy.clone(), error };
+    // It holds what the database holds: nobody else reads it. VACUUM fills a file that is empty.
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial);
+    let file = file.map_err(failed)?;
+    let sql = "VACUUM INTO $1";
+    let place = partial.to_string_lossy().into_owned();
+    connection.execute_raw(Statement::from_sql_and_values(DbBackend::Sqlite, sql, [place.into()])).await?;
+    file.sync_all().map_err(failed)?;
+    std::fs::rename(&partial, &copy).map_err(failed)?;
+    if let Some(directory) = copy.parent() {
+        File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed)?;
+    }
+    tracing::info!(copy = %copy.display(), "the database is of an older Honcho: brought up, and a copy kept");
     Ok(())
 }
 
@@ -84,4 +119,51 @@ async fn widen_texts(connection: &impl sea_orm::ConnectionTrait) -> StoreResult<
         connection.execute_unprepared(&sql).await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    async fn applied(engine: &Engine) -> usize {
+        let connection = engine.connect(Purpose::Schema).await.unwrap();
+        let applied = Migrator::get_migration_models(&connection).await.unwrap().len();
+        connection.close().await.unwrap();
+        applied
+    }
+
+    #[tokio::test]
+    async fn an_older_file_is_brought_up_and_a_copy_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("it's a honcho?.sqlite");
+        let engine = Engine::from(&path);
+        let connection = engine.connect(Purpose::Schema).await.unwrap();
+        Migrator::up(&connection, Some(1)).await.unwrap();
+        connection.close().await.unwrap();
+        bring_up(&engine).await.unwrap();
+        assert_eq!(applied(&engine).await, Migrator::migrations().len());
+        let copy = directory.path().join("it's a honcho?.sqlite.before-m0002");
+        assert_eq!(std::fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(applied(&Engine::from(&copy)).await, 1);
+        // One that is up already, and a new one, are not copied.
+        bring_up(&engine).await.unwrap();
+        bring_up(&Engine::from(&directory.path().join("new.sqlite"))).await.unwrap();
+        let copies = std::fs::read_dir(directory.path()).unwrap().flatten();
+        let copies = copies.filter(|entry| entry.file_name().to_string_lossy().contains("before")).count();
+        assert_eq!(copies, 1);
+    }
+
+    #[tokio::test]
+    async fn a_newer_file_is_refused_and_left_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let engine = Engine::from(&directory.path().join("honcho.sqlite"));
+        bring_up(&engine).await.unwrap();
+        let connection = engine.connect(Purpose::Schema).await.unwrap();
+        let sql = "INSERT INTO seaql_migrations (version, applied_at) VALUES ('m9999_far_future', 0)";
+        connection.execute_unprepared(sql).await.unwrap();
+        connection.close().await.unwrap();
+        let refused = bring_up(&engine).await.unwrap_err();
+        assert!(matches!(&refused, StoreError::Newer(version) if version == "m9999_far_future"), "{refused}");
+    }
 }

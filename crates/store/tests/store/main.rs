@@ -6,8 +6,10 @@
 mod addressing;
 mod listing;
 mod manifesting;
+mod moving;
 mod operating;
 mod reporting;
+mod sharing;
 mod status_rows;
 mod world;
 mod writing;

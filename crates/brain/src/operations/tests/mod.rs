@@ -262,6 +262,7 @@ pub(crate) fn refused<T: std::fmt::Debug>(outcome: StoreResult<T>) -> String {
         }
         StoreError::Refused(Refusal::Conflict(why)) => format!("conflict: {why}"),
         StoreError::Refused(Refusal::NotFound(what)) => format!("there is no such {what}"),
+        StoreError::Refused(Refusal::Gone(why)) => format!("gone: {why}"),
         StoreError::Refused(Refusal::Forbidden(why)) => format!("forbidden: {why}"),
         other => panic!("no refusal: {other}"),
     }
