@@ -12,6 +12,7 @@ mod host;
 mod image;
 mod network;
 mod operation;
+mod person;
 mod token;
 
 #[cfg(feature = "client")]
@@ -25,6 +26,7 @@ pub use host::*;
 pub use image::*;
 pub use network::*;
 pub use operation::*;
+pub use person::*;
 pub use token::*;
 
 /// A kind of thing that has a collection in the API.
@@ -58,4 +60,16 @@ resources! {
     Image, "images", "image";
     Guest, "guests", "guest";
     Token, "tokens", "token";
+    Person, "people", "person";
+}
+
+impl Resource for Session {
+    const PATH: &'static str = "sessions";
+    const WORD: &'static str = "session";
+    fn id(&self) -> i64 {
+        self.id
+    }
+    fn name(&self) -> &str {
+        &self.person_name
+    }
 }

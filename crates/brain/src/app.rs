@@ -1,8 +1,10 @@
 //! What every handler works with.
 
 use crate::authority::Authority;
+use crate::credentials::Credentials;
 use crate::liveness::Liveness;
 use crate::outside::Outside;
+use crate::passwords::Passwords;
 use crate::runs::Runs;
 use crate::streams::Streams;
 use honcho_images::BlobStore;
@@ -22,6 +24,8 @@ pub(crate) struct App {
     pub(crate) liveness: Liveness,
     pub(crate) runs: Runs,
     pub(crate) streams: Streams,
+    pub(crate) credentials: Credentials,
+    pub(crate) passwords: Passwords,
     /// Whether this brain runs the controllers.
     pub(crate) lead: Arc<Lead>,
     /// Held while this brain uses a SQLite file: there is one brain for each.
@@ -41,6 +45,14 @@ impl App {
 
     pub(crate) async fn write<C: Change>(&self, actor: Actor, change: &C) -> StoreResult<C::Out> {
         self.store.write(actor, self.now(), change).await
+    }
+
+    /// The same for what takes something away from whoever shows a secret: it ends at once on this brain, and on others
+    /// within [`crate::credentials::FRESH`].
+    pub(crate) async fn write_taking_away<C: Change>(&self, actor: Actor, change: &C) -> StoreResult<C::Out> {
+        let outcome = self.write(actor, change).await;
+        self.credentials.forget();
+        outcome
     }
 }
 

@@ -27,6 +27,10 @@ pub fn body(bytes: &[u8]) {
         ImageCreate,
         TokenCreate,
         TokenUpdate,
+        PersonCreate,
+        PersonUpdate,
+        PasswordChange,
+        SessionCreate,
         GuestCreate,
         GuestUpdate
     );

@@ -16,6 +16,7 @@ mod agents;
 mod app;
 mod authority;
 mod controllers;
+mod credentials;
 #[doc(hidden)]
 pub mod fuzzing;
 mod http;
@@ -23,6 +24,7 @@ mod listen;
 mod liveness;
 mod operations;
 mod outside;
+mod passwords;
 mod placing;
 mod runs;
 mod serve;

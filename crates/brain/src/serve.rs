@@ -136,6 +136,8 @@ pub(crate) async fn open(
         liveness: crate::liveness::Liveness::default(),
         runs: crate::runs::Runs::default(),
         streams: crate::streams::Streams::default(),
+        credentials: crate::credentials::Credentials::default(),
+        passwords: crate::passwords::Passwords::default(),
         agents_address: advertise.into(),
         ending,
     };

@@ -15,9 +15,11 @@ pub mod ids;
 pub mod mac;
 pub mod name;
 pub mod operation;
+pub mod password;
 pub mod quota;
 pub mod size;
 pub mod subnet;
+pub mod text;
 pub mod time;
 
 pub use digest::Digest;

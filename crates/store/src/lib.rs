@@ -30,9 +30,11 @@ pub mod manifests;
 pub mod moving;
 pub mod networks;
 pub mod operations;
+pub mod people;
 pub mod pools;
 pub mod quotas;
 pub mod reports;
+pub mod sessions;
 pub mod tokens;
 
 pub use across::Lead;

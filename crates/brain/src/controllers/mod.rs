@@ -2,9 +2,12 @@
 
 mod lapsing;
 mod silence;
+mod uses;
 
 #[cfg(test)]
 pub(crate) use lapsing::step as lapsing_step;
+#[cfg(test)]
+pub(crate) use uses::step as uses_step;
 
 use crate::app::App;
 use std::time::Duration;
@@ -15,6 +18,7 @@ pub(crate) fn start(app: &App) {
     own(Duration::from_secs(5), app.clone(), "hearing", silence::heard);
     every(Duration::from_secs(5), app.clone(), "silence", silence::step);
     every(Duration::from_secs(10), app.clone(), "lapsing", lapsing::step);
+    own(Duration::from_secs(15), app.clone(), "uses", uses::step);
 }
 
 /// A loop of the brain that has the lead.

@@ -20,6 +20,8 @@ pub(crate) struct ApiError {
     code: &'static str,
     errors: BTreeMap<String, Vec<String>>,
     hint: Option<String>,
+    /// Seconds to wait first.
+    retry_after: Option<u64>,
 }
 
 /// What a handler gives.
@@ -33,7 +35,20 @@ impl ApiError {
             code,
             errors: BTreeMap::from([("base".to_owned(), vec![text.into()])]),
             hint: None,
+            retry_after: None,
         }
+    }
+
+    /// This error with the seconds after which it makes sense to try again.
+    #[must_use]
+    pub(crate) fn retry_after(self, seconds: u64) -> Self {
+        ApiError { retry_after: Some(seconds), ..self }.hint(format!("try again in {seconds} s"))
+    }
+
+    /// 500: something of the brain's own failed, and was logged where it did.
+    pub(crate) fn internal(text: &str) -> Self {
+        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", text)
+            .hint("the brain's log says why, under the request id")
     }
 
     /// This error with the next thing to do.
@@ -64,9 +79,13 @@ impl ApiError {
 impl From<Refusal> for ApiError {
     fn from(refusal: Refusal) -> Self {
         match refusal {
-            Refusal::Invalid(errors) => {
-                ApiError { status: StatusCode::UNPROCESSABLE_ENTITY, code: "invalid", errors, hint: None }
-            }
+            Refusal::Invalid(errors) => ApiError {
+                status: StatusCode::UNPROCESSABLE_ENTITY,
+                code: "invalid",
+                errors,
+                hint: None,
+                retry_after: None,
+            },
             Refusal::NotFound(what) => ApiError::not_found(what),
             Refusal::Forbidden(why) => ApiError::new(StatusCode::FORBIDDEN, "forbidden", why),
             Refusal::Conflict(why) => ApiError::conflict(why),
@@ -151,6 +170,9 @@ impl IntoResponse for ApiError {
         if self.status == StatusCode::UNAUTHORIZED {
             let challenge = HeaderValue::from_static("Basic realm=\"honcho\", charset=\"UTF-8\"");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }

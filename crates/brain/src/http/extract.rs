@@ -1,16 +1,18 @@
 //! What handlers take out of a request: who asks, the filters of a list, a body.
 
 use super::error::{ApiError, ApiResult};
-use crate::app::{App, hash_secret};
+use crate::app::App;
+use crate::credentials::{self, Known};
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use base64::Engine as _;
 use honcho_model::{Right, Timestamp};
-use honcho_store::{Actor, Filters, Scope, tokens};
+use honcho_store::{Actor, Filters, Scope};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// Where a connection comes from; put into every request by the listener.
 #[derive(Clone, Copy, Debug)]
@@ -25,8 +27,8 @@ pub(crate) struct Caller {
     pub(crate) actor: Actor,
     /// What they may do with what they see.
     pub(crate) right: Right,
-    /// When their secret stops working.
-    pub(crate) expires_at: Option<Timestamp>,
+    /// What they showed.
+    pub(crate) known: Arc<Known>,
 }
 
 /// The token in a request: Bearer, or the password of Basic with any user name.
@@ -47,20 +49,13 @@ impl FromRequestParts<App> for Caller {
     type Rejection = ApiError;
     async fn from_request_parts(parts: &mut Parts, app: &App) -> ApiResult<Self> {
         let secret = token(&parts.headers).ok_or_else(ApiError::unauthorized)?;
-        let known = tokens::find(app.store.reader(), &hash_secret(&secret)).await?;
-        let known = known.filter(|known| known.expires_at.is_none_or(|at| at > app.now()));
-        let known = known.ok_or_else(ApiError::unauthorized)?;
-        let role = match known.scope {
-            Scope::Machine(_, guest) => format!("machine {guest}"),
-            Scope::Account(account) => format!("account {account}"),
-            Scope::System | Scope::Operator | Scope::Person(..) => "operator".to_owned(),
-        };
+        let known = credentials::find(app, &secret).await?.ok_or_else(ApiError::unauthorized)?;
         let source = parts.extensions.get::<Peer>().map(|peer| peer.0.ip().to_string());
         Ok(Caller {
-            scope: known.scope,
-            actor: Actor { who: format!("token:{} ({role})", known.id), source },
-            right: known.right,
-            expires_at: known.expires_at,
+            scope: known.scope(),
+            actor: Actor { who: known.actor(), source },
+            right: known.right(),
+            known,
         })
     }
 }
@@ -77,13 +72,17 @@ pub(crate) struct Writer {
     pub(crate) scope: Scope,
     /// Who they are, for the event log.
     pub(crate) actor: Actor,
-    /// When their secret stops working.
+    /// When their token stops working; a person's session is no bound to what they make.
     pub(crate) expires_at: Option<Timestamp>,
 }
 
 impl Writer {
     fn of(caller: Caller) -> Self {
-        Writer { scope: caller.scope, actor: caller.actor, expires_at: caller.expires_at }
+        let expires_at = match &*caller.known {
+            Known::Token(token) => token.expires_at,
+            Known::Session(_) => None,
+        };
+        Writer { scope: caller.known.scope_of_writing(), actor: caller.actor, expires_at }
     }
 }
 
@@ -203,7 +202,7 @@ pub(super) async fn body(request: Request, state: &(impl Send + Sync)) -> ApiRes
 /// Attributes that hold a number or a boolean, which some clients send as strings.
 fn is_scalar(attribute: &str) -> bool {
     ["_id", "_bytes", "_seconds", "_version"].iter().any(|ending| attribute.ends_with(ending))
-        || matches!(attribute, "vcpus" | "start_alone")
+        || matches!(attribute, "operator" | "vcpus" | "start_alone")
         || attribute.starts_with("limit_")
 }
 

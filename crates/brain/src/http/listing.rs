@@ -14,7 +14,7 @@ use super::error::ApiResult;
 use axum::body::{Body, Bytes};
 use axum::http::header::{CONTENT_TYPE, HeaderValue};
 use axum::response::{IntoResponse, Response};
-use honcho_api::{Account, Address, Guest, Host, Image, Network, Operation, Pool, Token};
+use honcho_api::{Account, Address, Guest, Host, Image, Network, Operation, Person, Pool, Session, Token};
 use honcho_store::{Filters, StoreError, StoreResult};
 use serde::Serialize;
 
@@ -37,7 +37,7 @@ macro_rules! by_id {
     )*};
 }
 
-by_id!(Account, Address, Guest, Host, Image, Network, Operation, Pool, Token);
+by_id!(Account, Address, Guest, Host, Image, Network, Operation, Person, Pool, Session, Token);
 
 /// What has been sent and what comes next.
 struct Progress {

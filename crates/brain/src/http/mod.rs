@@ -15,10 +15,14 @@ mod middleware;
 mod networks;
 mod openapi;
 mod operations;
+mod people;
 mod pools;
+mod sessions;
 pub(crate) mod streams;
 mod tokens;
 
+#[cfg(test)]
+mod people_tests;
 #[cfg(test)]
 mod route_tests;
 
@@ -52,6 +56,15 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(guests::list_of_account, guests::create_of_account))
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::show, tokens::replace, tokens::update, tokens::delete))
+        .routes(routes!(people::list, people::create))
+        .routes(routes!(people::show, people::replace, people::update, people::delete))
+        .routes(routes!(people::grant, people::grant_by_post))
+        .routes(routes!(people::revoke, people::revoke_by_post))
+        .routes(routes!(people::unlock, people::unlock_by_post))
+        .routes(routes!(people::password, people::password_by_post))
+        .routes(routes!(sessions::list, sessions::create))
+        .routes(routes!(sessions::show, sessions::delete))
+        .routes(routes!(sessions::whoami))
         .routes(routes!(hosts::list, hosts::create))
         .routes(routes!(hosts::show, hosts::delete))
         .routes(routes!(hosts::rejoin, hosts::rejoin_by_post))

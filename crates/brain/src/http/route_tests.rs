@@ -15,8 +15,9 @@ use crate::operations::{
 use axum::body::Body;
 use axum::http::{Request, header};
 use futures::StreamExt as _;
-use honcho_model::{AccountId, Digest, GuestId};
-use honcho_store::Scope;
+use honcho_model::{AccountId, Digest, GuestId, Right};
+use honcho_store::people::NewPerson;
+use honcho_store::{Change, Scope, StoreResult, Tx, people, sessions};
 use std::collections::BTreeSet;
 use std::time::Duration;
 use tower::ServiceExt as _;
@@ -44,6 +45,25 @@ GET    /v1/tokens/{id}                    401 404 403 403 200 200
 PUT    /v1/tokens/{id}                    401 404 403 403 200 200 {"name":"acme-renamed"}
 PATCH  /v1/tokens/{id}                    401 404 403 403 200 200 {"name":"acme-renamed"}
 DELETE /v1/tokens/{id}                    401 404 403 403 200 200
+GET    /v1/people                         401 403 403 403 403 200
+POST   /v1/people                         401 403 403 403 403 201 {"name":"bob"}
+GET    /v1/people/{id}                    401 403 403 403 403 200
+PUT    /v1/people/{id}                    401 403 403 403 403 200 {"name":"acme-bob"}
+PATCH  /v1/people/{id}                    401 403 403 403 403 200 {"full_name":"Ann"}
+DELETE /v1/people/{id}                    401 403 403 403 403 200
+PUT    /v1/people/{id}/grant?account_id=1&scope=viewer   401 403 403 403 403 200
+POST   /v1/people/{id}/grant?account_id=1&scope=viewer   401 403 403 403 403 200
+PUT    /v1/people/{id}/revoke?account_id=1               401 403 403 403 403 200
+POST   /v1/people/{id}/revoke?account_id=1               401 403 403 403 403 200
+PUT    /v1/people/{id}/unlock             401 403 403 403 403 200
+POST   /v1/people/{id}/unlock             401 403 403 403 403 200
+PUT    /v1/people/{id}/password           401 403 403 403 403 200 {"password":"a violet fence sings"}
+POST   /v1/people/{id}/password           401 403 403 403 403 200 {"password":"a violet fence sings"}
+GET    /v1/sessions                       401 200 200 200 200 200
+POST   /v1/sessions                       401 401 401 401 401 401 {"login":"acme-ann","password":"is not this"}
+GET    /v1/sessions/{id}                  401 404 404 404 404 200
+DELETE /v1/sessions/{id}                  401 404 404 404 404 200
+GET    /v1/whoami                         401 200 200 200 200 200
 GET    /v1/hosts                          401 403 403 403 403 200
 POST   /v1/hosts                          401 403 403 403 403 201 {"name":"h3"}
 GET    /v1/hosts/{id}                     401 403 403 403 403 200
@@ -130,6 +150,26 @@ fn blob_digest() -> String {
     hash_secret(std::str::from_utf8(BLOB).unwrap())
 }
 
+/// Ann, an admin of an account, with a session and no password.
+struct SomebodyOf(i64);
+
+impl Change for SomebodyOf {
+    type Out = (i64, i64);
+    async fn run<'a>(&'a self, tx: &'a Tx) -> StoreResult<(i64, i64)> {
+        let new = NewPerson {
+            uuid: uuid::Uuid::from_u128(9),
+            login: "acme-ann",
+            full_name: None,
+            operator: false,
+            password_hash: None,
+        };
+        let id = people::create(tx, &new).await?;
+        people::grant(tx, id, AccountId(self.0), Right::Admin).await?;
+        let session = sessions::create(tx, id, &hash_secret("session-1"), None).await?;
+        Ok((id.0, session.0))
+    }
+}
+
 /// A world in which acme owns one of everything, and everybody has a token.
 struct Acme {
     world: World,
@@ -143,6 +183,8 @@ struct Acme {
     empty_account: i64,
     empty_host: i64,
     empty_pool: i64,
+    person: i64,
+    session: i64,
     secrets: Vec<Option<String>>,
 }
 
@@ -188,6 +230,7 @@ impl Acme {
         world.settle(guest.id).await;
         let digest: Digest = blob_digest().parse().unwrap();
         world.app.blobs.put(digest, BLOB).await.unwrap();
+        let (person, session) = world.ask(&SomebodyOf(world.account.id)).await.unwrap();
         let token = async |scope: &str, account_id: Option<i64>, guest_id: Option<i64>| {
             let body = honcho_api::TokenCreate {
                 name: Some(if account_id == Some(rival) { "rival".into() } else { format!("acme-{scope}") }),
@@ -221,6 +264,8 @@ impl Acme {
             empty_account,
             empty_host,
             empty_pool,
+            person,
+            session,
             secrets,
         }
     }
@@ -238,6 +283,8 @@ impl Acme {
             "networks" => self.network,
             "images" => self.image,
             "guests" => self.guest,
+            "people" => self.person,
+            "sessions" => self.session,
             "operations" if line.path.ends_with("/abandon") => self.open_operation,
             "operations" => self.ended_operation,
             other => panic!("{} {}: say in `Acme::id` which of the {other}", line.method, line.path),

@@ -102,5 +102,5 @@ pub(super) async fn update(
         (status = 404, body = ErrorBody), (status = 422, body = ErrorBody, description = "It is the last of an operator")))]
 pub(super) async fn delete(State(app): State<App>, caller: Writer, Id(id): Id) -> ApiResult<Json<Token>> {
     let change = TokenDelete { scope: caller.scope, id: TokenId(id) };
-    Ok(Json(app.write(caller.actor, &change).await?))
+    Ok(Json(app.write_taking_away(caller.actor, &change).await?))
 }

@@ -14,6 +14,7 @@ mod host;
 mod image;
 mod network;
 mod operation_abandon;
+mod person;
 mod pool;
 mod problems;
 mod quotas;
@@ -36,6 +37,10 @@ pub(crate) use host::{
 pub(crate) use image::{ImageCreate, ImageDelete};
 pub(crate) use network::{NetworkCreate, NetworkDelete, NetworkRename};
 pub(crate) use operation_abandon::OperationAbandon;
+pub(crate) use person::{
+    PasswordTry, PersonCreate, PersonDelete, PersonGrant, PersonPassword, PersonUnlock, PersonUpdate,
+    SessionDelete, Tried,
+};
 pub(crate) use pool::{PoolCreate, PoolDelete};
 pub(crate) use token::{TokenCreate, TokenDelete, TokenUpdate};
 

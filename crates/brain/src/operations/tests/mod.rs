@@ -131,7 +131,11 @@ impl World {
     }
 
     pub(crate) fn pass(&self, seconds: i64) {
-        self.clock.fetch_add(seconds * 1_000_000, Ordering::SeqCst);
+        self.pass_millis(seconds * 1000);
+    }
+
+    pub(crate) fn pass_millis(&self, millis: i64) {
+        self.clock.fetch_add(millis * 1000, Ordering::SeqCst);
     }
 
     pub(crate) async fn ask<C: Change>(&self, change: &C) -> StoreResult<C::Out> {
