@@ -14,6 +14,9 @@ pub struct Brain {
     listen: SocketAddr,
     agents_listen: SocketAddr,
     process: Option<Process>,
+    /// A PostgreSQL database, if it is not the file in its data.
+    database: Option<String>,
+    log: PathBuf,
 }
 
 /// A port that nobody listens on just now.
@@ -36,7 +39,24 @@ impl Brain {
     pub async fn start_on(directory: &Path, people_ip: IpAddr, agents_ip: IpAddr) -> Result<Brain> {
         let listen = SocketAddr::new(people_ip, free_port(people_ip)?);
         let agents_listen = SocketAddr::new(agents_ip, free_port(agents_ip)?);
-        let mut brain = Brain { directory: directory.to_owned(), listen, agents_listen, process: None };
+        let log = directory.join("brain.log");
+        let directory = directory.to_owned();
+        let mut brain = Brain { directory, listen, agents_listen, process: None, database: None, log };
+        brain.resume().await?;
+        Ok(brain)
+    }
+
+    /// Starts one of several that share the data in `directory/brain` and a PostgreSQL database.
+    pub async fn start_sharing(directory: &Path, number: usize, database: &str) -> Result<Brain> {
+        let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let mut brain = Brain {
+            directory: directory.to_owned(),
+            listen: SocketAddr::new(ip, free_port(ip)?),
+            agents_listen: SocketAddr::new(ip, free_port(ip)?),
+            process: None,
+            database: Some(database.to_owned()),
+            log: directory.join(format!("brain-{number}.log")),
+        };
         brain.resume().await?;
         Ok(brain)
     }
@@ -74,7 +94,7 @@ impl Brain {
 
     /// What it and earlier runs of it logged.
     pub fn log(&self) -> String {
-        std::fs::read_to_string(self.directory.join("brain.log")).unwrap_or_default()
+        std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
     /// Its process, while it runs.
@@ -88,7 +108,10 @@ impl Brain {
         command.arg("serve").arg("--data").arg(self.data());
         command.arg("--listen").arg(self.listen.to_string());
         command.arg("--agents-listen").arg(self.agents_listen.to_string());
-        self.process = Some(Process::start(&mut command, &self.directory.join("brain.log"))?);
+        if let Some(database) = &self.database {
+            command.args(["--database", database]);
+        }
+        self.process = Some(Process::start(&mut command, &self.log)?);
         Ok(())
     }
 

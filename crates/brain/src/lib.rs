@@ -17,6 +17,7 @@ mod app;
 mod authority;
 mod controllers;
 mod credentials;
+mod database_move;
 #[doc(hidden)]
 pub mod fuzzing;
 mod http;
@@ -30,7 +31,9 @@ mod runs;
 mod serve;
 mod streams;
 
+pub use database_move::move_database;
 pub use honcho_store::Engine;
+pub use honcho_store::moving::TableMoved;
 pub use http::openapi_json;
 pub use outside::Outside;
 pub use serve::{ServeOptions, database_in, serve};

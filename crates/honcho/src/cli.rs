@@ -1,9 +1,10 @@
 //! The grammar of the command line.
 
 use crate::commands::{
-    account::AccountCommand, bench::BenchArguments, completion::CompletionArguments, event::EventCommand,
-    guest::GuestCommand, host::HostCommand, image::ImageCommand, network::NetworkCommand,
-    operation::OperationCommand, pool::PoolCommand, serve::ServeArguments, token::TokenCommand,
+    account::AccountCommand, bench::BenchArguments, completion::CompletionArguments, db::DbCommand,
+    event::EventCommand, guest::GuestCommand, host::HostCommand, image::ImageCommand,
+    network::NetworkCommand, operation::OperationCommand, pool::PoolCommand, serve::ServeArguments,
+    token::TokenCommand,
 };
 use crate::connection::GlobalArguments;
 
@@ -72,6 +73,9 @@ pub(crate) enum Command {
     /// Events: what happened
     #[command(subcommand, visible_alias = "events")]
     Event(EventCommand),
+    /// Where the brain remembers
+    #[command(subcommand)]
+    Db(DbCommand),
     /// Measure Honcho on this machine
     Bench(BenchArguments),
     /// Print what makes a shell complete honcho's words and names

@@ -3,6 +3,7 @@
 pub(crate) mod account;
 pub(crate) mod bench;
 pub(crate) mod completion;
+pub(crate) mod db;
 pub(crate) mod event;
 pub(crate) mod guest;
 pub(crate) mod host;
@@ -32,6 +33,7 @@ pub(crate) async fn run(cli: Cli, output: Output) -> Result<(), CommandError> {
         Command::Guest(command) => guest::run(&context, command).await,
         Command::Operation(command) => operation::run(&context, command).await,
         Command::Event(command) => event::run(&context, command).await,
+        Command::Db(command) => db::run(&context, command).await,
         Command::Bench(arguments) => bench::run(&context, &arguments),
         Command::Completion(arguments) => completion::run(&context, &arguments),
     }

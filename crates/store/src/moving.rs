@@ -23,7 +23,7 @@ const VALUES_PER_INSERT: usize = 30_000;
 const ROWS_PER_BATCH: usize = 2_000;
 
 /// A table that was carried over.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct TableMoved {
     /// Its name.
     pub table: String,

@@ -17,7 +17,7 @@ use std::time::Duration;
 const GUESTS: usize = 12;
 const KILLS: usize = 50;
 
-fn seed() -> u64 {
+pub(crate) fn seed() -> u64 {
     let seed = std::env::var("HONCHO_SEED").ok().and_then(|text| text.parse().ok());
     let seed = seed.unwrap_or_else(|| u64::from(std::process::id()) << 16 ^ 0x5eed);
     println!("seed {seed} (repeat it with HONCHO_SEED={seed})");

@@ -26,7 +26,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("honcho-agent-lib", &["honcho-model", "honcho-wire", "honcho-images"]),
     ("honcho-libvirt", &["honcho-model", "honcho-wire", "honcho-agent-lib"]),
-    ("honcho", &["honcho-model", "honcho-api", "honcho-brain", "honcho-images"]),
+    ("honcho", &["honcho-model", "honcho-api", "honcho-brain", "honcho-images", "honcho-test-postgres"]),
     ("honcho-agent", &["honcho-model", "honcho-wire", "honcho-agent-lib", "honcho-libvirt"]),
     // It writes the many guests that it measures with by the store itself.
     ("honcho-bench", &["honcho-model", "honcho-api", "honcho-store", "honcho-wire"]),

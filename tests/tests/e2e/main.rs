@@ -15,3 +15,4 @@ mod real_kills;
 mod real_life;
 mod real_reboots;
 mod reboots;
+mod several_brains;

@@ -33,6 +33,7 @@ help! {
     guest_ssh: "guest ssh --help";
     operation: "operation --help";
     event_follow: "event follow --help";
+    db_move: "db move --help";
     completion: "completion --help";
 }
 

@@ -9,6 +9,7 @@ mod erring;
 mod guests;
 mod helping;
 mod listing;
+mod moving;
 mod things;
 mod waiting;
 
