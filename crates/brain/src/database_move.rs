@@ -18,7 +18,7 @@ pub async fn move_database(
     let _alone = hold(data)?;
     match move_everything(&file, to, progress).await {
         Err(StoreError::Refused(Refusal::Invalid(errors))) => {
-            let said = errors.into_iter().flat_map(|(_, reasons)| reasons).collect::<Vec<_>>().join("; ");
+            let said = errors.into_values().flatten().collect::<Vec<_>>().join("; ");
             anyhow::bail!("{to} {said}")
         }
         outcome => outcome.with_context(|| format!("moving {} to {to}", file.display())),

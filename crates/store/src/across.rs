@@ -196,18 +196,17 @@ impl Lead {
 }
 
 async fn ask(url: &str, session: Option<(PgConnection, Held)>) -> Result<(PgConnection, Held), sqlx::Error> {
-    let (mut connection, held) = match session {
-        Some(session) => session,
-        None => {
-            let options: PgConnectOptions = url.parse()?;
-            // A brain whose machine vanished must not keep the lock for the two hours that are usual.
-            let options = options.application_name("honcho controllers").options([
-                ("tcp_keepalives_idle", "10"),
-                ("tcp_keepalives_interval", "5"),
-                ("tcp_keepalives_count", "3"),
-            ]);
-            (PgConnection::connect_with(&options).await?, Held::No)
-        }
+    let (mut connection, held) = if let Some(session) = session {
+        session
+    } else {
+        let options: PgConnectOptions = url.parse()?;
+        // A brain whose machine vanished must not keep the lock for the two hours that are usual.
+        let options = options.application_name("honcho controllers").options([
+            ("tcp_keepalives_idle", "10"),
+            ("tcp_keepalives_interval", "5"),
+            ("tcp_keepalives_count", "3"),
+        ]);
+        (PgConnection::connect_with(&options).await?, Held::No)
     };
     if held == Held::Yes {
         sqlx::query("SELECT 1").execute(&mut connection).await?;

@@ -48,9 +48,9 @@ impl std::str::FromStr for Cursor {
     fn from_str(text: &str) -> Result<Cursor, NoCursor> {
         let number = |part: &str| part.parse::<i64>().ok().filter(|n| *n >= 0).ok_or(NoCursor);
         let parts = text.split('.').map(number).collect::<Result<Vec<i64>, NoCursor>>()?;
-        match parts.as_slice() {
-            &[incarnation, xid, id] => Ok(Cursor { incarnation, xid, id, horizon: None }),
-            &[incarnation, xid, id, horizon] => Ok(Cursor { incarnation, xid, id, horizon: Some(horizon) }),
+        match *parts.as_slice() {
+            [incarnation, xid, id] => Ok(Cursor { incarnation, xid, id, horizon: None }),
+            [incarnation, xid, id, horizon] => Ok(Cursor { incarnation, xid, id, horizon: Some(horizon) }),
             _ => Err(NoCursor),
         }
     }

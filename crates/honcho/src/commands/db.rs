@@ -24,8 +24,7 @@ pub(crate) enum DbCommand {
         /// The directory that holds all of the brain
         #[arg(long, value_name = "DIR", default_value = "/var/lib/honcho", env = "HONCHO_DATA")]
         data: PathBuf,
-        /// The empty database: postgres://USER@HOST/NAME
-        #[arg(long, value_name = "URL")]
+        #[arg(long, value_name = "URL", help = "The empty database: postgres://USER@HOST/NAME")]
         to: Engine,
     },
 }

@@ -37,8 +37,13 @@ pub(crate) struct ServeArguments {
     #[arg(long, value_name = "DIR", default_value = "/var/lib/honcho", env = "HONCHO_DATA")]
     pub(crate) data: PathBuf,
 
-    /// PostgreSQL instead of a SQLite file in DATA: postgres://USER@HOST/NAME
-    #[arg(long, value_name = "URL", env = "HONCHO_DATABASE", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "HONCHO_DATABASE",
+        hide_env_values = true,
+        help = "PostgreSQL instead of a SQLite file in DATA: postgres://USER@HOST/NAME"
+    )]
     pub(crate) database: Option<honcho_brain::Engine>,
 }
 

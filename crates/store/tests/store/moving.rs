@@ -99,8 +99,9 @@ async fn sqlite_everything_is_carried_over() {
     assert_eq!(before.keys().collect::<Vec<_>>(), after.keys().collect::<Vec<_>>());
     for (table, rows) in &before {
         assert_eq!(rows, &after[table], "{table}");
+        let held = i64::try_from(rows.len()).unwrap();
         let told = moved.iter().find(|moved| moved.table == *table).unwrap();
-        assert_eq!((told.rows_before, told.rows_after), (rows.len() as i64, rows.len() as i64), "{table}");
+        assert_eq!((told.rows_before, told.rows_after), (held, held), "{table}");
     }
     assert_eq!(moved.len(), before.len());
     let (written, all) = *progress.lock().unwrap().last().unwrap();

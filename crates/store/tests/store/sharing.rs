@@ -25,7 +25,7 @@ fn account(number: u128, text: &str, reference: Option<String>) -> accounts::New
         name: name(text),
         reference,
         grace_seconds: 0,
-        limits: Default::default(),
+        limits: honcho_model::quota::Limits::default(),
     }
 }
 
