@@ -88,6 +88,7 @@ pub struct AccountCreate {
 }
 
 /// What is there and null is `Some(None)`, so that it differs from what is not there.
+#[expect(clippy::option_option, reason = "absent leaves a limit as it is, null lifts it")]
 fn there<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<i64>>, D::Error> {
     Option::<i64>::deserialize(deserializer).map(Some)
 }

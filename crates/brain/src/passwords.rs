@@ -134,12 +134,9 @@ impl Passwords {
 
     /// Whether it is the password; takes as long when there is none.
     pub(crate) async fn verify(&self, password: String, hash: Option<String>) -> Result<bool, ApiError> {
-        self.on_a_thread(move || match hash {
-            Some(hash) => verify_now(&password, &hash),
-            None => {
-                verify_now(&password, nobodys());
-                false
-            }
+        self.on_a_thread(move || {
+            let right = verify_now(&password, hash.as_deref().unwrap_or_else(|| nobodys()));
+            right && hash.is_some()
         })
         .await
     }
@@ -161,7 +158,7 @@ impl Passwords {
         }
         let (pause, passed) = (failures.pause(), now.since(failures.last));
         if passed < pause {
-            return Err((pause - passed).as_secs() + 1);
+            return Err(pause.saturating_sub(passed).as_secs() + 1);
         }
         *failures = Failures { count: failures.count.saturating_add(1), last: now };
         Ok(())

@@ -47,7 +47,7 @@ const NOT_GLOBAL_4: &[Block4] = &[
     (v4(240, 0, 0, 0), 4, "reserved, and broadcast (RFC 1112)"),
 ];
 
-/// Only 2000::/3 is assigned for global unicast at all, so these are the exceptions inside it.
+/// Only `2000::/3` is assigned for global unicast at all, so these are the exceptions inside it.
 const NOT_GLOBAL_6: &[Block6] = &[
     (v6(0x2001, 0, 0, 0), 23, "protocol assignments, Teredo among them (RFC 2928)"),
     (v6(0x2001, 0xdb8, 0, 0), 32, "documentation (RFC 3849)"),

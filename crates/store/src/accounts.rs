@@ -189,6 +189,7 @@ pub struct Standing {
 
 /// How far the end of one has come.
 pub async fn standing(connection: &impl Connection, id: AccountId) -> StoreResult<Standing> {
+    #[expect(clippy::struct_field_names, reason = "columns are named for what happened")]
     #[derive(FromQueryResult)]
     struct Row {
         cancelled_at: Option<i64>,

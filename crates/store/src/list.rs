@@ -254,12 +254,13 @@ impl Select {
             self.values.push(filters.offset.unwrap_or(0).into());
             page = format!(" LIMIT ${} OFFSET ${}", self.values.len() - 1, self.values.len());
         }
-        self.sql += &match self.table {
+        let rest = match self.table {
             Some(table) if filters.offset.is_some() => {
                 format!(" WHERE {id} IN (SELECT {id} FROM {table}{conditions}{order}{page}){order}")
             }
             _ => format!("{conditions}{order}{page}"),
         };
+        self.sql += &rest;
         rows(connection, &self.sql, self.values).await
     }
 }

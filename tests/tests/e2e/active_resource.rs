@@ -1,6 +1,6 @@
 //! What a stock ActiveResource 6.1 client writes on the wire, byte by byte, and what it must read.
 //!
-//! That client is in no registry that the tests may use, so its requests are written here as Ruby's Net::HTTP writes
+//! That client is in no registry that the tests may use, so its requests are written here as Ruby's `Net::HTTP` writes
 //! them: HTTP/1.1, a new connection for every call that is closed after the answer, pre-emptive Basic, `Accept` on what
 //! reads and `Content-Type` on what writes (also on an empty body), `.json` at the end of each path. What the client
 //! makes of an answer is said beside each check.
@@ -20,7 +20,7 @@ struct Ruby {
     authorization: String,
 }
 
-/// An answer, as Net::HTTP reads it.
+/// An answer, as `Net::HTTP` reads it.
 struct Answer {
     code: u16,
     headers: BTreeMap<String, String>,

@@ -177,7 +177,8 @@ async fn no_route_answers_a_stranger() -> Result<()> {
             let path = path.replace("{id}", "1").replace("{digest}", &"0".repeat(64));
             let method: Method = method.to_uppercase().parse()?;
             // Whoever signs in is a stranger until then; `{}` is refused there as an order, and not as a secret.
-            let expected = if (method.as_str(), path.as_str()) == ("POST", "/v1/sessions") { 422 } else { 401 };
+            let expected =
+                if (method.as_str(), path.as_str()) == ("POST", "/v1/sessions") { 422 } else { 401 };
             let answer =
                 http.request(method.clone(), format!("{}{path}", brain.url())).body("{}").send().await?;
             assert_eq!(answer.status(), expected, "{method} {path}");

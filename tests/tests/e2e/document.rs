@@ -1,5 +1,5 @@
 //! Nothing that the OpenAPI document allows, and nothing that it does not, makes the brain answer with a 5xx or with
-//! what the document does not describe: shown by schemathesis, from PyPI.
+//! what the document does not describe: shown by schemathesis, from `PyPI`.
 
 use anyhow::{Context as _, Result, ensure};
 use honcho_e2e::agent::SimulatedAgent;

@@ -2,10 +2,11 @@
 
 use super::error::{ApiError, ApiResult};
 use super::extract::{Caller, ListQuery};
+use super::listing::listed;
 use crate::app::App;
-use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
+use axum::response::Response;
 use axum::response::sse::{Event as Sse, KeepAlive};
 use futures::{Stream, StreamExt as _};
 use honcho_api::{ErrorBody, Event};
@@ -33,8 +34,13 @@ pub(super) async fn list(
     State(app): State<App>,
     caller: Caller,
     ListQuery(filters): ListQuery,
-) -> ApiResult<Json<Vec<Event>>> {
-    Ok(Json(events::list(app.store.reader(), caller.scope, &filters).await?))
+) -> ApiResult<Response> {
+    let scope = caller.scope;
+    let read = move |filters: Filters| {
+        let app = app.clone();
+        async move { events::list(app.store.reader(), scope, &filters).await }
+    };
+    listed(filters, read).await
 }
 
 /// Follows the event log.

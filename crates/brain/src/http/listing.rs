@@ -14,7 +14,9 @@ use super::error::ApiResult;
 use axum::body::{Body, Bytes};
 use axum::http::header::{CONTENT_TYPE, HeaderValue};
 use axum::response::{IntoResponse, Response};
-use honcho_api::{Account, Address, Guest, Host, Image, Network, Operation, Person, Pool, Session, Token};
+use honcho_api::{
+    Account, Address, Event, Guest, Host, Image, Network, Operation, Person, Pool, Session, Token,
+};
 use honcho_store::{Filters, StoreError, StoreResult};
 use serde::Serialize;
 
@@ -23,21 +25,28 @@ const CHUNK: i64 = 500;
 
 /// What stands in a list.
 pub(crate) trait Listed: Serialize + Send + 'static {
-    /// By what the next chunk goes on after this one.
-    fn position(&self) -> i64;
+    /// Makes filters mean what comes after this one.
+    fn go_behind(&self, filters: &mut Filters);
 }
 
 macro_rules! by_id {
     ($($row:ty),* $(,)?) => {$(
         impl Listed for $row {
-            fn position(&self) -> i64 {
-                self.id
+            fn go_behind(&self, filters: &mut Filters) {
+                filters.after = Some(self.id);
             }
         }
     )*};
 }
 
 by_id!(Account, Address, Guest, Host, Image, Network, Operation, Person, Pool, Session, Token);
+
+/// Events are told in the order in which they were committed, which their ids are not.
+impl Listed for Event {
+    fn go_behind(&self, filters: &mut Filters) {
+        (filters.cursor, filters.after) = (self.cursor.parse().ok(), None);
+    }
+}
 
 /// What has been sent and what comes next.
 struct Progress {
@@ -57,7 +66,9 @@ impl Progress {
     fn pass<T: Listed>(&mut self, rows: &[T], asked: &Filters) -> bool {
         let count = i64::try_from(rows.len()).unwrap_or(i64::MAX);
         self.left = self.left.map(|left| left - count);
-        self.filters.after = rows.last().map(Listed::position).or(self.filters.after);
+        if let Some(last) = rows.last() {
+            last.go_behind(&mut self.filters);
+        }
         self.filters.offset = None;
         asked.limit.is_some_and(|limit| count >= limit) && self.left != Some(0)
     }
@@ -135,8 +146,8 @@ mod tests {
     }
 
     impl Listed for Thing {
-        fn position(&self) -> i64 {
-            self.id
+        fn go_behind(&self, filters: &mut Filters) {
+            filters.after = Some(self.id);
         }
     }
 

@@ -133,9 +133,9 @@ pub(super) struct Granting {
 }
 
 async fn granted(app: App, caller: Caller, id: i64, granting: Granting) -> ApiResult<Json<Person>> {
-    let right = match granting.scope.as_deref().and_then(Right::parse) {
-        Some(right @ (Right::Admin | Right::Viewer)) => right,
-        _ => return Err(ApiError::invalid("scope", "must be admin or viewer")),
+    let wanted = granting.scope.as_deref().and_then(Right::parse);
+    let Some(right @ (Right::Admin | Right::Viewer)) = wanted else {
+        return Err(ApiError::invalid("scope", "must be admin or viewer"));
     };
     let (account, right) = (granting.account_id, Some(right));
     let change = PersonGrant { scope: caller.scope, id: PersonId(id), account, right };

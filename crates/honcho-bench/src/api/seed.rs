@@ -44,8 +44,8 @@ struct Ground {
 
 struct MakeGround;
 
-fn name(text: String) -> StoreResult<Name> {
-    Name::new(&text).map_err(|error| honcho_store::Refusal::invalid("name", error.to_string()).into())
+fn name(text: &str) -> StoreResult<Name> {
+    Name::new(text).map_err(|error| honcho_store::Refusal::invalid("name", error.to_string()).into())
 }
 
 impl Change for MakeGround {
@@ -55,23 +55,23 @@ impl Change for MakeGround {
         let mut ground =
             Ground { accounts: Vec::new(), hosts: Vec::new(), networks: Vec::new(), image: ImageId(0) };
         for number in 0..ACCOUNTS {
-            let name = name(format!("account-{number}"))?;
+            let name = name(&format!("account-{number}"))?;
             let new = accounts::NewAccount {
                 uuid: uuid(),
                 name,
                 reference: None,
                 grace_seconds: 1_209_600,
-                limits: Default::default(),
+                limits: honcho_model::quota::Limits::default(),
             };
             ground.accounts.push(accounts::create(tx, &new).await?);
         }
         for number in 0..HOSTS {
-            let host = hosts::create(tx, uuid(), &name(format!("h{number}"))?).await?;
-            let pool = pools::create(tx, uuid(), host, &name("default".to_owned())?, "/srv/pool").await?;
+            let host = hosts::create(tx, uuid(), &name(&format!("h{number}"))?).await?;
+            let pool = pools::create(tx, uuid(), host, &name("default")?, "/srv/pool").await?;
             ground.hosts.push((host, pool));
         }
         for (number, subnet) in SUBNETS.iter().enumerate() {
-            let name = name(format!("network-{number}"))?;
+            let name = name(&format!("network-{number}"))?;
             let subnet = honcho_model::subnet::parse(subnet)
                 .map_err(|error| honcho_store::Refusal::invalid("subnet", error.to_string()))?;
             let new = networks::NewNetwork { uuid: uuid(), name, reference: None, account: None, subnet };
@@ -80,7 +80,7 @@ impl Change for MakeGround {
         let new = images::NewImage {
             uuid: uuid(),
             account: None,
-            name: name("debian-12".to_owned())?,
+            name: name("debian-12")?,
             digest: Digest([7; 32]),
             compressed: Bytes::mib(100),
             unpacked: Bytes::mib(300),
@@ -110,7 +110,7 @@ impl Change for MakeGuests<'_> {
                 uuid: Uuid::new_v4(),
                 volume_uuid: Uuid::new_v4(),
                 account,
-                name: name(format!("web{number}"))?,
+                name: name(&format!("web{number}"))?,
                 reference: None,
                 image: ground.image,
                 host,

@@ -44,7 +44,8 @@ impl Served {
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        served.token = std::fs::read_to_string(directory.join("operator.token"))?.trim().to_owned();
+        let token = std::fs::read_to_string(directory.join("operator.token"))?;
+        token.trim().clone_into(&mut served.token);
         Ok(served)
     }
 
@@ -54,7 +55,7 @@ impl Served {
         Ok(answer.error_for_status()?.bytes().await?.to_vec())
     }
 
-    /// The most memory it ever held: VmHWM of proc(5).
+    /// The most memory it ever held: `VmHWM` of proc(5).
     pub(super) fn peak_memory_mb(&self) -> Result<f64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));

@@ -124,7 +124,7 @@ async fn seen_by(world: &World, scope: Scope) -> String {
         operations.iter().map(|operation| &operation.guest_name).collect::<Vec<_>>(),
         events.iter().map(|event| &event.resource_name).collect::<Vec<_>>(),
         held.map(|address| address.address.as_str()).collect::<Vec<_>>(),
-        if !scope.is_operator() { addresses.len().to_string() } else { "all".to_owned() },
+        if scope.is_operator() { "all".to_owned() } else { addresses.len().to_string() },
     )
 }
 

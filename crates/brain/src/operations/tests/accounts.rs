@@ -236,6 +236,8 @@ async fn taken_back_where_there_is_no_room_it_is_stopped_and_says_so() {
 
 #[tokio::test]
 async fn what_is_over_goes_step_by_step_with_all_it_owned() {
+    use AccountStatus as A;
+    use GuestStatus as G;
     let world = World::new().await;
     let body = honcho_api::NetworkCreate {
         name: Some("own".into()),
@@ -268,8 +270,6 @@ async fn what_is_over_goes_step_by_step_with_all_it_owned() {
         lapsing_step(world.app.clone()).await.unwrap();
         (world.now_account().await.status, world.status(guest).await, world.status(early).await)
     };
-    use AccountStatus as A;
-    use GuestStatus as G;
     world.pass(49);
     assert_eq!(step().await, (A::Cancelled, G::Stopping, G::Cancelled));
     world.pass(1);

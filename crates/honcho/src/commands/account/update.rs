@@ -38,6 +38,7 @@ pub(crate) struct UpdateArguments {
 
 /// Limits of an account.
 #[derive(Clone, Debug, clap::Args)]
+#[expect(clippy::struct_field_names, reason = "they are the names of the options")]
 pub(crate) struct LimitArguments {
     /// How many guests it may have, or none for no limit
     #[arg(long, value_name = "N", value_parser = values::limit)]
