@@ -21,7 +21,8 @@ impl SimulatedAgent {
     /// Adds a host, joins it, gives it a pool, and starts its agent.
     pub async fn join(brain: &Brain, directory: &Path, name: &str) -> Result<SimulatedAgent> {
         let client = brain.client()?;
-        let host: Host = client.create(&HostCreate { name: Some(name.to_owned()) }).await?;
+        let host: Host =
+            client.create(&HostCreate { name: Some(name.to_owned()), ..HostCreate::default() }).await?;
         let mut agent = SimulatedAgent {
             directory: directory.join(name),
             name: name.to_owned(),

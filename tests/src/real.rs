@@ -72,7 +72,8 @@ impl Room {
         let image = debian.send(&client).await?;
         let world = World::with(client, image).await?;
         let host = lab.host("h1")?;
-        let joining: Host = world.client.create(&HostCreate { name: Some("h1".to_owned()) }).await?;
+        let joining: Host =
+            world.client.create(&HostCreate { name: Some("h1".to_owned()), ..HostCreate::default() }).await?;
         let mut room =
             Room { agent: None, host, brain, world, host_id: joining.id, lab, _one_at_a_time: one_at_a_time };
         room.make_key()?;

@@ -1,8 +1,9 @@
 //! Accounts: who owns things.
 
+use crate::there;
 use honcho_model::account::AccountStatus;
 use jiff::Timestamp;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -85,12 +86,6 @@ pub struct AccountCreate {
     #[serde(default, deserialize_with = "there", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<i64>)]
     pub limit_public_addresses: Option<Option<i64>>,
-}
-
-/// What is there and null is `Some(None)`, so that it differs from what is not there.
-#[expect(clippy::option_option, reason = "absent leaves a limit as it is, null lifts it")]
-fn there<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<i64>>, D::Error> {
-    Option::<i64>::deserialize(deserializer).map(Some)
 }
 
 /// How much of what it may have an account has. What is used counts by what Honcho keeps for it: a cancelled guest

@@ -1,5 +1,6 @@
 //! Hosts and their pools.
 
+use crate::there;
 use honcho_model::host::HostStatus;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -56,6 +57,32 @@ pub struct Host {
     /// What carries our mark there and nobody wants; kept until an operator speaks.
     #[schema(read_only)]
     pub orphans: Vec<String>,
+    /// The site it is in: its rack's, if it is in one.
+    pub site_id: Option<i64>,
+    /// The rack it is in.
+    pub rack_id: Option<i64>,
+    /// The lowest unit it fills.
+    pub position: Option<i64>,
+    /// How many units it fills.
+    pub height_units: i64,
+    /// `front` or `rear`, if it leaves the other side of its units free.
+    pub face: Option<String>,
+    /// Who made it.
+    pub vendor: Option<String>,
+    /// What its maker calls it.
+    pub model: Option<String>,
+    /// Its maker's number for it.
+    pub serial: Option<String>,
+    /// Cores as bought; `cpus` is what its agent sees.
+    pub cores: Option<i64>,
+    /// Memory as bought, in bytes; `memory_bytes` is what its agent sees.
+    pub memory_bought_bytes: Option<i64>,
+    /// Where its management controller answers.
+    pub bmc_address: Option<String>,
+    /// `hypervisor`, `firewall`, `storage`, `builder`: what it is there for. Guests are placed on hypervisors only.
+    pub duties: Vec<String>,
+    /// Its network cards.
+    pub nics: Vec<Nic>,
     /// When it was added.
     #[schema(read_only, value_type = String, format = DateTime)]
     pub created_at: Timestamp,
@@ -66,11 +93,70 @@ pub struct Host {
     pub join_token: Option<String>,
 }
 
-/// What makes a host.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+/// A network card of a host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Nic {
+    /// As its kernel calls it.
+    pub name: String,
+    /// No other host has it.
+    pub mac: String,
+}
+
+/// What makes a host, or changes one: absent attributes stay as they are, and one that is `null` is emptied.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct HostCreate {
     /// A DNS label.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// See [`Host::site_id`].
+    #[serde(default, deserialize_with = "there", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<i64>)]
+    pub site_id: Option<Option<i64>>,
+    /// See [`Host::rack_id`].
+    #[serde(default, deserialize_with = "there", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<i64>)]
+    pub rack_id: Option<Option<i64>>,
+    /// See [`Host::position`].
+    #[serde(default, deserialize_with = "there", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<i64>)]
+    pub position: Option<Option<i64>>,
+    /// See [`Host::face`].
+    #[serde(default, deserialize_with = "there", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub face: Option<Option<String>>,
+    /// See [`Host::vendor`].
+    #[serde(default, deserialize_with = "there", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub vendor: Option<Option<String>>,
+    /// See [`Host::model`].
+    #[serde(default, deserialize_with = "there", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub model: Option<Option<String>>,
+    /// See [`Host::serial`].
+    #[serde(default, deserialize_with = "there", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub serial: Option<Option<String>>,
+    /// See [`Host::cores`].
+    #[serde(default, deserialize_with = "there", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<i64>)]
+    pub cores: Option<Option<i64>>,
+    /// See [`Host::memory_bought_bytes`].
+    #[serde(default, deserialize_with = "there", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<i64>)]
+    pub memory_bought_bytes: Option<Option<i64>>,
+    /// See [`Host::bmc_address`].
+    #[serde(default, deserialize_with = "there", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub bmc_address: Option<Option<String>>,
+    /// See [`Host::height_units`]; 1 for a new one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub height_units: Option<i64>,
+    /// See [`Host::duties`]; `hypervisor` for a new one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duties: Option<Vec<String>>,
+    /// See [`Host::nics`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nics: Option<Vec<Nic>>,
 }
 
 /// Storage of a host.

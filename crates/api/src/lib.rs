@@ -10,6 +10,7 @@ mod event;
 mod guest;
 mod host;
 mod image;
+mod inventory;
 mod network;
 mod operation;
 mod person;
@@ -24,10 +25,19 @@ pub use event::*;
 pub use guest::*;
 pub use host::*;
 pub use image::*;
+pub use inventory::*;
 pub use network::*;
 pub use operation::*;
 pub use person::*;
 pub use token::*;
+
+/// What is there and null is `Some(None)`, so that it differs from what is not there.
+#[expect(clippy::option_option, reason = "absent leaves an attribute as it is, null forgets it")]
+fn there<'de, D: serde::Deserializer<'de>, T: serde::Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<T>>, D::Error> {
+    <Option<T> as serde::Deserialize>::deserialize(deserializer).map(Some)
+}
 
 /// A kind of thing that has a collection in the API.
 pub trait Resource: serde::de::DeserializeOwned + serde::Serialize {
@@ -56,6 +66,9 @@ resources! {
     Account, "accounts", "account";
     Host, "hosts", "host";
     Pool, "pools", "pool";
+    Site, "sites", "site";
+    Rack, "racks", "rack";
+    San, "sans", "SAN";
     Network, "networks", "network";
     Image, "images", "image";
     Guest, "guests", "guest";

@@ -22,6 +22,9 @@ pub fn body(bytes: &[u8]) {
     shapes!(
         AccountCreate,
         HostCreate,
+        SiteCreate,
+        RackCreate,
+        SanCreate,
         PoolCreate,
         NetworkCreate,
         ImageCreate,

@@ -3,7 +3,7 @@
 //! Guests are spread out evenly rather than crammed: of the hosts that fit, the one whose memory is the least filled
 //! afterwards.
 
-use honcho_model::host::HostStatus;
+use honcho_model::host::{Duty, HostStatus};
 use honcho_model::{Bytes, HostId, PoolId};
 use honcho_store::Scope;
 use honcho_store::hosts::{PoolRoom, Room};
@@ -55,6 +55,9 @@ fn fit(room: &Room, need: Need) -> Result<PoolId, String> {
     match room.status {
         HostStatus::Up => {}
         other => return Err(format!("is {}", other.as_str())),
+    }
+    if !room.duties.contains(&Duty::Hypervisor) {
+        return Err("has not the duty hypervisor".to_owned());
     }
     let free = room.memory - HOST_RESERVE - room.memory_placed;
     let memory = i64::try_from(need.memory.0).unwrap_or(i64::MAX);
@@ -121,6 +124,7 @@ mod tests {
             host: HostId(id),
             host_name: format!("h{id}"),
             status: HostStatus::Up,
+            duties: vec![Duty::Hypervisor],
             memory: memory_gib << 30,
             memory_placed: placed_gib << 30,
             pools: vec![pool],
@@ -147,6 +151,10 @@ mod tests {
             "no host has room for it (h1: is silent; h2: 512M of memory free, 1G needed; \
              h3: 5G of disk not yet promised in pool default, 10G needed)"
         );
+        let mut firewall = room(4, 64, 0);
+        firewall.duties = vec![Duty::Firewall, Duty::Storage];
+        let refusal = choose(&[firewall], NEED).unwrap_err();
+        assert_eq!(refusal, "no host has room for it (h4: has not the duty hypervisor)");
         assert!(choose(&[], NEED).unwrap_err().starts_with("there is no host"));
     }
 }

@@ -3,8 +3,8 @@
 use crate::commands::{
     account::AccountCommand, bench::BenchArguments, completion::CompletionArguments, db::DbCommand,
     event::EventCommand, guest::GuestCommand, host::HostCommand, image::ImageCommand,
-    network::NetworkCommand, operation::OperationCommand, pool::PoolCommand, serve::ServeArguments,
-    token::TokenCommand,
+    network::NetworkCommand, operation::OperationCommand, pool::PoolCommand, rack::RackCommand,
+    san::SanCommand, serve::ServeArguments, site::SiteCommand, token::TokenCommand,
 };
 use crate::connection::GlobalArguments;
 
@@ -52,12 +52,21 @@ pub(crate) enum Command {
     /// Tokens: what programs show to be let in
     #[command(subcommand, visible_alias = "tokens")]
     Token(TokenCommand),
+    /// Sites: where racks stand
+    #[command(subcommand, visible_alias = "sites")]
+    Site(SiteCommand),
+    /// Racks: what hosts are screwed into
+    #[command(subcommand, visible_alias = "racks")]
+    Rack(RackCommand),
     /// Hosts: the physical machines
     #[command(subcommand, visible_alias = "hosts")]
     Host(HostCommand),
     /// Pools: the storage of hosts
     #[command(subcommand, visible_alias = "pools")]
     Pool(PoolCommand),
+    /// SANs: storage that several hosts reach
+    #[command(subcommand, visible_alias = "sans")]
+    San(SanCommand),
     /// Networks and their addresses
     #[command(subcommand, visible_alias = "networks")]
     Network(NetworkCommand),

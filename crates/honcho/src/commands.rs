@@ -11,7 +11,10 @@ pub(crate) mod image;
 pub(crate) mod network;
 pub(crate) mod operation;
 pub(crate) mod pool;
+pub(crate) mod rack;
+pub(crate) mod san;
 pub(crate) mod serve;
+pub(crate) mod site;
 pub(crate) mod token;
 
 use crate::cli::{Cli, Command};
@@ -26,6 +29,9 @@ pub(crate) async fn run(cli: Cli, output: Output) -> Result<(), CommandError> {
         Command::Serve(arguments) => serve::run(arguments).await,
         Command::Account(command) => account::run(&context, command).await,
         Command::Token(command) => token::run(&context, command).await,
+        Command::Site(command) => site::run(&context, command).await,
+        Command::Rack(command) => rack::run(&context, command).await,
+        Command::San(command) => san::run(&context, command).await,
         Command::Host(command) => host::run(&context, command).await,
         Command::Pool(command) => pool::run(&context, command).await,
         Command::Network(command) => network::run(&context, command).await,
@@ -37,6 +43,11 @@ pub(crate) async fn run(cli: Cli, output: Output) -> Result<(), CommandError> {
         Command::Bench(arguments) => bench::run(&context, &arguments),
         Command::Completion(arguments) => completion::run(&context, &arguments),
     }
+}
+
+/// What an option gave: an empty text forgets what was said before.
+fn emptied(text: String) -> Option<String> {
+    (!text.is_empty()).then_some(text)
 }
 
 /// Prints what was deleted.

@@ -7,7 +7,7 @@ use crate::connection;
 use clap::{CommandFactory, Parser};
 use clap_complete::CompleteEnv;
 use clap_complete::engine::CompletionCandidate;
-use honcho_api::{Account, Guest, Host, Image, Network, Resource, Token};
+use honcho_api::{Account, Guest, Host, Image, Network, Rack, Resource, San, Site, Token};
 use std::time::Duration;
 
 /// A person waits at the keyboard.
@@ -55,6 +55,15 @@ pub(crate) fn images() -> Vec<CompletionCandidate> {
 }
 pub(crate) fn networks() -> Vec<CompletionCandidate> {
     names::<Network>()
+}
+pub(crate) fn racks() -> Vec<CompletionCandidate> {
+    names::<Rack>()
+}
+pub(crate) fn sans() -> Vec<CompletionCandidate> {
+    names::<San>()
+}
+pub(crate) fn sites() -> Vec<CompletionCandidate> {
+    names::<Site>()
 }
 pub(crate) fn tokens() -> Vec<CompletionCandidate> {
     names::<Token>()

@@ -7,6 +7,12 @@ pub enum ResourceKind {
     Account,
     /// A physical machine.
     Host,
+    /// A site.
+    Site,
+    /// A rack.
+    Rack,
+    /// A SAN.
+    San,
     /// A pool.
     Pool,
     /// A network.
@@ -23,9 +29,9 @@ pub enum ResourceKind {
 
 impl ResourceKind {
     /// Every kind.
-    pub const ALL: [ResourceKind; 8] = {
-        use ResourceKind::{Account, Guest, Host, Image, Network, Person, Pool, Token};
-        [Account, Host, Pool, Network, Image, Guest, Token, Person]
+    pub const ALL: [ResourceKind; 11] = {
+        use ResourceKind::{Account, Guest, Host, Image, Network, Person, Pool, Rack, San, Site, Token};
+        [Account, Host, Pool, Network, Image, Guest, Token, Person, Site, Rack, San]
     };
 
     /// The word used in the store, the API and on the command line.
@@ -33,6 +39,9 @@ impl ResourceKind {
         match self {
             ResourceKind::Account => "account",
             ResourceKind::Host => "host",
+            ResourceKind::Site => "site",
+            ResourceKind::Rack => "rack",
+            ResourceKind::San => "san",
             ResourceKind::Pool => "pool",
             ResourceKind::Network => "network",
             ResourceKind::Image => "image",

@@ -44,3 +44,37 @@ impl HostStatus {
         }
     }
 }
+
+/// What a host is there for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Duty {
+    /// Runs guests. Placement looks at no other hosts.
+    Hypervisor,
+    /// Stands between networks.
+    Firewall,
+    /// Keeps other hosts' data.
+    Storage,
+    /// Builds images and packages.
+    Builder,
+}
+
+impl Duty {
+    /// Every duty.
+    pub const ALL: [Duty; 4] = [Duty::Hypervisor, Duty::Firewall, Duty::Storage, Duty::Builder];
+
+    /// The word used everywhere.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Duty::Hypervisor => "hypervisor",
+            Duty::Firewall => "firewall",
+            Duty::Storage => "storage",
+            Duty::Builder => "builder",
+        }
+    }
+
+    /// The duty whose word this is.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|duty| duty.as_str() == word)
+    }
+}

@@ -26,6 +26,12 @@ integers! {
     AccountId,
     /// A physical machine.
     HostId,
+    /// Where racks stand.
+    SiteId,
+    /// What hosts are screwed into.
+    RackId,
+    /// Storage that several hosts reach.
+    SanId,
     /// Storage of a host.
     PoolId,
     /// A disk of a guest, in a pool.

@@ -17,6 +17,7 @@ pub mod name;
 pub mod operation;
 pub mod password;
 pub mod quota;
+pub mod rack;
 pub mod size;
 pub mod subnet;
 pub mod text;

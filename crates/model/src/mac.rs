@@ -21,6 +21,34 @@ impl Mac {
         bytes[1..].copy_from_slice(&id.0.to_be_bytes()[3..]);
         Mac(bytes)
     }
+
+    /// Reads an address in any of the spellings that people and machines use: `02:00:00:00:00:07`, `02-00-00-00-00-07`,
+    /// `0200.0000.0007`, `020000000007`; letters of either case.
+    pub fn of_any_spelling(text: &str) -> Result<Self, MacError> {
+        let groups: Vec<&str> = text.trim().split([':', '-', '.']).collect();
+        let separators = text.matches([':', '-', '.']).collect::<std::collections::BTreeSet<_>>().len();
+        let length = match groups.len() {
+            6 => 2,
+            3 => 4,
+            1 => 12,
+            _ => return Err(MacError),
+        };
+        let digits = |group: &&str| group.len() == length && group.bytes().all(|b| b.is_ascii_hexdigit());
+        if separators > 1 || !groups.iter().all(digits) {
+            return Err(MacError);
+        }
+        let number = u64::from_str_radix(&groups.concat(), 16).map_err(|_| MacError)?.to_be_bytes();
+        let mut bytes = [0; 6];
+        bytes.copy_from_slice(&number[2..]);
+        Ok(Mac(bytes))
+    }
+
+    /// The interface whose address this is, if it is one's.
+    pub fn interface(self) -> Option<InterfaceId> {
+        let [first, id @ ..] = self.0;
+        let id = id.iter().fold(0, |id, byte| id << 8 | i64::from(*byte));
+        (first == 0x02).then_some(InterfaceId(id))
+    }
 }
 
 impl std::fmt::Display for Mac {
@@ -56,6 +84,27 @@ impl From<Mac> for String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mac_is_read_in_every_spelling() {
+        let mac = Mac([0x02, 0, 0, 0, 0xab, 7]);
+        for text in [
+            "02:00:00:00:ab:07",
+            "02-00-00-00-AB-07",
+            "0200.0000.ab07",
+            "02000000AB07",
+            " 02:00:00:00:ab:07 ",
+        ] {
+            assert_eq!(Mac::of_any_spelling(text), Ok(mac), "{text}");
+        }
+        for bad in
+            ["", "02:00:00:00:ab", "2:0:0:0:ab:7", "02:00-00:00:ab:07", "0200.0000.ab0g", "+2000000ab07", "é"]
+        {
+            assert_eq!(Mac::of_any_spelling(bad), Err(MacError), "{bad}");
+        }
+        assert_eq!(mac.interface(), Some(InterfaceId(0xab07)));
+        assert_eq!(Mac([4, 0, 0, 0, 0, 7]).interface(), None);
+    }
 
     #[test]
     fn a_mac_is_made_from_the_interface_and_reads_back() {

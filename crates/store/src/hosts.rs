@@ -3,10 +3,10 @@
 use crate::events::{self, NewEvent};
 use crate::list::{Column, Filters, Select};
 use crate::sql::{Connection, execute, from_json, insert, number, row, rows, time, values};
-use crate::{Refusal, StoreResult, Tx};
-use honcho_api::Host;
+use crate::{Refusal, StoreResult, Tx, host_places};
+use honcho_api::{Host, Nic};
 use honcho_model::event::ResourceKind;
-use honcho_model::host::HostStatus;
+use honcho_model::host::{Duty, HostStatus};
 use honcho_model::{Generation, HostId, Name, Timestamp};
 use honcho_wire::{HostObserved, Orphan};
 use sea_orm::FromQueryResult;
@@ -29,15 +29,39 @@ struct Row {
     refused: Option<String>,
     memory_placed: i64,
     guests_count: i64,
+    site_id: Option<i64>,
+    rack_id: Option<i64>,
+    position: Option<i64>,
+    height_units: i64,
+    face: Option<String>,
+    vendor: Option<String>,
+    model: Option<String>,
+    serial: Option<String>,
+    cores: Option<i64>,
+    memory_bought: Option<i64>,
+    bmc_address: Option<String>,
+    duties: String,
+    nics: Option<String>,
 }
 
 const SELECT: &str = "SELECT h.id, h.uuid, h.name, h.generation, h.frozen_reason, h.created_at, h.joined_at, \
     h.lock_version, o.last_seen_at, o.manifest_generation, o.machine, o.orphans, o.refused, \
     CAST(COALESCE((SELECT SUM(g.memory) FROM guests g WHERE g.host_id = h.id AND g.cancelled_at IS NULL \
         AND g.deleting_at IS NULL AND g.memory_claimed), 0) AS BIGINT) AS memory_placed, \
-    (SELECT COUNT(*) FROM guests g WHERE g.host_id = h.id AND g.deleted_at IS NULL) AS guests_count \
-    FROM hosts h LEFT JOIN host_observed o ON o.host_id = h.id";
-const COLUMNS: &[Column] = &[Column::Integer("id", "h.id"), Column::Text("name", "h.name")];
+    (SELECT COUNT(*) FROM guests g WHERE g.host_id = h.id AND g.deleted_at IS NULL) AS guests_count, \
+    COALESCE(r.site_id, h.site_id) AS site_id, h.rack_id, h.position, h.height_units, h.face, h.vendor, h.model, h.serial, \
+    h.cores, h.memory_bought, h.bmc_address, h.duties, \
+    (SELECT STRING_AGG(n.name || ' ' || n.mac, ',' ORDER BY n.id) FROM host_nics n WHERE n.host_id = h.id) AS nics \
+    FROM hosts h LEFT JOIN host_observed o ON o.host_id = h.id LEFT JOIN racks r ON r.id = h.rack_id";
+const COLUMNS: &[Column] = &[
+    Column::Integer("id", "h.id"),
+    Column::Text("name", "h.name"),
+    Column::Integer("site_id", "COALESCE(r.site_id, h.site_id)"),
+    Column::Integer("rack_id", "h.rack_id"),
+    Column::Text("vendor", "h.vendor"),
+    Column::Text("model", "h.model"),
+    Column::Text("serial", "h.serial"),
+];
 
 fn to_api(row: Row, now: Timestamp) -> StoreResult<Host> {
     let frozen = row.frozen_reason.is_some();
@@ -71,10 +95,32 @@ fn to_api(row: Row, now: Timestamp) -> StoreResult<Host> {
         generation: row.generation,
         observed_generation: row.manifest_generation,
         orphans: orphans.into_iter().map(|orphan| format!("{} {}", orphan.kind, orphan.name)).collect(),
+        site_id: row.site_id,
+        rack_id: row.rack_id,
+        position: row.position,
+        height_units: row.height_units,
+        face: row.face,
+        vendor: row.vendor,
+        model: row.model,
+        serial: row.serial,
+        cores: row.cores,
+        memory_bought_bytes: row.memory_bought,
+        bmc_address: row.bmc_address,
+        duties: row.duties.split_whitespace().map(str::to_owned).collect(),
+        nics: nics(row.nics.as_deref().unwrap_or_default()),
         created_at: time(row.created_at),
         lock_version: row.lock_version,
         join_token: None,
     })
+}
+
+/// Network cards as the statement gives them: `eth0 02:…,eth1 02:…`. Names hold neither comma nor space.
+fn nics(text: &str) -> Vec<Nic> {
+    let nic = |text: &str| {
+        let (name, mac) = text.split_once(' ')?;
+        Some(Nic { name: name.to_owned(), mac: mac.to_owned() })
+    };
+    text.split(',').filter_map(nic).collect()
 }
 
 /// Every host that the filters let through.
@@ -117,6 +163,8 @@ pub async fn delete(tx: &Tx, id: HostId) -> StoreResult<()> {
         );
     }
     execute(tx, "DELETE FROM network_placements WHERE host_id = $1", values![id.0]).await?;
+    host_places::release(tx, id).await?;
+    execute(tx, "DELETE FROM san_hosts WHERE host_id = $1", values![id.0]).await?;
     execute(tx, "UPDATE pools SET deleted_at = $1 WHERE host_id = $2", values![tx.now.0, id.0]).await?;
     execute(
         tx,
@@ -329,6 +377,8 @@ pub struct Room {
     pub host_name: String,
     /// Its status.
     pub status: HostStatus,
+    /// What it is there for.
+    pub duties: Vec<Duty>,
     /// Memory of the machine in bytes.
     pub memory: i64,
     /// Memory placed on it in bytes.
@@ -359,6 +409,7 @@ pub async fn rooms(connection: &impl Connection, now: Timestamp) -> StoreResult<
     let rooms = hosts.into_iter().map(|host| Room {
         host: HostId(host.id),
         status: host.status,
+        duties: host.duties.iter().filter_map(|duty| Duty::parse(duty)).collect(),
         memory: host.memory_bytes.unwrap_or(0),
         memory_placed: host.memory_placed_bytes,
         pools: pools

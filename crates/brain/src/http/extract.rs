@@ -201,8 +201,8 @@ pub(super) async fn body(request: Request, state: &(impl Send + Sync)) -> ApiRes
 
 /// Attributes that hold a number or a boolean, which some clients send as strings.
 fn is_scalar(attribute: &str) -> bool {
-    ["_id", "_bytes", "_seconds", "_version"].iter().any(|ending| attribute.ends_with(ending))
-        || matches!(attribute, "operator" | "vcpus" | "start_alone")
+    ["_id", "_bytes", "_seconds", "_version", "_units"].iter().any(|ending| attribute.ends_with(ending))
+        || matches!(attribute, "operator" | "vcpus" | "start_alone" | "position" | "cores")
         || attribute.starts_with("limit_")
 }
 

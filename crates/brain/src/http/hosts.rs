@@ -5,7 +5,7 @@ use super::error::ApiResult;
 use super::extract::{Body, Caller, Id, ListQuery, Operator};
 use super::listing::listed;
 use crate::app::App;
-use crate::operations::{HostAdd, HostDelete, HostOfferJoin};
+use crate::operations::{HostAdd, HostDelete, HostOfferJoin, HostUpdate};
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
@@ -15,7 +15,12 @@ use honcho_store::{Filters, hosts};
 
 /// Lists hosts.
 #[utoipa::path(get, path = "/v1/hosts", tag = "hosts",
-    params(("name" = Option<String>, Query, description = "Filterable")),
+    params(("name" = Option<String>, Query, description = "Filterable"),
+        ("site_id" = Option<i64>, Query, description = "Filterable"),
+        ("rack_id" = Option<i64>, Query, description = "Filterable"),
+        ("vendor" = Option<String>, Query, description = "Filterable"),
+        ("model" = Option<String>, Query, description = "Filterable"),
+        ("serial" = Option<String>, Query, description = "Filterable")),
     responses((status = 200, body = [Host]), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)))]
 pub(super) async fn list(
     State(app): State<App>,
@@ -54,6 +59,45 @@ pub(super) async fn create(
         (status = 404, body = ErrorBody)))]
 pub(super) async fn show(State(app): State<App>, _: Operator, Id(id): Id) -> ApiResult<Json<Host>> {
     Ok(Json(hosts::get(app.store.reader(), HostId(id), app.now()).await?))
+}
+
+async fn change(
+    app: App,
+    caller: Caller,
+    id: i64,
+    body: Body<honcho_api::HostCreate>,
+) -> ApiResult<Json<Host>> {
+    body.refuse_null(&["name", "height_units", "duties", "nics"])?;
+    let lock_version = body.object.get("lock_version").and_then(serde_json::Value::as_i64);
+    let change = HostUpdate { scope: caller.scope, id: HostId(id), body: body.value, lock_version };
+    Ok(Json(app.write(caller.actor, &change).await?))
+}
+
+/// Changes what is written down about a host.
+#[utoipa::path(put, path = "/v1/hosts/{id}", tag = "hosts", params(("id" = i64, Path)), request_body = Host,
+    responses((status = 200, body = Host), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
+        (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 422, body = ErrorBody)))]
+pub(super) async fn replace(
+    State(app): State<App>,
+    Operator(caller): Operator,
+    Id(id): Id,
+    body: Body<honcho_api::HostCreate>,
+) -> ApiResult<Json<Host>> {
+    change(app, caller, id, body).await
+}
+
+/// Changes some of what is written down about a host.
+#[utoipa::path(patch, path = "/v1/hosts/{id}", tag = "hosts", params(("id" = i64, Path)),
+    request_body = honcho_api::HostCreate,
+    responses((status = 200, body = Host), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
+        (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 422, body = ErrorBody)))]
+pub(super) async fn update(
+    State(app): State<App>,
+    Operator(caller): Operator,
+    Id(id): Id,
+    body: Body<honcho_api::HostCreate>,
+) -> ApiResult<Json<Host>> {
+    change(app, caller, id, body).await
 }
 
 /// Deletes a host that holds nothing.

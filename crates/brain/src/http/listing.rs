@@ -15,7 +15,8 @@ use axum::body::{Body, Bytes};
 use axum::http::header::{CONTENT_TYPE, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use honcho_api::{
-    Account, Address, Event, Guest, Host, Image, Network, Operation, Person, Pool, Session, Token,
+    Account, Address, Event, Guest, Host, Image, Network, Operation, Person, Pool, Rack, San, Session, Site,
+    Token,
 };
 use honcho_store::{Filters, StoreError, StoreResult};
 use serde::Serialize;
@@ -39,7 +40,9 @@ macro_rules! by_id {
     )*};
 }
 
-by_id!(Account, Address, Guest, Host, Image, Network, Operation, Person, Pool, Session, Token);
+by_id!(
+    Account, Address, Guest, Host, Image, Network, Operation, Person, Pool, Rack, San, Session, Site, Token
+);
 
 /// Events are told in the order in which they were committed, which their ids are not.
 impl Listed for Event {

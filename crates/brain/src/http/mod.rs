@@ -17,7 +17,10 @@ mod openapi;
 mod operations;
 mod people;
 mod pools;
+mod racks;
+mod sans;
 mod sessions;
+mod sites;
 pub(crate) mod streams;
 mod tokens;
 
@@ -66,8 +69,14 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(sessions::show, sessions::delete))
         .routes(routes!(sessions::whoami))
         .routes(routes!(hosts::list, hosts::create))
-        .routes(routes!(hosts::show, hosts::delete))
+        .routes(routes!(hosts::show, hosts::replace, hosts::update, hosts::delete))
         .routes(routes!(hosts::rejoin, hosts::rejoin_by_post))
+        .routes(routes!(sites::list, sites::create))
+        .routes(routes!(sites::show, sites::replace, sites::update, sites::delete))
+        .routes(routes!(racks::list, racks::create))
+        .routes(routes!(racks::show, racks::replace, racks::update, racks::delete))
+        .routes(routes!(sans::list, sans::create))
+        .routes(routes!(sans::show, sans::replace, sans::update, sans::delete))
         .routes(routes!(pools::list, pools::create))
         .routes(routes!(pools::show, pools::delete))
         .routes(routes!(networks::list, networks::create))

@@ -10,7 +10,7 @@ use crate::app::hash_secret;
 use crate::operations::tests::World;
 use crate::operations::{
     AccountCancel, AccountCreate, AccountSuspend, Grace, GuestCancel, HostAdd, ImageCreate, NetworkCreate,
-    PoolCreate, TokenCreate,
+    PoolCreate, RackCreate, SanCreate, SiteCreate, TokenCreate,
 };
 use axum::body::Body;
 use axum::http::{Request, header};
@@ -67,9 +67,29 @@ GET    /v1/whoami                         401 200 200 200 200 200
 GET    /v1/hosts                          401 403 403 403 403 200
 POST   /v1/hosts                          401 403 403 403 403 201 {"name":"h3"}
 GET    /v1/hosts/{id}                     401 403 403 403 403 200
+PUT    /v1/hosts/{id}                     401 403 403 403 403 200 {"vendor":"acme"}
+PATCH  /v1/hosts/{id}                     401 403 403 403 403 200 {"position":null}
 DELETE /v1/hosts/{id}                     401 403 403 403 403 200
 PUT    /v1/hosts/{id}/rejoin              401 403 403 403 403 200
 POST   /v1/hosts/{id}/rejoin              401 403 403 403 403 200
+GET    /v1/sites                          401 403 403 403 403 200
+POST   /v1/sites                          401 403 403 403 403 201 {"name":"new"}
+GET    /v1/sites/{id}                     401 403 403 403 403 200
+PUT    /v1/sites/{id}                     401 403 403 403 403 200 {"name":"renamed"}
+PATCH  /v1/sites/{id}                     401 403 403 403 403 200 {"name":"renamed"}
+DELETE /v1/sites/{id}                     401 403 403 403 403 200
+GET    /v1/racks                          401 403 403 403 403 200
+POST   /v1/racks                          401 403 403 403 403 201 {"name":"new","site_id":$site}
+GET    /v1/racks/{id}                     401 403 403 403 403 200
+PUT    /v1/racks/{id}                     401 403 403 403 403 200 {"height_units":47}
+PATCH  /v1/racks/{id}                     401 403 403 403 403 200 {"height_units":47}
+DELETE /v1/racks/{id}                     401 403 403 403 403 200
+GET    /v1/sans                          401 403 403 403 403 200
+POST   /v1/sans                          401 403 403 403 403 201 {"name":"new","target":"nas1:/export"}
+GET    /v1/sans/{id}                     401 403 403 403 403 200
+PUT    /v1/sans/{id}                     401 403 403 403 403 200 {"host_ids":[$host]}
+PATCH  /v1/sans/{id}                     401 403 403 403 403 200 {"host_ids":[$host]}
+DELETE /v1/sans/{id}                     401 403 403 403 403 200
 GET    /v1/pools                          401 403 403 403 403 200
 POST   /v1/pools                          401 403 403 403 403 201 {"name":"second","host_id":$host,"path":"/second"}
 GET    /v1/pools/{id}                     401 403 403 403 403 200
@@ -185,6 +205,10 @@ struct Acme {
     empty_pool: i64,
     person: i64,
     session: i64,
+    site: i64,
+    empty_site: i64,
+    rack: i64,
+    san: i64,
     secrets: Vec<Option<String>>,
 }
 
@@ -226,6 +250,22 @@ impl Acme {
         };
         let change = PoolCreate { scope, uuid: world.app.outside.uuid(), body };
         let empty_pool = world.ask(&change).await.unwrap().id;
+        let make_site = async |name: &str| {
+            let body = honcho_api::SiteCreate { name: Some(name.into()), location: None };
+            world.ask(&SiteCreate { scope, uuid: world.app.outside.uuid(), body }).await.unwrap().id
+        };
+        let (site, empty_site) = (make_site("fra1").await, make_site("fra2").await);
+        let body =
+            honcho_api::RackCreate { name: Some("r1".into()), site_id: Some(site), height_units: None };
+        let change = RackCreate { scope, uuid: world.app.outside.uuid(), body };
+        let rack = world.ask(&change).await.unwrap().id;
+        let body = honcho_api::SanCreate {
+            name: Some("san1".into()),
+            target: Some("10.0.9.1:3260".into()),
+            ..honcho_api::SanCreate::default()
+        };
+        let change = SanCreate { scope, uuid: world.app.outside.uuid(), body };
+        let san = world.ask(&change).await.unwrap().id;
         let (guest, other) = (world.order("acme-web").await, world.order("acme-other").await);
         world.settle(guest.id).await;
         let digest: Digest = blob_digest().parse().unwrap();
@@ -266,6 +306,10 @@ impl Acme {
             empty_pool,
             person,
             session,
+            site,
+            empty_site,
+            rack,
+            san,
             secrets,
         }
     }
@@ -280,6 +324,10 @@ impl Acme {
             "tokens" => self.token,
             "hosts" => self.empty_host,
             "pools" => self.empty_pool,
+            "sites" if delete => self.empty_site,
+            "sites" => self.site,
+            "racks" => self.rack,
+            "sans" => self.san,
             "networks" => self.network,
             "images" => self.image,
             "guests" => self.guest,
@@ -345,6 +393,7 @@ impl Acme {
             ("$guest", self.guest),
             ("$network", self.world.network.id),
             ("$image", self.world.image.id),
+            ("$site", self.site),
             ("$host", self.world.host.id),
             ("$token", self.token),
         ];

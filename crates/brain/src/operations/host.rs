@@ -1,5 +1,6 @@
 //! Hosts: add, join, rejoin, freeze, delete.
 
+use super::host_update::{attributes, record_change};
 use super::operators_only;
 use super::problems::Problems;
 use honcho_api::Host;
@@ -7,7 +8,7 @@ use honcho_model::HostId;
 use honcho_model::event::ResourceKind;
 use honcho_store::events::{self, NewEvent};
 use honcho_store::reports::ApplyReport;
-use honcho_store::{Change, Refusal, Scope, StoreResult, Tx, hosts};
+use honcho_store::{Change, Refusal, Scope, StoreResult, Tx, host_places, hosts};
 use honcho_wire::ReportAnswer;
 use std::time::Duration;
 use uuid::Uuid;
@@ -63,12 +64,15 @@ impl Change for HostAdd {
     async fn run<'a>(&'a self, tx: &'a Tx) -> StoreResult<Host> {
         operators_only(self.scope)?;
         let mut problems = Problems::default();
-        let Some(name) = problems.name(self.body.name.as_deref()) else { return Err(problems.into()) };
-        let id = hosts::create(tx, self.uuid, &name).await?;
+        let new = attributes(tx, &self.body, None, &mut problems).await?;
+        let Some(new) = new else { return Err(problems.into()) };
+        problems.none()?;
+        let id = hosts::create(tx, self.uuid, &new.name).await?;
+        host_places::update(tx, id, &new).await?;
         let token = JoinToken::new(id, &self.secret, &self.ca_fingerprint);
         hosts::offer_join(tx, id, &token.hash(), tx.now.plus(JOIN_TOKEN_LASTS)).await?;
-        record(tx, "host.add", id, name.as_str(), "was added; its agent may join").await?;
         let host = hosts::get(tx, id, tx.now).await?;
+        record_change(tx, "host.add", None, &host, "was added; its agent may join").await?;
         Ok(Host { join_token: Some(token.text()), ..host })
     }
 }

@@ -11,6 +11,7 @@ mod guest_end;
 mod guest_power;
 mod guest_update;
 mod host;
+mod host_update;
 mod image;
 mod network;
 mod operation_abandon;
@@ -18,6 +19,9 @@ mod person;
 mod pool;
 mod problems;
 mod quotas;
+mod rack;
+mod san;
+mod site;
 mod token;
 
 #[cfg(test)]
@@ -34,6 +38,7 @@ pub(crate) use host::{
     HostAdd, HostDelete, HostFreeze, HostJoin, HostOfferJoin, HostRenewCertificate, HostReport,
     HostUseCertificate, JoinToken,
 };
+pub(crate) use host_update::HostUpdate;
 pub(crate) use image::{ImageCreate, ImageDelete};
 pub(crate) use network::{NetworkCreate, NetworkDelete, NetworkRename};
 pub(crate) use operation_abandon::OperationAbandon;
@@ -42,6 +47,9 @@ pub(crate) use person::{
     SessionDelete, Tried,
 };
 pub(crate) use pool::{PoolCreate, PoolDelete};
+pub(crate) use rack::{RackCreate, RackDelete, RackUpdate};
+pub(crate) use san::{SanCreate, SanDelete, SanUpdate};
+pub(crate) use site::{SiteCreate, SiteDelete, SiteUpdate};
 pub(crate) use token::{TokenCreate, TokenDelete, TokenUpdate};
 
 use honcho_store::{Refusal, Scope, StoreResult};

@@ -1,18 +1,20 @@
 //! `honcho host`: the physical machines.
 
+mod update;
+
 use crate::age::age;
 use crate::clean::clean;
 use crate::command_error::CommandError;
 use crate::completion::hosts;
 use crate::context::Context;
-use crate::listing::{self, ListArguments};
+use crate::listing::{self, ListArguments, Names};
 use crate::output::Tone;
 use crate::question::{Answer, ConfirmArguments};
 use crate::resolve;
 use crate::table::{Cell, details};
 use crate::values::size_text;
 use clap_complete::engine::ArgValueCandidates;
-use honcho_api::{Guest, Host, HostCreate};
+use honcho_api::{Guest, Host, HostCreate, Rack, Site};
 use honcho_model::host::HostStatus;
 
 const ADD_EXAMPLES: &str = "\
@@ -21,7 +23,16 @@ while.
 
 Examples:
   honcho host add rack1-07
+  honcho host add rack1-07 --rack r1 --position 7 --height 2 --vendor Supermicro --serial S419
   honcho host add rack1-07 --json | jq -r .join_token";
+
+const UPDATE_EXAMPLES: &str = "\
+Duties and network cards that are named are then all it has.
+
+Examples:
+  honcho host update h1 --rack r1 --position 12 --duty hypervisor --duty storage
+  honcho host update h1 --nic eth0=3c:ec:ef:00:00:07 --nic eth1=3c-ec-ef-00-00-08
+  honcho host update h1 --rack ''";
 
 #[derive(Clone, Debug, clap::Subcommand)]
 pub(crate) enum HostCommand {
@@ -30,6 +41,8 @@ pub(crate) enum HostCommand {
     Add {
         /// Its name: lower-case letters, digits and hyphens
         name: String,
+        #[command(flatten)]
+        arguments: update::HostArguments,
     },
     /// List hosts
     #[command(after_help = "Example:\n  honcho hosts list --status silent")]
@@ -45,6 +58,18 @@ pub(crate) enum HostCommand {
         /// Name or id
         #[arg(add = ArgValueCandidates::new(hosts))]
         host: String,
+    },
+    /// Change what is written down about one
+    #[command(after_help = UPDATE_EXAMPLES)]
+    Update {
+        /// Name or id
+        #[arg(add = ArgValueCandidates::new(hosts))]
+        host: String,
+        /// Another name
+        #[arg(long)]
+        name: Option<String>,
+        #[command(flatten)]
+        arguments: update::HostArguments,
     },
     /// Revoke a host's certificate and print how its agent joins anew (it keeps its id and its guests)
     Rejoin {
@@ -66,8 +91,9 @@ pub(crate) enum HostCommand {
 
 pub(crate) async fn run(context: &Context, command: HostCommand) -> Result<(), CommandError> {
     match command {
-        HostCommand::Add { name } => {
-            let host = context.client()?.create::<Host>(&HostCreate { name: Some(name) }).await?;
+        HostCommand::Add { name, arguments } => {
+            let body = HostCreate { name: Some(name), ..arguments.body(context).await? };
+            let host = context.client()?.create::<Host>(&body).await?;
             joining(context, &host, "is added")
         }
         HostCommand::List { status, list } => {
@@ -88,7 +114,12 @@ pub(crate) async fn run(context: &Context, command: HostCommand) -> Result<(), C
                 ]
             })
         }
-        HostCommand::Show { host } => show(context, &resolve::one(context, &host).await?),
+        HostCommand::Show { host } => show(context, &resolve::one(context, &host).await?).await,
+        HostCommand::Update { host, name, arguments } => {
+            let host: Host = resolve::one(context, &host).await?;
+            let body = HostCreate { name, ..arguments.body(context).await? };
+            show(context, &context.client()?.update::<Host>(host.id, &body).await?).await
+        }
         HostCommand::Rejoin { host, confirm } => {
             let host: Host = resolve::one(context, &host).await?;
             let what = format!(
@@ -170,7 +201,7 @@ fn status_cell(host: &Host) -> Cell {
     })
 }
 
-fn show(context: &Context, host: &Host) -> Result<(), CommandError> {
+async fn show(context: &Context, host: &Host) -> Result<(), CommandError> {
     let output = &context.output;
     if output.json {
         return output.json(host);
@@ -191,8 +222,45 @@ fn show(context: &Context, host: &Host) -> Result<(), CommandError> {
         ("generation", Cell::text(generation(host.generation, host.observed_generation))),
         ("added", Cell::text(age(host.created_at, output.now()))),
     ];
+    rows.extend(written_down(context, host).await?);
     rows.extend(host.orphans.iter().map(|orphan| ("orphan", Cell::text(orphan).tone(Tone::Bad))));
     output.print(&details(output, &format!("host {}", host.name), rows))
+}
+
+/// What people have said about it; what nobody has said is left out.
+async fn written_down(context: &Context, host: &Host) -> Result<Vec<(&'static str, Cell)>, CommandError> {
+    let site = match host.site_id {
+        Some(id) => Some(Names::of::<Site>(context).await?.get(id)),
+        None => None,
+    };
+    let rack = match host.rack_id {
+        Some(id) => Some(place(host, &Names::of::<Rack>(context).await?.get(id))),
+        None => None,
+    };
+    let duties = (!host.duties.is_empty()).then(|| host.duties.join(", "));
+    let said = [
+        ("duties", duties),
+        ("site", site),
+        ("rack", rack),
+        ("vendor", host.vendor.clone()),
+        ("model", host.model.clone()),
+        ("serial", host.serial.clone()),
+        ("cores bought", host.cores.map(|cores| cores.to_string())),
+        ("memory bought", host.memory_bought_bytes.map(size_text)),
+        ("BMC", host.bmc_address.clone()),
+    ];
+    let mut rows: Vec<(&str, Cell)> =
+        said.into_iter().filter_map(|(name, text)| Some((name, Cell::text(text?)))).collect();
+    rows.extend(host.nics.iter().map(|nic| ("NIC", Cell::text(format!("{} {}", nic.name, nic.mac)))));
+    Ok(rows)
+}
+
+/// "r1, units 7 to 8 (front)".
+fn place(host: &Host, rack: &str) -> String {
+    let Some(position) = host.position else { return rack.to_owned() };
+    let place = honcho_model::rack::Place { position, height: host.height_units, face: None };
+    let face = host.face.as_ref().map(|face| format!(" ({face})")).unwrap_or_default();
+    format!("{rack}, {place}{face}")
 }
 
 /// "12", or "12 (its agent acted on 11)".

@@ -32,6 +32,9 @@ pub(crate) fn host() -> Value {
         "status_reason": null, "cpus": 16, "memory_bytes": 68_719_476_736_i64, "memory_placed_bytes": 536_870_912,
         "guests_count": 1, "hypervisor": "libvirt 9.0.0, QEMU 10.0.2", "virtualization": "kvm", "agent_version": "0.1.0",
         "last_seen_at": ago(1), "generation": 12, "observed_generation": 12, "orphans": [],
+        "site_id": null, "rack_id": null, "position": null, "height_units": 1, "face": null, "vendor": null,
+        "model": null, "serial": null, "cores": null, "memory_bought_bytes": null, "bmc_address": null,
+        "duties": ["hypervisor"], "nics": [],
         "created_at": ago(5 * 86400 + 60), "lock_version": 1, "join_token": null,
     })
 }

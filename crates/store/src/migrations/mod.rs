@@ -2,6 +2,7 @@
 
 mod m0001_walking_skeleton;
 mod m0002_engines;
+mod m0003_inventory;
 mod m0005_people;
 mod m0006_life_cycle;
 mod m0008_lists;
@@ -24,6 +25,7 @@ impl MigratorTrait for Migrator {
         vec![
             Box::new(m0001_walking_skeleton::Migration),
             Box::new(m0002_engines::Migration),
+            Box::new(m0003_inventory::Migration),
             Box::new(m0005_people::Migration),
             Box::new(m0006_life_cycle::Migration),
             Box::new(m0008_lists::Migration),

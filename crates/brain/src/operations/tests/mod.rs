@@ -3,6 +3,7 @@
 mod accounts;
 mod ends;
 mod hosts;
+mod inventory;
 mod orders;
 mod power;
 mod quotas;
@@ -252,7 +253,7 @@ pub(crate) fn add_host(app: &App, name: &str) -> HostAdd {
         uuid: app.outside.uuid(),
         secret: app.outside.secret(),
         ca_fingerprint: app.authority.fingerprint(),
-        body: honcho_api::HostCreate { name: Some(name.into()) },
+        body: honcho_api::HostCreate { name: Some(name.into()), ..honcho_api::HostCreate::default() },
     }
 }
 
