@@ -22,6 +22,7 @@ pub mod size;
 pub mod subnet;
 pub mod text;
 pub mod time;
+pub mod usage;
 
 pub use digest::Digest;
 pub use grant::Right;
