@@ -15,6 +15,7 @@ mod network;
 mod operation;
 mod person;
 mod token;
+mod usage;
 
 #[cfg(feature = "client")]
 pub mod client;
@@ -30,6 +31,7 @@ pub use network::*;
 pub use operation::*;
 pub use person::*;
 pub use token::*;
+pub use usage::*;
 
 /// What is there and null is `Some(None)`, so that it differs from what is not there.
 #[expect(clippy::option_option, reason = "absent leaves an attribute as it is, null forgets it")]

@@ -139,26 +139,37 @@ mod tests {
     /// A life: what it was from event to event, the pauses between, and whether it was deleted at last. Sometimes the
     /// clock is set back.
     fn life() -> impl Strategy<Value = Vec<Entry>> {
-        let state =
-            prop_oneof![Just(State::Running), Just(State::Stopped), Just(State::Suspended), Just(State::Cancelled)];
+        let state = prop_oneof![
+            Just(State::Running),
+            Just(State::Stopped),
+            Just(State::Suspended),
+            Just(State::Cancelled)
+        ];
         let step = (prop_oneof![9 => 0..9_000_000_i64, 1 => -5_000_000..0_i64], state, 1..4_i64);
-        (0..20_000_000_i64, proptest::collection::vec(step, 1..20), any::<bool>()).prop_map(|(begun, steps, deleted)| {
-            let mut at = begun;
-            let mut entries: Vec<Entry> = Vec::new();
-            for (number, (pause, state, vcpus)) in (1_i64..).zip(steps) {
-                at += if entries.is_empty() { 0 } else { pause };
-                entries.push(Entry { event: EventId(number), at: Timestamp(at), is: Some((state, size(vcpus))) });
-            }
-            if let (true, Some(last)) = (deleted, entries.last_mut()) {
-                last.is = None;
-            }
-            entries
-        })
+        (0..20_000_000_i64, proptest::collection::vec(step, 1..20), any::<bool>()).prop_map(
+            |(begun, steps, deleted)| {
+                let mut at = begun;
+                let mut entries: Vec<Entry> = Vec::new();
+                for (number, (pause, state, vcpus)) in (1_i64..).zip(steps) {
+                    at += if entries.is_empty() { 0 } else { pause };
+                    entries.push(Entry {
+                        event: EventId(number),
+                        at: Timestamp(at),
+                        is: Some((state, size(vcpus))),
+                    });
+                }
+                if let (true, Some(last)) = (deleted, entries.last_mut()) {
+                    last.is = None;
+                }
+                entries
+            },
+        )
     }
 
     /// Ten "months" of ten seconds each, which every life begins and ends within, and one for what lasts for ever.
     fn months() -> Vec<Window> {
-        let month = |n: i64| Window { from: Timestamp(n * 10_000_000), until: Timestamp((n + 1) * 10_000_000) };
+        let month =
+            |n: i64| Window { from: Timestamp(n * 10_000_000), until: Timestamp((n + 1) * 10_000_000) };
         (0..30).map(month).collect()
     }
 

@@ -40,6 +40,7 @@ pub mod sans;
 pub mod sessions;
 pub mod sites;
 pub mod tokens;
+pub mod usage;
 
 pub use across::Lead;
 pub use cursor::Cursor;

@@ -79,8 +79,9 @@ pub async fn entries(
         .collect())
 }
 
-/// The events of the guests in a range of ids. What comes before the window is told from what lies in it by ids, for
-/// those have an order even where a clock was set back.
+/// The events of the guests in a range of ids. What comes before the window, what lies in it and what comes after are
+/// told apart by ids, for those have an order even where a clock was set back. Of one guest that is the order of commits,
+/// on both engines: each of these events comes with a change of the guest's own row, and changes are serializable.
 async fn events(
     connection: &impl Connection,
     (first, last): (i64, i64),
@@ -93,6 +94,7 @@ async fn events(
         bound.push(account.0.into());
         own = " AND g.account_id = $5".to_owned();
     }
+    let last_id = i64::MAX;
     // The conditions of the index that is made for this.
     let change = |alias: &str| {
         format!("{alias}.resource = 'guest' AND {alias}.after IS NOT NULL AND {alias}.resource_id = g.id")
@@ -100,13 +102,14 @@ async fn events(
     let sql = format!(
         "SELECT e.id, e.resource_id, e.created_at, e.after FROM guests g JOIN events e ON {} \
          WHERE g.id BETWEEN $1 AND $2 AND g.created_at < $4 AND (g.deleting_at IS NULL OR g.deleting_at >= $3){own} \
-         AND e.created_at < $4 AND e.id >= COALESCE((SELECT MAX(b.id) FROM events b WHERE {} AND b.id < \
-         COALESCE((SELECT MIN(c.id) FROM events c WHERE {} AND c.created_at >= $3), {})), 0) \
+         AND e.id < COALESCE((SELECT MIN(d.id) FROM events d WHERE {} AND d.created_at >= $4), {last_id}) \
+         AND e.id >= COALESCE((SELECT MAX(b.id) FROM events b WHERE {} AND b.id < \
+         COALESCE((SELECT MIN(c.id) FROM events c WHERE {} AND c.created_at >= $3), {last_id})), 0) \
          ORDER BY e.resource_id, e.id",
         change("e"),
+        change("d"),
         change("b"),
         change("c"),
-        i64::MAX
     );
     rows(connection, &sql, bound).await
 }

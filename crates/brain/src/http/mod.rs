@@ -23,6 +23,7 @@ mod sessions;
 mod sites;
 pub(crate) mod streams;
 mod tokens;
+mod usage;
 
 #[cfg(test)]
 mod people_tests;
@@ -56,6 +57,10 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(account_life::unsuspend, account_life::unsuspend_by_post))
         .routes(routes!(account_life::restore, account_life::restore_by_post))
         .routes(routes!(accounts::quota))
+        .routes(routes!(usage::account))
+        .routes(routes!(usage::account_csv))
+        .routes(routes!(usage::all))
+        .routes(routes!(usage::all_csv))
         .routes(routes!(guests::list_of_account, guests::create_of_account))
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::show, tokens::replace, tokens::update, tokens::delete))

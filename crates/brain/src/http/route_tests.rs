@@ -37,8 +37,12 @@ POST   /v1/accounts/{id}/unsuspend        401 403 403 403 403 202
 PUT    /v1/accounts/{id}/restore          401 403 403 403 403 202
 POST   /v1/accounts/{id}/restore          401 403 403 403 403 202
 GET    /v1/accounts/{id}/quota            401 404 200 404 200 200
+GET    /v1/accounts/{id}/usage?month=2001-09      401 404 200 404 200 200
+GET    /v1/accounts/{id}/usage.csv?month=2001-09  401 404 200 404 200 200
 GET    /v1/accounts/{id}/guests           401 404 200 404 200 200
 POST   /v1/accounts/{id}/guests           401 404 403 403 201 201 {"name":"acme-new","image_id":$image,"network_id":$network,"memory_bytes":67108864,"disk_bytes":3221225472}
+GET    /v1/usage?month=2001-09                    401 403 403 403 403 200
+GET    /v1/usage.csv?month=2001-09                401 403 403 403 403 200
 GET    /v1/tokens                         401 200 403 403 200 200
 POST   /v1/tokens                         401 422 403 403 201 201 {"name":"t","scope":"viewer","account_id":$account}
 GET    /v1/tokens/{id}                    401 404 403 403 200 200

@@ -30,8 +30,10 @@ fn month(text: Option<&str>) -> ApiResult<Window> {
     let text = text.ok_or_else(|| ApiError::invalid("month", "can't be blank: give one, as in 2026-11"))?;
     let wrong = || ApiError::invalid("month", "must be a month, as in 2026-11");
     let well_formed = text.len() == 7 && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
-    let first: jiff::civil::Date =
-        Some(format!("{text}-01")).filter(|_| well_formed).and_then(|day| day.parse().ok()).ok_or_else(wrong)?;
+    let first: jiff::civil::Date = Some(format!("{text}-01"))
+        .filter(|_| well_formed)
+        .and_then(|day| day.parse().ok())
+        .ok_or_else(wrong)?;
     let next = first.checked_add(jiff::Span::new().months(1)).map_err(|_| wrong())?;
     let begin = |day: jiff::civil::Date| {
         let at = day.to_zoned(jiff::tz::TimeZone::UTC).map_err(|_| wrong())?;
@@ -101,24 +103,27 @@ impl Wanted {
     async fn answer(self) -> ApiResult<Response> {
         let (kind, mut first, end) = match self.form {
             Form::Json => ("application/json", b"[".to_vec(), "]"),
-            Form::Csv => ("text/csv; charset=utf-8", format!("{}\n", Usage::COLUMNS.join(",")).into_bytes(), ""),
+            Form::Csv => {
+                ("text/csv; charset=utf-8", format!("{}\n", Usage::COLUMNS.join(",")).into_bytes(), "")
+            }
         };
         let mut anything_sent = false;
         let (rows, next) = self.chunk(0, &mut anything_sent).await?;
         first.extend_from_slice(&rows);
         let start = futures::stream::once(async move { Ok::<_, StoreError>(Bytes::from(first)) });
-        let rest = futures::stream::unfold((next, anything_sent, self), |(next, mut sent, wanted)| async move {
-            let after = next?;
-            let chunk = wanted.chunk(after, &mut sent).await;
-            let (bytes, next) = match chunk {
-                Ok((bytes, next)) => (Ok(Bytes::from(bytes)), next),
-                Err(error) => {
-                    tracing::error!(%error, "a month's usage broke off: its reader's connection is cut");
-                    (Err(error), None)
-                }
-            };
-            Some((bytes, (next, sent, wanted)))
-        });
+        let rest =
+            futures::stream::unfold((next, anything_sent, self), |(next, mut sent, wanted)| async move {
+                let after = next?;
+                let chunk = wanted.chunk(after, &mut sent).await;
+                let (bytes, next) = match chunk {
+                    Ok((bytes, next)) => (Ok(Bytes::from(bytes)), next),
+                    Err(error) => {
+                        tracing::error!(%error, "a month's usage broke off: its reader's connection is cut");
+                        (Err(error), None)
+                    }
+                };
+                Some((bytes, (next, sent, wanted)))
+            });
         let end = futures::stream::once(async move { Ok(Bytes::from_static(end.as_bytes())) });
         let body = futures::StreamExt::chain(futures::StreamExt::chain(start, rest), end);
         Ok(([(CONTENT_TYPE, HeaderValue::from_static(kind))], Body::from_stream(body)).into_response())
@@ -209,7 +214,9 @@ mod tests {
         assert_eq!(read("1970-01"), Some((0, 31 * day)));
         assert_eq!(read("2024-02").map(|(from, until)| (until - from) / day), Some(29));
         assert_eq!(read("2026-11").map(|(from, _)| from), Some(1_793_491_200_000_000));
-        for wrong in ["", "2026", "2026-13", "2026-00", "2026-1", "2026-11-01", "november", "2026/11", "+026-11"] {
+        for wrong in
+            ["", "2026", "2026-13", "2026-00", "2026-1", "2026-11-01", "november", "2026/11", "+026-11"]
+        {
             assert_eq!(read(wrong), None, "{wrong}");
         }
         assert!(month(None).is_err());

@@ -4,6 +4,7 @@ mod cancel;
 mod quota;
 mod suspend;
 mod update;
+mod usage;
 
 use crate::age::{age, span};
 use crate::command_error::CommandError;
@@ -63,6 +64,8 @@ pub(crate) enum AccountCommand {
     Update(update::UpdateArguments),
     /// Show what one may have and what it has
     Quota(quota::QuotaArguments),
+    /// Show what the guests of one, or of all, were in a month, from when to when
+    Usage(usage::UsageArguments),
     /// Give one another name
     #[command(after_help = "Example:\n  honcho account rename acme acme-gmbh")]
     Rename {
@@ -124,6 +127,7 @@ pub(crate) async fn run(context: &Context, command: AccountCommand) -> Result<()
         }
         AccountCommand::Update(arguments) => update::run(context, &arguments).await,
         AccountCommand::Quota(arguments) => quota::run(context, &arguments).await,
+        AccountCommand::Usage(arguments) => usage::run(context, &arguments).await,
         AccountCommand::Show(account) => show(context, &account.find(context).await?),
         AccountCommand::Rename { account, new_name } => {
             let account: Account = resolve::one(context, &account).await?;

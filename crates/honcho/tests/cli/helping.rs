@@ -22,6 +22,7 @@ help! {
     honcho: "--help";
     serve: "serve --help";
     account: "account --help";
+    account_usage: "account usage --help";
     host_add: "host add --help";
     network_create: "network create --help";
     image_build: "image build --help";

@@ -11,6 +11,7 @@ mod helping;
 mod listing;
 mod moving;
 mod things;
+mod usage;
 mod waiting;
 
 use brain::Brain;

@@ -9,6 +9,7 @@ mod power;
 mod quotas;
 mod trust;
 mod updates;
+mod usage;
 
 use super::*;
 use crate::app::App;
