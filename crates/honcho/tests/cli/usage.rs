@@ -25,8 +25,36 @@ async fn a_month_as_a_table_and_as_csv() {
             json!({"month": ["must be a month, as in 2026-11"]}),
             None,
         );
-    check(&brain, "account usage acme --month 2026-11", expect![[""]]).await;
-    check(&brain, "account usage acme --month 2026-11 --csv", expect![[""]]).await;
-    check(&brain, "account usage --month 2026-10", expect![[""]]).await;
-    check(&brain, "account usage --month soon --csv", expect![[""]]).await;
+    check(&brain, "account usage acme --month 2026-11", expect![[r#"
+        GUEST  STATE    VCPUS  MEMORY  DISK  ADDRESSES  PUBLIC  FROM                 UNTIL                SECONDS
+        web1   running      1    512M    3G          1       0  2026-11-03 08:00:00  2026-11-03 09:00:01     3601
+    "#]]).await;
+    check(
+        &brain,
+        "account usage acme --month 2026-11 --csv",
+        expect![[r#"
+        a,b
+        1,2
+    "#]],
+    )
+    .await;
+    check(
+        &brain,
+        "account usage --month 2026-10",
+        expect![[r#"
+        --- stderr
+        No guest was there in that month.
+    "#]],
+    )
+    .await;
+    check(
+        &brain,
+        "account usage --month soon --csv",
+        expect![[r#"
+        --- stderr
+        error: month must be a month, as in 2026-11
+        --- exit 4
+    "#]],
+    )
+    .await;
 }
