@@ -89,11 +89,8 @@ async fn events(
     window: Window,
 ) -> StoreResult<Vec<EventRow>> {
     let mut bound = values![first, last, window.from.0, window.until.0];
-    let mut own = String::new();
-    if let Some(account) = account {
-        bound.push(account.0.into());
-        own = " AND g.account_id = $5".to_owned();
-    }
+    bound.extend(account.map(|account| account.0.into()));
+    let own = if account.is_some() { " AND g.account_id = $5" } else { "" };
     let last_id = i64::MAX;
     // The conditions of the index that is made for this.
     let change = |alias: &str| {
@@ -131,13 +128,12 @@ fn read(facts: &Value) -> Option<(State, Size)> {
     } else {
         State::Stopped
     };
-    let held: Vec<&str> = match facts.get("addresses").and_then(Value::as_array) {
-        Some(held) => held.iter().filter_map(Value::as_str).collect(),
+    let held: Vec<&str> = if let Some(held) = facts.get("addresses").and_then(Value::as_array) {
+        held.iter().filter_map(Value::as_str).collect()
+    } else {
         // An order from before events told addresses by themselves.
-        None => {
-            let cards = facts.get("interfaces").and_then(Value::as_array).into_iter().flatten();
-            cards.filter_map(|card| card.get("address").and_then(Value::as_str)).collect()
-        }
+        let cards = facts.get("interfaces").and_then(Value::as_array).into_iter().flatten();
+        cards.filter_map(|card| card.get("address").and_then(Value::as_str)).collect()
     };
     let public = |text: &&&str| text.parse().is_ok_and(address::is_global);
     let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
