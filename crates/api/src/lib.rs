@@ -16,6 +16,7 @@ mod operation;
 mod person;
 mod token;
 mod usage;
+mod webhook;
 
 #[cfg(feature = "client")]
 pub mod client;
@@ -40,6 +41,7 @@ fn there<'de, D: serde::Deserializer<'de>, T: serde::Deserialize<'de>>(
 ) -> Result<Option<Option<T>>, D::Error> {
     <Option<T> as serde::Deserialize>::deserialize(deserializer).map(Some)
 }
+pub use webhook::*;
 
 /// A kind of thing that has a collection in the API.
 pub trait Resource: serde::de::DeserializeOwned + serde::Serialize {
@@ -86,5 +88,16 @@ impl Resource for Session {
     }
     fn name(&self) -> &str {
         &self.person_name
+    }
+}
+
+impl Resource for Webhook {
+    const PATH: &'static str = "webhooks";
+    const WORD: &'static str = "webhook";
+    fn id(&self) -> i64 {
+        self.id
+    }
+    fn name(&self) -> &str {
+        &self.url
     }
 }

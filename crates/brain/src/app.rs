@@ -7,11 +7,15 @@ use crate::outside::Outside;
 use crate::passwords::Passwords;
 use crate::runs::Runs;
 use crate::streams::Streams;
+use crate::watching::Watching;
+use crate::webhooks::Webhooks;
 use honcho_images::BlobStore;
 use honcho_model::Timestamp;
-use honcho_store::{Actor, Change, Lead, Store, StoreResult};
+use honcho_store::{Actor, Change, Lead, Store, StoreError, StoreResult};
 use sha2::{Digest, Sha256};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// The brain's parts; cheap to clone.
@@ -30,6 +34,14 @@ pub(crate) struct App {
     pub(crate) lead: Arc<Lead>,
     /// Held while this brain uses a SQLite file: there is one brain for each.
     pub(crate) _alone: Option<Arc<std::fs::File>>,
+    pub(crate) webhooks: Webhooks,
+    pub(crate) watching: Watching,
+    /// Where the brain's own files are.
+    pub(crate) data: Arc<Path>,
+    /// SQLite's files, and what each is.
+    pub(crate) database_files: Arc<[(&'static str, PathBuf)]>,
+    /// What opens `/metrics` and nothing else, hashed.
+    pub(crate) metrics_token_hash: Arc<str>,
     /// Where agents are told to find us: `HOST:PORT`.
     pub(crate) agents_address: Arc<str>,
     /// When this brain began to listen.
@@ -44,7 +56,15 @@ impl App {
     }
 
     pub(crate) async fn write<C: Change>(&self, actor: Actor, change: &C) -> StoreResult<C::Out> {
-        self.store.write(actor, self.now(), change).await
+        let begun = Instant::now();
+        let outcome = self.store.write(actor, self.now(), change).await;
+        let word = match &outcome {
+            Ok(_) => "committed",
+            Err(StoreError::Refused(_)) => "refused",
+            Err(_) => "failed",
+        };
+        self.watching.change(word, begun.elapsed());
+        outcome
     }
 
     /// The same for what takes something away from whoever shows a secret: it ends at once on this brain, and on others

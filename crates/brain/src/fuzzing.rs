@@ -34,6 +34,7 @@ pub fn body(bytes: &[u8]) {
         PersonUpdate,
         PasswordChange,
         SessionCreate,
+        WebhookCreate,
         GuestCreate,
         GuestUpdate
     );

@@ -30,6 +30,8 @@ mod placing;
 mod runs;
 mod serve;
 mod streams;
+mod watching;
+mod webhooks;
 
 pub use database_move::move_database;
 pub use honcho_store::Engine;

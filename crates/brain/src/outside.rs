@@ -35,6 +35,14 @@ impl Outside {
         uuid::Builder::from_random_bytes(bytes).into_uuid()
     }
 
+    /// About this long: within a fifth, so that what failed together does not try again together.
+    pub fn about(&self, pause: std::time::Duration) -> std::time::Duration {
+        let mut bytes = [0; 4];
+        (self.random)(&mut bytes);
+        let permille = 800 + u32::from_be_bytes(bytes) % 401;
+        pause * permille / 1000
+    }
+
     /// A secret of 256 bits, as 64 hexadecimal digits.
     pub fn secret(&self) -> String {
         let mut bytes = [0; 32];

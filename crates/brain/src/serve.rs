@@ -3,6 +3,8 @@
 use crate::app::{App, hash_secret};
 use crate::authority::{Authority, write_durably};
 use crate::outside::Outside;
+use crate::watching::Watching;
+use crate::webhooks::{Guard, Webhooks};
 use crate::{agents, controllers, http, listen};
 use anyhow::Context as _;
 use honcho_images::BlobStore;
@@ -32,6 +34,8 @@ pub struct ServeOptions {
     pub data: PathBuf,
     /// The database; a file in `data`, when `None`.
     pub database: Option<Engine>,
+    /// Networks that webhooks may be sent to although they are not public.
+    pub webhook_allow: Vec<ipnet::IpNet>,
 }
 
 /// The database of a brain that was given none.
@@ -96,6 +100,27 @@ async fn first_token(app: &App, data: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The secret in DATA/metrics.token, made at the first start: it opens `/metrics` and nothing else, so that a Prometheus
+/// needs no operator's token.
+fn metrics_token(data: &Path, outside: &Outside) -> anyhow::Result<String> {
+    let path = data.join("metrics.token");
+    match std::fs::read_to_string(&path) {
+        Ok(text) if !text.trim().is_empty() => return Ok(text.trim().to_owned()),
+        Ok(_) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error).with_context(|| format!("reading {}", path.display())),
+    }
+    let secret = outside.secret();
+    write_durably(&path, format!("{secret}\n").as_bytes(), 0o600)?;
+    Ok(secret)
+}
+
+/// The host in `HOST:PORT`.
+fn host_of(address: &str) -> &str {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    host.trim_start_matches('[').trim_end_matches(']')
+}
+
 pub(crate) async fn open(
     options: &ServeOptions,
     outside: Outside,
@@ -125,10 +150,19 @@ pub(crate) async fn open(
     }
     let advertise = options.agents_advertise.clone().unwrap_or_else(|| options.agents_listen.to_string());
     let started_at = outside.now();
+    let listeners =
+        [Some(options.listen.ip()), Some(options.agents_listen.ip()), host_of(&advertise).parse().ok()];
+    let own: Vec<_> = listeners.into_iter().flatten().collect();
+    let guard = Guard::new(store.clone(), &options.webhook_allow, &own, Guard::system_lookup());
     let app = App {
         started_at,
         lead: Arc::new(store.lead()),
         _alone: alone,
+        watching: Watching::new(),
+        data: data.as_path().into(),
+        database_files: database.files().into(),
+        metrics_token_hash: hash_secret(&metrics_token(data, &outside)?).into(),
+        webhooks: Webhooks::new(store.clone(), outside.clone(), guard),
         store,
         blobs: BlobStore::in_directory(&data.join("blobs"))?,
         authority: Arc::new(authority),

@@ -4,7 +4,7 @@ use crate::commands::{
     account::AccountCommand, bench::BenchArguments, completion::CompletionArguments, db::DbCommand,
     event::EventCommand, guest::GuestCommand, host::HostCommand, image::ImageCommand,
     network::NetworkCommand, operation::OperationCommand, pool::PoolCommand, rack::RackCommand,
-    san::SanCommand, serve::ServeArguments, site::SiteCommand, token::TokenCommand,
+    san::SanCommand, serve::ServeArguments, site::SiteCommand, token::TokenCommand, webhook::WebhookCommand,
 };
 use crate::connection::GlobalArguments;
 
@@ -85,6 +85,9 @@ pub(crate) enum Command {
     /// Where the brain remembers
     #[command(subcommand)]
     Db(DbCommand),
+    /// Webhooks: receivers that are told events
+    #[command(subcommand, visible_alias = "webhooks")]
+    Webhook(WebhookCommand),
     /// Measure Honcho on this machine
     Bench(BenchArguments),
     /// Print what makes a shell complete honcho's words and names

@@ -16,6 +16,7 @@ pub(crate) mod san;
 pub(crate) mod serve;
 pub(crate) mod site;
 pub(crate) mod token;
+pub(crate) mod webhook;
 
 use crate::cli::{Cli, Command};
 use crate::command_error::CommandError;
@@ -40,6 +41,7 @@ pub(crate) async fn run(cli: Cli, output: Output) -> Result<(), CommandError> {
         Command::Operation(command) => operation::run(&context, command).await,
         Command::Event(command) => event::run(&context, command).await,
         Command::Db(command) => db::run(&context, command).await,
+        Command::Webhook(command) => webhook::run(&context, command).await,
         Command::Bench(arguments) => bench::run(&context, &arguments),
         Command::Completion(arguments) => completion::run(&context, &arguments),
     }

@@ -71,7 +71,7 @@ fn outside_unicast(address: Ipv6Addr) -> &'static str {
 
 /// The IPv4 address that an IPv6 address stands for: mapped (RFC 4291), NAT64 with the well-known prefix (RFC 6052) or
 /// the local one (RFC 8215, read as a /96), 6to4 (RFC 3056).
-fn carried(address: Ipv6Addr) -> Option<Ipv4Addr> {
+pub fn carried(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let low = |high: u16, low: u16| Ipv4Addr::from_bits((u32::from(high) << 16) | u32::from(low));
     match address.segments() {
         [0, 0, 0, 0, 0, 0xffff, high, bottom]

@@ -25,13 +25,17 @@ pub enum ResourceKind {
     Token,
     /// Somebody who logs in.
     Person,
+    /// A webhook.
+    Webhook,
 }
 
 impl ResourceKind {
     /// Every kind.
-    pub const ALL: [ResourceKind; 11] = {
-        use ResourceKind::{Account, Guest, Host, Image, Network, Person, Pool, Rack, San, Site, Token};
-        [Account, Host, Pool, Network, Image, Guest, Token, Person, Site, Rack, San]
+    pub const ALL: [ResourceKind; 12] = {
+        use ResourceKind::{
+            Account, Guest, Host, Image, Network, Person, Pool, Rack, San, Site, Token, Webhook,
+        };
+        [Account, Host, Pool, Network, Image, Guest, Token, Person, Site, Rack, San, Webhook]
     };
 
     /// The word used in the store, the API and on the command line.
@@ -48,11 +52,58 @@ impl ResourceKind {
             ResourceKind::Guest => "guest",
             ResourceKind::Token => "token",
             ResourceKind::Person => "person",
+            ResourceKind::Webhook => "webhook",
         }
     }
 
     /// The kind whose word this is.
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
+}
+
+/// Whether a text names kinds of events: one (`guest.create`), all that begin alike (`guest.*`), or all (`*`).
+pub fn is_kind_pattern(text: &str) -> bool {
+    let name = text.strip_suffix(".*").unwrap_or(text);
+    let word =
+        |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    text == "*" || (text.len() <= 100 && name.split('.').all(word))
+}
+
+/// Whether one of these patterns names this kind.
+pub fn kind_matches(patterns: &[String], kind: &str) -> bool {
+    patterns.iter().any(|pattern| match pattern.strip_suffix('*') {
+        Some(beginning) => kind.starts_with(beginning),
+        None => pattern == kind,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_are_named_one_by_one_or_by_their_beginning() {
+        for good in ["*", "guest.*", "guest.create", "guest.stopped_by_itself", "webhook.off"] {
+            assert!(is_kind_pattern(good), "{good}");
+        }
+        for bad in [
+            "",
+            "*.create",
+            "guest*",
+            "guest.",
+            ".*",
+            "guest..x",
+            "Guest.create",
+            "guest create",
+            "guest.*.x",
+        ] {
+            assert!(!is_kind_pattern(bad), "{bad}");
+        }
+        let matches = |pattern: &str, kind: &str| kind_matches(&[pattern.to_owned()], kind);
+        assert!(matches("*", "guest.create") && matches("guest.*", "guest.create"));
+        assert!(matches("guest.create", "guest.create"));
+        assert!(!matches("guest.*", "guests.create") && !matches("guest.create", "guest.created"));
+        assert!(!kind_matches(&[], "guest.create"));
     }
 }

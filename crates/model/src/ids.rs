@@ -58,6 +58,8 @@ integers! {
     GrantId,
     /// A person's login, until it ends.
     SessionId,
+    /// A receiver that is told events.
+    WebhookId,
     /// Rises with every change of what is desired of a resource, or of anything on a host.
     Generation,
     /// Rises when a guest is placed anew; only one host may ever hold the current one.

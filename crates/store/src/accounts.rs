@@ -285,6 +285,13 @@ pub async fn delete(tx: &Tx, id: AccountId) -> StoreResult<()> {
     )
     .await?;
     execute(tx, "DELETE FROM grants WHERE account_id = $1", values![id.0]).await?;
+    execute(
+        tx,
+        "UPDATE webhooks SET deleted_at = $1, secret = '', previous_secret = NULL \
+         WHERE account_id = $2 AND deleted_at IS NULL",
+        values![tx.now.0, id.0],
+    )
+    .await?;
     Ok(())
 }
 

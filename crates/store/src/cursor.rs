@@ -5,10 +5,11 @@
 //! them, are read in the order (transaction, id), and only up to the oldest transaction that is still under way, the
 //! *horizon*: whatever is committed from now on is beyond it.
 
+use honcho_model::EventId;
 use sea_orm::DbBackend;
 
 /// A place in the event log: after the event with this id, written by this transaction. Opaque to those who are given it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cursor {
     /// Of the brain whose log it is.
     pub(crate) incarnation: i64,
@@ -20,6 +21,21 @@ pub struct Cursor {
 }
 
 impl Cursor {
+    /// The event after which it stands; 0 before the first.
+    pub fn event(&self) -> EventId {
+        EventId(self.id)
+    }
+
+    /// Whether both are places in the log of the same life of a brain.
+    pub fn is_of_the_same_life(&self, other: &Cursor) -> bool {
+        self.incarnation == other.incarnation
+    }
+
+    /// Whether an event at that place comes after this one, in the order in which the log is told.
+    pub fn is_before(&self, other: &Cursor) -> bool {
+        (self.xid, self.id) < (other.xid, other.id)
+    }
+
     /// The transaction and id after which to go on.
     pub(crate) fn position(&self, descending: bool) -> (i64, i64) {
         match self.horizon {

@@ -111,6 +111,21 @@ fn select(now: Timestamp) -> Select {
     Select::new(sql, values![heard_since(now)]).of_table("guests g")
 }
 
+/// How many guests have each status; those that are deleted are not counted.
+pub(crate) async fn counted(connection: &impl Connection, now: Timestamp) -> StoreResult<Vec<(String, i64)>> {
+    #[derive(FromQueryResult)]
+    struct Count {
+        status: String,
+        n: i64,
+    }
+    let sql = format!(
+        "SELECT {} AS status, COUNT(*) AS n {FROM} WHERE g.deleted_at IS NULL GROUP BY 1",
+        status_column()
+    );
+    let found: Vec<Count> = rows(connection, &sql, values![heard_since(now)]).await?;
+    Ok(found.into_iter().map(|row| (row.status, row.n)).collect())
+}
+
 /// Guests in scope. What is cancelled or deleted is left out unless the filters say otherwise.
 pub async fn list(
     connection: &impl Connection,

@@ -41,6 +41,8 @@ pub mod sessions;
 pub mod sites;
 pub mod tokens;
 pub mod usage;
+pub mod watching;
+pub mod webhooks;
 
 pub use across::Lead;
 pub use cursor::Cursor;
@@ -55,6 +57,7 @@ use engine::Purpose;
 use honcho_model::{HostId, Timestamp};
 use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr, TransactionTrait as _};
 use std::collections::BTreeSet;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What a call gives.
@@ -69,6 +72,8 @@ pub struct Store {
     engine: Engine,
     /// What goes on besides while there is a store.
     across: Arc<across::Across>,
+    /// How often a change was run again.
+    retries: Arc<AtomicU64>,
 }
 
 /// A change under way. All of it happens or none.
@@ -123,7 +128,7 @@ impl Store {
         let reader = engine.connect(Purpose::Reading).await?;
         let wakeups = Wakeups::default();
         let across = Arc::new(across::start(&engine, &wakeups).await?);
-        Ok(Store { writer, reader, wakeups, engine, across })
+        Ok(Store { writer, reader, wakeups, engine, across, retries: Arc::default() })
     }
 
     /// Whether other brains may serve from the same database.

@@ -70,6 +70,7 @@ impl Store {
                 return Err(StoreError::Contended(contended));
             }
             tracing::debug!(error = %contended, attempt, "a change is tried again: another came first");
+            self.retries.fetch_add(1, Ordering::Relaxed);
             let lot = (u64::from(std::process::id()) << 40) ^ LOTS.fetch_add(1, Ordering::Relaxed);
             tokio::time::sleep(pause(attempt, lot)).await;
             attempt += 1;

@@ -86,6 +86,6 @@ pub(crate) fn router(app: App) -> Router {
         .route("/agent/streams/{id}", post(streams::stream))
         .fallback(|| async { ApiError::not_found("route") })
         .layer(DefaultBodyLimit::max(REPORT_LIMIT))
-        .layer(axum::middleware::from_fn_with_state(app.clone(), crate::http::request_middleware))
+        .layer(axum::middleware::from_fn_with_state(app.clone(), crate::http::machine_request))
         .with_state(app)
 }

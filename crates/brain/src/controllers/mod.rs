@@ -2,10 +2,13 @@
 
 mod lapsing;
 mod silence;
+mod telling;
 mod uses;
 
 #[cfg(test)]
 pub(crate) use lapsing::step as lapsing_step;
+#[cfg(test)]
+pub(crate) use telling::run as telling_run;
 #[cfg(test)]
 pub(crate) use uses::step as uses_step;
 
@@ -17,6 +20,7 @@ use std::time::Duration;
 pub(crate) fn start(app: &App) {
     own(Duration::from_secs(5), app.clone(), "hearing", silence::heard);
     every(Duration::from_secs(5), app.clone(), "silence", silence::step);
+    tokio::spawn(telling::run(app.clone()));
     every(Duration::from_secs(10), app.clone(), "lapsing", lapsing::step);
     own(Duration::from_secs(15), app.clone(), "uses", uses::step);
 }

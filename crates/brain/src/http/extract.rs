@@ -51,6 +51,7 @@ impl FromRequestParts<App> for Caller {
         let secret = token(&parts.headers).ok_or_else(ApiError::unauthorized)?;
         let known = credentials::find(app, &secret).await?.ok_or_else(ApiError::unauthorized)?;
         let source = parts.extensions.get::<Peer>().map(|peer| peer.0.ip().to_string());
+        super::middleware::note_who(&known.actor());
         Ok(Caller {
             scope: known.scope(),
             actor: Actor { who: known.actor(), source },
@@ -202,7 +203,7 @@ pub(super) async fn body(request: Request, state: &(impl Send + Sync)) -> ApiRes
 /// Attributes that hold a number or a boolean, which some clients send as strings.
 fn is_scalar(attribute: &str) -> bool {
     ["_id", "_bytes", "_seconds", "_version", "_units"].iter().any(|ending| attribute.ends_with(ending))
-        || matches!(attribute, "operator" | "vcpus" | "start_alone" | "position" | "cores")
+        || matches!(attribute, "operator" | "vcpus" | "start_alone" | "position" | "cores" | "allow_http")
         || attribute.starts_with("limit_")
 }
 

@@ -16,7 +16,7 @@ use axum::http::header::{CONTENT_TYPE, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use honcho_api::{
     Account, Address, Event, Guest, Host, Image, Network, Operation, Person, Pool, Rack, San, Session, Site,
-    Token,
+    Token, Webhook, WebhookDelivery,
 };
 use honcho_store::{Filters, StoreError, StoreResult};
 use serde::Serialize;
@@ -41,7 +41,22 @@ macro_rules! by_id {
 }
 
 by_id!(
-    Account, Address, Guest, Host, Image, Network, Operation, Person, Pool, Rack, San, Session, Site, Token
+    Account,
+    Address,
+    Guest,
+    Host,
+    Image,
+    Network,
+    Operation,
+    Person,
+    Pool,
+    Rack,
+    San,
+    Session,
+    Site,
+    Token,
+    Webhook,
+    WebhookDelivery
 );
 
 /// Events are told in the order in which they were committed, which their ids are not.

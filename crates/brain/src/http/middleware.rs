@@ -1,22 +1,69 @@
-//! What is done around every request: an id, a line in the log, and `.json` at the end of a path taken off.
+//! What is done around every request: an id, a line in the log, numbers, and `.json` at the end of a path taken off.
 
 use super::error::REQUEST_ID;
 use crate::app::App;
-use axum::extract::{Request, State};
-use axum::http::{HeaderValue, Uri};
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, Uri};
 use axum::middleware::Next;
 use axum::response::Response;
+use std::sync::OnceLock;
+use tokio::time::Instant;
+
+tokio::task_local! {
+    /// Who asks, once that is known.
+    static WHO: OnceLock<String>;
+}
+
+/// Notes who asks, for the log's line about this request.
+pub(crate) fn note_who(who: &str) {
+    // Outside a request there is nobody to tell.
+    let _ = WHO.try_with(|cell| cell.set(who.to_owned()));
+}
+
+/// Around what people and programs ask.
+pub(crate) async fn request(state: State<App>, request: Request, next: Next) -> Response {
+    around("people", state, request, next).await
+}
+
+/// Around what agents ask.
+pub(crate) async fn machine_request(state: State<App>, request: Request, next: Next) -> Response {
+    around("agents", state, request, next).await
+}
+
+/// The id that a request brought along, if it is fit to stand in a log.
+fn brought(headers: &HeaderMap) -> Option<String> {
+    let id = headers.get("x-request-id")?.to_str().ok()?;
+    let sane = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    ((1..=64).contains(&id.len()) && id.bytes().all(sane)).then(|| id.to_owned())
+}
 
 /// Gives the request an id, under which errors and the log can be put together.
-pub(crate) async fn request(State(app): State<App>, request: Request, next: Next) -> Response {
-    let id = app.outside.uuid().simple().to_string();
+async fn around(listener: &'static str, State(app): State<App>, request: Request, next: Next) -> Response {
+    let id = brought(request.headers()).unwrap_or_else(|| app.outside.uuid().simple().to_string());
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let mut response = REQUEST_ID.scope(id.clone(), next.run(request)).await;
-    let status = response.status().as_u16();
+    let route = request.extensions().get::<MatchedPath>().map(|route| route.as_str().to_owned());
+    let begun = Instant::now();
+    let answer = WHO.scope(OnceLock::new(), async {
+        let response = next.run(request).await;
+        (response, WHO.with(|who| who.get().cloned()))
+    });
+    let (mut response, who) = REQUEST_ID.scope(id.clone(), answer).await;
+    let (status, took) = (response.status().as_u16(), begun.elapsed());
+    app.watching.request(listener, method.as_str(), route.as_deref(), status, took);
+    let milliseconds = took.as_secs_f64() * 1000.0;
+    let reads = matches!(method, Method::GET | Method::HEAD);
+    // The path and never the query: what stands there may be meant for us alone.
+    macro_rules! line {
+        ($level:ident) => {
+            tracing::$level!(request = %id, listener, %method, path, route, status, milliseconds, who, "answered")
+        };
+    }
     if status >= 500 {
-        tracing::error!(request = %id, %method, path, status, "answered");
+        line!(error);
+    } else if reads || listener == "agents" {
+        line!(debug);
     } else {
-        tracing::debug!(request = %id, %method, path, status, "answered");
+        line!(info);
     }
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert("x-request-id", value);
@@ -47,5 +94,20 @@ mod tests {
         check("/v1/guests/7/reboot.json", Some("/v1/guests/7/reboot"));
         check("/v1/guests", None);
         check("/docs/x.json", None);
+    }
+
+    #[test]
+    fn an_id_that_is_no_good_in_a_log_is_not_taken() {
+        let check = |given: &str, good: bool| {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-request-id", HeaderValue::from_str(given).unwrap());
+            assert_eq!(brought(&headers).is_some(), good, "{given}");
+        };
+        check("0af7651916cd43dd8448eb211c80319c", true);
+        check("order-4711_a.b", true);
+        check("", false);
+        check("two words", false);
+        check("a\"b", false);
+        check(&"x".repeat(65), false);
     }
 }

@@ -6,6 +6,7 @@ mod error;
 mod events;
 mod extract;
 mod guests;
+mod health;
 mod hosts;
 mod images;
 mod join;
@@ -24,6 +25,7 @@ mod sites;
 pub(crate) mod streams;
 mod tokens;
 mod usage;
+mod webhooks;
 
 #[cfg(test)]
 mod people_tests;
@@ -33,14 +35,13 @@ mod route_tests;
 pub(crate) use error::{ApiError, ApiResult};
 pub(crate) use extract::{Peer, parse_body, token};
 pub(crate) use json::Exactly;
-pub(crate) use middleware::{request as request_middleware, without_json_suffix};
+pub(crate) use middleware::{machine_request, without_json_suffix};
 pub use openapi::openapi_json;
 
 use crate::app::App;
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -106,6 +107,12 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(operations::abandon, operations::abandon_by_post))
         .routes(routes!(events::list))
         .routes(routes!(events::stream))
+        .routes(routes!(webhooks::list, webhooks::create))
+        .routes(routes!(webhooks::show, webhooks::replace, webhooks::update, webhooks::delete))
+        .routes(routes!(webhooks::deliveries))
+        .routes(routes!(webhooks::test, webhooks::test_by_post))
+        .routes(routes!(webhooks::rotate, webhooks::rotate_by_post))
+        .routes(routes!(webhooks::enable, webhooks::enable_by_post))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         // A blob is as large as it is; it is streamed and never held.
         .merge(
@@ -122,7 +129,9 @@ pub(crate) fn router(app: App) -> Router {
     described
         .route("/v1/join", axum::routing::post(join::join))
         .route("/v1/openapi", get(move || async move { ([("content-type", "application/json")], json) }))
-        .route("/healthz", get(healthz))
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .route("/metrics", get(health::metrics))
         .merge(
             utoipa_swagger_ui::SwaggerUi::new("/docs")
                 .config(utoipa_swagger_ui::Config::from("/v1/openapi.json")),
@@ -131,15 +140,6 @@ pub(crate) fn router(app: App) -> Router {
         .method_not_allowed_fallback(wrong_method)
         .layer(axum::middleware::from_fn_with_state(app.clone(), middleware::request))
         .with_state(app)
-}
-
-async fn healthz(State(app): State<App>) -> Response {
-    match honcho_store::brain::get(app.store.reader()).await {
-        Ok(Some(_)) => (StatusCode::OK, "ok\n").into_response(),
-        Ok(None) | Err(_) => {
-            (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n").into_response()
-        }
-    }
 }
 
 async fn unknown_route() -> ApiError {

@@ -10,7 +10,7 @@ use crate::app::hash_secret;
 use crate::operations::tests::World;
 use crate::operations::{
     AccountCancel, AccountCreate, AccountSuspend, Grace, GuestCancel, HostAdd, ImageCreate, NetworkCreate,
-    PoolCreate, RackCreate, SanCreate, SiteCreate, TokenCreate,
+    PoolCreate, RackCreate, SanCreate, SiteCreate, TokenCreate, WebhookCreate,
 };
 use axum::body::Body;
 use axum::http::{Request, header};
@@ -138,6 +138,19 @@ PUT    /v1/operations/{id}/abandon        401 404 403 403 202 202
 POST   /v1/operations/{id}/abandon        401 404 403 403 202 202
 GET    /v1/events                         401 200 200 200 200 200
 GET    /v1/events/stream                  401 200 200 200 200 200
+GET    /v1/webhooks                       401 200 200 200 200 200
+POST   /v1/webhooks                       401 422 403 403 201 201 {"url":"https://acme.example/","account_id":$account}
+GET    /v1/webhooks/{id}                  401 404 200 404 200 200
+PUT    /v1/webhooks/{id}                  401 404 403 403 200 200 {"url":"https://acme.example/"}
+PATCH  /v1/webhooks/{id}                  401 404 403 403 200 200 {"description":"acme's"}
+DELETE /v1/webhooks/{id}                  401 404 403 403 200 200
+GET    /v1/webhooks/{id}/deliveries       401 404 200 404 200 200
+PUT    /v1/webhooks/{id}/test             401 404 403 403 200 200
+POST   /v1/webhooks/{id}/test             401 404 403 403 200 200
+PUT    /v1/webhooks/{id}/rotate           401 404 403 403 200 200
+POST   /v1/webhooks/{id}/rotate           401 404 403 403 200 200
+PUT    /v1/webhooks/{id}/enable           401 404 403 403 200 200
+POST   /v1/webhooks/{id}/enable           401 404 403 403 200 200
 "#;
 
 /// In the order of the table's columns.
@@ -204,6 +217,7 @@ struct Acme {
     network: i64,
     image: i64,
     token: i64,
+    webhook: i64,
     empty_account: i64,
     empty_host: i64,
     empty_pool: i64,
@@ -287,6 +301,14 @@ impl Acme {
             let change = TokenCreate { scope: Scope::Operator, secret, ends_with: None, body };
             world.ask(&change).await.unwrap()
         };
+        // Nobody listens there, which is told at once.
+        let body = honcho_api::WebhookCreate {
+            account_id: account,
+            url: Some("https://127.0.0.1:1/acme".into()),
+            ..honcho_api::WebhookCreate::default()
+        };
+        let change = WebhookCreate { scope, secret: "whsec_".into(), body };
+        let webhook = world.ask(&change).await.unwrap().id;
         let spare = token("admin", account, None).await.id;
         let secrets = vec![
             None,
@@ -302,6 +324,7 @@ impl Acme {
             ended_operation: guest.operation_id.unwrap(),
             open_operation: other.operation_id.unwrap(),
             token: spare,
+            webhook,
             world,
             network,
             image,
@@ -337,6 +360,7 @@ impl Acme {
             "guests" => self.guest,
             "people" => self.person,
             "sessions" => self.session,
+            "webhooks" => self.webhook,
             "operations" if line.path.ends_with("/abandon") => self.open_operation,
             "operations" => self.ended_operation,
             other => panic!("{} {}: say in `Acme::id` which of the {other}", line.method, line.path),

@@ -23,6 +23,7 @@ mod rack;
 mod san;
 mod site;
 mod token;
+mod webhook;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -51,6 +52,10 @@ pub(crate) use rack::{RackCreate, RackDelete, RackUpdate};
 pub(crate) use san::{SanCreate, SanDelete, SanUpdate};
 pub(crate) use site::{SiteCreate, SiteDelete, SiteUpdate};
 pub(crate) use token::{TokenCreate, TokenDelete, TokenUpdate};
+pub(crate) use webhook::{
+    WebhookCarryOver, WebhookCreate, WebhookDelete, WebhookEnable, WebhookNote, WebhookPass, WebhookRotate,
+    WebhookUpdate,
+};
 
 use honcho_store::{Refusal, Scope, StoreResult};
 

@@ -45,6 +45,10 @@ pub(crate) struct ServeArguments {
         help = "PostgreSQL instead of a SQLite file in DATA: postgres://USER@HOST/NAME"
     )]
     pub(crate) database: Option<honcho_brain::Engine>,
+
+    /// Webhooks may be sent to this network although it is not public (10.1.0.0/16); may be repeated
+    #[arg(long, value_name = "NETWORK", env = "HONCHO_WEBHOOK_ALLOW", value_delimiter = ',')]
+    pub(crate) webhook_allow: Vec<ipnet::IpNet>,
 }
 
 pub(crate) async fn run(arguments: ServeArguments) -> Result<(), CommandError> {
@@ -66,6 +70,7 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<(), CommandError> {
         agents_advertise: arguments.agents_advertise,
         data: arguments.data.clone(),
         database: arguments.database,
+        webhook_allow: arguments.webhook_allow,
     };
     let data = arguments.data.display().to_string();
     let ready = |people: SocketAddr, agents: SocketAddr| {

@@ -35,6 +35,7 @@ help! {
     operation: "operation --help";
     event_follow: "event follow --help";
     db_move: "db move --help";
+    webhook_create: "webhook create --help";
     completion: "completion --help";
 }
 

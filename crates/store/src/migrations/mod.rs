@@ -5,6 +5,7 @@ mod m0002_engines;
 mod m0003_inventory;
 mod m0005_people;
 mod m0006_life_cycle;
+mod m0007_webhooks;
 mod m0008_lists;
 mod schema;
 
@@ -28,6 +29,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0003_inventory::Migration),
             Box::new(m0005_people::Migration),
             Box::new(m0006_life_cycle::Migration),
+            Box::new(m0007_webhooks::Migration),
             Box::new(m0008_lists::Migration),
         ]
     }
@@ -121,6 +123,27 @@ async fn widen_texts(connection: &impl sea_orm::ConnectionTrait) -> StoreResult<
         connection.execute_unprepared(&sql).await?;
     }
     Ok(())
+}
+
+/// Whether the schema is this program's: another one may have brought it further, or begun anew.
+pub(crate) async fn check(connection: &DatabaseConnection) -> StoreResult<()> {
+    let sql = "SELECT version FROM seaql_migrations";
+    let statement = Statement::from_string(connection.get_database_backend(), sql);
+    let mut applied = std::collections::BTreeSet::new();
+    for row in connection.query_all_raw(statement).await? {
+        applied.insert(row.try_get::<String>("", "version")?);
+    }
+    let known = Migrator::migrations();
+    if let Some(newer) = applied.iter().find(|version| !known.iter().any(|known| known.name() == *version)) {
+        return Err(StoreError::Newer(newer.clone()));
+    }
+    match known.iter().find(|known| !applied.contains(known.name())) {
+        Some(missing) => {
+            let why = format!("{} has not been applied", missing.name());
+            Err(StoreError::Damaged { what: "schema", why })
+        }
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod operating;
 mod reporting;
 mod sharing;
 mod status_rows;
+mod telling;
 mod world;
 mod writing;
 

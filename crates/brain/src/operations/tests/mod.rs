@@ -81,6 +81,7 @@ impl World {
             listen: nowhere,
             agents_listen: nowhere,
             agents_advertise: None,
+            webhook_allow: vec!["127.0.0.0/8".parse().unwrap()],
             data: directory.path().join("data"),
             database: database().await,
         };
