@@ -45,8 +45,8 @@ fn run(program: &Path, brain: &Brain, token: &str, directory: &Path) -> Result<(
         .args(["--checks", "not_a_server_error,status_code_conformance,content_type_conformance"])
         .args(["--checks", "response_schema_conformance,ignored_auth,allow_header_conformance"])
         .args(["--phases", "examples,coverage,fuzzing", "--max-examples", EXAMPLES])
-        // What is followed never ends, and a console is no HTTP.
-        .args(["--exclude-path-regex", "(stream|console)$"])
+        // What is followed (events, a log) never ends, and a console is no HTTP.
+        .args(["--exclude-path-regex", "(stream|console|log)$"])
         .args(["--continue-on-failure", "--request-timeout", "20", "--seed", &seed.to_string()])
         .current_dir(directory)
         .output()?;
