@@ -146,12 +146,11 @@ pub struct Pool {
 impl Store {
     /// Its connections.
     pub fn pools(&self) -> [Pool; 2] {
-        let sizes = |connection: &sea_orm::DatabaseConnection| match connection.get_database_backend() {
-            sea_orm::DbBackend::Postgres => {
+        let sizes = |connection: &sea_orm::DatabaseConnection| {
+            if connection.get_database_backend() == sea_orm::DbBackend::Postgres {
                 let pool = connection.get_postgres_connection_pool();
                 (pool.size(), pool.num_idle())
-            }
-            _ => {
+            } else {
                 let pool = connection.get_sqlite_connection_pool();
                 (pool.size(), pool.num_idle())
             }

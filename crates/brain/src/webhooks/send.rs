@@ -128,7 +128,7 @@ impl Webhooks {
             .header("webhook-timestamp", timestamp)
             .header("webhook-signature", sign(good, &message.id, timestamp, &message.body))
             .body(message.body.clone());
-        let response = request.send().await.map_err(|error| explain(error))?;
+        let response = request.send().await.map_err(explain)?;
         let status = response.status();
         if status.is_success() {
             return Ok(status.as_u16());
@@ -137,7 +137,7 @@ impl Webhooks {
         if status.is_redirection() {
             why.push_str("; redirects are not followed: give the webhook the final URL");
         } else if let Some(said) = beginning(response).await {
-            why.push_str(&format!(": {said}"));
+            why.extend([": ", &*said]);
         }
         Err(Failed { status: Some(status.as_u16()), why })
     }

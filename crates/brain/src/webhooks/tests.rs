@@ -58,13 +58,13 @@ impl Received {
 /// A receiver: answers what it was told to, in turn, then 204; `None` is no answer at all.
 #[derive(Clone, Default)]
 struct Receiver {
-    received: Arc<Mutex<Vec<Received>>>,
+    told: Arc<Mutex<Vec<Received>>>,
     answers: Arc<Mutex<VecDeque<Option<Response>>>>,
     url: String,
 }
 
 async fn receive(State(receiver): State<Receiver>, headers: HeaderMap, body: axum::body::Bytes) -> Response {
-    receiver.received.lock().unwrap().push(Received { headers, body: body.to_vec() });
+    receiver.told.lock().unwrap().push(Received { headers, body: body.to_vec() });
     let answer = receiver.answers.lock().unwrap().pop_front();
     match answer {
         None => StatusCode::NO_CONTENT.into_response(),
@@ -88,17 +88,17 @@ impl Receiver {
         self.answers.lock().unwrap().extend(answers);
     }
 
-    fn received(&self) -> Vec<Received> {
-        self.received.lock().unwrap().clone()
+    fn told(&self) -> Vec<Received> {
+        self.told.lock().unwrap().clone()
     }
 
     fn kinds(&self) -> Vec<String> {
-        self.received().iter().map(|one| one.event()["kind"].as_str().unwrap().to_owned()).collect()
+        self.told().iter().map(|one| one.event()["kind"].as_str().unwrap().to_owned()).collect()
     }
 
     async fn has(&self, count: usize) -> Vec<Received> {
-        until(&format!("{count} deliveries"), async || self.received().len() >= count).await;
-        self.received()
+        until(&format!("{count} deliveries"), async || self.told().len() >= count).await;
+        self.told()
     }
 }
 
@@ -110,6 +110,7 @@ async fn until(what: &str, mut so: impl AsyncFnMut() -> bool) {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "it stands beside others that give none")]
 fn failing() -> Option<Response> {
     Some((StatusCode::SERVICE_UNAVAILABLE, "we are\nbeing painted").into_response())
 }
@@ -168,19 +169,17 @@ async fn events_arrive_signed_in_order_and_of_the_kinds_asked_for() {
     for name in ["web1", "web2", "web3"] {
         world.order(name).await;
     }
-    let received = receiver.has(3).await;
+    let told = receiver.has(3).await;
     assert_eq!(receiver.kinds(), ["guest.create"; 3]);
-    let names: Vec<_> = received.iter().map(|one| one.event()["resource_name"].clone()).collect();
+    let names: Vec<_> = told.iter().map(|one| one.event()["resource_name"].clone()).collect();
     assert_eq!(names, ["web1", "web2", "web3"]);
-    for one in &received {
+    for one in &told {
         assert!(one.is_signed_with(made.secret.as_deref().unwrap()));
         assert!(!one.is_signed_with(&secret(&"ab".repeat(32))));
         assert_eq!(one.header("webhook-id"), format!("1-{}", one.event()["id"]));
     }
-    until("the position is written", async || {
-        shown(&world, made.id).await.position == received[2].event()["id"]
-    })
-    .await;
+    until("the position is written", async || shown(&world, made.id).await.position == told[2].event()["id"])
+        .await;
     let attempts = deliveries(&world, made.id).await;
     assert_eq!(attempts.iter().map(|one| (one.attempt, one.status)).collect::<Vec<_>>(), [(1, Some(204)); 3]);
 }
@@ -194,9 +193,9 @@ async fn an_account_is_told_its_own_and_not_the_machine_room() {
     let _telling = Telling::begin(&world);
     happens(&world, "other").await;
     world.order("web1").await;
-    let received = receiver.has(2).await;
+    let told = receiver.has(2).await;
     assert_eq!(receiver.kinds(), ["webhook.create", "guest.create"]);
-    let event = received[1].event();
+    let event = told[1].event();
     assert_eq!(
         (&event["account_id"], &event["source"]),
         (&world.account.id.into(), &serde_json::Value::Null)
@@ -221,7 +220,7 @@ async fn what_fails_is_tried_again_after_growing_pauses_and_holds_up_nobody() {
     assert_eq!(after_one.problem.as_deref(), Some("answered 503: we are being painted"));
     let pause = after_one.next_try_at.unwrap().as_microsecond() - world.app.now().0;
     assert!((4_000_000..=6_000_000).contains(&pause), "5 s and a fifth: {pause}");
-    assert_eq!(sick.received().len(), 1, "nothing before the pause has ended, and nothing out of order");
+    assert_eq!(sick.told().len(), 1, "nothing before the pause has ended, and nothing out of order");
     // The second attempt hangs until its deadline.
     world.pass(7);
     until("the deadline passes", async || shown(&world, failing.id).await.failures == 2).await;
@@ -229,11 +228,10 @@ async fn what_fails_is_tried_again_after_growing_pauses_and_holds_up_nobody() {
     world.pass(13);
     until("the third", async || shown(&world, failing.id).await.failures == 3).await;
     world.pass(25);
-    let received = sick.has(5).await;
-    let names: Vec<_> = received.iter().map(|one| one.event()["resource_name"].clone()).collect();
+    let told = sick.has(5).await;
+    let names: Vec<_> = told.iter().map(|one| one.event()["resource_name"].clone()).collect();
     assert_eq!(names, ["web1", "web1", "web1", "web1", "web2"]);
-    let ids: std::collections::BTreeSet<_> =
-        received[..4].iter().map(|one| one.header("webhook-id")).collect();
+    let ids: std::collections::BTreeSet<_> = told[..4].iter().map(|one| one.header("webhook-id")).collect();
     assert_eq!(ids.len(), 1, "each attempt carries the same id");
     until("all is well", async || shown(&world, failing.id).await.status == "working").await;
     let attempts = deliveries(&world, failing.id).await;
@@ -259,12 +257,12 @@ async fn after_a_week_it_is_switched_off_with_an_alarm_and_goes_on_where_it_stop
     happens(&world, "web2").await;
     world.pass(3600);
     tokio::time::sleep(Duration::from_millis(1500)).await;
-    assert_eq!(receiver.received().len(), 2, "off is off");
+    assert_eq!(receiver.told().len(), 2, "off is off");
     let enable = WebhookEnable { scope: Scope::Operator, id: WebhookId(made.id), from: From::WhereItStopped };
     world.ask(&enable).await.unwrap();
-    let received = receiver.has(4).await;
-    assert_eq!(received[2].event()["resource_name"], "web1");
-    assert_eq!(received[3].event()["resource_name"], "web2");
+    let told = receiver.has(4).await;
+    assert_eq!(told[2].event()["resource_name"], "web1");
+    assert_eq!(told[3].event()["resource_name"], "web2");
 }
 
 #[tokio::test]
@@ -286,10 +284,10 @@ async fn a_brain_that_ended_between_delivery_and_commit_delivers_again_and_loses
     let message = Message { id: format!("1-{}", first.id), body: serde_json::to_vec(&first).unwrap() };
     assert!(world.app.webhooks.attempt(&made, &message).await.error.is_none());
     let _telling = Telling::begin(&world);
-    let received = receiver.has(4).await;
-    let names: Vec<_> = received.iter().map(|one| one.event()["resource_name"].clone()).collect();
+    let told = receiver.has(4).await;
+    let names: Vec<_> = told.iter().map(|one| one.event()["resource_name"].clone()).collect();
     assert_eq!(names, ["web1", "web1", "web2", "web3"]);
-    assert_eq!(received[0].header("webhook-id"), received[1].header("webhook-id"), "a receiver can tell");
+    assert_eq!(told[0].header("webhook-id"), told[1].header("webhook-id"), "a receiver can tell");
 }
 
 #[tokio::test]
@@ -331,7 +329,7 @@ async fn redirects_are_not_followed_and_answers_are_not_read_to_their_end() {
     let redirected = world.app.webhooks.attempt(&made, &message()).await;
     assert_eq!(redirected.status, Some(307));
     assert!(redirected.error.unwrap().contains("redirects are not followed"));
-    assert!(inside.received().is_empty());
+    assert!(inside.told().is_empty());
     let endless = world.app.webhooks.attempt(&made, &message()).await;
     assert_eq!(endless.status, Some(400));
     assert!(endless.error.unwrap().len() < 300);
@@ -382,7 +380,7 @@ async fn a_name_that_changes_its_mind_is_looked_at_at_each_attempt() {
     assert_eq!(sender.attempt(&made, &message()).await.error, None);
     let second = sender.attempt(&made, &message()).await.error.unwrap();
     assert!(second.contains("127.0.0.2: loopback"), "{second}");
-    assert_eq!(receiver.received().len(), 1);
+    assert_eq!(receiver.told().len(), 1);
 }
 
 #[tokio::test]
@@ -451,9 +449,12 @@ async fn customers_manage_their_own_and_only_over_https() {
     let mut bad = body("https://a.example/", None);
     bad.events = Some(vec!["guest*".into()]);
     assert!(refused(make(bad).await).contains("events holds \"guest*\""));
-    let made = make(body("https://a.example/", None)).await.unwrap();
-    assert_eq!((made.account_id, made.events.as_slice()), (Some(world.account.id), &["*".to_owned()][..]));
-    let id = WebhookId(made.id);
+    let webhook = make(body("https://a.example/", None)).await.unwrap();
+    assert_eq!(
+        (webhook.account_id, webhook.events.as_slice()),
+        (Some(world.account.id), &["*".to_owned()][..])
+    );
+    let id = WebhookId(webhook.id);
     let stranger = Scope::Account(AccountId(4711));
     assert_eq!(refused(world.ask(&WebhookDelete { scope: stranger, id }).await), "there is no such webhook");
     let change =
