@@ -1,8 +1,9 @@
 //! Whether a manifest may be acted on. One that is not fully understood is refused as a whole.
 
 use honcho_model::{Generation, HostId, Incarnation};
-use honcho_wire::{Manifest, PROTOCOL};
+use honcho_wire::{Manifest, NetworkKind, NetworkWanted, PROTOCOL};
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use uuid::Uuid;
 
 /// Who the agent is, and what it acts on.
@@ -58,10 +59,36 @@ pub fn accept(raw: serde_json::Value, standing: &Standing) -> Result<Manifest, S
         ));
     }
     unambiguous(&manifest)?;
+    manifest.networks.iter().try_for_each(meaningful)?;
     Ok(manifest)
 }
 
-/// Nothing may be wanted twice.
+/// A network has a subnet, and the prefixes of subnets are no longer than addresses.
+fn meaningful(network: &NetworkWanted) -> Result<(), String> {
+    let NetworkKind::Local { ipv4, ipv6 } = network.kind;
+    let defect = |what: &str| {
+        Err(format!(
+            "network {} in the manifest {what}: this is a defect of the brain, report it",
+            network.id
+        ))
+    };
+    if ipv4.is_none() && ipv6.is_none() {
+        return defect("has neither an IPv4 nor an IPv6 subnet");
+    }
+    if ipv4.is_some_and(|subnet| subnet.prefix > 32) || ipv6.is_some_and(|subnet| subnet.prefix > 128) {
+        return defect("has a prefix that is longer than an address");
+    }
+    Ok(())
+}
+
+/// The host's own addresses in a network.
+fn gateways(network: &NetworkWanted) -> impl Iterator<Item = IpAddr> {
+    let NetworkKind::Local { ipv4, ipv6 } = network.kind;
+    let ipv4 = ipv4.map(|subnet| IpAddr::from(subnet.gateway));
+    ipv4.into_iter().chain(ipv6.map(|subnet| IpAddr::from(subnet.gateway)))
+}
+
+/// Nothing may be wanted twice, and no address twice in one network.
 fn unambiguous(manifest: &Manifest) -> Result<(), String> {
     let mut seen = BTreeSet::new();
     let pools = manifest.pools.iter().flat_map(|p| [format!("pool {}", p.id), format!("uuid {}", p.uuid)]);
@@ -76,7 +103,12 @@ fn unambiguous(manifest: &Manifest) -> Result<(), String> {
         ];
         own.into_iter().chain(g.interfaces.iter().map(|i| format!("interface {}", i.id)))
     });
-    match pools.chain(networks).chain(guests).find(|name| !seen.insert(name.clone())) {
+    let in_network = |address: IpAddr, network| format!("address {address} in network {network}");
+    let of_hosts = manifest.networks.iter().flat_map(|n| gateways(n).map(|a| in_network(a, n.id)));
+    let interfaces = manifest.guests.iter().flat_map(|g| &g.interfaces);
+    let of_guests = interfaces.flat_map(|i| i.addresses.iter().map(|a| in_network(a.address, i.network)));
+    let addresses = of_hosts.chain(of_guests);
+    match pools.chain(networks).chain(guests).chain(addresses).find(|name| !seen.insert(name.clone())) {
         Some(twice) => {
             Err(format!("the manifest lists {twice} twice: this is a defect of the brain, report it"))
         }
@@ -161,5 +193,57 @@ mod tests {
         );
         assert_eq!(version(&manifest()), Some((Incarnation(2), Generation(7))));
         assert_eq!(version(&json!({"generation": 7})), None);
+    }
+
+    #[test]
+    fn networks_without_a_subnet_and_addresses_listed_twice_are_refused() {
+        let network = |ipv4: Value, ipv6: Value| {
+            json!([{"id": 5, "uuid": Uuid::from_u128(8), "generation": 1,
+                "kind": {"type": "local", "ipv4": ipv4, "ipv6": ipv6}}])
+        };
+        let ipv4 = json!({"gateway": "10.77.0.1", "prefix": 24});
+        check(
+            |raw| raw["networks"] = network(ipv4.clone(), json!({"gateway": "fd77::1", "prefix": 64})),
+            expect!["accepted"],
+        );
+        check(
+            |raw| raw["networks"] = network(json!(null), json!(null)),
+            expect![
+                "network 5 in the manifest has neither an IPv4 nor an IPv6 subnet: this is a defect of the brain, report it"
+            ],
+        );
+        check(
+            |raw| raw["networks"] = network(json!(null), json!({"gateway": "fd77::1", "prefix": 129})),
+            expect![
+                "network 5 in the manifest has a prefix that is longer than an address: this is a defect of the brain, report it"
+            ],
+        );
+        let guest = |address: &str| {
+            let card = |id: i64, address: &str| {
+                json!({"id": id, "network": 5, "mac": "02:00:00:00:00:01",
+                    "addresses": [{"address": address, "prefix": 24, "gateway": null}]})
+            };
+            json!([{"id": 1, "uuid": Uuid::from_u128(11), "name": "web1", "epoch": 1, "generation": 1,
+                "power": "running", "start_alone": false, "boots_wanted": 1, "boot_mode": "soft", "stop_mode": "soft",
+                "memory": 1, "vcpus": 1, "interfaces": [card(1, "10.77.0.2"), card(2, address)], "ssh_keys": [],
+                "root": {"id": 1, "uuid": Uuid::from_u128(12), "pool": 1, "size": 1, "existence": "make", "image":
+                    {"digest": "ab".repeat(32), "compressed": 1, "unpacked": 1}}}])
+        };
+        check(|raw| raw["guests"] = guest("10.77.0.3"), expect!["accepted"]);
+        check(
+            |raw| raw["guests"] = guest("10.77.0.2"),
+            expect![
+                "the manifest lists address 10.77.0.2 in network 5 twice: this is a defect of the brain, report it"
+            ],
+        );
+        check(
+            |raw| {
+                raw["networks"] = network(ipv4, json!(null));
+                raw["guests"] = guest("10.77.0.1");
+            },
+            expect![
+                "the manifest lists address 10.77.0.1 in network 5 twice: this is a defect of the brain, report it"
+            ],
+        );
     }
 }

@@ -8,8 +8,8 @@ use honcho_model::{
     subnet,
 };
 use honcho_wire::{
-    Absent, Existence, GuestWanted, ImageWanted, InterfaceWanted, Manifest, NetworkKind, NetworkWanted,
-    PROTOCOL, PoolKind, PoolWanted, StopMode, VolumeAbsent, VolumeWanted,
+    Absent, AddressWanted, Existence, GuestWanted, ImageWanted, InterfaceWanted, Manifest, NetworkKind,
+    NetworkWanted, PROTOCOL, PoolKind, PoolWanted, StopMode, SubnetWanted, VolumeAbsent, VolumeWanted,
 };
 use sea_orm::FromQueryResult;
 use std::collections::HashMap;
@@ -106,7 +106,8 @@ async fn networks(
             absent.push(Absent::Network { id, uuid, generation });
         } else {
             let net = subnet::parse(&row.subnet).map_err(|error| damaged("subnet", error))?;
-            let kind = NetworkKind::Local { gateway: subnet::gateway(net), prefix: net.prefix_len() };
+            let ipv4 = SubnetWanted { gateway: subnet::gateway(net), prefix: net.prefix_len() };
+            let kind = NetworkKind::Local { ipv4: Some(ipv4), ipv6: None };
             wanted.push(NetworkWanted { id, uuid, generation, kind });
         }
     }
@@ -128,21 +129,30 @@ async fn interfaces(snapshot: &impl Connection, host: HostId) -> StoreResult<Int
         snapshot,
         "SELECT i.id, i.guest_id, i.network_id, n.subnet, a.address FROM interfaces i \
          JOIN guests g ON g.id = i.guest_id JOIN networks n ON n.id = i.network_id \
-         JOIN addresses a ON a.interface_id = i.id WHERE g.host_id = $1 AND g.deleted_at IS NULL ORDER BY i.id",
+         JOIN addresses a ON a.interface_id = i.id WHERE g.host_id = $1 AND g.deleted_at IS NULL \
+         ORDER BY i.id, a.id",
         values![host.0],
     )
     .await?;
     let mut interfaces = Interfaces::new();
     for row in found {
         let net = subnet::parse(&row.subnet).map_err(|error| damaged("subnet", error))?;
-        interfaces.entry(row.guest_id).or_default().push(InterfaceWanted {
-            id: InterfaceId(row.id),
-            network: NetworkId(row.network_id),
-            mac: Mac::of_interface(InterfaceId(row.id)),
-            address: addresses::from_bytes(&row.address)?,
+        let id = InterfaceId(row.id);
+        let own = interfaces.entry(row.guest_id).or_default();
+        if own.last().is_none_or(|last| last.id != id) {
+            let (network, mac) = (NetworkId(row.network_id), Mac::of_interface(id));
+            own.push(InterfaceWanted { id, network, mac, addresses: Vec::new() });
+        }
+        // One way out is enough: the first card's.
+        let way_out = own.len() == 1;
+        let wanted = AddressWanted {
+            address: addresses::from_bytes(&row.address)?.into(),
             prefix: net.prefix_len(),
-            gateway: subnet::gateway(net),
-        });
+            gateway: way_out.then(|| subnet::gateway(net).into()),
+        };
+        if let Some(interface) = own.last_mut() {
+            interface.addresses.push(wanted);
+        }
     }
     Ok(interfaces)
 }

@@ -9,7 +9,7 @@ use honcho_model::{
     PoolId, VolumeId,
 };
 use serde::{Deserialize, Serialize};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use uuid::Uuid;
 
 /// Everything that should be on one host, and what should be gone from it.
@@ -94,12 +94,24 @@ pub struct NetworkWanted {
 #[serde(rename_all = "snake_case", tag = "type", deny_unknown_fields)]
 pub enum NetworkKind {
     /// A bridge on this host alone; the host is its gateway and hides it behind its own address (NAT).
+    ///
+    /// At least one of the two families is there; a manifest with neither is refused.
     Local {
-        /// The host's address on the bridge.
-        gateway: Ipv4Addr,
-        /// Length of the prefix, 16 to 29.
-        prefix: u8,
+        /// Its IPv4 subnet.
+        ipv4: Option<SubnetWanted<Ipv4Addr>>,
+        /// Its IPv6 subnet.
+        ipv6: Option<SubnetWanted<Ipv6Addr>>,
     },
+}
+
+/// A subnet of a network, by the host's own address in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SubnetWanted<Address> {
+    /// The host's address on the bridge.
+    pub gateway: Address,
+    /// Length of the prefix in bits.
+    pub prefix: u8,
 }
 
 /// A guest that should be on this host.
@@ -133,7 +145,7 @@ pub struct GuestWanted {
     pub vcpus: u32,
     /// Its disk.
     pub root: VolumeWanted,
-    /// Its network cards.
+    /// Its network cards. The first one's addresses carry the guest's default routes.
     pub interfaces: Vec<InterfaceWanted>,
     /// OpenSSH public keys that may log in as root; put in when the volume is made.
     pub ssh_keys: Vec<String>,
@@ -192,12 +204,20 @@ pub struct InterfaceWanted {
     pub network: NetworkId,
     /// Its hardware address.
     pub mac: Mac,
-    /// The guest's address.
-    pub address: Ipv4Addr,
-    /// Length of the prefix.
+    /// The guest's addresses on it, of both families. An address is in its network's subnet of that family.
+    pub addresses: Vec<AddressWanted>,
+}
+
+/// An address of a guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AddressWanted {
+    /// The address.
+    pub address: IpAddr,
+    /// Length of its subnet's prefix in bits.
     pub prefix: u8,
-    /// The default gateway.
-    pub gateway: Ipv4Addr,
+    /// The guest's default route of this family; further cards' addresses have none.
+    pub gateway: Option<IpAddr>,
 }
 
 /// Something that is to go from this host, listed until it is reported gone.

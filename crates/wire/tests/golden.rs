@@ -36,7 +36,10 @@ fn manifest() -> Manifest {
             id: NetworkId(5),
             uuid: uuid(5),
             generation: Generation(2),
-            kind: NetworkKind::Local { gateway: [10, 77, 0, 1].into(), prefix: 24 },
+            kind: NetworkKind::Local {
+                ipv4: Some(SubnetWanted { gateway: [10, 77, 0, 1].into(), prefix: 24 }),
+                ipv6: Some(SubnetWanted { gateway: "fd77::1".parse().unwrap(), prefix: 64 }),
+            },
         }],
         guests: vec![GuestWanted {
             id: GuestId(11),
@@ -67,9 +70,19 @@ fn manifest() -> Manifest {
                 id: InterfaceId(17),
                 network: NetworkId(5),
                 mac: Mac::of_interface(InterfaceId(17)),
-                address: [10, 77, 0, 2].into(),
-                prefix: 24,
-                gateway: [10, 77, 0, 1].into(),
+                addresses: vec![
+                    AddressWanted {
+                        address: [10, 77, 0, 2].into(),
+                        prefix: 24,
+                        gateway: Some([10, 77, 0, 1].into()),
+                    },
+                    AddressWanted {
+                        address: "fd77::2".parse().unwrap(),
+                        prefix: 64,
+                        gateway: Some("fd77::1".parse().unwrap()),
+                    },
+                    AddressWanted { address: "fd77::3".parse().unwrap(), prefix: 64, gateway: None },
+                ],
             }],
             ssh_keys: vec!["ssh-ed25519 AAAA ops@example.net".into()],
         }],

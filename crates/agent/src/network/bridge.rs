@@ -12,18 +12,18 @@
 //! ours goes first with its guest, and what is somebody else's must not lose its link.
 
 use super::commands::{ip, must};
+use super::forwarding::{self, Family, forwards, set_of_interface};
 use super::nat::{self, TABLE_PREFIX, TableSeen, mark, read_mark};
+use super::subnets::{gateways, is_link_local, link_local, overlap};
 use crate::drivers::{BridgeSeen, DriverError, DriverResult, Network, bridge_name, tap_name};
 use async_trait::async_trait;
 use honcho_model::{InterfaceId, NetworkId};
 use honcho_wire::{NetworkKind, NetworkWanted};
+use ipnet::IpNet;
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use uuid::Uuid;
-
-/// The kernel's switch for forwarding IPv4, of this network namespace.
-const FORWARD_SWITCH: &str = "/proc/sys/net/ipv4/ip_forward";
 
 /// Bridges of this host.
 #[derive(Debug, Default)]
@@ -86,10 +86,11 @@ impl Link {
         self.flags.iter().any(|flag| flag == "UP")
     }
 
-    fn ipv4(&self) -> impl Iterator<Item = (Ipv4Addr, u8)> + '_ {
-        self.addr_info
-            .iter()
-            .filter_map(|address| Some((address.local.as_ref()?.parse().ok()?, address.prefixlen)))
+    fn addresses(&self) -> impl Iterator<Item = IpNet> + '_ {
+        self.addr_info.iter().filter_map(|address| {
+            let local: IpAddr = address.local.as_ref()?.parse().ok()?;
+            IpNet::new(local, address.prefixlen).ok()
+        })
     }
 }
 
@@ -111,20 +112,6 @@ fn unfinished(bridge: &str) -> String {
     format!("{bridge}~")
 }
 
-fn forwards() -> DriverResult<bool> {
-    let text = std::fs::read_to_string(FORWARD_SWITCH)
-        .map_err(|error| DriverError::Later(format!("{FORWARD_SWITCH}: {error}")))?;
-    Ok(text.trim() != "0")
-}
-
-fn set_forwarding(on: &str) -> DriverResult<()> {
-    std::fs::write(FORWARD_SWITCH, on).map_err(|error| {
-        DriverError::Later(format!(
-            "{FORWARD_SWITCH}: {error}; without it guests reach nothing but this host"
-        ))
-    })
-}
-
 #[async_trait]
 impl Network for BridgeNetwork {
     async fn look(
@@ -134,7 +121,11 @@ impl Network for BridgeNetwork {
         interfaces: &[(InterfaceId, NetworkId)],
     ) -> DriverResult<Vec<BridgeSeen>> {
         let (links, tables) = tokio::try_join!(links(), nat::look())?;
-        let forwards = forwards()?;
+        let forwarded: Vec<Family> =
+            [(Family::Ipv4, forwards(Family::Ipv4)?), (Family::Ipv6, forwards(Family::Ipv6)?)]
+                .into_iter()
+                .filter_map(|(family, forwards)| forwards.then_some(family))
+                .collect();
         let seen = links.values().filter_map(|link| {
             let id = network_of_bridge(&link.ifname)?;
             let mark = link.mark();
@@ -143,10 +134,10 @@ impl Network for BridgeNetwork {
                 let of_this = interfaces.iter().filter(|(_, network)| *network == id);
                 unplugged(&links, of_this.map(|(interface, _)| *interface)).is_empty()
             };
-            let ready = forwards
-                && plugged_in()
+            let ready = plugged_in()
                 && wanted.is_some_and(|network| {
-                    mark.is_some_and(|mark| is_ready(link, tables.get(&link.ifname), mark, network))
+                    families(&network.kind).iter().all(|family| forwarded.contains(family))
+                        && mark.is_some_and(|mark| is_ready(link, tables.get(&link.ifname), mark, network))
                 });
             Some(BridgeSeen { id, mark, ready })
         });
@@ -167,21 +158,22 @@ impl Network for BridgeNetwork {
         if !links.contains_key(&bridge) {
             make_bridge(&links, &bridge, &mark(brain, network.uuid)).await?;
         }
-        give_address(links.get(&bridge), &bridge, &network.kind).await?;
+        give_addresses(links.get(&bridge), &bridge, &network.kind).await?;
         ip(&["link", "set", "dev", &bridge, "up"]).await?;
+        let families = families(&network.kind);
         let tables = nat::look().await?;
-        let forwarded_before = match tables.values().next() {
-            Some(table) => table.forwarded_before,
-            None => forwards()?,
-        };
         if !tables
             .get(&bridge)
             .is_some_and(|table| table.serves((brain, network.uuid), &bridge, &network.kind))
         {
-            nat::install(brain, network.uuid, &bridge, &network.kind, forwarded_before).await?;
+            let before = forwarded_before(&tables, &families)?;
+            put_back(&tables, &bridge, &families).await?;
+            nat::install(brain, network.uuid, &bridge, &network.kind, &before).await?;
         }
         // After the table, which remembers how it was.
-        set_forwarding("1")?;
+        for family in families {
+            forwarding::switch_on(family).await?;
+        }
         // Last, so that no guest speaks before the rules stand.
         for tap in unplugged(&links, interfaces.iter().copied()) {
             ip(&["link", "set", "dev", &tap, "master", &bridge]).await?;
@@ -196,11 +188,55 @@ impl Network for BridgeNetwork {
     }
 }
 
+fn families(kind: &NetworkKind) -> Vec<Family> {
+    gateways(kind).iter().map(|gateway| Family::of(gateway.addr())).collect()
+}
+
+/// How it was before our first network of each of these families came.
+fn forwarded_before(
+    tables: &BTreeMap<String, TableSeen>,
+    families: &[Family],
+) -> DriverResult<BTreeMap<Family, bool>> {
+    let before = |family: &Family| {
+        let remembered = tables.values().find_map(|table| table.forwarded_before.get(family));
+        remembered.map_or_else(|| forwards(*family), |before| Ok(*before)).map(|before| (*family, before))
+    };
+    families.iter().map(before).collect()
+}
+
+/// Turns off what this network needed before it was to have only these families, unless it was on before us or another
+/// network needs it. Before the table goes or changes, for it is what remembers.
+async fn put_back(
+    tables: &BTreeMap<String, TableSeen>,
+    bridge: &str,
+    families: &[Family],
+) -> DriverResult<()> {
+    let Some(table) = tables.get(bridge) else { return Ok(()) };
+    for (family, before) in &table.forwarded_before {
+        let mut others = tables.iter().filter(|(name, _)| *name != bridge);
+        let needed =
+            families.contains(family) || others.any(|(_, table)| table.forwarded_before.contains_key(family));
+        if !needed && !before {
+            forwarding::switch_off(*family).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Every address that a network's bridge has.
+fn addresses(kind: &NetworkKind) -> Vec<IpNet> {
+    let gateways = gateways(kind);
+    let link_local = gateways.iter().any(|gateway| gateway.addr().is_ipv6()).then(link_local);
+    gateways.into_iter().chain(link_local).collect()
+}
+
 fn is_ready(link: &Link, table: Option<&TableSeen>, mark: (Uuid, Uuid), network: &NetworkWanted) -> bool {
-    let NetworkKind::Local { gateway, prefix } = network.kind;
+    let (mut has, mut wanted) = (link.addresses().collect::<Vec<_>>(), addresses(&network.kind));
+    has.sort_unstable();
+    wanted.sort_unstable();
     mark.1 == network.uuid
         && link.is_up()
-        && link.ipv4().eq([(gateway, prefix)])
+        && has == wanted
         && table.is_some_and(|table| table.serves(mark, &link.ifname, &network.kind))
 }
 
@@ -227,16 +263,16 @@ fn refuse_foreign(links: &BTreeMap<String, Link>, bridge: &str, ours: (Uuid, Uui
 
 /// Two interfaces in one subnet would cut the host off from one of them.
 fn refuse_overlap(links: &BTreeMap<String, Link>, bridge: &str, kind: &NetworkKind) -> DriverResult<()> {
-    let NetworkKind::Local { gateway, prefix } = *kind;
+    let gateways = gateways(kind);
     for link in links.values().filter(|link| link.ifname != bridge && link.ifname != "lo") {
-        for (address, length) in link.ipv4() {
-            let shorter = length.min(prefix);
-            if nat::subnet(address, shorter) == nat::subnet(gateway, shorter) {
-                let subnet = nat::subnet(gateway, prefix);
+        for address in link.addresses().filter(|address| !is_link_local(address)) {
+            if let Some(gateway) = gateways.iter().find(|gateway| overlap(gateway, &address)) {
                 return Err(DriverError::Later(format!(
-                    "subnet {subnet}/{prefix} overlaps {address}/{length}, which {} of this host has: guests and host \
-                     could not tell the two apart. Give the network another subnet, or {} another address",
-                    link.ifname, link.ifname
+                    "subnet {} overlaps {address}, which {} of this host has: guests and host could not tell the two \
+                     apart. Give the network another subnet, or {} another address",
+                    gateway.trunc(),
+                    link.ifname,
+                    link.ifname
                 )));
             }
         }
@@ -249,24 +285,41 @@ async fn make_bridge(links: &BTreeMap<String, Link>, bridge: &str, mark: &str) -
     if links.contains_key(&unfinished) {
         ip(&["link", "delete", "dev", &unfinished]).await?;
     }
-    // No link-local address: the host offers guests nothing by IPv6.
+    // It has the addresses that it is given and no other, whatever the kernel or a guest would like to add.
     let script = format!(
         "link add name {unfinished} type bridge\n\
-         link set dev {unfinished} addrgenmode none\n\
-         link set dev {unfinished} alias {mark}\n\
+         link set dev {unfinished} addrgenmode none\n"
+    );
+    must("ip", &["-batch", "-"], &script).await?;
+    set_of_interface(&unfinished, "accept_ra", "0")?;
+    let script = format!(
+        "link set dev {unfinished} alias {mark}\n\
          link set dev {unfinished} name {bridge}\n"
     );
     must("ip", &["-batch", "-"], &script).await.map(drop)
 }
 
-/// Gives the bridge its gateway address and takes away any other.
-async fn give_address(link: Option<&Link>, bridge: &str, kind: &NetworkKind) -> DriverResult<()> {
-    let NetworkKind::Local { gateway, prefix } = *kind;
-    let has: Vec<(Ipv4Addr, u8)> = link.map(|link| link.ipv4().collect()).unwrap_or_default();
-    for (address, length) in has.iter().filter(|has| **has != (gateway, prefix)) {
-        ip(&["address", "delete", &format!("{address}/{length}"), "dev", bridge]).await?;
+/// Gives the bridge its gateway addresses and takes away any other.
+async fn give_addresses(link: Option<&Link>, bridge: &str, kind: &NetworkKind) -> DriverResult<()> {
+    let wanted = addresses(kind);
+    let has: Vec<IpNet> = link.map(|link| link.addresses().collect()).unwrap_or_default();
+    for address in has.iter().filter(|has| !wanted.contains(has)) {
+        ip(&["address", "delete", &address.to_string(), "dev", bridge]).await?;
     }
-    ip(&["address", "replace", &format!("{gateway}/{prefix}"), "dev", bridge]).await.map(drop)
+    if wanted.iter().any(|address| address.addr().is_ipv6()) {
+        // A host may have turned IPv6 off for interfaces to come.
+        set_of_interface(bridge, "disable_ipv6", "0")?;
+    }
+    for address in &wanted {
+        let address_text = address.to_string();
+        let mut words = vec!["address", "replace", &address_text, "dev", bridge];
+        if address.addr().is_ipv6() {
+            // Looking for another holder needs a guest that is plugged in; until then the address would be unusable.
+            words.push("nodad");
+        }
+        ip(&words).await?;
+    }
+    Ok(())
 }
 
 /// Removes what carries this mark: NAT first, so that what is left when killed is a bridge that still says whose it is.
@@ -288,10 +341,8 @@ async fn remove_one(links: &BTreeMap<String, Link>, bridge: &str, ours: (Uuid, U
         }
     }
     let tables = nat::look().await?;
-    if let Some(table) = tables.get(bridge).filter(|table| table.mark == ours) {
-        if tables.len() == 1 && !table.forwarded_before {
-            set_forwarding("0")?;
-        }
+    if tables.get(bridge).is_some_and(|table| table.mark == ours) {
+        put_back(&tables, bridge, &[]).await?;
         nat::uninstall(bridge).await?;
     }
     if link.is_some() {

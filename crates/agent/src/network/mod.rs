@@ -2,7 +2,9 @@
 
 pub mod bridge;
 mod commands;
+mod forwarding;
 pub mod nat;
+mod subnets;
 #[cfg(test)]
 mod tests;
 

@@ -4,18 +4,22 @@
 //! only memory, so that nothing is left when it goes:
 //!
 //! ```text
-//! honcho:BRAIN:NETWORK r=RULES k=KERNEL f=0
-//!                        |       |       `- whether the host forwarded IPv4 before our first network came
+//! honcho:BRAIN:NETWORK r=RULES k=KERNEL f=0 f6=1
+//!                        |       |       |   `- the same of IPv6
+//!                        |       |       `- whether the host forwarded IPv4 before our first network with it came;
+//!                        |       |          left out of a network without it
 //!                        |       `- digest of the table as nft listed it when it was made: shows tampering
 //!                        `- digest of the rules that were wanted: shows that something else is wanted now
 //! ```
 
 use super::commands::{must, run};
+use super::forwarding::Family;
+use super::subnets::subnets;
 use crate::drivers::{DriverError, DriverResult};
 use honcho_wire::NetworkKind;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::fmt::Write as _;
 use uuid::Uuid;
 
 /// What every table of ours begins with; the bridge's name follows.
@@ -32,32 +36,38 @@ pub(super) fn read_mark(text: &str) -> Option<(Uuid, Uuid)> {
     Some((brain.parse().ok()?, network.parse().ok()?))
 }
 
-/// The first address of the subnet that `address` is in.
-pub(super) fn subnet(address: Ipv4Addr, prefix: u8) -> Ipv4Addr {
-    let bits = u32::from(prefix.min(32));
-    let mask = u32::MAX.checked_shl(32 - bits).unwrap_or(0);
-    Ipv4Addr::from(u32::from(address) & mask)
-}
-
 /// The rules of a network, as the inside of its table.
 pub fn rules(bridge: &str, kind: &NetworkKind) -> String {
-    let NetworkKind::Local { gateway, prefix } = *kind;
-    let subnet = format!("{}/{prefix}", subnet(gateway, prefix));
+    let (mut sources, mut masquerade) = (String::new(), String::new());
+    let subnets = subnets(kind);
+    for family in Family::BOTH {
+        let (word, protocol) = match family {
+            Family::Ipv4 => ("ip", "ipv4"),
+            Family::Ipv6 => ("ip6", "ipv6"),
+        };
+        // Writing to a string cannot fail.
+        let _ = if let Some(subnet) = subnets.iter().find(|subnet| Family::of(subnet.addr()) == family) {
+            let _ = writeln!(
+                masquerade,
+                "\t\toifname != \"{bridge}\" {word} saddr {subnet} {word} daddr != {subnet} masquerade"
+            );
+            writeln!(sources, "\t\tiifname \"{bridge}\" {word} saddr != {subnet} drop")
+        } else {
+            writeln!(sources, "\t\tiifname \"{bridge}\" meta nfproto {protocol} drop")
+        };
+    }
     format!(
         r#"	chain forward {{
 		type filter hook forward priority filter; policy accept;
 		iifname "{bridge}" oifname "{bridge}" accept
-		iifname "{bridge}" ip saddr != {subnet} drop
-		iifname "{bridge}" meta nfproto ipv6 drop
-		iifname "{bridge}" oifname "hb*" drop
+{sources}		iifname "{bridge}" oifname "hb*" drop
 		oifname "{bridge}" ct state established,related accept
 		oifname "{bridge}" drop
 	}}
 
 	chain postrouting {{
 		type nat hook postrouting priority srcnat; policy accept;
-		oifname != "{bridge}" ip saddr {subnet} ip daddr != {subnet} masquerade
-	}}
+{masquerade}	}}
 "#
     )
 }
@@ -80,8 +90,8 @@ pub(super) struct TableSeen {
     wanted: String,
     /// Whether it is as it was made.
     intact: bool,
-    /// Whether the host forwarded before our first network came.
-    pub(super) forwarded_before: bool,
+    /// For each family that the network has, whether the host forwarded it before our first network with it came.
+    pub(super) forwarded_before: BTreeMap<Family, bool>,
 }
 
 impl TableSeen {
@@ -119,8 +129,19 @@ fn read_comment(comment: &str, listed: &str) -> Option<TableSeen> {
         mark,
         wanted: (*fields.get("r")?).to_owned(),
         intact: fields.get("k") == Some(&listed),
-        forwarded_before: fields.get("f") == Some(&"1"),
+        forwarded_before: Family::BOTH
+            .into_iter()
+            .filter_map(|family| Some((family, *fields.get(memory(family))? == "1")))
+            .collect(),
     })
+}
+
+/// What the comment calls whether a family was forwarded before.
+fn memory(family: Family) -> &'static str {
+    match family {
+        Family::Ipv4 => "f",
+        Family::Ipv6 => "f6",
+    }
 }
 
 /// Makes or replaces a network's table.
@@ -129,18 +150,20 @@ pub(super) async fn install(
     network: Uuid,
     bridge: &str,
     kind: &NetworkKind,
-    forwarded_before: bool,
+    forwarded_before: &BTreeMap<Family, bool>,
 ) -> DriverResult<()> {
     let fixed = format!("{} r={}", mark(brain, network), digest(&rules(bridge, kind)));
-    let forwarded = u8::from(forwarded_before);
+    let forwarded = forwarded_before.iter().fold(String::new(), |text, (family, before)| {
+        format!("{text} {}={}", memory(*family), u8::from(*before))
+    });
     // nft lists rules in words of its own, which differ between versions: so the table is made, listed, and made again
     // with the digest of that list. Killed in between, it is found not to be intact and made anew.
-    let first = ruleset(bridge, kind, &format!("{fixed} k=- f={forwarded}"));
+    let first = ruleset(bridge, kind, &format!("{fixed} k=-{forwarded}"));
     must("nft", &["-f", "-"], &first).await.map_err(|error| explain(bridge, &error))?;
     let table = format!("{TABLE_PREFIX}{bridge}");
     let listed = must("nft", &["list", "table", "inet", &table], "").await?;
     let body = listed.split_once(&format!("table inet {table} ")).map_or("", |(_, body)| body);
-    let second = ruleset(bridge, kind, &format!("{fixed} k={} f={forwarded}", listing_digest(body)));
+    let second = ruleset(bridge, kind, &format!("{fixed} k={}{forwarded}", listing_digest(body)));
     must("nft", &["-f", "-"], &second).await.map(drop)
 }
 
@@ -175,9 +198,17 @@ fn digest(text: &str) -> String {
 mod tests {
     use super::*;
     use expect_test::expect;
+    use honcho_wire::SubnetWanted;
 
     fn kind() -> NetworkKind {
-        NetworkKind::Local { gateway: "10.77.0.1".parse().unwrap(), prefix: 24 }
+        let ipv4 = SubnetWanted { gateway: "10.77.0.1".parse().unwrap(), prefix: 24 };
+        NetworkKind::Local { ipv4: Some(ipv4), ipv6: None }
+    }
+
+    fn both() -> NetworkKind {
+        let NetworkKind::Local { ipv4, .. } = kind();
+        let ipv6 = SubnetWanted { gateway: "fd77::1".parse().unwrap(), prefix: 64 };
+        NetworkKind::Local { ipv4, ipv6: Some(ipv6) }
     }
 
     #[test]
@@ -209,8 +240,36 @@ mod tests {
     }
 
     #[test]
+    fn both_families_and_ipv6_alone() {
+        expect![[r#"
+            	chain forward {
+            		type filter hook forward priority filter; policy accept;
+            		iifname "hb1" oifname "hb1" accept
+            		iifname "hb1" ip saddr != 10.77.0.0/24 drop
+            		iifname "hb1" ip6 saddr != fd77::/64 drop
+            		iifname "hb1" oifname "hb*" drop
+            		oifname "hb1" ct state established,related accept
+            		oifname "hb1" drop
+            	}
+
+            	chain postrouting {
+            		type nat hook postrouting priority srcnat; policy accept;
+            		oifname != "hb1" ip saddr 10.77.0.0/24 ip daddr != 10.77.0.0/24 masquerade
+            		oifname != "hb1" ip6 saddr fd77::/64 ip6 daddr != fd77::/64 masquerade
+            	}
+        "#]]
+        .assert_eq(&rules("hb1", &both()));
+        let NetworkKind::Local { ipv6, .. } = both();
+        let alone = rules("hb1", &NetworkKind::Local { ipv4: None, ipv6 });
+        assert!(
+            alone.contains("iifname \"hb1\" meta nfproto ipv4 drop") && !alone.contains("10.77"),
+            "{alone}"
+        );
+    }
+
+    #[test]
     fn a_comment_fits() {
-        let comment = format!("{} r=0123456789ab k=0123456789ab f=0", mark(Uuid::nil(), Uuid::nil()));
+        let comment = format!("{} r=0123456789ab k=0123456789ab f=0 f6=0", mark(Uuid::nil(), Uuid::nil()));
         assert!(comment.len() < 128, "{}", comment.len());
     }
 
@@ -231,15 +290,9 @@ mod tests {
         let found = read_tables(&listing("forward"));
         assert_eq!(found.len(), 1);
         let ours = (Uuid::from_u128(1), Uuid::from_u128(2));
-        assert!(found["hb1"].serves(ours, "hb1", &kind()) && found["hb1"].forwarded_before);
-        let other = NetworkKind::Local { gateway: "10.78.0.1".parse().unwrap(), prefix: 24 };
-        assert!(!found["hb1"].serves(ours, "hb1", &other));
+        assert!(found["hb1"].serves(ours, "hb1", &kind()));
+        assert_eq!(found["hb1"].forwarded_before, BTreeMap::from([(Family::Ipv4, true)]));
+        assert!(!found["hb1"].serves(ours, "hb1", &both()));
         assert!(!read_tables(&listing("tampered"))["hb1"].serves(ours, "hb1", &kind()));
-    }
-
-    #[test]
-    fn subnets() {
-        assert_eq!(subnet("10.77.3.9".parse().unwrap(), 22).to_string(), "10.77.0.0");
-        assert_eq!(subnet("10.77.3.9".parse().unwrap(), 29).to_string(), "10.77.3.8");
     }
 }

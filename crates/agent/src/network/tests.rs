@@ -3,7 +3,7 @@
 use super::{BridgeNetwork, bridge::table_name, wipe};
 use crate::drivers::{BridgeSeen, DriverError, Network, bridge_name};
 use honcho_model::{Generation, InterfaceId, NetworkId};
-use honcho_wire::{NetworkKind, NetworkWanted};
+use honcho_wire::{NetworkKind, NetworkWanted, SubnetWanted};
 use std::process::Command;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
@@ -54,7 +54,10 @@ fn network(id: i64, third: u8) -> NetworkWanted {
         id: NetworkId(id),
         uuid: Uuid::from_u128(u128::try_from(id).unwrap()),
         generation: Generation(1),
-        kind: NetworkKind::Local { gateway: [10, 77, third, 1].into(), prefix: 24 },
+        kind: NetworkKind::Local {
+            ipv4: Some(SubnetWanted { gateway: [10, 77, third, 1].into(), prefix: 24 }),
+            ipv6: None,
+        },
     }
 }
 

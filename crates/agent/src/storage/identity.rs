@@ -9,6 +9,8 @@
 use crate::drivers::GuestIdentity;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+use honcho_wire::{AddressWanted, InterfaceWanted};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
@@ -87,12 +89,8 @@ pub fn files(identity: &GuestIdentity, fresh: &Fresh) -> Result<Vec<SeedFile>, I
         file("root/.ssh", "authorized_keys", 0o600, authorized_keys(&identity.ssh_keys)?),
     ];
     for (number, interface) in identity.interfaces.iter().enumerate() {
-        files.push(file(
-            "etc/systemd/network",
-            &format!("10-honcho-{number}.network"),
-            0o644,
-            network(number, interface),
-        ));
+        let name = format!("10-honcho-{number}.network");
+        files.push(file("etc/systemd/network", &name, 0o644, network(interface)));
     }
     Ok(files)
 }
@@ -114,14 +112,22 @@ fn resolv_conf(nameservers: &[IpAddr]) -> String {
 }
 
 /// systemd-networkd's file for one card, found by its hardware address whatever the kernel calls it.
-fn network(number: usize, interface: &honcho_wire::InterfaceWanted) -> String {
-    let honcho_wire::InterfaceWanted { mac, address, prefix, gateway, .. } = interface;
-    // One way out is enough: the first card's.
-    let gateway = if number == 0 { format!("Gateway={gateway}\n") } else { String::new() };
-    format!(
-        "# Written by Honcho when this disk was made.\n[Match]\nMACAddress={mac}\n\n[Network]\nAddress={address}/{prefix}\n\
-         {gateway}LinkLocalAddressing=no\nIPv6AcceptRA=no\n"
-    )
+fn network(interface: &InterfaceWanted) -> String {
+    let InterfaceWanted { mac, addresses, .. } = interface;
+    let mut text =
+        format!("# Written by Honcho when this disk was made.\n[Match]\nMACAddress={mac}\n\n[Network]\n");
+    for AddressWanted { address, prefix, .. } in addresses {
+        let _ = writeln!(text, "Address={address}/{prefix}");
+    }
+    let gateways: BTreeSet<IpAddr> = addresses.iter().filter_map(|address| address.gateway).collect();
+    for gateway in gateways {
+        let _ = writeln!(text, "Gateway={gateway}");
+    }
+    // IPv6 does not work without an address of the link's own. A neighbour is no router: nobody's advertisements are
+    // believed.
+    let link_local = if addresses.iter().any(|wanted| wanted.address.is_ipv6()) { "ipv6" } else { "no" };
+    let _ = writeln!(text, "LinkLocalAddressing={link_local}\nIPv6AcceptRA=no");
+    text
 }
 
 /// The keys, one a line. A key is accepted if it is one line, starts with a key type, and its base64 holds that type

@@ -1,6 +1,7 @@
 //! What a guest's identity looks like, and what strangers cannot do with it.
 
 use super::*;
+use expect_test::expect;
 use honcho_model::{InterfaceId, Mac, NetworkId};
 
 pub(in crate::storage) const KEY: &str =
@@ -10,15 +11,18 @@ pub(in crate::storage) fn identity() -> GuestIdentity {
     GuestIdentity {
         hostname: "web1".to_owned(),
         ssh_keys: vec![KEY.to_owned()],
-        interfaces: vec![honcho_wire::InterfaceWanted {
+        interfaces: vec![InterfaceWanted {
             id: InterfaceId(7),
             network: NetworkId(1),
             mac: Mac::of_interface(InterfaceId(7)),
-            address: "10.20.0.5".parse().unwrap(),
-            prefix: 24,
-            gateway: "10.20.0.1".parse().unwrap(),
+            addresses: vec![address("10.20.0.5", 24, Some("10.20.0.1"))],
         }],
     }
+}
+
+fn address(address: &str, prefix: u8, gateway: Option<&str>) -> AddressWanted {
+    let gateway = gateway.map(|gateway| gateway.parse().unwrap());
+    AddressWanted { address: address.parse().unwrap(), prefix, gateway }
 }
 
 fn fresh() -> Fresh {
@@ -37,6 +41,58 @@ fn a_card_is_known_by_its_hardware_address() {
     for line in ["MACAddress=02:00:00:00:00:07", "Address=10.20.0.5/24", "Gateway=10.20.0.1"] {
         assert!(network.content.lines().any(|found| found == line), "{}", network.content);
     }
+}
+
+#[test]
+fn several_cards_have_addresses_of_both_families_and_one_way_out_each() {
+    let card = |id, addresses| InterfaceWanted {
+        id: InterfaceId(id),
+        network: NetworkId(id),
+        mac: Mac::of_interface(InterfaceId(id)),
+        addresses,
+    };
+    let first = card(
+        7,
+        vec![
+            address("10.20.0.5", 24, Some("10.20.0.1")),
+            address("10.20.0.6", 24, Some("10.20.0.1")),
+            address("fd20::5", 64, Some("fd20::1")),
+        ],
+    );
+    let second = card(8, vec![address("10.30.0.5", 24, None)]);
+    let identity = GuestIdentity { interfaces: vec![first, second], ..identity() };
+    let files = files(&identity, &fresh()).unwrap();
+    let written = files
+        .iter()
+        .filter(|file| file.directory == "etc/systemd/network")
+        .map(|file| format!("== {}\n{}", file.name, file.content))
+        .collect::<Vec<_>>()
+        .concat();
+    expect![[r"
+        == 10-honcho-0.network
+        # Written by Honcho when this disk was made.
+        [Match]
+        MACAddress=02:00:00:00:00:07
+
+        [Network]
+        Address=10.20.0.5/24
+        Address=10.20.0.6/24
+        Address=fd20::5/64
+        Gateway=10.20.0.1
+        Gateway=fd20::1
+        LinkLocalAddressing=ipv6
+        IPv6AcceptRA=no
+        == 10-honcho-1.network
+        # Written by Honcho when this disk was made.
+        [Match]
+        MACAddress=02:00:00:00:00:08
+
+        [Network]
+        Address=10.30.0.5/24
+        LinkLocalAddressing=no
+        IPv6AcceptRA=no
+    "]]
+    .assert_eq(&written);
 }
 
 #[test]

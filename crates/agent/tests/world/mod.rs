@@ -14,8 +14,9 @@ use honcho_model::{
     PoolId, VolumeId,
 };
 use honcho_wire::{
-    Absent, Existence, Gone, GuestWanted, ImageWanted, InterfaceWanted, Manifest, NetworkKind, NetworkWanted,
-    PROTOCOL, PoolKind, PoolState, PoolWanted, StopMode, VolumeAbsent, VolumeState, VolumeWanted,
+    Absent, AddressWanted, Existence, Gone, GuestWanted, ImageWanted, InterfaceWanted, Manifest, NetworkKind,
+    NetworkWanted, PROTOCOL, PoolKind, PoolState, PoolWanted, StopMode, SubnetWanted, VolumeAbsent,
+    VolumeState, VolumeWanted,
 };
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
@@ -81,7 +82,10 @@ impl World {
             id: NetworkId(id),
             uuid: uuid(2, id),
             generation: Generation(1),
-            kind: NetworkKind::Local { gateway: Ipv4Addr::new(10, 0, 0, 1), prefix: 24 },
+            kind: NetworkKind::Local {
+                ipv4: Some(SubnetWanted { gateway: Ipv4Addr::new(10, 0, 0, 1), prefix: 24 }),
+                ipv6: None,
+            },
         };
         let wanted = Manifest {
             protocol: PROTOCOL,
@@ -158,9 +162,11 @@ impl World {
             id: InterfaceId(id),
             network: NetworkId(network),
             mac: Mac::of_interface(InterfaceId(id)),
-            address: Ipv4Addr::new(10, 0, 0, 2),
-            prefix: 24,
-            gateway: Ipv4Addr::new(10, 0, 0, 1),
+            addresses: vec![AddressWanted {
+                address: Ipv4Addr::new(10, 0, 0, 2).into(),
+                prefix: 24,
+                gateway: Some(Ipv4Addr::new(10, 0, 0, 1).into()),
+            }],
         };
         self.plugged.insert(interface.id, interface.network);
         self.wanted.guests.push(GuestWanted {

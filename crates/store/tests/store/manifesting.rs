@@ -19,9 +19,10 @@ fn show(manifest: &Manifest) -> String {
             .unwrap();
     }
     for network in &manifest.networks {
-        let NetworkKind::Local { gateway, prefix } = &network.kind;
-        writeln!(text, "network {} {gateway}/{prefix}, generation {}", network.id, network.generation)
-            .unwrap();
+        let NetworkKind::Local { ipv4, ipv6 } = &network.kind;
+        let ipv4 = ipv4.map(|subnet| format!(" {}/{}", subnet.gateway, subnet.prefix)).unwrap_or_default();
+        let ipv6 = ipv6.map(|subnet| format!(" {}/{}", subnet.gateway, subnet.prefix)).unwrap_or_default();
+        writeln!(text, "network {}{ipv4}{ipv6}, generation {}", network.id, network.generation).unwrap();
     }
     for guest in &manifest.guests {
         writeln!(
@@ -231,9 +232,13 @@ async fn a_new_guest_in_full() {
               "id": 1,
               "network": 1,
               "mac": "02:00:00:00:00:01",
-              "address": "10.77.0.2",
-              "prefix": 24,
-              "gateway": "10.77.0.1"
+              "addresses": [
+                {
+                  "address": "10.77.0.2",
+                  "prefix": 24,
+                  "gateway": "10.77.0.1"
+                }
+              ]
             }
           ],
           "ssh_keys": [
