@@ -1,6 +1,7 @@
 #!/bin/sh
 # Fetches a Debian kernel and a static busybox by apt, and packs them into the smallest guest there is: an initramfs that
-# says "tiny guest is up" on its serial console, echoes what is typed there, and powers off when it is asked to (ACPI).
+# says "tiny guest is up" on its serial console, echoes what is typed there, runs what is typed after "run ", and powers off
+# when it is asked to (ACPI). Its network cards are there and not configured.
 # Nothing is installed on this machine. Tests of the hypervisor driver boot it in about two seconds, even without KVM.
 #
 #   guest-kernel.sh DIRECTORY      leaves DIRECTORY/vmlinuz and DIRECTORY/initrd; does nothing when they are there
@@ -29,11 +30,15 @@ done
 mkdir -p root/bin root/dev root/proc root/sys root/modules
 busybox=$work/unpacked/bin/busybox
 cp "$busybox" root/bin/busybox
-# The ACPI power button is a module in Debian, and so is what hands its presses to user space.
-for module in button evdev; do
+# The ACPI power button is a module in Debian, and so is what hands its presses to user space, and what a network card needs.
+# Each after those that it needs.
+number=10
+for module in button evdev virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci failover net_failover \
+  virtio_net; do
   found=$(find unpacked -name "$module.ko*" | head -n 1)
   if [ -n "$found" ]; then
-    cp "$found" root/modules/
+    cp "$found" "root/modules/$number-$(basename "$found")"
+    number=$((number + 1))
   fi
 done
 find root/modules -name '*.xz' -exec xz -d {} +
@@ -56,6 +61,7 @@ while read -r line; do
     poweroff) poweroff -f ;;
     reboot) reboot -f ;;
     panic) echo c > /proc/sysrq-trigger ;;
+    'run '*) sh -c "${line#run }"; echo "ended: $?" ;;
     *) echo "you typed: $line" ;;
   esac
 done

@@ -15,7 +15,7 @@ use world::{BRAIN, World};
 /// Something that happens to a host.
 #[derive(Clone, Debug)]
 enum Happening {
-    AddGuest { pool: i64, network: i64, running: bool },
+    AddGuest { pool: i64, networks: Vec<i64>, running: bool },
     Start(usize),
     Stop(usize, bool),
     Reboot(usize, bool),
@@ -24,6 +24,7 @@ enum Happening {
     StartAlone(usize),
     Delete(usize),
     DeleteNetwork(i64),
+    ChangeNetwork(i64),
     StopsItself(usize),
     DiskFails(usize),
     HostReboots,
@@ -44,8 +45,8 @@ fn happening() -> impl Strategy<Value = Happening> {
     use Happening as H;
     let which = 0..8_usize;
     prop_oneof![
-        4 => (1..=2_i64, 1..=2_i64, any::<bool>())
-            .prop_map(|(pool, network, running)| H::AddGuest { pool, network, running }),
+        4 => (1..=2_i64, prop::collection::vec(1..=2_i64, 0..4), any::<bool>())
+            .prop_map(|(pool, networks, running)| H::AddGuest { pool, networks, running }),
         2 => which.clone().prop_map(H::Start),
         2 => (which.clone(), any::<bool>()).prop_map(|(w, hard)| H::Stop(w, hard)),
         2 => (which.clone(), any::<bool>()).prop_map(|(w, hard)| H::Reboot(w, hard)),
@@ -54,6 +55,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => which.clone().prop_map(H::StartAlone),
         2 => which.clone().prop_map(H::Delete),
         1 => (1..=2_i64).prop_map(H::DeleteNetwork),
+        1 => (1..=2_i64).prop_map(H::ChangeNetwork),
         1 => which.clone().prop_map(H::StopsItself),
         1 => which.prop_map(H::DiskFails),
         1 => Just(H::HostReboots),
@@ -77,10 +79,10 @@ fn mode(hard: bool) -> StopMode {
 
 fn happen(world: &mut World, happening: &Happening) {
     match *happening {
-        Happening::AddGuest { pool, network, running } => {
-            if world.wanted.networks.iter().any(|wanted| wanted.id.0 == network) {
-                world.add_guest(pool, network, if running { Power::Running } else { Power::Stopped });
-            }
+        Happening::AddGuest { pool, ref networks, running } => {
+            let there = |id: &&i64| world.wanted.networks.iter().any(|wanted| wanted.id.0 == **id);
+            let networks: Vec<i64> = networks.iter().filter(there).copied().collect();
+            world.add_guest(pool, &networks, if running { Power::Running } else { Power::Stopped });
         }
         Happening::Start(which) => world.change(which, |guest| {
             if guest.power == Power::Stopped {
@@ -103,6 +105,7 @@ fn happen(world: &mut World, happening: &Happening) {
         Happening::StartAlone(which) => world.change(which, |guest| guest.start_alone = !guest.start_alone),
         Happening::Delete(which) => world.delete_guest(which),
         Happening::DeleteNetwork(id) => world.delete_network(id),
+        Happening::ChangeNetwork(id) => world.change_network(id),
         Happening::StopsItself(which) => world.stops_itself(which),
         Happening::DiskFails(which) => world.gets_stuck(which, Stuck::DiskError),
         Happening::HostReboots => world.host_reboots(),
@@ -181,6 +184,9 @@ fn assert_as_wanted(world: &World) {
         world.wanted.networks.len() + 1,
         "the foreign bridge, and one for each network"
     );
+    for network in &world.wanted.networks {
+        assert_eq!(world.made_for.get(&network.id), Some(&network.kind), "network {}", network.id);
+    }
     assert_eq!(world.plan.orphans, []);
     assert!(world.domains.iter().all(|domain| domain.stuck.is_none()), "somebody was left paused");
 }

@@ -12,12 +12,13 @@ use honcho_model::guest::Power;
 use honcho_wire::{Existence, StopMode};
 use std::fmt::Write as _;
 use std::time::Duration;
+use uuid::Uuid;
 use world::World;
 
 /// A host with one running guest, at rest.
 fn running() -> World {
     let mut world = World::new(1);
-    world.add_guest(1, 1, Power::Running);
+    world.add_guest(1, &[1], Power::Running);
     rest(&mut world);
     world
 }
@@ -64,7 +65,7 @@ fn check(world: &mut World, expected: Expect) {
 #[test]
 fn a_new_guest_waits_for_its_image_and_nothing_else_waits_for_it() {
     let mut world = World::new(1);
-    world.add_guest(1, 1, Power::Running);
+    world.add_guest(1, &[1], Power::Running);
     check(
         &mut world,
         expect![[r#"
@@ -187,7 +188,7 @@ fn stopping_is_asked_again_and_then_forced() {
 #[test]
 fn after_the_hosts_boot_only_those_start_that_may_start_alone() {
     let mut world = running();
-    world.add_guest(1, 1, Power::Running);
+    world.add_guest(1, &[1], Power::Running);
     world.change(1, |guest| guest.start_alone = true);
     rest(&mut world);
     world.host_reboots();
@@ -217,10 +218,10 @@ fn after_the_hosts_boot_only_those_start_that_may_start_alone() {
 #[test]
 fn a_frozen_host_starts_and_deletes_nothing() {
     let mut world = running();
-    world.add_guest(1, 1, Power::Running);
-    world.add_guest(2, 2, Power::Running);
+    world.add_guest(1, &[1], Power::Running);
+    world.add_guest(2, &[2], Power::Running);
     rest(&mut world);
-    world.add_guest(1, 1, Power::Running);
+    world.add_guest(1, &[1], Power::Running);
     world.delete_guest(1);
     world.change(0, |guest| guest.boots_wanted += 1);
     world.change(1, |guest| guest.power = Power::Stopped);
@@ -434,6 +435,56 @@ fn a_guest_goes_domain_first_and_is_gone_when_that_was_seen() {
 }
 
 /// The first step of the plan of now ends like this.
+#[test]
+fn a_guest_starts_once_every_network_of_its_cards_stands() {
+    let mut world = World::new(1);
+    world.add_guest(1, &[2, 1, 2], Power::Running);
+    rest(&mut world);
+    world.host_reboots();
+    world.tell();
+    check(
+        &mut world,
+        expect![[r#"
+        network/1 ensure_network
+        network/2 ensure_network
+        guest/1 start after [1, 0]
+        guest 1: unsettled, stopped, volume Present
+    "#]],
+    );
+    rest(&mut world);
+    // The network loses IPv4 under a running guest: its bridge changes, and the guest runs on.
+    world.change_network(2);
+    check(
+        &mut world,
+        expect![[r#"
+        network/2 ensure_network
+        guest 1: unsettled, running, volume Present
+    "#]],
+    );
+}
+
+#[test]
+fn a_guest_is_gone_when_its_last_tap_is() {
+    let mut world = World::new(1);
+    world.add_guest(1, &[1, 2], Power::Running);
+    rest(&mut world);
+    let second = world.wanted.guests[0].interfaces[1].id;
+    world.delete_guest(0);
+    // Somebody else's domain holds the second card.
+    let mut theirs = world.domains[0].clone();
+    (theirs.name, theirs.uuid, theirs.interfaces) = ("theirs".to_owned(), Uuid::from_u128(1), vec![second]);
+    world.domains.push(theirs);
+    rest(&mut world);
+    check(&mut world, expect![[""]]);
+    world.domains.pop();
+    check(
+        &mut world,
+        expect![[r#"
+        Guest { id: GuestId(1), epoch: Epoch(1), generation: Generation(2) }
+    "#]],
+    );
+}
+
 fn end_first_step(world: &mut World, result: &Result<(), DriverError>) {
     let observed = world.look();
     let manifest = world.mind.manifest.clone().unwrap();

@@ -218,11 +218,18 @@ mod tests {
                 kernel: "/pool/boot/vmlinuz".into(),
                 initrd: Some("/pool/boot/initrd.img".into()),
             },
-            interfaces: vec![InterfaceSpec {
-                id: InterfaceId(12),
-                mac: "52:54:00:00:00:0c".parse().unwrap(),
-                bridge: "hb5".to_owned(),
-            }],
+            interfaces: vec![
+                InterfaceSpec {
+                    id: InterfaceId(12),
+                    mac: "52:54:00:00:00:0c".parse().unwrap(),
+                    bridge: "hb5".to_owned(),
+                },
+                InterfaceSpec {
+                    id: InterfaceId(40),
+                    mac: "52:54:00:00:00:28".parse().unwrap(),
+                    bridge: "hb6".to_owned(),
+                },
+            ],
             console_log: "/pool/v9.console.log".into(),
         }
     }
@@ -350,7 +357,7 @@ mod tests {
     fn what_is_written_is_read_back() {
         let seen = read_domain(&domain_xml(&spec(), &Accel::Kvm));
         assert_eq!(seen.mark, Some(spec().mark));
-        assert_eq!(seen.interfaces, [InterfaceId(12)]);
+        assert_eq!(seen.interfaces, [InterfaceId(12), InterfaceId(40)]);
     }
 
     proptest! {
@@ -362,7 +369,7 @@ mod tests {
             spec.mark.boots = boots;
             let seen = read_domain(&domain_xml(&spec, &Accel::Tcg));
             prop_assert_eq!(seen.mark, Some(spec.mark));
-            prop_assert_eq!(seen.interfaces, [InterfaceId(12)]);
+            prop_assert_eq!(seen.interfaces, [InterfaceId(12), InterfaceId(40)]);
         }
     }
 }

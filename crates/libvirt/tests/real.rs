@@ -9,11 +9,14 @@
 mod lab;
 
 use honcho_agent_lib::drivers::{
-    BootFiles, DomainSpec, DriverError, Hypervisor, InterfaceSpec, Mark, bridge_name, domain_name, tap_name,
+    BootFiles, DomainSpec, DriverError, Hypervisor, InterfaceSpec, Mark, Network as _, bridge_name,
+    domain_name, tap_name,
 };
+use honcho_agent_lib::network::BridgeNetwork;
 use honcho_libvirt::{LibvirtHypervisor, Options, domain_xml};
-use honcho_model::{Bytes, Epoch, GuestId, InterfaceId, NetworkId};
-use honcho_wire::Virtualization;
+use honcho_model::{Bytes, Epoch, Generation, GuestId, InterfaceId, Mac, NetworkId};
+use honcho_wire::{NetworkKind, NetworkWanted, SubnetWanted, Virtualization};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -172,6 +175,85 @@ fn a_guest_lives_and_ends() {
         second.destroy(spec.uuid).await.unwrap();
         assert!(driver.domains().await.unwrap().is_empty());
         assert_eq!(host.run("pgrep -c qemu-system || true").trim(), "0", "a QEMU is left over");
+    });
+}
+
+/// Two networks, IPv4 and IPv6 in both, and a guest with a card in each.
+#[test]
+fn a_guest_with_two_cards_answers_on_all_its_addresses() {
+    inside_a_host("a_guest_with_two_cards_answers_on_all_its_addresses", async |host| {
+        let before =
+            host.run("ip -o link | wc -l; nft list ruleset; cat /proc/sys/net/ipv6/conf/all/forwarding");
+        let brain = Uuid::from_u128(1);
+        let bridges = BridgeNetwork::new();
+        let networks = [2, 3].map(|id: u8| NetworkWanted {
+            id: NetworkId(id.into()),
+            uuid: Uuid::from_u128(id.into()),
+            generation: Generation(1),
+            kind: NetworkKind::Local {
+                ipv4: Some(SubnetWanted { gateway: [10, 77, id, 1].into(), prefix: 24 }),
+                ipv6: Some(SubnetWanted { gateway: format!("fd77:{id}::1").parse().unwrap(), prefix: 64 }),
+            },
+        });
+        let cards = [(InterfaceId(7), networks[0].id), (InterfaceId(8), networks[1].id)];
+        for (network, card) in networks.iter().zip(cards) {
+            bridges.ensure(brain, network, &[card.0]).await.unwrap();
+        }
+        let mut spec = host.spec(7);
+        let card =
+            |(id, network)| InterfaceSpec { id, mac: Mac::of_interface(id), bridge: bridge_name(network) };
+        spec.interfaces = cards.map(card).into();
+        host.driver.create(&spec).await.unwrap();
+        assert_eq!(host.driver.domains().await.unwrap()[0].interfaces, cards.map(|card| card.0));
+        host.wait_for_log(&spec, "tiny guest is up").await;
+
+        let mut console = host.driver.console(spec.uuid).await.unwrap();
+        let addresses = [
+            ["10.77.2.2/24", "fd77:2::2/64", "fd77:2::3/64"],
+            ["10.77.3.2/24", "10.77.3.3/24", "fd77:3::2/64"],
+        ];
+        for (card, own) in spec.interfaces.iter().zip(addresses) {
+            let adding = own.map(|address| format!("; ip address add {address} dev $card")).concat();
+            let mac = card.mac;
+            let script = format!(
+                "run card=$(grep -l {mac} /sys/class/net/*/address | cut -d/ -f5); ip link set $card up{adding}"
+            );
+            console.write_all(format!("{script}\n").as_bytes()).await.unwrap();
+        }
+        for address in addresses.concat() {
+            let (address, _) = address.split_once('/').unwrap();
+            let there = SocketAddr::new(address.parse().unwrap(), 7);
+            // Nobody listens: being refused is to have arrived.
+            wait(&format!("{address} to answer"), async || {
+                let knock = TcpStream::connect_timeout(&there, Duration::from_secs(1));
+                knock.is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused)
+            })
+            .await;
+        }
+        for gateway in ["10.77.2.1", "fd77:2::1", "10.77.3.1", "fd77:3::1"] {
+            // What is typed is printed too; the sum tells it from what is answered.
+            let ping = format!("run ping -c 1 -W 9 {gateway}; echo \"ping $((6 * 7)) {gateway}: $?\"\n");
+            console.write_all(ping.as_bytes()).await.unwrap();
+            host.wait_for_log(&spec, &format!("ping 42 {gateway}: 0")).await;
+        }
+        let seen = bridges.look(brain, &networks, &cards).await.unwrap();
+        assert!(
+            networks.iter().all(|n| seen.iter().any(|bridge| bridge.id == n.id && bridge.ready)),
+            "{seen:?}"
+        );
+
+        // Neither network goes from under the guest; when it is gone, nothing is left of it.
+        for network in &networks {
+            let plugged = later(bridges.remove(brain, network.id, network.uuid).await);
+            assert!(plugged.contains("is plugged into it"), "{plugged}");
+        }
+        host.driver.destroy(spec.uuid).await.unwrap();
+        for network in &networks {
+            bridges.remove(brain, network.id, network.uuid).await.unwrap();
+        }
+        let after =
+            host.run("ip -o link | wc -l; nft list ruleset; cat /proc/sys/net/ipv6/conf/all/forwarding");
+        assert_eq!(after, before);
     });
 }
 

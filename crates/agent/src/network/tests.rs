@@ -4,6 +4,7 @@ use super::{BridgeNetwork, bridge::table_name, wipe};
 use crate::drivers::{BridgeSeen, DriverError, Network, bridge_name};
 use honcho_model::{Generation, InterfaceId, NetworkId};
 use honcho_wire::{NetworkKind, NetworkWanted, SubnetWanted};
+use std::net::Ipv6Addr;
 use std::process::Command;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
@@ -44,9 +45,20 @@ fn sh(script: &str) -> String {
 
 /// All that a network changes on a host.
 fn host_state() -> String {
-    sh(
-        "ip -o link | cut -d: -f2 | sort; ip -o -4 address; nft list ruleset; cat /proc/sys/net/ipv4/ip_forward",
-    )
+    sh("ip -o link | cut -d: -f2 | sort; ip -o -4 address; ip -o -6 address show scope global; nft list ruleset
+        cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding
+        grep . /proc/sys/net/ipv6/conf/*/accept_ra")
+}
+
+/// Three uplinks: one listens to routers as the kernel's default is, one was told to always, one never does.
+const UPLINKS: &str = "for uplink in 1 2 0; do ip link add up$uplink type veth peer name there$uplink
+    echo $uplink > /proc/sys/net/ipv6/conf/up$uplink/accept_ra; echo 0 > /proc/sys/net/ipv6/conf/there$uplink/accept_ra; done";
+
+/// What is set of IPv6: forwarding, and whether each of the uplinks listens.
+fn ipv6_switches() -> String {
+    let script =
+        "cd /proc/sys/net/ipv6/conf; echo $(cat all/forwarding up1/accept_ra up2/accept_ra up0/accept_ra)";
+    sh(script).trim().to_owned()
 }
 
 fn network(id: i64, third: u8) -> NetworkWanted {
@@ -59,6 +71,23 @@ fn network(id: i64, third: u8) -> NetworkWanted {
             ipv6: None,
         },
     }
+}
+
+/// The same network with IPv6 beside IPv4.
+fn dual(id: i64, third: u8) -> NetworkWanted {
+    let mut network = network(id, third);
+    let NetworkKind::Local { ipv6, .. } = &mut network.kind;
+    let gateway = Ipv6Addr::new(0xfd77, third.into(), 0, 0, 0, 0, 0, 1);
+    *ipv6 = Some(SubnetWanted { gateway, prefix: 64 });
+    network
+}
+
+/// The same network with IPv6 alone.
+fn ipv6_alone(id: i64, third: u8) -> NetworkWanted {
+    let mut network = dual(id, third);
+    let NetworkKind::Local { ipv4, .. } = &mut network.kind;
+    *ipv4 = None;
+    network
 }
 
 async fn look(wanted: &NetworkWanted) -> Option<BridgeSeen> {
@@ -116,12 +145,16 @@ fn a_network_comes_and_goes() {
 fn what_changed_is_seen_and_mended() {
     in_a_namespace("what_changed_is_seen_and_mended", async || {
         let driver = BridgeNetwork::new();
-        let one = network(1, 1);
+        let one = dual(1, 1);
         let table = table_name(one.id);
         driver.ensure(BRAIN, &one, &[]).await.unwrap();
         for damage in [
             "ip address delete 10.77.1.1/24 dev hb1",
             "ip address add 10.88.1.1/24 dev hb1",
+            "ip address delete fd77:1::1/64 dev hb1",
+            "ip address delete fe80::1/64 dev hb1",
+            "ip address add fd88::1/64 dev hb1",
+            "echo 0 > /proc/sys/net/ipv6/conf/all/forwarding",
             "ip link set hb1 down",
             "echo 0 > /proc/sys/net/ipv4/ip_forward",
             &format!("nft flush chain inet {table} postrouting"),
@@ -137,6 +170,50 @@ fn what_changed_is_seen_and_mended() {
         assert!(!ready(&moved).await);
         driver.ensure(BRAIN, &moved, &[]).await.unwrap();
         assert!(ready(&moved).await && !sh("nft list ruleset").contains("10.77.1."));
+    });
+}
+
+#[test]
+fn a_host_forwards_ipv6_while_a_network_needs_it_and_listens_to_its_routers_all_the_while() {
+    let name = "a_host_forwards_ipv6_while_a_network_needs_it_and_listens_to_its_routers_all_the_while";
+    in_a_namespace(name, async || {
+        sh(UPLINKS);
+        sh("echo 0 > /proc/sys/net/ipv4/ip_forward");
+        let before = host_state();
+        let driver = BridgeNetwork::new();
+        let [one, two, three] = [network(1, 1), dual(2, 2), ipv6_alone(3, 3)];
+        driver.ensure(BRAIN, &one, &[]).await.unwrap();
+        assert_eq!(ipv6_switches(), "0 1 2 0", "nobody needs it yet");
+        driver.ensure(BRAIN, &two, &[]).await.unwrap();
+        driver.ensure(BRAIN, &three, &[]).await.unwrap();
+        assert_eq!(ipv6_switches(), "1 2 2 0");
+        assert_eq!(sh("cat /proc/sys/net/ipv6/conf/hb2/accept_ra").trim(), "0", "a guest is no router");
+        assert!(ready(&one).await && ready(&two).await && ready(&three).await);
+        // It loses IPv6, and gets it back.
+        let without = network(2, 2);
+        assert!(!ready(&without).await);
+        driver.ensure(BRAIN, &without, &[]).await.unwrap();
+        assert!(ready(&without).await && !sh("ip -6 address show dev hb2").contains("inet6"));
+        assert_eq!(ipv6_switches(), "1 2 2 0", "the third network needs it");
+        driver.remove(BRAIN, three.id, three.uuid).await.unwrap();
+        assert_eq!(ipv6_switches(), "0 1 2 0");
+        driver.ensure(BRAIN, &two, &[]).await.unwrap();
+        assert_eq!(ipv6_switches(), "1 2 2 0");
+        // Without IPv4 it no longer needs that.
+        driver.remove(BRAIN, one.id, one.uuid).await.unwrap();
+        let alone = ipv6_alone(2, 2);
+        driver.ensure(BRAIN, &alone, &[]).await.unwrap();
+        assert!(ready(&alone).await && sh("cat /proc/sys/net/ipv4/ip_forward").trim() == "0");
+        driver.remove(BRAIN, alone.id, alone.uuid).await.unwrap();
+        assert_eq!(host_state(), before);
+
+        // A host that forwarded before us does so after us, and what it did about routers is its own affair.
+        sh("echo 1 > /proc/sys/net/ipv6/conf/all/forwarding");
+        let before = host_state();
+        driver.ensure(BRAIN, &two, &[]).await.unwrap();
+        assert_eq!(ipv6_switches(), "1 1 2 0");
+        driver.remove(BRAIN, two.id, two.uuid).await.unwrap();
+        assert_eq!(host_state(), before);
     });
 }
 
@@ -196,6 +273,11 @@ fn what_others_made_is_left_alone() {
         sh("ip link delete hb1");
         let overlap = later(driver.ensure(BRAIN, &one, &[]).await);
         assert!(overlap.contains("overlaps 10.77.2.7/16, which br0"), "{overlap}");
+        sh(
+            "ip address flush dev br0; ip address add fd77:1::9/128 dev br0; ip address add fe80::1/64 dev br0",
+        );
+        let overlap = later(driver.ensure(BRAIN, &dual(1, 1), &[]).await);
+        assert!(overlap.contains("subnet fd77:1::/64 overlaps fd77:1::9/128, which br0"), "{overlap}");
         sh("ip link delete br0");
         driver.ensure(BRAIN, &one, &[]).await.unwrap();
 
@@ -212,7 +294,8 @@ fn what_others_made_is_left_alone() {
 #[test]
 fn killed_between_any_two_commands_it_goes_on() {
     in_a_namespace("killed_between_any_two_commands_it_goes_on", async || {
-        let one = network(1, 1);
+        let one = dual(1, 1);
+        sh(UPLINKS);
         let before = host_state();
         // Each begins as the step that was killed at that point would have left it.
         for torn in [
@@ -240,6 +323,7 @@ fn killed_between_any_two_commands_it_goes_on() {
             pause += Duration::from_millis(2);
         }
         assert!(ready(&one).await);
+        assert_eq!(ipv6_switches(), "1 2 2 0");
         let mut pause = Duration::from_millis(1);
         loop {
             let step = BridgeNetwork::new();
@@ -257,10 +341,11 @@ fn killed_between_any_two_commands_it_goes_on() {
 fn wiped_the_host_is_as_it_was() {
     in_a_namespace("wiped_the_host_is_as_it_was", async || {
         sh("echo 0 > /proc/sys/net/ipv4/ip_forward; ip link add br0 type bridge");
+        sh(UPLINKS);
         let before = host_state();
         let driver = BridgeNetwork::new();
-        for id in 1..=3 {
-            driver.ensure(BRAIN, &network(id, u8::try_from(id).unwrap()), &[]).await.unwrap();
+        for network in [network(1, 1), dual(2, 2), ipv6_alone(3, 3)] {
+            driver.ensure(BRAIN, &network, &[]).await.unwrap();
         }
         // What a killed agent leaves, and a table whose bridge somebody removed.
         sh(
@@ -279,14 +364,14 @@ fn guests_reach_the_world_and_nobody_reaches_them() {
     in_a_namespace("guests_reach_the_world_and_nobody_reaches_them", async || {
         let driver = BridgeNetwork::new();
         for id in [1, 2] {
-            driver.ensure(BRAIN, &network(id, u8::try_from(id).unwrap()), &[]).await.unwrap();
+            driver.ensure(BRAIN, &dual(id, u8::try_from(id).unwrap()), &[]).await.unwrap();
         }
-        // Two guests and the world, as processes in namespaces below this one; the host has 192.0.2.1.
+        // Two guests and the world, as processes in namespaces below this one; the host has 192.0.2.1 and 2001:db8::1.
         let mut places = Vec::new();
-        for (name, bridge, address, gateway) in [
-            ("g1", Some("hb1"), "10.77.1.2/24", Some("10.77.1.1")),
-            ("g2", Some("hb2"), "10.77.2.2/24", Some("10.77.2.1")),
-            ("world", None, "192.0.2.9/24", None),
+        for (name, bridge, address, address6, gateways) in [
+            ("g1", Some("hb1"), "10.77.1.2/24", "fd77:1::2/64", Some(["10.77.1.1", "fd77:1::1"])),
+            ("g2", Some("hb2"), "10.77.2.2/24", "fd77:2::2/64", Some(["10.77.2.1", "fd77:2::1"])),
+            ("world", None, "192.0.2.9/24", "2001:db8::9/64", None),
         ] {
             let place = Command::new("unshare").args(["--net", "sleep", "60"]).spawn().unwrap();
             std::thread::sleep(Duration::from_millis(200));
@@ -295,12 +380,15 @@ fn guests_reach_the_world_and_nobody_reaches_them() {
             if let Some(bridge) = bridge {
                 sh(&format!("ip link set v{name} master {bridge}"));
             } else {
-                sh(&format!("ip address add 192.0.2.1/24 dev v{name}"));
+                sh(&format!(
+                    "ip address add 192.0.2.1/24 dev v{name}; ip address add 2001:db8::1/64 dev v{name} nodad"
+                ));
             }
             sh(&format!(
-                "nsenter -t {pid} -n sh -c 'ip link set lo up; ip link set eth0 up; ip a add {address} dev eth0'"
+                "nsenter -t {pid} -n sh -c 'ip link set lo up; ip link set eth0 up; ip a add {address} dev eth0; \
+                 ip a add {address6} dev eth0 nodad'"
             ));
-            if let Some(gateway) = gateway {
+            for gateway in gateways.into_iter().flatten() {
                 sh(&format!("nsenter -t {pid} -n ip route add default via {gateway}"));
             }
             places.push(place);
@@ -318,6 +406,11 @@ fn guests_reach_the_world_and_nobody_reaches_them() {
         assert!(!reaches(ids[0], "10.77.2.2"), "another network's guest");
         sh(&format!("nsenter -t {} -n ip route add 10.77.0.0/16 via 192.0.2.1", ids[2]));
         assert!(!reaches(ids[2], "10.77.1.2"), "the world reaches a guest");
+        assert!(reaches(ids[0], "fd77:1::1"), "the gateway by IPv6");
+        assert!(reaches(ids[0], "2001:db8::9"), "the world by IPv6: NAT");
+        assert!(!reaches(ids[0], "fd77:2::2"), "another network's guest by IPv6");
+        sh(&format!("nsenter -t {} -n ip route add fd77::/16 via 2001:db8::1", ids[2]));
+        assert!(!reaches(ids[2], "fd77:1::2"), "the world reaches a guest by IPv6");
         for mut place in places {
             place.kill().unwrap();
             place.wait().unwrap();

@@ -21,7 +21,7 @@ use honcho_wire::{
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -29,6 +29,17 @@ pub(crate) const BRAIN: Uuid = Uuid::from_u128(0xb4a1);
 
 pub(crate) fn uuid(kind: u128, id: i64) -> Uuid {
     Uuid::from_u128(kind << 64 | u128::from(id.unsigned_abs()))
+}
+
+fn ipv4_alone() -> NetworkKind {
+    let ipv4 = SubnetWanted { gateway: Ipv4Addr::new(10, 0, 0, 1), prefix: 16 };
+    NetworkKind::Local { ipv4: Some(ipv4), ipv6: None }
+}
+
+fn both_families() -> NetworkKind {
+    let NetworkKind::Local { ipv4, .. } = ipv4_alone();
+    let gateway = Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 1);
+    NetworkKind::Local { ipv4, ipv6: Some(SubnetWanted { gateway, prefix: 64 }) }
 }
 
 /// A pool as it really is.
@@ -57,6 +68,8 @@ pub(crate) struct World {
     pub(crate) wanted: Manifest,
     next_id: i64,
     plugged: BTreeMap<InterfaceId, NetworkId>,
+    /// What each bridge was last made for.
+    pub(crate) made_for: BTreeMap<NetworkId, NetworkKind>,
     // The agent: what is on disk, and what it has in mind.
     disk: Journal,
     manifest_on_disk: Option<Manifest>,
@@ -82,10 +95,7 @@ impl World {
             id: NetworkId(id),
             uuid: uuid(2, id),
             generation: Generation(1),
-            kind: NetworkKind::Local {
-                ipv4: Some(SubnetWanted { gateway: Ipv4Addr::new(10, 0, 0, 1), prefix: 24 }),
-                ipv6: None,
-            },
+            kind: if id == 1 { ipv4_alone() } else { both_families() },
         };
         let wanted = Manifest {
             protocol: PROTOCOL,
@@ -122,6 +132,7 @@ impl World {
             wanted,
             next_id: 0,
             plugged: BTreeMap::new(),
+            made_for: BTreeMap::new(),
             disk: Journal::default(),
             manifest_on_disk: None,
             mind: Journal::default(),
@@ -150,7 +161,8 @@ impl World {
         self.mind.answered_in_boot = Some(self.boot_id());
     }
 
-    pub(crate) fn add_guest(&mut self, pool: i64, network: i64, power: Power) -> GuestId {
+    /// A guest with a card in each of these networks, in this order.
+    pub(crate) fn add_guest(&mut self, pool: i64, networks: &[i64], power: Power) -> GuestId {
         self.next_id += 1;
         let id = self.next_id;
         let image = ImageWanted {
@@ -158,17 +170,9 @@ impl World {
             compressed: Bytes(1),
             unpacked: Bytes(1),
         };
-        let interface = InterfaceWanted {
-            id: InterfaceId(id),
-            network: NetworkId(network),
-            mac: Mac::of_interface(InterfaceId(id)),
-            addresses: vec![AddressWanted {
-                address: Ipv4Addr::new(10, 0, 0, 2).into(),
-                prefix: 24,
-                gateway: Some(Ipv4Addr::new(10, 0, 0, 1).into()),
-            }],
-        };
-        self.plugged.insert(interface.id, interface.network);
+        let interfaces: Vec<_> =
+            (0..).zip(networks).map(|(card, network)| self.card(id, card, *network)).collect();
+        self.plugged.extend(interfaces.iter().map(|card| (card.id, card.network)));
         self.wanted.guests.push(GuestWanted {
             id: GuestId(id),
             uuid: uuid(3, id),
@@ -190,11 +194,47 @@ impl World {
                 existence: Existence::Make,
                 image,
             },
-            interfaces: vec![interface],
+            interfaces,
             ssh_keys: vec![],
         });
         self.tell();
         GuestId(id)
+    }
+
+    /// A guest's card, with an address of each family that its network has.
+    fn card(&self, guest: i64, number: i64, network: i64) -> InterfaceWanted {
+        let id = InterfaceId(number * 1_000 + guest);
+        let wanted = self.wanted.networks.iter().find(|wanted| wanted.id.0 == network).unwrap();
+        let NetworkKind::Local { ipv4, ipv6 } = wanted.kind;
+        let address = |address: IpAddr, prefix, gateway: IpAddr| AddressWanted {
+            address,
+            prefix,
+            gateway: (number == 0).then_some(gateway),
+        };
+        let low = u16::try_from(guest + 1).unwrap();
+        let ipv4 = ipv4.map(|subnet| {
+            let own = u32::from(subnet.gateway) + u32::from(low);
+            address(Ipv4Addr::from(own).into(), subnet.prefix, subnet.gateway.into())
+        });
+        let ipv6 = ipv6.map(|subnet| {
+            let own = u128::from(subnet.gateway) + u128::from(low);
+            address(Ipv6Addr::from(own).into(), subnet.prefix, subnet.gateway.into())
+        });
+        let addresses = ipv4.into_iter().chain(ipv6).collect();
+        InterfaceWanted { id, network: NetworkId(network), mac: Mac::of_interface(id), addresses }
+    }
+
+    /// A network gets or loses a family: IPv4 alone, both, IPv6 alone, and round again.
+    pub(crate) fn change_network(&mut self, id: i64) {
+        if let Some(network) = self.wanted.networks.iter_mut().find(|network| network.id.0 == id) {
+            network.kind = match network.kind {
+                NetworkKind::Local { ipv6: None, .. } => both_families(),
+                NetworkKind::Local { ipv4: Some(_), ipv6 } => NetworkKind::Local { ipv4: None, ipv6 },
+                NetworkKind::Local { ipv4: None, .. } => ipv4_alone(),
+            };
+            network.generation = network.generation.next();
+            self.tell();
+        }
     }
 
     /// Changes a wanted guest, chosen by `which` among those there are, and tells the agent.
@@ -309,12 +349,19 @@ impl World {
             let size = Bytes(1_000);
             (pool.id, PoolSeen { state, problem: None, size, free: size, reflink: true, volumes })
         });
+        let wanted = |bridge: &BridgeSeen| {
+            let mut networks = manifest.iter().flat_map(|manifest| &manifest.networks);
+            let network = networks.find(|network| network.id == bridge.id);
+            network.is_some_and(|network| self.made_for.get(&bridge.id) == Some(&network.kind))
+        };
+        let bridges = self.bridges.iter().cloned();
+        let bridges = bridges.map(|bridge| BridgeSeen { ready: bridge.ready && wanted(&bridge), ..bridge });
         let images = self.pools.iter().flat_map(|(id, real)| real.images.iter().map(|digest| (*id, *digest)));
         Observed {
             boot_id: self.boot_id(),
             domains: Ok(self.domains.clone()),
             pools: pools.collect(),
-            bridges: Ok(self.bridges.clone()),
+            bridges: Ok(bridges.collect()),
             images: images.collect(),
         }
     }
@@ -379,7 +426,7 @@ impl World {
         for gone in &self.plan.gone {
             self.wanted.absent.retain(|absent| match (absent, gone) {
                 (
-                    Absent::Guest { id, uuid, volumes, generation, .. },
+                    Absent::Guest { id, uuid, volumes, generation, interfaces, .. },
                     Gone::Guest { id: gone, generation: at, .. },
                 ) => {
                     let matches = id == gone && generation == at;
@@ -387,6 +434,11 @@ impl World {
                         assert!(
                             self.domains.iter().all(|domain| domain.uuid != *uuid),
                             "reported gone, and runs"
+                        );
+                        let mut cards = self.domains.iter().flat_map(|domain| &domain.interfaces);
+                        assert!(
+                            cards.all(|card| !interfaces.contains(card)),
+                            "reported gone, and a tap is left"
                         );
                         for volume in volumes {
                             let real = &self.pools[&volume.pool];
@@ -421,6 +473,7 @@ impl World {
                     .iter_mut()
                     .filter(|bridge| bridge.mark == mark)
                     .for_each(|bridge| bridge.ready = true);
+                self.made_for.insert(network.id, network.kind.clone());
             }
             Action::RemoveNetwork { id, uuid } => {
                 let wanted = self.wanted.networks.iter().any(|network| network.id == *id);
@@ -522,6 +575,12 @@ impl World {
             "started before the brain had answered in this boot"
         );
         assert!(self.pools[&pool.id].volumes.contains_key(&guest.root.uuid), "started without a disk");
+        for card in &guest.interfaces {
+            let mut bridges = self.bridges.iter();
+            let stands =
+                bridges.any(|bridge| bridge.id == card.network && bridge.mark.is_some() && bridge.ready);
+            assert!(stands, "started before network {} stood", card.network);
+        }
         let which = (guest.id, guest.epoch, guest.boots_wanted);
         assert!(
             self.starts.insert(which) || self.excused.remove(&which),
