@@ -1,6 +1,6 @@
 //! Images.
 
-use crate::list::{Column, Filters, Select, Shared};
+use crate::list::{Column, Filters, ListError, Select, Shared};
 use crate::sql::{Connection, execute, from_json, insert, number, row, signed, time, to_json, values};
 use crate::{Refusal, Scope, StoreResult, Tx};
 use honcho_api::{Image, ImagePackage};
@@ -66,11 +66,33 @@ struct Packages {
     packages: Option<String>,
 }
 
-/// The packages in one, whose existence in scope was checked.
-pub async fn packages(connection: &impl Connection, id: ImageId) -> StoreResult<Vec<ImagePackage>> {
+/// The packages in one, whose existence in scope was checked. They have no ids, so pages of them are counted.
+pub async fn packages(
+    connection: &impl Connection,
+    id: ImageId,
+    filters: &Filters,
+) -> StoreResult<Vec<ImagePackage>> {
+    let after = filters.after.is_some() || filters.cursor.is_some();
+    let unknown = filters.equals.iter().map(|(attribute, _)| attribute.as_str()).find(|name| *name != "name");
+    if let Some(unknown) = unknown.or(after.then_some("after")) {
+        return Err(ListError::UnknownFilter(unknown.to_owned(), "name".to_owned()).into());
+    }
     let row: Option<Packages> =
         row(connection, "SELECT packages FROM images WHERE id = $1", values![id.0]).await?;
-    Ok(from_json("package list", row.and_then(|row| row.packages).as_deref())?.unwrap_or_default())
+    let all: Option<Vec<ImagePackage>> =
+        from_json("package list", row.and_then(|row| row.packages).as_deref())?;
+    let mut packages = all.unwrap_or_default();
+    packages.retain(|package| {
+        filters.equals.is_empty() || filters.equals.iter().any(|(_, name)| *name == package.name)
+    });
+    if filters.descending {
+        packages.reverse();
+    }
+    let count = |number: Option<i64>, absent: usize| {
+        number.map_or(absent, |number| usize::try_from(number).unwrap_or(usize::MAX))
+    };
+    let rest = packages.into_iter().skip(count(filters.offset, 0));
+    Ok(rest.take(count(filters.limit, usize::MAX)).collect())
 }
 
 /// What a new image is made of.

@@ -60,15 +60,17 @@ pub(super) async fn show(State(app): State<App>, caller: Caller, Id(id): Id) -> 
 }
 
 /// Lists the packages in an image.
-#[utoipa::path(get, path = "/v1/images/{id}/packages", tag = "images", params(("id" = i64, Path)),
+#[utoipa::path(get, path = "/v1/images/{id}/packages", tag = "images",
+    params(("id" = i64, Path), ("name" = Option<String>, Query, description = "Filterable")),
     responses((status = 200, body = [ImagePackage]), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody)))]
 pub(super) async fn packages(
     State(app): State<App>,
     caller: Caller,
     Id(id): Id,
+    ListQuery(filters): ListQuery,
 ) -> ApiResult<Json<Vec<ImagePackage>>> {
     let image = images::get(app.store.reader(), caller.scope, ImageId(id)).await?;
-    Ok(Json(images::packages(app.store.reader(), ImageId(image.id)).await?))
+    Ok(Json(images::packages(app.store.reader(), ImageId(image.id), &filters).await?))
 }
 
 /// Deletes an image.

@@ -48,17 +48,44 @@ const COMMON: [(&str, &str); 3] = [
 /// The document as it is served: what all routes have in common is put in here, so that no route can forget it.
 pub(crate) fn render(document: &OpenApi) -> String {
     let mut document = document.clone();
-    for item in document.paths.paths.values_mut() {
+    for (path, item) in &mut document.paths.paths {
+        let pages = Pages::of(path);
         let methods =
             [&mut item.get, &mut item.put, &mut item.post, &mut item.patch, &mut item.delete, &mut item.head];
         for operation in methods.into_iter().flatten() {
-            describe_common(operation);
+            describe_common(operation, pages);
         }
     }
     document.to_pretty_json().unwrap_or_default()
 }
 
-fn describe_common(operation: &mut Operation) {
+/// How a list can be read page by page.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pages {
+    /// As every list can.
+    All,
+    /// By counting: what stands in it has no id.
+    Counted,
+    /// Not at all.
+    None,
+}
+
+impl Pages {
+    fn of(path: &str) -> Self {
+        match path {
+            // A month comes whole.
+            usage if usage.ends_with("/usage") => Pages::None,
+            packages if packages.ends_with("/packages") => Pages::Counted,
+            _ => Pages::All,
+        }
+    }
+
+    fn take(self, parameter: &str) -> bool {
+        self == Pages::All || self == Pages::Counted && parameter != "after"
+    }
+}
+
+fn describe_common(operation: &mut Operation, pages: Pages) {
     let mut refusals = COMMON.to_vec();
     if operation.request_body.is_some() {
         refusals.push(("413", "The body is larger than a body may be"));
@@ -72,7 +99,7 @@ fn describe_common(operation: &mut Operation) {
     }
     if is_list(operation) {
         let parameters = operation.parameters.get_or_insert_default();
-        for (name, kind, text) in PAGING {
+        for (name, kind, text) in PAGING.into_iter().filter(|(name, ..)| pages.take(name)) {
             if parameters.iter().any(|known| matches!(known, RefOr::T(known) if known.name == name)) {
                 continue;
             }

@@ -14,15 +14,19 @@ use honcho_model::usage::{Window, intervals};
 use honcho_model::{AccountId, Timestamp};
 use honcho_store::usage::{GuestEntries, entries};
 use honcho_store::{Scope, StoreError, StoreResult, accounts};
-use serde::Deserialize;
 
 /// How many guests are read at a time.
 const CHUNK: i64 = 200;
 
-/// Which month is asked for.
-#[derive(Deserialize)]
-pub(super) struct Month {
-    month: Option<String>,
+/// What stands in the query.
+type Asked = Vec<(String, String)>;
+
+/// The month that is asked for. All else is refused: who bills by what only looks filtered bills wrongly.
+fn asked_month(asked: &Asked) -> ApiResult<Window> {
+    if let Some((name, _)) = asked.iter().find(|(name, _)| name != "month") {
+        return Err(ApiError::invalid(name, "is not a filter here; month is the only one"));
+    }
+    month(asked.first().map(|(_, text)| text.as_str()))
 }
 
 /// A month of the calendar, in UTC, as in 2026-11.
@@ -131,12 +135,12 @@ impl Wanted {
 }
 
 /// The month, up to now: what is to come has not been used.
-fn window(app: &App, asked: &Month) -> ApiResult<Window> {
-    let month = month(asked.month.as_deref())?;
+fn window(app: &App, asked: &Asked) -> ApiResult<Window> {
+    let month = asked_month(asked)?;
     Ok(Window { until: month.until.min(app.now()), ..month })
 }
 
-async fn of_account(app: App, caller: Caller, id: i64, asked: Month, form: Form) -> ApiResult<Response> {
+async fn of_account(app: App, caller: Caller, id: i64, asked: Asked, form: Form) -> ApiResult<Response> {
     let account = AccountId(accounts::find(app.store.reader(), caller.scope, AccountId(id)).await?.id);
     let window = window(&app, &asked)?;
     Wanted { app, scope: caller.scope, account: Some(account), window, form }.answer().await
@@ -153,7 +157,7 @@ pub(super) async fn account(
     State(app): State<App>,
     caller: Caller,
     Id(id): Id,
-    Arguments(asked): Arguments<Month>,
+    Arguments(asked): Arguments<Asked>,
 ) -> ApiResult<Response> {
     of_account(app, caller, id, asked, Form::Json).await
 }
@@ -167,12 +171,12 @@ pub(super) async fn account_csv(
     State(app): State<App>,
     caller: Caller,
     Id(id): Id,
-    Arguments(asked): Arguments<Month>,
+    Arguments(asked): Arguments<Asked>,
 ) -> ApiResult<Response> {
     of_account(app, caller, id, asked, Form::Csv).await
 }
 
-async fn of_all(app: App, caller: Caller, asked: Month, form: Form) -> ApiResult<Response> {
+async fn of_all(app: App, caller: Caller, asked: Asked, form: Form) -> ApiResult<Response> {
     let window = window(&app, &asked)?;
     Wanted { app, scope: caller.scope, account: None, window, form }.answer().await
 }
@@ -185,7 +189,7 @@ async fn of_all(app: App, caller: Caller, asked: Month, form: Form) -> ApiResult
 pub(super) async fn all(
     State(app): State<App>,
     Operator(caller): Operator,
-    Arguments(asked): Arguments<Month>,
+    Arguments(asked): Arguments<Asked>,
 ) -> ApiResult<Response> {
     of_all(app, caller, asked, Form::Json).await
 }
@@ -198,7 +202,7 @@ pub(super) async fn all(
 pub(super) async fn all_csv(
     State(app): State<App>,
     Operator(caller): Operator,
-    Arguments(asked): Arguments<Month>,
+    Arguments(asked): Arguments<Asked>,
 ) -> ApiResult<Response> {
     of_all(app, caller, asked, Form::Csv).await
 }
@@ -220,5 +224,21 @@ mod tests {
             assert_eq!(read(wrong), None, "{wrong}");
         }
         assert!(month(None).is_err());
+    }
+
+    #[test]
+    fn what_is_no_filter_of_usage_is_refused() {
+        let asked = |pairs: &[(&str, &str)]| {
+            asked_month(&pairs.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect())
+        };
+        assert!(asked(&[("month", "2026-11")]).is_ok());
+        for wrong in ["guest_id", "limit", "after"] {
+            let refused =
+                asked(&[("month", "2026-11"), (wrong, "7")]).err().map(|error| format!("{error:?}"));
+            assert!(
+                refused.is_some_and(|text| text.contains(wrong) && text.contains("is not a filter here"))
+            );
+        }
+        assert!(asked(&[]).is_err());
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::world::{World, name, refusal, saw, seen};
 use expect_test::{Expect, expect};
+use honcho_api::ImagePackage;
 use honcho_model::operation::OperationKind;
 use honcho_model::{AccountId, GuestId};
 use honcho_store::events::{self, NewEvent};
@@ -102,6 +103,28 @@ async fn what_makes_no_list_is_told() {
         expect![[r#"Invalid({"base": ["has more than 1000 values to filter by: ask several times"]})"#]],
     )
     .await;
+}
+
+#[tokio::test]
+async fn packages_are_filtered_and_counted_and_what_is_no_filter_is_told() {
+    let world = World::new().await;
+    let package =
+        |name: &str| ImagePackage { name: name.into(), version: "1".into(), architecture: "all".into() };
+    let image = world.new_image_of("with-packages", ["apt", "bash", "curl"].map(package).into()).await;
+    let listed = async |query: &[(&str, &str)]| {
+        let pairs = query.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        let filters = Filters::parse(pairs).unwrap();
+        let packages = images::packages(world.store.reader(), image, &filters).await;
+        packages.map(|packages| packages.into_iter().map(|package| package.name).collect::<Vec<_>>())
+    };
+    assert_eq!(listed(&[]).await.unwrap(), ["apt", "bash", "curl"]);
+    assert_eq!(listed(&[("limit", "1"), ("offset", "1")]).await.unwrap(), ["bash"]);
+    assert_eq!(listed(&[("name", "curl")]).await.unwrap(), ["curl"]);
+    assert_eq!(listed(&[("order", "descending"), ("limit", "2")]).await.unwrap(), ["curl", "bash"]);
+    for wrong in ["colour", "after"] {
+        let refused = format!("{:?}", refusal(listed(&[(wrong, "1")]).await));
+        assert!(refused.contains(&format!("{wrong}\": [\"is not a filter here")), "{refused}");
+    }
 }
 
 /// Everything that each list shows to a scope, by name or id.

@@ -1,6 +1,7 @@
 //! A store in a directory of its own, with one account, host, pool, network and image in it, and a clock that stands
 //! still until it is moved.
 
+use honcho_api::ImagePackage;
 use honcho_model::guest::Power;
 use honcho_model::operation::OperationKind;
 use honcho_model::{
@@ -193,6 +194,15 @@ impl World {
     }
 
     pub(crate) async fn new_image(&self, text: &str, account: Option<AccountId>) -> ImageId {
+        self.image_of(text, account, Vec::new()).await
+    }
+
+    /// An image of everybody's with these packages in it.
+    pub(crate) async fn new_image_of(&self, text: &str, packages: Vec<ImagePackage>) -> ImageId {
+        self.image_of(text, None, packages).await
+    }
+
+    async fn image_of(&self, text: &str, account: Option<AccountId>, packages: Vec<ImagePackage>) -> ImageId {
         let new = images::NewImage {
             uuid: self.uuid(),
             account,
@@ -200,7 +210,7 @@ impl World {
             digest: Digest([7; 32]),
             compressed: Bytes::mib(100),
             unpacked: Bytes::mib(300),
-            packages: Vec::new(),
+            packages,
             recipe: None,
         };
         self.write(&act(|tx, _| Box::pin(images::create(tx, &new)))).await.unwrap()
