@@ -2,9 +2,10 @@
 
 use crate::commands::{
     account::AccountCommand, bench::BenchArguments, completion::CompletionArguments, db::DbCommand,
-    event::EventCommand, guest::GuestCommand, host::HostCommand, image::ImageCommand,
-    network::NetworkCommand, operation::OperationCommand, pool::PoolCommand, rack::RackCommand,
-    san::SanCommand, serve::ServeArguments, site::SiteCommand, token::TokenCommand, webhook::WebhookCommand,
+    event::EventCommand, guest::GuestCommand, host::HostCommand, image::ImageCommand, login::LoginArguments,
+    logout::LogoutArguments, network::NetworkCommand, operation::OperationCommand, person::PersonCommand,
+    pool::PoolCommand, rack::RackCommand, san::SanCommand, serve::ServeArguments, session::SessionCommand,
+    site::SiteCommand, token::TokenCommand, webhook::WebhookCommand, whoami,
 };
 use crate::connection::GlobalArguments;
 
@@ -15,7 +16,7 @@ words (`honcho guests list`).
 Exit codes:
   0  fine
   1  failed
-  2  the command line makes no sense, or no token
+  2  the command line makes no sense, or there is neither token nor session
   3  the brain cannot be reached
   4  the brain refused (4xx), or what was named does not exist
   5  an operation ended otherwise than done
@@ -46,9 +47,22 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run the brain
     Serve(ServeArguments),
+    /// Log in: later commands are yours
+    Login(LoginArguments),
+    /// Log out
+    Logout(LogoutArguments),
+    /// Tell who the brain takes you for
+    #[command(after_help = whoami::EXAMPLES)]
+    Whoami,
     /// Accounts: who owns guests
     #[command(subcommand, visible_alias = "accounts")]
     Account(AccountCommand),
+    /// People: who logs in, and what they may
+    #[command(subcommand, visible_alias = "people")]
+    Person(PersonCommand),
+    /// Sessions: who is logged in
+    #[command(subcommand, visible_alias = "sessions")]
+    Session(SessionCommand),
     /// Tokens: what programs show to be let in
     #[command(subcommand, visible_alias = "tokens")]
     Token(TokenCommand),

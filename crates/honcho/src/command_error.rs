@@ -34,12 +34,20 @@ pub(crate) struct CommandError {
     message: String,
     causes: Vec<String>,
     hints: Vec<String>,
+    /// The code of the brain's answer, if it was a 401.
+    unauthorized: Option<String>,
 }
 
 impl CommandError {
     /// An error that ends so, and says so.
     pub(crate) fn new(ending: Ending, message: impl Into<String>) -> Self {
-        CommandError { ending, message: message.into(), causes: Vec::new(), hints: Vec::new() }
+        CommandError {
+            ending,
+            message: message.into(),
+            causes: Vec::new(),
+            hints: Vec::new(),
+            unauthorized: None,
+        }
     }
 
     /// Something went wrong.
@@ -77,6 +85,18 @@ impl CommandError {
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self
+    }
+
+    /// Puts a better next thing to do in the place of those until now.
+    #[must_use]
+    pub(crate) fn only_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.clear();
+        self.hint(hint)
+    }
+
+    /// Whether the brain did not take the token or session that it was shown.
+    pub(crate) fn is_about_the_credential(&self) -> bool {
+        self.unauthorized.as_deref().is_some_and(|code| code != "login_refused")
     }
 
     /// The program's exit code.
@@ -143,10 +163,9 @@ fn refused(body: &honcho_api::ErrorBody) -> CommandError {
         sentence => sentence,
     };
     let mut error = CommandError::new(ending, sentence);
+    error.unauthorized = (body.status == 401).then(|| body.code.clone());
     if let Some(hint) = &body.hint {
         error = error.hint(hint);
-    } else if body.status == 401 {
-        error = error.hint("give a token that the brain knows: --token-file FILE or HONCHO_TOKEN_FILE (`honcho serve` writes the first one to DATA/operator.token)");
     } else if body.status >= 500 {
         error = error.hint(format!("the brain's log says more: look for request {}", body.request_id));
     }

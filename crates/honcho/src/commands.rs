@@ -8,15 +8,20 @@ pub(crate) mod event;
 pub(crate) mod guest;
 pub(crate) mod host;
 pub(crate) mod image;
+pub(crate) mod login;
+pub(crate) mod logout;
 pub(crate) mod network;
 pub(crate) mod operation;
+pub(crate) mod person;
 pub(crate) mod pool;
 pub(crate) mod rack;
 pub(crate) mod san;
 pub(crate) mod serve;
+pub(crate) mod session;
 pub(crate) mod site;
 pub(crate) mod token;
 pub(crate) mod webhook;
+pub(crate) mod whoami;
 
 use crate::cli::{Cli, Command};
 use crate::command_error::CommandError;
@@ -26,24 +31,33 @@ use crate::output::Output;
 /// Runs what was typed.
 pub(crate) async fn run(cli: Cli, output: Output) -> Result<(), CommandError> {
     let context = Context::new(cli.global, output);
-    match cli.command {
+    run_in(&context, cli.command).await.map_err(|error| context.explain(error))
+}
+
+async fn run_in(context: &Context, command: Command) -> Result<(), CommandError> {
+    match command {
         Command::Serve(arguments) => serve::run(arguments).await,
-        Command::Account(command) => account::run(&context, command).await,
-        Command::Token(command) => token::run(&context, command).await,
-        Command::Site(command) => site::run(&context, command).await,
-        Command::Rack(command) => rack::run(&context, command).await,
-        Command::San(command) => san::run(&context, command).await,
-        Command::Host(command) => host::run(&context, command).await,
-        Command::Pool(command) => pool::run(&context, command).await,
-        Command::Network(command) => network::run(&context, command).await,
-        Command::Image(command) => image::run(&context, command).await,
-        Command::Guest(command) => guest::run(&context, command).await,
-        Command::Operation(command) => operation::run(&context, command).await,
-        Command::Event(command) => event::run(&context, command).await,
-        Command::Db(command) => db::run(&context, command).await,
-        Command::Webhook(command) => webhook::run(&context, command).await,
-        Command::Bench(arguments) => bench::run(&context, &arguments),
-        Command::Completion(arguments) => completion::run(&context, &arguments),
+        Command::Login(arguments) => login::run(context, arguments).await,
+        Command::Logout(arguments) => logout::run(context, arguments).await,
+        Command::Whoami => whoami::run(context).await,
+        Command::Person(command) => person::run(context, command).await,
+        Command::Session(command) => session::run(context, command).await,
+        Command::Account(command) => account::run(context, command).await,
+        Command::Token(command) => token::run(context, command).await,
+        Command::Site(command) => site::run(context, command).await,
+        Command::Rack(command) => rack::run(context, command).await,
+        Command::San(command) => san::run(context, command).await,
+        Command::Host(command) => host::run(context, command).await,
+        Command::Pool(command) => pool::run(context, command).await,
+        Command::Network(command) => network::run(context, command).await,
+        Command::Image(command) => image::run(context, command).await,
+        Command::Guest(command) => guest::run(context, command).await,
+        Command::Operation(command) => operation::run(context, command).await,
+        Command::Event(command) => event::run(context, command).await,
+        Command::Db(command) => db::run(context, command).await,
+        Command::Webhook(command) => webhook::run(context, command).await,
+        Command::Bench(arguments) => bench::run(context, &arguments),
+        Command::Completion(arguments) => completion::run(context, &arguments),
     }
 }
 

@@ -7,7 +7,7 @@ use crate::connection;
 use clap::{CommandFactory, Parser};
 use clap_complete::CompleteEnv;
 use clap_complete::engine::CompletionCandidate;
-use honcho_api::{Account, Guest, Host, Image, Network, Rack, Resource, San, Site, Token};
+use honcho_api::{Account, Guest, Host, Image, Network, Person, Pool, Rack, Resource, San, Site, Token};
 use std::time::Duration;
 
 /// A person waits at the keyboard.
@@ -25,9 +25,15 @@ struct OnlyGlobal {
 }
 
 fn names<T: Resource>() -> Vec<CompletionCandidate> {
+    those::<T>(|name| honcho_model::Name::new(name).is_ok())
+}
+
+fn those<T: Resource>(proper: fn(&str) -> bool) -> Vec<CompletionCandidate> {
     // The half-typed line is not at hand here, so the brain is the one that the environment names.
     let Ok(arguments) = OnlyGlobal::try_parse_from(["honcho"]) else { return Vec::new() };
-    let Ok(client) = connection::connect(&arguments.global) else { return Vec::new() };
+    let Ok(connection::Connection { client, .. }) = connection::connect(&arguments.global) else {
+        return Vec::new();
+    };
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
         return Vec::new();
     };
@@ -36,7 +42,7 @@ fn names<T: Resource>() -> Vec<CompletionCandidate> {
     items
         .iter()
         // Only proper names: what else might be in one has no business on a command line.
-        .filter(|item| honcho_model::Name::new(item.name()).is_ok())
+        .filter(|item| proper(item.name()))
         .map(|item| CompletionCandidate::new(item.name()))
         .collect()
 }
@@ -55,6 +61,12 @@ pub(crate) fn images() -> Vec<CompletionCandidate> {
 }
 pub(crate) fn networks() -> Vec<CompletionCandidate> {
     names::<Network>()
+}
+pub(crate) fn people() -> Vec<CompletionCandidate> {
+    those::<Person>(|name| honcho_model::password::login(name).is_ok())
+}
+pub(crate) fn pools() -> Vec<CompletionCandidate> {
+    names::<Pool>()
 }
 pub(crate) fn racks() -> Vec<CompletionCandidate> {
     names::<Rack>()

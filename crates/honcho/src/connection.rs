@@ -1,6 +1,7 @@
-//! Which brain, and with which token.
+//! Which brain, and with which token or session.
 
 use crate::command_error::CommandError;
+use crate::kept_session::{self, KeptSession, Openness};
 use crate::output::ColorChoice;
 use honcho_api::client::Client;
 use std::path::{Path, PathBuf};
@@ -30,8 +31,8 @@ pub(crate) struct GlobalArguments {
     #[arg(long, global = true, env = "HONCHO_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     pub(crate) token: Option<String>,
 
-    /// The file that holds the token; for a brain on this machine ./var/brain/operator.token, then
-    /// /var/lib/honcho/operator.token, when absent
+    /// The file that holds the token. When absent: the session of `honcho login`, then, for a brain on this
+    /// machine, ./var/brain/operator.token and /var/lib/honcho/operator.token
     #[arg(long, global = true, env = "HONCHO_TOKEN_FILE", value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
 
@@ -48,23 +49,64 @@ pub(crate) struct GlobalArguments {
     pub(crate) color: ColorChoice,
 }
 
-/// The brain that the options name.
-pub(crate) fn connect(arguments: &GlobalArguments) -> Result<Client, CommandError> {
-    let url = reqwest::Url::parse(&arguments.url)
+/// What is shown to the brain, and where it came from.
+#[derive(Clone, Debug)]
+pub(crate) enum Credential {
+    /// `--token` or its variable.
+    Token,
+    /// A file with a token.
+    TokenFile(PathBuf),
+    /// What `honcho login` kept.
+    Session(KeptSession),
+}
+
+/// A brain, and who one is there.
+pub(crate) struct Connection {
+    pub(crate) client: Client,
+    pub(crate) credential: Credential,
+}
+
+/// The address that the options name.
+pub(crate) fn address(arguments: &GlobalArguments) -> Result<reqwest::Url, CommandError> {
+    reqwest::Url::parse(&arguments.url)
         .ok()
         .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
         .ok_or_else(|| {
             CommandError::usage(format!("\"{}\" is not the URL of a brain", arguments.url))
                 .hint("write it as in http://127.0.0.1:7070 (--url or HONCHO_URL)")
-        })?;
-    let here = is_this_machine(&url);
-    let token = token(arguments, here)?;
+        })
+}
+
+/// The brain that the options name, with the token or session that goes with it.
+pub(crate) fn connect(arguments: &GlobalArguments) -> Result<Connection, CommandError> {
+    let url = address(arguments)?;
+    let (secret, credential) = credential(arguments, &url)?;
+    Ok(Connection { client: Client::new(http(arguments, &url)?, &arguments.url, &secret), credential })
+}
+
+/// The same brain, to which nothing is shown: for logging in.
+pub(crate) fn connect_as_nobody(arguments: &GlobalArguments) -> Result<Client, CommandError> {
+    let url = address(arguments)?;
+    if url.scheme() == "http" && !is_this_machine(&url) {
+        let error = CommandError::usage(format!("a password is not sent to {} without TLS", arguments.url));
+        return Err(error.hint("give the brain's https:// address: --url or HONCHO_URL"));
+    }
+    Ok(Client::new(http(arguments, &url)?, &arguments.url, ""))
+}
+
+/// The same brain, shown the secret of a session.
+pub(crate) fn connect_in(arguments: &GlobalArguments, session: &KeptSession) -> Result<Client, CommandError> {
+    let url = address(arguments)?;
+    Ok(Client::new(http(arguments, &url)?, &arguments.url, &session.secret))
+}
+
+fn http(arguments: &GlobalArguments, url: &reqwest::Url) -> Result<reqwest::Client, CommandError> {
     let mut http = reqwest::Client::builder()
         .user_agent(concat!("honcho/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT_TIMEOUT)
         // The API never redirects; following one could carry the token elsewhere.
         .redirect(reqwest::redirect::Policy::none());
-    if here {
+    if is_this_machine(url) {
         http = http.no_proxy();
     }
     if let Some(file) = &arguments.ca {
@@ -73,8 +115,7 @@ pub(crate) fn connect(arguments: &GlobalArguments) -> Result<Client, CommandErro
         // Without TLS there is no need to read the system's certificates, nor to have any.
         http = http.tls_certs_only([]);
     }
-    let http = http.build().map_err(|error| CommandError::failed("cannot set up HTTP").cause(&error))?;
-    Ok(Client::new(http, &arguments.url, &token))
+    http.build().map_err(|error| CommandError::failed("cannot set up HTTP").cause(&error))
 }
 
 fn is_this_machine(url: &reqwest::Url) -> bool {
@@ -83,24 +124,32 @@ fn is_this_machine(url: &reqwest::Url) -> bool {
     host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
-fn token(arguments: &GlobalArguments, here: bool) -> Result<String, CommandError> {
+/// What was asked for goes first, then whoever logged in there, then what lies about on this machine.
+fn credential(arguments: &GlobalArguments, url: &reqwest::Url) -> Result<(String, Credential), CommandError> {
     if let Some(token) = &arguments.token {
-        return checked(token, "the token");
+        return Ok((checked(token, "the token")?, Credential::Token));
     }
     if let Some(file) = &arguments.token_file {
-        return read(file);
+        return Ok((read(file)?, Credential::TokenFile(file.clone())));
     }
+    // One that has ended is no reason to take the operator's token instead: who logged in wants to be who they are.
+    if let Some(kept) = kept_session::load(url, Openness::Refused)? {
+        return Ok((checked(&kept.secret, "the session file")?, Credential::Session(kept)));
+    }
+    let here = is_this_machine(url);
     // A brain elsewhere must not be shown the token of the one here.
     if let Some(file) = TOKEN_FILES.iter().map(Path::new).find(|file| here && file.exists()) {
-        return read(file);
+        return Ok((read(file)?, Credential::TokenFile(file.to_owned())));
     }
-    let error = CommandError::usage("no token for the brain");
+    let error = CommandError::usage("no token for the brain, and nobody has logged in");
     let tried = TOKEN_FILES.join(" or ");
-    Err(error.hint("give one: --token-file FILE or HONCHO_TOKEN_FILE").hint(if here {
-        format!("looked for {tried} (`honcho serve` writes the first token to DATA/operator.token)")
-    } else {
-        "files of this machine are not tried, since the brain is on another one".to_owned()
-    }))
+    Err(error
+        .hint("`honcho login` lets a person in; a token is given by --token-file FILE or HONCHO_TOKEN_FILE")
+        .hint(if here {
+            format!("looked for {tried} (`honcho serve` writes the first token to DATA/operator.token)")
+        } else {
+            "files of this machine are not tried, since the brain is on another one".to_owned()
+        }))
 }
 
 fn read(file: &Path) -> Result<String, CommandError> {

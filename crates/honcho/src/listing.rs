@@ -1,4 +1,4 @@
-//! What every list has: `--limit`, `--sort`, names beside ids, a pager.
+//! What every list has: `--limit`, `--after`, `--sort`, names beside ids, a pager.
 
 use crate::command_error::CommandError;
 use crate::context::Context;
@@ -17,6 +17,10 @@ pub(crate) struct ListArguments {
     /// Show so many at most
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<usize>,
+
+    /// Only those after this one, by id: where a page with --limit ended, the next begins
+    #[arg(long, value_name = "ID")]
+    pub(crate) after: Option<i64>,
 
     /// Sort by an attribute of the API's objects, as in name or memory; with a leading minus from high to low
     /// (--sort=-created)
@@ -45,6 +49,7 @@ impl ListArguments {
         if let (Some(limit), None) = (self.limit, &self.sort) {
             filters.push(("limit", limit.to_string()));
         }
+        filters.extend(self.after.map(|id| ("after", id.to_string())));
         let mut items: Vec<T> = context.client()?.get_path(path, &filters).await?;
         if let Some(attribute) = &self.sort {
             items = sorted(items, attribute)?;

@@ -1,6 +1,6 @@
 //! The command line of Honcho: `honcho serve` is the brain, every other command speaks to one over its API.
 //!
-//! One file per command under `commands/`. They share: `connection` (which brain, which token), `resolve` (names and
+//! One file per command under `commands/`. They share: `connection` (which brain, which token or session; `kept_session` keeps one), `resolve` (names and
 //! ids), `output` and `table` (what is printed, and how), `clean` (nothing hostile reaches the terminal), `waiting`
 //! and `progress` (`--wait`), `command_error` (why it failed, and what to do next).
 #![forbid(unsafe_code)]
@@ -13,8 +13,10 @@ mod commands;
 mod completion;
 mod connection;
 mod context;
+mod kept_session;
 mod listing;
 mod output;
+mod password;
 mod progress;
 mod question;
 mod resolve;

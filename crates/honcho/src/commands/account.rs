@@ -52,6 +52,9 @@ pub(crate) enum AccountCommand {
         /// Only those with this status: active, suspended, cancelled, deleting or deleted
         #[arg(long, value_name = "STATUS")]
         status: Option<String>,
+        /// Only the one that was made with this key of yours
+        #[arg(long, value_name = "KEY")]
+        reference: Option<String>,
         /// Also those that are cancelled or deleted
         #[arg(long)]
         cancelled: bool,
@@ -98,7 +101,7 @@ pub(crate) async fn run(context: &Context, command: AccountCommand) -> Result<()
             let account: Account = context.client()?.create::<Account>(&body).await?;
             show(context, &account)
         }
-        AccountCommand::List { status, cancelled, list } => {
+        AccountCommand::List { status, reference, cancelled, list } => {
             let mut filters = Vec::new();
             // Whoever asks for what is cancelled by its status means it.
             if cancelled || status.as_deref().is_some_and(|status| !matches!(status, "active" | "suspended"))
@@ -106,6 +109,7 @@ pub(crate) async fn run(context: &Context, command: AccountCommand) -> Result<()
                 filters.push(("cancelled", "true".to_owned()));
             }
             filters.extend(status.map(|status| ("status", status)));
+            filters.extend(reference.map(|reference| ("reference", reference)));
             let accounts: Vec<Account> = list.fetch(context, filters).await?;
             let nothing = "There are no accounts yet: `honcho account create NAME` makes one.";
             listing::show(

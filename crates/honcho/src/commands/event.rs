@@ -3,7 +3,7 @@
 use crate::age::{age, span};
 use crate::clean::clean;
 use crate::command_error::{CommandError, Ending};
-use crate::completion::guests;
+use crate::completion::{accounts, guests};
 use crate::context::Context;
 use crate::listing;
 use crate::output::Tone;
@@ -24,6 +24,8 @@ const LIST_EXAMPLES: &str = "\
 Examples:
   honcho events list
   honcho events list --guest web1 --limit 20
+  honcho events list --account acme --kind guest.create
+  honcho events list --resource host --resource-id 3
   honcho events list --severity alarm --json";
 
 const FOLLOW_EXAMPLES: &str = "\
@@ -50,6 +52,12 @@ pub(crate) struct EventFilters {
     /// Only those about such things
     #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(ResourceKind::ALL.map(ResourceKind::as_str)))]
     resource: Option<String>,
+    /// With --resource: only those about the one with this id
+    #[arg(long, value_name = "ID", requires = "resource")]
+    resource_id: Option<i64>,
+    /// Only those of this account
+    #[arg(long, value_name = "ACCOUNT", add = ArgValueCandidates::new(accounts))]
+    account: Option<String>,
     /// Only those about this guest
     #[arg(long, value_name = "GUEST", conflicts_with = "resource", add = ArgValueCandidates::new(guests))]
     guest: Option<String>,
@@ -91,8 +99,12 @@ impl EventFilters {
         query.extend(self.kind.clone().map(|kind| ("kind", kind)));
         query.extend(self.severity.clone().map(|severity| ("severity", severity)));
         query.extend(self.resource.clone().map(|resource| ("resource", resource)));
+        query.extend(self.resource_id.map(|id| ("resource_id", id.to_string())));
+        if let Some(account) = &self.account {
+            query.push(("account_id", resolve::account(context, account).await?.id.to_string()));
+        }
         if let Some(guest) = &self.guest {
-            let guest = resolve::guest(context, guest, None, Cancelled::Too).await?;
+            let guest = resolve::guest(context, guest, self.account.as_deref(), Cancelled::Too).await?;
             query.push(("resource", "guest".to_owned()));
             query.push(("resource_id", guest.id.to_string()));
         }

@@ -11,6 +11,7 @@ mod resize;
 mod restore;
 mod show;
 mod ssh;
+mod update;
 
 use crate::command_error::CommandError;
 use crate::context::Context;
@@ -31,6 +32,8 @@ pub(crate) enum GuestCommand {
     Reboot(power::RebootArguments),
     /// Change memory, processors or disk
     Resize(resize::ResizeArguments),
+    /// Say whether one may start without the brain
+    Update(update::UpdateArguments),
     /// Give one another name
     Rename(rename::RenameArguments),
     /// Cancel one: it stops, and is deleted when its grace period ends
@@ -54,6 +57,7 @@ pub(crate) async fn run(context: &Context, command: GuestCommand) -> Result<(), 
         GuestCommand::Stop(arguments) => power::stop(context, &arguments).await,
         GuestCommand::Reboot(arguments) => power::reboot(context, &arguments).await,
         GuestCommand::Resize(arguments) => resize::run(context, &arguments).await,
+        GuestCommand::Update(arguments) => update::run(context, &arguments).await,
         GuestCommand::Rename(arguments) => rename::run(context, &arguments).await,
         GuestCommand::Delete(arguments) => delete::run(context, &arguments).await,
         GuestCommand::Restore(arguments) => restore::run(context, &arguments).await,

@@ -5,7 +5,7 @@ mod update;
 use crate::age::age;
 use crate::clean::clean;
 use crate::command_error::CommandError;
-use crate::completion::hosts;
+use crate::completion::{hosts, racks, sites};
 use crate::context::Context;
 use crate::listing::{self, ListArguments, Names};
 use crate::output::Tone;
@@ -45,11 +45,15 @@ pub(crate) enum HostCommand {
         arguments: update::HostArguments,
     },
     /// List hosts
-    #[command(after_help = "Example:\n  honcho hosts list --status silent")]
+    #[command(
+        after_help = "Examples:\n  honcho hosts list --status silent\n  honcho hosts list --rack r1 --vendor Dell"
+    )]
     List {
         /// Only those of this status
         #[arg(long, value_parser = ["waiting", "up", "silent", "frozen"])]
         status: Option<String>,
+        #[command(flatten)]
+        which: WhichArguments,
         #[command(flatten)]
         list: ListArguments,
     },
@@ -89,6 +93,37 @@ pub(crate) enum HostCommand {
     },
 }
 
+/// Which hosts: where they stand, and what they are.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct WhichArguments {
+    /// Only those of this site
+    #[arg(long, value_name = "SITE", add = ArgValueCandidates::new(sites))]
+    site: Option<String>,
+    /// Only those in this rack
+    #[arg(long, value_name = "RACK", add = ArgValueCandidates::new(racks))]
+    rack: Option<String>,
+    /// Only those by this maker
+    #[arg(long, value_name = "TEXT")]
+    vendor: Option<String>,
+    /// Only those that their maker calls so
+    #[arg(long, value_name = "TEXT")]
+    model: Option<String>,
+    /// Only the one with this number of its maker's
+    #[arg(long, value_name = "TEXT")]
+    serial: Option<String>,
+}
+
+impl WhichArguments {
+    async fn filters(self, context: &Context) -> Result<Vec<(&'static str, String)>, CommandError> {
+        let site = resolve::optional_id::<Site>(context, self.site.as_deref()).await?;
+        let rack = resolve::optional_id::<Rack>(context, self.rack.as_deref()).await?;
+        let texts = [("vendor", self.vendor), ("model", self.model), ("serial", self.serial)];
+        let ids = [("site_id", site), ("rack_id", rack)];
+        let ids = ids.into_iter().filter_map(|(name, id)| Some((name, id?.to_string())));
+        Ok(ids.chain(texts.into_iter().filter_map(|(name, text)| Some((name, text?)))).collect())
+    }
+}
+
 pub(crate) async fn run(context: &Context, command: HostCommand) -> Result<(), CommandError> {
     match command {
         HostCommand::Add { name, arguments } => {
@@ -96,8 +131,8 @@ pub(crate) async fn run(context: &Context, command: HostCommand) -> Result<(), C
             let host = context.client()?.create::<Host>(&body).await?;
             joining(context, &host, "is added")
         }
-        HostCommand::List { status, list } => {
-            let hosts = filtered(context, status.as_deref(), &list).await?;
+        HostCommand::List { status, which, list } => {
+            let hosts = filtered(context, status.as_deref(), which, &list).await?;
             let nothing = "There are no such hosts: `honcho host add NAME` adds one.";
             let headings = ["ID", "NAME", "STATUS", "GUESTS", "CPUS", "MEMORY", "PLACED", "AGENT", "SEEN"];
             listing::show(context, &hosts, nothing, &headings, |host| {
@@ -158,11 +193,13 @@ pub(crate) async fn run(context: &Context, command: HostCommand) -> Result<(), C
 async fn filtered(
     context: &Context,
     status: Option<&str>,
+    which: WhichArguments,
     list: &ListArguments,
 ) -> Result<Vec<Host>, CommandError> {
-    let Some(status) = status else { return list.fetch(context, vec![]).await };
-    let all = ListArguments { limit: None, sort: list.sort.clone() };
-    let mut hosts: Vec<Host> = all.fetch(context, vec![]).await?;
+    let filters = which.filters(context).await?;
+    let Some(status) = status else { return list.fetch(context, filters).await };
+    let all = ListArguments { limit: None, ..list.clone() };
+    let mut hosts: Vec<Host> = all.fetch(context, filters).await?;
     hosts.retain(|host| host.status.as_str() == status);
     hosts.truncate(list.limit.unwrap_or(usize::MAX));
     Ok(hosts)

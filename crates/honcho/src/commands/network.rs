@@ -139,7 +139,7 @@ async fn addresses(
 ) -> Result<(), CommandError> {
     let network: Network = resolve::one(context, network).await?;
     let path = format!("/v1/networks/{}/addresses.json", network.id);
-    let unlimited = ListArguments { limit: None, sort: list.sort.clone() };
+    let unlimited = ListArguments { limit: None, ..list.clone() };
     let mut addresses: Vec<Address> = unlimited.fetch_path(context, &path, vec![]).await?;
     addresses.retain(|address| all || address.guest_id.is_some() || address.freed_at.is_some());
     addresses.truncate(list.limit.unwrap_or(usize::MAX));

@@ -1,11 +1,13 @@
 //! `honcho pool`: the storage of hosts.
 
 use crate::age::age;
+use crate::clean::clean;
 use crate::command_error::CommandError;
-use crate::completion::hosts;
+use crate::completion::{hosts, pools};
 use crate::context::Context;
 use crate::listing::{self, ListArguments, Names};
 use crate::output::Tone;
+use crate::question::{Answer, ConfirmArguments};
 use crate::resolve;
 use crate::table::{Cell, details};
 use crate::values::size_text;
@@ -37,17 +39,33 @@ pub(crate) enum PoolCommand {
         path: String,
     },
     /// List pools
+    #[command(
+        after_help = "Examples:\n  honcho pools list --host rack1-07\n  honcho pools list --status wrong"
+    )]
     List {
         /// Only those of this host
         #[arg(long, value_name = "HOST", add = ArgValueCandidates::new(hosts))]
         host: Option<String>,
+        /// Only those of this status
+        #[arg(long, value_parser = ["unknown", "blank", "ready", "wrong"])]
+        status: Option<String>,
         #[command(flatten)]
         list: ListArguments,
     },
     /// Show one
     Show {
         /// Name or id
+        #[arg(add = ArgValueCandidates::new(pools))]
         pool: String,
+    },
+    /// Delete one that holds nothing any more; its directory stays as it is
+    #[command(after_help = "Example:\n  honcho pool delete main")]
+    Delete {
+        /// Name or id
+        #[arg(add = ArgValueCandidates::new(pools))]
+        pool: String,
+        #[command(flatten)]
+        confirm: ConfirmArguments,
     },
 }
 
@@ -59,9 +77,10 @@ pub(crate) async fn run(context: &Context, command: PoolCommand) -> Result<(), C
                 PoolCreate { host_id: Some(host.id), name: Some(name), kind: Some(kind), path: Some(path) };
             show(context, &context.client()?.create::<Pool>(&body).await?).await
         }
-        PoolCommand::List { host, list } => {
+        PoolCommand::List { host, status, list } => {
             let host = resolve::optional_id::<Host>(context, host.as_deref()).await?;
-            let filters = host.map(|id| ("host_id", id.to_string())).into_iter().collect();
+            let mut filters: Vec<_> = host.map(|id| ("host_id", id.to_string())).into_iter().collect();
+            filters.extend(status.map(|status| ("status", status)));
             let pools: Vec<Pool> = list.fetch(context, filters).await?;
             let hosts = Names::of::<Host>(context).await?;
             let nothing =
@@ -81,6 +100,20 @@ pub(crate) async fn run(context: &Context, command: PoolCommand) -> Result<(), C
             })
         }
         PoolCommand::Show { pool } => show(context, &resolve::one(context, &pool).await?).await,
+        PoolCommand::Delete { pool, confirm } => {
+            let pool: Pool = resolve::one(context, &pool).await?;
+            let what = format!(
+                "delete pool {} (id {}, {} placed): {} on its host stays as it is, and is no pool any more.",
+                clean(&pool.name),
+                pool.id,
+                size_text(pool.placed_bytes),
+                clean(&pool.path)
+            );
+            if confirm.ask(context, &what)? == Answer::Stop {
+                return Ok(());
+            }
+            super::deleted(context, &context.client()?.delete::<Pool, Pool>(pool.id, &[]).await?)
+        }
     }
 }
 

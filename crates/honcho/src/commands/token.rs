@@ -47,12 +47,27 @@ pub(crate) enum TokenCommand {
         expires: Option<Duration>,
     },
     /// List tokens, without their secrets
+    #[command(
+        after_help = "Examples:\n  honcho tokens list --account acme\n  honcho tokens list --scope operator"
+    )]
     List {
         /// Only those of this account
         #[arg(long, value_name = "ACCOUNT", add = ArgValueCandidates::new(accounts))]
         account: Option<String>,
+        /// Only those that may so much
+        #[arg(long, value_parser = ["operator", "admin", "viewer", "machine"])]
+        scope: Option<String>,
+        /// Only those of this guest
+        #[arg(long, value_name = "GUEST", add = ArgValueCandidates::new(guests))]
+        guest: Option<String>,
         #[command(flatten)]
         list: ListArguments,
+    },
+    /// Show one, without its secret
+    Show {
+        /// Name or id
+        #[arg(value_name = "TOKEN", add = ArgValueCandidates::new(tokens))]
+        shown: String,
     },
     /// Give one another name
     #[command(after_help = "Example:\n  honcho token rename shop web-shop")]
@@ -97,10 +112,15 @@ pub(crate) async fn run(context: &Context, command: TokenCommand) -> Result<(), 
             };
             created(context, &context.client()?.create::<Token>(&body).await?)
         }
-        TokenCommand::List { account, list } => {
+        TokenCommand::List { account, scope, guest, list } => {
             let mut filters = vec![];
             if let Some(id) = resolve::optional_id::<Account>(context, account.as_deref()).await? {
                 filters.push(("account_id", id.to_string()));
+            }
+            filters.extend(scope.map(|scope| ("scope", scope)));
+            if let Some(guest) = guest {
+                let guest = resolve::guest(context, &guest, account.as_deref(), Cancelled::Too).await?;
+                filters.push(("guest_id", guest.id.to_string()));
             }
             let tokens: Vec<Token> = list.fetch(context, filters).await?;
             let accounts = Names::of::<Account>(context).await?;
@@ -118,6 +138,7 @@ pub(crate) async fn run(context: &Context, command: TokenCommand) -> Result<(), 
                 ]
             })
         }
+        TokenCommand::Show { shown } => show(context, &resolve::one(context, &shown).await?),
         TokenCommand::Rename { renamed, new_name } => {
             let token: Token = resolve::one(context, &renamed).await?;
             let body = serde_json::json!({ "name": new_name });
@@ -149,7 +170,10 @@ fn show(context: &Context, token: &Token) -> Result<(), CommandError> {
     let mut rows = vec![
         ("id", Cell::text(token.id.to_string())),
         ("scope", Cell::text(&token.scope)),
+        ("account", Cell::maybe(token.account_id.map(|id| format!("#{id}")))),
+        ("guest", Cell::maybe(token.guest_id.map(|id| format!("#{id}")))),
         ("expires", expires_cell(context, token)),
+        ("last used", Cell::maybe(token.last_used_at.map(|at| age(at, output.now())))),
     ];
     if let Some(secret) = &token.secret {
         rows.push(("secret", Cell::text(secret)));

@@ -77,12 +77,18 @@ async fn refusals() {
     .await;
     let brain =
         Brain::new().refuse("GET /v1/accounts.json", 401, json!({"base": ["the token is not known"]}), None);
-    check(&brain, "accounts list", expect![[r#"
+    check(
+        &brain,
+        "accounts list",
+        expect![[r#"
         --- stderr
         error: the token is not known
-        hint: give a token that the brain knows: --token-file FILE or HONCHO_TOKEN_FILE (`honcho serve` writes the first one to DATA/operator.token)
+        hint: it was given by --token or HONCHO_TOKEN
+        hint: `honcho login` lets a person in; an operator makes tokens by `honcho token create`
         --- exit 4
-    "#]]).await;
+    "#]],
+    )
+    .await;
     let brain = Brain::new().refuse("GET /v1/accounts.json", 500, json!({"base": ["something broke"]}), None);
     check(
         &brain,
@@ -222,8 +228,8 @@ async fn no_token_no_question() {
     command.env("HONCHO_URL", "http://192.0.2.1:7070");
     expect![[r#"
         --- stderr
-        error: no token for the brain
-        hint: give one: --token-file FILE or HONCHO_TOKEN_FILE
+        error: no token for the brain, and nobody has logged in
+        hint: `honcho login` lets a person in; a token is given by --token-file FILE or HONCHO_TOKEN_FILE
         hint: files of this machine are not tried, since the brain is on another one
         --- exit 2
     "#]]

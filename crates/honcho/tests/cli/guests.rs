@@ -231,14 +231,17 @@ async fn the_secret_of_a_token_is_shown_once() {
         &brain,
         "token create shop --account acme --expires 90d",
         expect![[r#"
-        token shop
-          id       4
-          scope    admin
-          expires  -
-          secret   hunter2
-        --- stderr
-        The secret is shown this once: keep it.
-    "#]],
+            token shop
+              id         4
+              scope      admin
+              account    #5
+              guest      -
+              expires    -
+              last used  -
+              secret     hunter2
+            --- stderr
+            The secret is shown this once: keep it.
+        "#]],
     )
     .await;
     expect![[r#"POST /v1/tokens.json {"name":"shop","scope":"admin","account_id":5,"guest_id":null,"expires_in_seconds":7776000}"#]].assert_eq(&brain.writes().join("\n"));

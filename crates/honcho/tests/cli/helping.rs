@@ -21,6 +21,14 @@ macro_rules! help {
 help! {
     honcho: "--help";
     serve: "serve --help";
+    login: "login --help";
+    logout: "logout --help";
+    whoami: "whoami --help";
+    person: "person --help";
+    person_create: "person create --help";
+    person_grant: "person grant --help";
+    person_password: "person password --help";
+    session_list: "session list --help";
     account: "account --help";
     account_usage: "account usage --help";
     host_add: "host add --help";

@@ -10,6 +10,8 @@ mod guests;
 mod helping;
 mod listing;
 mod moving;
+mod people;
+mod real;
 mod things;
 mod usage;
 mod waiting;

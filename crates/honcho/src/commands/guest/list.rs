@@ -27,6 +27,12 @@ pub(crate) struct ListGuestsArguments {
     /// Only those of this status
     #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(GuestStatus::ALL.map(GuestStatus::as_str)))]
     status: Option<String>,
+    /// Only those that are to be so
+    #[arg(long, value_parser = ["running", "stopped"])]
+    power: Option<String>,
+    /// Only the one that was made with this key of yours
+    #[arg(long, value_name = "KEY")]
+    reference: Option<String>,
     /// Only those on this host
     #[arg(long, value_name = "HOST", add = ArgValueCandidates::new(hosts))]
     host: Option<String>,
@@ -49,6 +55,8 @@ pub(crate) async fn run(context: &Context, arguments: ListGuestsArguments) -> Re
     filters.extend(host.map(|id| ("host_id", id.to_string())));
     filters.extend(image.map(|id| ("image_id", id.to_string())));
     filters.extend(arguments.status.map(|status| ("status", status)));
+    filters.extend(arguments.power.map(|power| ("power", power)));
+    filters.extend(arguments.reference.map(|reference| ("reference", reference)));
     if arguments.cancelled {
         filters.push(("cancelled", "true".to_owned()));
     }
