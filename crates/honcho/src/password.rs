@@ -1,11 +1,12 @@
 //! Passwords, from the terminal without echo or from a file. Never from an option: other users can see those.
 
-use crate::command_error::CommandError;
+use crate::command_error::{CommandError, Ending};
+use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 use std::io::{BufRead, IsTerminal};
 use std::path::Path;
 
 /// The password in a file, or the next line of standard input for `-`.
-pub(crate) fn from_file(file: &Path) -> Result<String, CommandError> {
+fn from_file(file: &Path) -> Result<String, CommandError> {
     if file == Path::new("-") {
         let mut line = String::new();
         std::io::stdin()
@@ -30,32 +31,48 @@ fn one_line(text: &str, what: &str) -> Result<String, CommandError> {
     Ok(line.to_owned())
 }
 
+/// The exit code of a program that SIGINT has ended, as shells tell it.
+const INTERRUPTED: u8 = 130;
+
 /// Asks for a password.
-pub(crate) fn ask(prompt: &str, option: &str) -> Result<String, CommandError> {
+async fn ask(prompt: &str, option: &str) -> Result<String, CommandError> {
     if !std::io::stdin().is_terminal() {
         return Err(CommandError::usage("nobody can be asked for the password")
             .hint(format!("{option} FILE reads it from a file, {option} - from standard input")));
     }
-    rpassword::prompt_password(prompt)
+    // Whoever changes their mind at the question gets a terminal back that shows what is typed.
+    let before = tcgetattr(std::io::stdin()).map_err(std::io::Error::from)?;
+    let prompt = prompt.to_owned();
+    let asking = tokio::task::spawn_blocking(move || rpassword::prompt_password(prompt));
+    let answer = tokio::select! {
+        answer = asking => answer,
+        _ = tokio::signal::ctrl_c() => {
+            tcsetattr(std::io::stdin(), OptionalActions::Drain, &before).map_err(std::io::Error::from)?;
+            return Err(CommandError::silent(Ending::Child(INTERRUPTED)));
+        }
+    };
+    answer
+        .map_err(std::io::Error::other)
+        .flatten()
         .map_err(|error| CommandError::failed("cannot ask for the password").cause(&error))
 }
 
 /// Takes a password from a file, or asks for it.
-pub(crate) fn known(file: Option<&Path>, prompt: &str, option: &str) -> Result<String, CommandError> {
+pub(crate) async fn known(file: Option<&Path>, prompt: &str, option: &str) -> Result<String, CommandError> {
     match file {
         Some(file) => from_file(file),
-        None => ask(prompt, option),
+        None => ask(prompt, option).await,
     }
 }
 
 /// Takes a new password from a file, or asks for it twice, since nobody sees what they type.
-pub(crate) fn new(file: Option<&Path>, option: &str) -> Result<String, CommandError> {
+pub(crate) async fn new(file: Option<&Path>, option: &str) -> Result<String, CommandError> {
     if let Some(file) = file {
         return from_file(file);
     }
     let least = honcho_model::password::FEWEST_CHARACTERS;
-    let first = ask(&format!("New password ({least} characters or more): "), option)?;
-    if ask("The same again: ", option)? == first {
+    let first = ask(&format!("New password ({least} characters or more): "), option).await?;
+    if ask("The same again: ", option).await? == first {
         Ok(first)
     } else {
         Err(CommandError::failed("not done: the two are not the same"))

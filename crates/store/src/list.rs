@@ -18,6 +18,9 @@ pub enum ListError {
     /// `order` is neither word.
     #[error("order must be ascending or descending")]
     NotAnOrder,
+    /// `cancelled` is neither word.
+    #[error("cancelled must be true or false")]
+    NeitherTrueNorFalse,
     /// More values than a statement can bind.
     #[error("has more than {MOST_VALUES} values to filter by: ask several times")]
     TooManyValues,
@@ -70,7 +73,9 @@ impl Filters {
                         _ => return Err(ListError::NotAnOrder),
                     };
                 }
-                "cancelled" => filters.with_cancelled = value == "true",
+                "cancelled" => {
+                    filters.with_cancelled = value.parse().map_err(|_| ListError::NeitherTrueNorFalse)?;
+                }
                 _ => filters.equals.push((key.trim_end_matches("[]").to_owned(), value)),
             }
         }
@@ -277,6 +282,7 @@ impl From<ListError> for crate::StoreError {
         let attribute = match &error {
             ListError::UnknownFilter(attribute, _) | ListError::NotANumber(attribute) => attribute.clone(),
             ListError::NotAnOrder => "order".to_owned(),
+            ListError::NeitherTrueNorFalse => "cancelled".to_owned(),
             ListError::TooManyValues => "base".to_owned(),
         };
         crate::Refusal::invalid(&attribute, error.to_string().replacen(&format!("{attribute} "), "", 1))

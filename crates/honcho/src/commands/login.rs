@@ -40,7 +40,7 @@ pub(crate) async fn run(context: &Context, arguments: LoginArguments) -> Result<
         None => ask_name()?,
     };
     let prompt = format!("Password of {} at {}: ", clean(&login), brain_name(&url));
-    let password = password::known(arguments.password_file.as_deref(), &prompt, "--password-file")?;
+    let password = password::known(arguments.password_file.as_deref(), &prompt, "--password-file").await?;
     let body = SessionCreate { login: Some(login), password: Some(password) };
     let session: Session = client.create::<Session>(&body).await?;
     let kept = KeptSession {

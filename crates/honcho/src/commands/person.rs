@@ -120,7 +120,7 @@ pub(crate) async fn run(context: &Context, command: PersonCommand) -> Result<(),
             let password = if no_password {
                 None
             } else {
-                Some(crate::password::new(password_file.as_deref(), "--password-file")?)
+                Some(crate::password::new(password_file.as_deref(), "--password-file").await?)
             };
             let body =
                 PersonCreate { name: Some(name), full_name, operator: operator.then_some(true), password };

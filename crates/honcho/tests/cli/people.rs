@@ -230,6 +230,28 @@ async fn a_password_that_is_typed_is_not_shown() {
     said(&refused, &["nobody can be asked for the password", "--password-file -", "--- exit 2"]);
 }
 
+/// Ctrl-C at the question leaves a terminal that shows what is typed.
+#[tokio::test]
+async fn a_question_that_is_interrupted_leaves_the_terminal_as_it_was() {
+    let brain = office().await;
+    let mut command = brain.on_a_terminal("login --name ann@example.com; echo code $?; stty -a");
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let (mut keyboard, mut screen) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let mut shown = Vec::new();
+    let asked = async {
+        while !String::from_utf8_lossy(&shown).contains("Password of ann@example.com at http://") {
+            assert!(screen.read_buf(&mut shown).await.unwrap() > 0, "{}", String::from_utf8_lossy(&shown));
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), asked).await.expect("nothing was asked");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    keyboard.write_all(&[3]).await.unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(20), screen.read_to_end(&mut shown)).await;
+    ended.expect("the program did not end").unwrap();
+    let shown = String::from_utf8_lossy(&shown);
+    assert!(shown.contains("code 130") && shown.contains(" echo ") && !shown.contains("-echo "), "{shown}");
+}
+
 #[tokio::test]
 async fn a_password_goes_to_another_machine_by_tls_alone() {
     let brain = office().await;

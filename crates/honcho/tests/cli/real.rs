@@ -77,11 +77,11 @@ impl RealBrain {
         std::fs::copy(token, there.join("operator.token")).unwrap();
     }
 
-    /// A command line on a terminal, as `script` of util-linux makes one.
+    /// A command line on a terminal, as `script` of util-linux makes one. The shell in it outlives Ctrl-C.
     pub(crate) fn on_a_terminal(&self, words: &str) -> Command {
         let honcho = self.command(&[]);
         let mut command = Command::new("script");
-        command.args(["-qec", &format!("{} {words}", env!("CARGO_BIN_EXE_honcho")), "/dev/null"]);
+        command.args(["-qec", &format!("trap : INT; {} {words}", env!("CARGO_BIN_EXE_honcho")), "/dev/null"]);
         command.env_clear().env("SHELL", "/bin/sh").kill_on_drop(true);
         for (name, value) in honcho.as_std().get_envs() {
             command.env(name, value.unwrap_or_default());

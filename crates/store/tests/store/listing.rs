@@ -96,6 +96,12 @@ async fn what_makes_no_list_is_told() {
         expect![[r#"refused: Invalid({"after": ["must be a whole number"]})"#]],
     )
     .await;
+    check_refused(
+        &world,
+        "cancelled=yes",
+        expect![[r#"refused: Invalid({"cancelled": ["must be true or false"]})"#]],
+    )
+    .await;
     let many = vec!["id=1"; 40_000].join("&");
     check_refused(
         &world,

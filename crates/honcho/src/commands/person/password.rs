@@ -41,11 +41,11 @@ pub(crate) async fn run(context: &Context, arguments: &PasswordArguments) -> Res
     let current_password = if own {
         let option = "--current-password-file";
         let file = arguments.current_password_file.as_deref();
-        Some(password::known(file, "The password until now: ", option)?)
+        Some(password::known(file, "The password until now: ", option).await?)
     } else {
         None
     };
-    let new = password::new(arguments.password_file.as_deref(), "--password-file")?;
+    let new = password::new(arguments.password_file.as_deref(), "--password-file").await?;
     let body = PasswordChange { password: Some(new), current_password };
     let person: Person = client.put(&format!("/v1/people/{id}/password.json"), &body).await?;
     if context.output.json {
