@@ -51,10 +51,11 @@ async fn ask(prompt: &str, option: &str) -> Result<String, CommandError> {
             return Err(CommandError::silent(Ending::Child(INTERRUPTED)));
         }
     };
-    answer
-        .map_err(std::io::Error::other)
-        .flatten()
-        .map_err(|error| CommandError::failed("cannot ask for the password").cause(&error))
+    answer.map_err(std::io::Error::other).flatten().map_err(|error| match error.kind() {
+        // Ctrl-C, and the reading has noticed it first.
+        std::io::ErrorKind::Interrupted => CommandError::silent(Ending::Child(INTERRUPTED)),
+        _ => CommandError::failed("cannot ask for the password").cause(&error),
+    })
 }
 
 /// Takes a password from a file, or asks for it.
