@@ -102,6 +102,8 @@ impl Engine {
             Engine::Sqlite(path) => sqlite(path, purpose),
             Engine::Postgres(url) => postgres(url, purpose),
         };
+        // A file does not hang up.
+        options.test_before_acquire(matches!(self, Engine::Postgres(_)));
         options.min_connections(1).acquire_timeout(Duration::from_secs(30)).sqlx_logging(false);
         let connection = Database::connect(options).await.map_err(StoreError::Unavailable)?;
         connection.execute_unprepared("SELECT 1").await?;

@@ -1,7 +1,8 @@
 //! Guests as people see them: desired, observed and derived in one statement.
 
+use crate::cells::{FromCells as _, cells};
 use crate::list::{Column, Filters, Select};
-use crate::sql::{Connection, from_json, rows, time, values};
+use crate::sql::{Connection, Reach, from_json, read, rows, time, values};
 use crate::{Refusal, Scope, StoreError, StoreResult, addresses};
 use honcho_api::{Guest, Interface};
 use honcho_model::guest::{Condition, Fact, GuestStatus, Power, RULES};
@@ -9,6 +10,7 @@ use honcho_model::{GuestId, InterfaceId, Mac, Timestamp};
 use honcho_wire::{Failure, Progress};
 use sea_orm::{FromQueryResult, Value};
 use std::collections::HashMap;
+use std::sync::OnceLock;
 use uuid::Uuid;
 
 /// The joins that the facts below are about.
@@ -59,56 +61,54 @@ fn heard_since(now: Timestamp) -> i64 {
     now.0 - i64::try_from(honcho_model::host::SILENT_AFTER.as_micros()).unwrap_or(i64::MAX)
 }
 
-#[derive(FromQueryResult)]
-struct Row {
-    id: i64,
-    uuid: Uuid,
-    account_id: i64,
-    name: String,
-    reference: Option<String>,
-    status: String,
-    power: String,
-    start_alone: bool,
-    host_id: Option<i64>,
-    image_id: i64,
-    vcpus: i64,
-    memory: i64,
-    disk: Option<i64>,
-    ssh_keys: Option<String>,
-    ssh_host_key: Option<String>,
-    epoch: i64,
-    generation: i64,
-    observed_generation: Option<i64>,
-    boots_wanted: i64,
-    unexpected_stops: Option<i64>,
-    operation_id: Option<i64>,
-    lock_version: i64,
-    created_at: i64,
-    cancelled_at: Option<i64>,
-    deletes_at: Option<i64>,
-    deleted_at: Option<i64>,
-    volume_state: Option<String>,
-    pool_problem: Option<String>,
-    progress: Option<String>,
-    failure: Option<String>,
-    frozen_reason: Option<String>,
-    suspended_reason: Option<String>,
-    memory_claimed: bool,
+cells! {
+    struct Row {
+        id: i64 = "g.id",
+        uuid: Uuid = "g.uuid",
+        account_id: i64 = "g.account_id",
+        name: String = "g.name",
+        reference: Option<String> = "g.reference",
+        status: String = "{status}",
+        power: String = "g.power",
+        start_alone: bool = "g.start_alone",
+        host_id: Option<i64> = "g.host_id",
+        image_id: i64 = "g.image_id",
+        vcpus: i64 = "CAST(g.vcpus AS BIGINT)",
+        memory: i64 = "g.memory",
+        disk: Option<i64> = "v.size",
+        ssh_keys: Option<String> = "g.ssh_keys",
+        ssh_host_key: Option<String> = "o.ssh_host_key",
+        epoch: i64 = "g.epoch",
+        generation: i64 = "g.generation",
+        observed_generation: Option<i64> = "o.generation",
+        boots_wanted: i64 = "g.boots_wanted",
+        unexpected_stops: Option<i64> = "o.unexpected_stops",
+        operation_id: Option<i64> = "(SELECT MAX(p.id) FROM operations p WHERE p.guest_id = g.id)",
+        lock_version: i64 = "g.lock_version",
+        created_at: i64 = "g.created_at",
+        cancelled_at: Option<i64> = "g.cancelled_at",
+        deletes_at: Option<i64> = "g.deletes_at",
+        deleted_at: Option<i64> = "g.deleted_at",
+        volume_state: Option<String> = "o.volume_state",
+        pool_problem: Option<String> = "po.problem",
+        progress: Option<String> = "o.progress",
+        failure: Option<String> = "o.failure",
+        frozen_reason: Option<String> = "h.frozen_reason",
+        memory_claimed: bool = "g.memory_claimed",
+        suspended_reason: Option<String> = "(CASE WHEN g.suspended_at IS NOT NULL THEN \
+            (SELECT a.suspended_reason FROM accounts a WHERE a.id = g.account_id) END)",
+    }
+}
+
+/// The select with all that is worked out in it, made once: it is the same for every list.
+fn select_sql() -> &'static str {
+    static SELECT: OnceLock<String> = OnceLock::new();
+    SELECT
+        .get_or_init(|| format!("SELECT {} {FROM}", Row::select_list().replace("{status}", status_column())))
 }
 
 fn select(now: Timestamp) -> Select {
-    let status = status_sql(|fact| fact_sql(fact).to_owned());
-    let sql = format!(
-        "SELECT g.id, g.uuid, g.account_id, g.name, g.reference, {status} AS status, g.power, g.start_alone, g.host_id, \
-         g.image_id, CAST(g.vcpus AS BIGINT) AS vcpus, g.memory, v.size AS disk, g.ssh_keys, o.ssh_host_key, g.epoch, \
-         g.generation, o.generation AS observed_generation, g.boots_wanted, o.unexpected_stops, \
-         (SELECT MAX(p.id) FROM operations p WHERE p.guest_id = g.id) AS operation_id, \
-         g.lock_version, g.created_at, g.cancelled_at, g.deletes_at, g.deleted_at, o.volume_state, \
-         po.problem AS pool_problem, o.progress, o.failure, h.frozen_reason, g.memory_claimed, \
-         (CASE WHEN g.suspended_at IS NOT NULL THEN (SELECT a.suspended_reason FROM accounts a \
-         WHERE a.id = g.account_id) END) AS suspended_reason {FROM}"
-    );
-    Select::new(sql, values![heard_since(now)]).of_table("guests g")
+    Select::new(select_sql(), values![heard_since(now)]).of_table("guests g")
 }
 
 /// How many guests have each status; those that are deleted are not counted.
@@ -150,8 +150,18 @@ pub async fn list(
     }
     select.scope_of_machine(scope, "g.account_id", "g.id = ?");
     select.filter(filters, "g.id", &columns)?;
-    let found: Vec<Row> = select.all(connection, "g.id", filters).await?;
-    let mut interfaces = interfaces_of(connection, &found).await?;
+    let found: Vec<Row> = select.read_all(connection, "g.id", filters).await?;
+    complete(connection, Reach::Many, scope, found).await
+}
+
+/// What rows of guests are to people.
+async fn complete(
+    connection: &impl Connection,
+    reach: Reach,
+    scope: Scope,
+    found: Vec<Row>,
+) -> StoreResult<Vec<Guest>> {
+    let mut interfaces = interfaces_of(connection, reach, &found).await?;
     found
         .into_iter()
         .map(|row| {
@@ -163,7 +173,7 @@ pub async fn list(
 
 /// The status expression, made once: it is the same for every list.
 fn status_column() -> &'static str {
-    static STATUS: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+    static STATUS: OnceLock<String> = OnceLock::new();
     STATUS.get_or_init(|| format!("({})", status_sql(|fact| fact_sql(fact).to_owned())))
 }
 
@@ -174,8 +184,10 @@ pub async fn get(
     id: GuestId,
     now: Timestamp,
 ) -> StoreResult<Guest> {
-    let filters = Filters { with_cancelled: true, ..Filters::default() }.and("id", id);
-    let found = list(connection, scope, &filters, now).await?;
+    let mut select = select(now);
+    select.scope_of_machine(scope, "g.account_id", "g.id = ?");
+    let found: Option<Row> = select.read_one(connection, "g.id", id.0).await?;
+    let found = complete(connection, Reach::Few, scope, found.into_iter().collect()).await?;
     found.into_iter().next().ok_or_else(|| Refusal::NotFound("guest").into())
 }
 
@@ -192,12 +204,13 @@ pub async fn by_reference(
     Ok(list(connection, Scope::System, &filters, now).await?.into_iter().next())
 }
 
-#[derive(FromQueryResult)]
-struct InterfaceRow {
-    id: i64,
-    guest_id: i64,
-    network_id: i64,
-    address: Option<Vec<u8>>,
+cells! {
+    struct InterfaceRow {
+        id: i64 = "i.id",
+        guest_id: i64 = "i.guest_id",
+        network_id: i64 = "i.network_id",
+        address: Option<Vec<u8>> = "a.address",
+    }
 }
 
 /// So many guests are named in a statement; of more, every interface between the first and the last is read.
@@ -206,6 +219,7 @@ const MOST_NAMED: usize = 1_000;
 /// The interfaces of all these guests, in one statement however many there are.
 async fn interfaces_of(
     connection: &impl Connection,
+    reach: Reach,
     guests: &[Row],
 ) -> StoreResult<HashMap<i64, Vec<Interface>>> {
     let ids = || guests.iter().map(|guest| guest.id);
@@ -217,10 +231,11 @@ async fn interfaces_of(
         ("BETWEEN $1 AND $2".to_owned(), values![first, last])
     };
     let sql = format!(
-        "SELECT i.id, i.guest_id, i.network_id, a.address FROM interfaces i \
-         LEFT JOIN addresses a ON a.interface_id = i.id WHERE i.guest_id {of_these} ORDER BY i.id"
+        "SELECT {} FROM interfaces i LEFT JOIN addresses a ON a.interface_id = i.id \
+         WHERE i.guest_id {of_these} ORDER BY i.id",
+        InterfaceRow::select_list()
     );
-    let found: Vec<InterfaceRow> = rows(connection, &sql, values).await?;
+    let found: Vec<InterfaceRow> = read(connection, reach, sql, values).await?;
     let mut interfaces: HashMap<i64, Vec<Interface>> = HashMap::new();
     for row in found {
         let address = row.address.as_deref().map(addresses::from_bytes).transpose()?;

@@ -8,12 +8,14 @@
 #![forbid(unsafe_code)]
 
 mod across;
+mod cells;
 mod cursor;
 mod engine;
 mod error;
 mod list;
 mod migrations;
 mod scope;
+mod shortcut;
 mod sql;
 mod wakeups;
 mod writing;
@@ -29,6 +31,7 @@ pub mod hosts;
 pub mod images;
 pub mod manifests;
 pub mod moving;
+pub mod multiplying;
 pub mod networks;
 pub mod operations;
 pub mod people;
@@ -50,7 +53,7 @@ pub use engine::{Engine, NotADatabase};
 pub use error::{Refusal, StoreError};
 pub use list::{Filters, ListError};
 pub use scope::{Actor, Scope};
-pub use sql::Connection;
+pub use sql::{Connection, Reader};
 pub use wakeups::Wakeups;
 
 use engine::Purpose;
@@ -67,7 +70,7 @@ pub type StoreResult<T> = Result<T, StoreError>;
 #[derive(Clone)]
 pub struct Store {
     writer: DatabaseConnection,
-    reader: DatabaseConnection,
+    reader: Arc<Reader>,
     wakeups: Wakeups,
     engine: Engine,
     /// What goes on besides while there is a store.
@@ -125,7 +128,11 @@ impl Store {
         let engine = engine.into();
         migrations::bring_up(&engine).await?;
         let writer = engine.connect(Purpose::Writing).await?;
-        let reader = engine.connect(Purpose::Reading).await?;
+        let shortcut = match &engine {
+            Engine::Sqlite(path) => Some(shortcut::Shortcut::new(path)),
+            Engine::Postgres(_) => None,
+        };
+        let reader = Arc::new(Reader { connections: engine.connect(Purpose::Reading).await?, shortcut });
         let wakeups = Wakeups::default();
         let across = Arc::new(across::start(&engine, &wakeups).await?);
         Ok(Store { writer, reader, wakeups, engine, across, retries: Arc::default() })
@@ -145,18 +152,21 @@ impl Store {
     pub async fn close(self) -> StoreResult<()> {
         self.across.close().await;
         self.writer.close().await?;
-        self.reader.close().await?;
+        if let Some(shortcut) = &self.reader.shortcut {
+            shortcut.close().await;
+        }
+        self.reader.connections.close_by_ref().await?;
         Ok(())
     }
 
     /// For reading one statement at a time.
-    pub fn reader(&self) -> &DatabaseConnection {
+    pub fn reader(&self) -> &Reader {
         &self.reader
     }
 
     /// For reading several statements of one moment.
     pub async fn snapshot(&self) -> StoreResult<DatabaseTransaction> {
-        Ok(self.reader.begin().await?)
+        Ok(self.reader.connections.begin().await?)
     }
 
     /// Whoever waits for changes.

@@ -1,7 +1,8 @@
 //! Lists: filters, paging, and the scope, added to a select.
 
+use crate::cells::FromCells;
 use crate::cursor::{Cursor, NoCursor};
-use crate::sql::{Connection, rows};
+use crate::sql::{Connection, Reach, read, rows};
 use crate::{Scope, StoreResult};
 use honcho_model::Right;
 use sea_orm::{FromQueryResult, Value};
@@ -241,11 +242,39 @@ impl Select {
 
     /// Runs it, ordered by `id`, paged as the filters say.
     pub(crate) async fn all<T: FromQueryResult>(
-        mut self,
+        self,
         connection: &impl Connection,
         id: &str,
         filters: &Filters,
     ) -> StoreResult<Vec<T>> {
+        let (sql, values) = self.statement(id, filters);
+        rows(connection, &sql, values).await
+    }
+
+    /// The same for rows that are read by position.
+    pub(crate) async fn read_all<T: FromCells>(
+        self,
+        connection: &impl Connection,
+        id: &str,
+        filters: &Filters,
+    ) -> StoreResult<Vec<T>> {
+        let (sql, values) = self.statement(id, filters);
+        read(connection, Reach::Many, sql, values).await
+    }
+
+    /// The rows whose key has this value; there is no more than one.
+    pub(crate) async fn read_one<T: FromCells>(
+        mut self,
+        connection: &impl Connection,
+        key: &str,
+        value: i64,
+    ) -> StoreResult<Option<T>> {
+        self.only_with(&format!("{key} = ?"), value);
+        let (sql, values) = self.statement(key, &Filters::default());
+        Ok(read(connection, Reach::Few, sql, values).await?.pop())
+    }
+
+    fn statement(mut self, id: &str, filters: &Filters) -> (String, Vec<Value>) {
         let direction = if filters.descending { " DESC" } else { "" };
         let first = self.sorted_by.map(|column| format!("{column}{direction}, ")).unwrap_or_default();
         let order = format!(" ORDER BY {first}{id}{direction}");
@@ -266,7 +295,7 @@ impl Select {
             _ => format!("{conditions}{order}{page}"),
         };
         self.sql += &rest;
-        rows(connection, &self.sql, self.values).await
+        (self.sql, self.values)
     }
 }
 

@@ -1,5 +1,7 @@
 //! The few calls through which every statement goes.
 
+use crate::cells::{Cells, FromCells};
+use crate::shortcut::Shortcut;
 use crate::{StoreError, StoreResult, Tx};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, FromQueryResult, Statement, Value};
 
@@ -17,6 +19,28 @@ pub trait Connection: Sync {
     fn inner(&self) -> &Self::Inner;
     /// Is told of every statement that failed.
     fn note_failure(&self, _: &DbErr) {}
+    /// A shorter way to the same rows, if there is one.
+    #[doc(hidden)]
+    fn shortcut(&self) -> Option<&Shortcut> {
+        None
+    }
+}
+
+/// For reading one statement at a time, each of a moment of its own.
+pub struct Reader {
+    pub(crate) connections: sea_orm::DatabaseConnection,
+    /// A shorter way to the same rows, if there is one.
+    pub(crate) shortcut: Option<Shortcut>,
+}
+
+impl Connection for Reader {
+    type Inner = sea_orm::DatabaseConnection;
+    fn inner(&self) -> &Self::Inner {
+        &self.connections
+    }
+    fn shortcut(&self) -> Option<&Shortcut> {
+        self.shortcut.as_ref()
+    }
 }
 impl Connection for Tx {
     type Inner = sea_orm::DatabaseTransaction;
@@ -70,6 +94,31 @@ pub(crate) async fn row<T: FromQueryResult>(
     let inner = connection.inner();
     let statement = statement(inner.get_database_backend(), sql, values);
     noted(connection, T::find_by_statement(statement).one(inner).await)
+}
+
+/// How far a statement reaches, which says where the shortcut runs it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// A few rows, found by their keys: on the caller's thread, for going to another takes longer than finding them.
+    Few,
+    /// Any number: on a thread that may be kept busy.
+    Many,
+}
+
+/// Rows that are read by position, by the shortcut if there is one.
+pub(crate) async fn read<T: FromCells>(
+    connection: &impl Connection,
+    reach: Reach,
+    sql: String,
+    values: Vec<Value>,
+) -> StoreResult<Vec<T>> {
+    if let Some(shortcut) = connection.shortcut() {
+        return shortcut.rows(reach, sql, values).await;
+    }
+    let inner = connection.inner();
+    let statement = statement(inner.get_database_backend(), &sql, values);
+    let found = noted(connection, inner.query_all_raw(statement).await)?;
+    found.iter().map(|row| T::from_cells(&mut Cells::of_orm(row))).collect()
 }
 
 /// One number, from a statement that gives one column named `n`: 64 bits, or the 32 that a literal has on PostgreSQL.

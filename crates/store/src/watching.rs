@@ -159,7 +159,7 @@ impl Store {
             let (open, idle) = sizes(connection);
             Pool { purpose, open, used: open.saturating_sub(u32::try_from(idle).unwrap_or(u32::MAX)) }
         };
-        [pool("reading", &self.reader), pool("writing", &self.writer)]
+        [pool("reading", &self.reader.connections), pool("writing", &self.writer)]
     }
 
     /// How often a change was run again because another came first.
@@ -169,8 +169,8 @@ impl Store {
 
     /// Whether the database answers, and holds the schema that this program knows.
     pub async fn check(&self) -> StoreResult<()> {
-        crate::brain::get(&self.reader).await?;
-        crate::migrations::check(&self.reader).await
+        crate::brain::get(self.reader()).await?;
+        crate::migrations::check(&self.reader.connections).await
     }
 }
 

@@ -21,8 +21,11 @@ use honcho_api::{
 use honcho_store::{Filters, StoreError, StoreResult};
 use serde::Serialize;
 
-/// How many rows are read at a time: some 700 bytes each in JSON.
+/// How many rows are read at a time.
 const CHUNK: i64 = 500;
+
+/// About as long is a row in JSON.
+const ROW_BYTES: usize = 800;
 
 /// What stands in a list.
 pub(crate) trait Listed: Serialize + Send + 'static {
@@ -103,7 +106,8 @@ where
     let asked = progress.next();
     let rows = read(asked.clone()).await?;
     let more = progress.pass(&rows, &asked);
-    let mut first = vec![b'['];
+    let mut first = Vec::with_capacity(rows.len() * ROW_BYTES);
+    first.push(b'[');
     write_rows(&mut first, &rows, true)?;
     drop(rows);
     let body = if more {
@@ -114,7 +118,7 @@ where
             let chunk = match read(asked.clone()).await {
                 Ok(rows) => {
                     let more = progress.pass(&rows, &asked);
-                    let mut bytes = Vec::new();
+                    let mut bytes = Vec::with_capacity(rows.len() * ROW_BYTES);
                     write_rows(&mut bytes, &rows, false).map(|()| (bytes, more))
                 }
                 Err(error) => Err(error),

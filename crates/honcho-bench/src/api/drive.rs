@@ -1,4 +1,7 @@
 //! Load from `rlt`: so many clients, each with a connection of its own, for so long.
+//!
+//! A client asks again when it is answered (a closed loop); or requests are due at a steady rate, and their time counts from
+//! then, so that a slow answer is not made to look better by what was not asked meanwhile (an open loop).
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Parser as _;
@@ -6,7 +9,7 @@ use rlt::cli::BenchCli;
 use rlt::{BenchSuite, IterInfo, IterReport};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 /// One request.
@@ -46,10 +49,29 @@ impl Speed {
     }
 }
 
+/// When requests are due.
+#[derive(Clone)]
+struct Pace {
+    begun: Arc<OnceLock<Instant>>,
+    per_second: f64,
+}
+
+impl Pace {
+    /// Waits until the request of this number is due, and gives when that was.
+    async fn due(&self, number: u64) -> Instant {
+        let begun = *self.begun.get_or_init(Instant::now);
+        #[expect(clippy::cast_precision_loss, reason = "there are not that many")]
+        let due = begun + Duration::from_secs_f64(number as f64 / self.per_second);
+        tokio::time::sleep_until(due.into()).await;
+        due
+    }
+}
+
 #[derive(Clone)]
 struct Suite {
     drive: Drive,
     asked: Arc<dyn Fn(u64) -> Request + Send + Sync>,
+    pace: Option<Pace>,
 }
 
 #[async_trait::async_trait]
@@ -70,7 +92,10 @@ impl BenchSuite for Suite {
                 .header("content-type", "application/json")
                 .body(body),
         };
-        let begun = Instant::now();
+        let begun = match &self.pace {
+            Some(pace) => pace.due(info.runner_seq).await,
+            None => Instant::now(),
+        };
         let answer = request.bearer_auth(&self.drive.token).send().await?;
         let status = answer.status();
         let bytes = answer.bytes().await?;
@@ -106,8 +131,26 @@ struct Stats {
 }
 
 impl Drive {
-    /// Asks for what `asked` gives, whose argument counts up.
+    /// Asks for what `asked` gives, whose argument counts up; each client again when it is answered.
     pub(super) async fn run(&self, asked: Arc<dyn Fn(u64) -> Request + Send + Sync>) -> Result<Speed> {
+        self.load(Suite { drive: self.clone(), asked, pace: None }).await
+    }
+
+    /// The same at this rate, whether what was asked before is answered or not, as long as a client is free.
+    pub(super) async fn run_on_time(
+        &self,
+        asked: Arc<dyn Fn(u64) -> Request + Send + Sync>,
+        per_second: f64,
+    ) -> Result<Speed> {
+        self.load(Suite {
+            drive: self.clone(),
+            asked,
+            pace: Some(Pace { begun: Arc::default(), per_second }),
+        })
+        .await
+    }
+
+    async fn load(&self, suite: Suite) -> Result<Speed> {
         let report = tempfile::NamedTempFile::new()?;
         let file = report.path().to_str().context("the temporary directory's name is no text")?;
         let (clients, length) = (self.clients.to_string(), format!("{}ms", self.length.as_millis()));
@@ -118,14 +161,15 @@ impl Drive {
             "--duration",
             &length,
             "--warmup",
-            "50",
+            // What is due at a certain time cannot be done before.
+            if suite.pace.is_some() { "0" } else { "50" },
             "--quiet",
             "--output",
             "json",
             "--output-file",
             file,
         ])?;
-        rlt::cli::run(options, Suite { drive: self.clone(), asked }).await?;
+        rlt::cli::run(options, suite).await?;
         let report: Report = serde_json::from_slice(&std::fs::read(report.path())?)?;
         if let Some((error, times)) = report.errors.first_key_value() {
             anyhow::bail!("{times} requests failed: {error}");

@@ -1,7 +1,7 @@
 //! `honcho bench api`: how fast the brain answers, beside its own `/healthz`.
 //!
 //! ```text
-//!   seed    a database of its own with N guests, written by the store
+//!   seed    a database of its own with N guests, written by the store; the same in PostgreSQL, if one is named
 //!   serve   `honcho serve` on it, on loopback
 //!   drive   what is measured and what it stands beside take turns, a few seconds each: the ratio counts, for both had
 //!           the same machine, the same load generator and the same moment
@@ -38,7 +38,7 @@ It makes a brain of its own in a temporary directory, and touches no other.
 Examples:
   honcho bench api
   honcho bench api --guests 100000 --seconds 10
-  honcho bench api --database postgres://honcho@localhost/bench   # an empty database";
+  honcho bench api --database postgres://honcho@localhost/bench   # both engines; an empty database";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
@@ -47,7 +47,7 @@ pub(crate) struct ApiArguments {
     #[arg(long, default_value_t = 10_000, value_name = "N", value_parser = clap::value_parser!(u32).range(1_000..=125_000))]
     guests: u32,
 
-    /// An empty PostgreSQL database, instead of SQLite
+    /// An empty PostgreSQL database, which is measured after SQLite
     #[arg(long, value_name = "URL")]
     database: Option<String>,
 
@@ -79,7 +79,21 @@ struct Compared {
 /// What was measured.
 #[derive(Debug, Serialize)]
 pub(crate) struct ApiFigures {
-    guests: u32,
+    engines: Vec<EngineFigures>,
+}
+
+impl ApiFigures {
+    /// For people.
+    pub(crate) fn text(&self) -> String {
+        self.engines.iter().map(EngineFigures::text).collect::<Vec<_>>().join("\n\n")
+    }
+}
+
+/// What was measured of a brain on one engine.
+#[derive(Debug, Serialize)]
+struct EngineFigures {
+    engine: &'static str,
+    guests: usize,
     seed_seconds: f64,
     load_before: Load,
     load_after: Load,
@@ -88,54 +102,69 @@ pub(crate) struct ApiFigures {
     writes: Speed,
     /// The 99th percentile of a write's time by its median.
     writes_p99_to_median: f64,
+    /// Half as many a second, each begun when it is due whether those before it are answered or not.
+    writes_on_time: Speed,
     unpaged_seconds: f64,
     unpaged_bytes: usize,
-    unpaged_guests: usize,
     /// The most memory the brain ever held, in MB.
     peak_memory_mb: f64,
 }
 
-impl ApiFigures {
-    /// For people.
-    pub(crate) fn text(&self) -> String {
-        let milliseconds = |seconds: f64| format!("{:.2} ms", seconds * 1000.0);
-        let verdict = |within: bool| if within { "yes" } else { "NO" }.to_owned();
-        let compared = |row: &Compared| {
-            vec![
-                row.what.to_owned(),
-                format!("{:.0}/s", row.measured.per_second),
-                milliseconds(row.measured.median),
-                milliseconds(row.measured.p99),
-                format!("{} {:.0}/s", row.beside, row.beside_measured.per_second),
-                format!("{:.2}", row.ratio),
-                format!("{:.2}", row.least),
-                verdict(row.ratio >= row.least),
-            ]
-        };
+impl EngineFigures {
+    fn text(&self) -> String {
         let headings = ["", "rate", "p50", "p99", "beside", "ratio", "least", "within"];
+        let rows = self.compared.iter().map(Compared::cells).collect();
+        let (writes, on_time) = (&self.writes, &self.writes_on_time);
         format!(
-            "{} guests (written in {:.0} s); before: {}; after: {}\n\n{}\n\n\
+            "{}: {} guests (written in {:.0} s); before: {}; after: {}\n\n{}\n\n\
              {} writers at once: {:.0}/s, p50 {}, p99 {}: p99 is {:.1} times the median (at most {WRITES_P99_TO_MEDIAN}: {})\n\
-             the whole list unpaged: {} guests, {:.1} MB in {:.2} s\n\
+             {:.0} writes a second, begun on time: p50 {}, p99 {}\n\
+             the whole list unpaged: {:.1} MB in {:.2} s\n\
              the brain's peak memory: {:.1} MB (less than {MOST_MEMORY_MB}: {})",
+            self.engine,
             self.guests,
             self.seed_seconds,
             self.load_before.text(),
             self.load_after.text(),
-            table(&headings, self.compared.iter().map(compared).collect()),
+            table(&headings, rows),
             self.writers,
-            self.writes.per_second,
-            milliseconds(self.writes.median),
-            milliseconds(self.writes.p99),
+            writes.per_second,
+            milliseconds(writes.median),
+            milliseconds(writes.p99),
             self.writes_p99_to_median,
             verdict(self.writes_p99_to_median <= WRITES_P99_TO_MEDIAN),
-            self.unpaged_guests,
+            on_time.per_second,
+            milliseconds(on_time.median),
+            milliseconds(on_time.p99),
             megabytes(self.unpaged_bytes),
             self.unpaged_seconds,
             self.peak_memory_mb,
             verdict(self.peak_memory_mb < MOST_MEMORY_MB),
         )
     }
+}
+
+impl Compared {
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.what.to_owned(),
+            format!("{:.0}/s", self.measured.per_second),
+            milliseconds(self.measured.median),
+            milliseconds(self.measured.p99),
+            format!("{} {:.0}/s", self.beside, self.beside_measured.per_second),
+            format!("{:.2}", self.ratio),
+            format!("{:.2}", self.least),
+            verdict(self.ratio >= self.least),
+        ]
+    }
+}
+
+fn milliseconds(seconds: f64) -> String {
+    format!("{:.2} ms", seconds * 1000.0)
+}
+
+fn verdict(within: bool) -> String {
+    if within { "yes" } else { "NO" }.to_owned()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
@@ -145,16 +174,30 @@ fn megabytes(bytes: usize) -> f64 {
 
 /// Measures.
 pub(crate) async fn measure(arguments: &ApiArguments) -> Result<ApiFigures> {
+    let mut engines = vec![measure_engine(arguments, None).await?];
+    if let Some(url) = &arguments.database {
+        engines.push(measure_engine(arguments, Some(url)).await?);
+    }
+    Ok(ApiFigures { engines })
+}
+
+async fn measure_engine(arguments: &ApiArguments, database: Option<&str>) -> Result<EngineFigures> {
+    let engine = if database.is_some() { "PostgreSQL" } else { "SQLite" };
     let directory = tempfile::tempdir()?;
-    note(&format!("writing {} guests", arguments.guests));
+    note(&format!("{engine}: writing {} guests", arguments.guests));
     let begun = Instant::now();
-    let engine = match &arguments.database {
-        Some(url) => url.parse().with_context(|| format!("--database {url}"))?,
-        None => Engine::Sqlite(directory.path().join("honcho.sqlite")),
+    let file = directory.path().join("honcho.sqlite");
+    let seeded = match database {
+        Some(url) => {
+            // What is carried from a file is not to be taken for the file of the brain that is measured.
+            let elsewhere = tempfile::tempdir()?;
+            let target = url.parse().with_context(|| format!("--database {url}"))?;
+            seed::seed(&elsewhere.path().join("honcho.sqlite"), &target, arguments.guests).await?
+        }
+        None => seed::seed(&file, &Engine::from(&file), arguments.guests).await?,
     };
-    let seeded = seed::seed(engine, arguments.guests).await?;
     let seed_seconds = begun.elapsed().as_secs_f64();
-    let served = Served::start(directory.path(), arguments.database.as_deref()).await?;
+    let served = Served::start(directory.path(), database).await?;
     let load_before = Load::now()?;
     let drive = Drive {
         url: served.url.clone(),
@@ -167,18 +210,12 @@ pub(crate) async fn measure(arguments: &ApiArguments) -> Result<ApiFigures> {
     let begun = Instant::now();
     let list = served.get("/v1/guests.json").await?;
     let unpaged_seconds = begun.elapsed().as_secs_f64();
-    let unpaged_guests = serde_json::from_slice::<Vec<serde::de::IgnoredAny>>(&list)?.len();
-    ensure!(unpaged_guests == seeded.guests.len(), "the list is not whole: {unpaged_guests} guests");
-    note("writing at once");
-    let guests = seeded.guests.clone();
-    let writes = Drive { clients: arguments.writers, ..drive };
-    let writes = writes.run(Arc::new(move |n| {
-        let id = guests[usize::try_from(n * 7_919).unwrap_or(0) % guests.len()];
-        Request::Patch(format!("/v1/guests/{id}.json"), format!("{{\"name\":\"renamed-{id}-{n}\"}}"))
-    }));
-    let writes = writes.await?;
-    Ok(ApiFigures {
-        guests: arguments.guests,
+    let found = serde_json::from_slice::<Vec<serde::de::IgnoredAny>>(&list)?.len();
+    ensure!(found == seeded.guests.len(), "the list is not whole: {found} guests");
+    let (writes, writes_on_time) = write(&drive, arguments.writers, &seeded).await?;
+    Ok(EngineFigures {
+        engine,
+        guests: seeded.guests.len(),
         seed_seconds,
         load_before,
         load_after: Load::now()?,
@@ -186,11 +223,31 @@ pub(crate) async fn measure(arguments: &ApiArguments) -> Result<ApiFigures> {
         writers: arguments.writers,
         writes_p99_to_median: writes.p99 / writes.median,
         writes,
+        writes_on_time,
         unpaged_seconds,
         unpaged_bytes: list.len(),
-        unpaged_guests,
         peak_memory_mb: served.peak_memory_mb()?,
     })
+}
+
+/// So many times as many clients begin writes on time, so that one is always free.
+const SPARE_CLIENTS: u16 = 4;
+
+/// Many writers that each wait for their answer, and then half as many writes a second, begun when they are due.
+async fn write(drive: &Drive, writers: u16, seeded: &Seeded) -> Result<(Speed, Speed)> {
+    let renaming = |word: &'static str| -> Asked {
+        let guests = seeded.guests.clone();
+        Arc::new(move |n| {
+            let id = guests[usize::try_from(n * 7_919).unwrap_or(0) % guests.len()];
+            Request::Patch(format!("/v1/guests/{id}.json"), format!("{{\"name\":\"{word}-{id}-{n}\"}}"))
+        })
+    };
+    note("writing at once");
+    let at_once = Drive { clients: writers, ..drive.clone() }.run(renaming("renamed")).await?;
+    note("writing on time");
+    let on_time = Drive { clients: writers * SPARE_CLIENTS, ..drive.clone() };
+    let on_time = on_time.run_on_time(renaming("again"), at_once.per_second / 2.0).await?;
+    Ok((at_once, on_time))
 }
 
 type Asked = Arc<dyn Fn(u64) -> Request + Send + Sync>;

@@ -1,6 +1,7 @@
-//! A database with many guests: written by the store, as the brain would have written it.
+//! A database with many guests. The first are written by the store, as the brain would have written them, and settled by
+//! a report of each host; the others are copies of them. Into PostgreSQL all of it is carried by `honcho db move`'s code.
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use honcho_model::guest::Power;
 use honcho_model::operation::{OperationKind, OperationState};
 use honcho_model::{
@@ -10,10 +11,11 @@ use honcho_model::{
 use honcho_store::guests_desired::{self, NewGuest};
 use honcho_store::reports::ApplyReport;
 use honcho_store::{
-    Actor, Change, Engine, Store, StoreResult, Tx, accounts, brain, hosts, images, networks, operations,
-    pools,
+    Actor, Change, Engine, Store, StoreResult, Tx, accounts, brain, hosts, images, moving, multiplying,
+    networks, operations, pools,
 };
 use honcho_wire::{GuestObserved, Observation, PROTOCOL, Report, VolumeObserved, VolumeState};
+use std::path::Path;
 use std::time::UNIX_EPOCH;
 use uuid::Uuid;
 
@@ -23,8 +25,8 @@ const HOSTS: usize = 100;
 /// Two of /16: what 125,000 guests need.
 const SUBNETS: [&str; 2] = ["10.1.0.0/16", "10.2.0.0/16"];
 
-/// So many are written in one transaction.
-const BATCH: usize = 1_000;
+/// So many are written one by one, the same number of each host and network; the others are copies of them.
+const ORIGINALS: usize = 1_000;
 
 /// What was written.
 pub(super) struct Seeded {
@@ -169,24 +171,44 @@ fn report(host: HostId, guests: Vec<GuestObserved>) -> ApplyReport {
     ApplyReport { host, host_name: format!("h{}", host.0), report }
 }
 
-/// Writes an empty database full.
-pub(super) async fn seed(engine: Engine, count: u32) -> Result<Seeded> {
-    let store = Store::open(engine).await?;
-    let now = i64::try_from(UNIX_EPOCH.elapsed()?.as_micros())?;
-    let now = Timestamp(now);
+struct Multiply {
+    first: GuestId,
+    last: GuestId,
+    copies: u32,
+}
+
+impl Change for Multiply {
+    type Out = ();
+    async fn run<'a>(&'a self, tx: &'a Tx) -> StoreResult<()> {
+        multiplying::multiply(tx, self.first, self.last, self.copies).await
+    }
+}
+
+/// Writes a SQLite file full, and carries it into `database` if that is one of PostgreSQL. `count` is rounded up to
+/// thousands.
+pub(super) async fn seed(file: &Path, database: &Engine, count: u32) -> Result<Seeded> {
+    let store = Store::open(file).await?;
+    let now = Timestamp(i64::try_from(UNIX_EPOCH.elapsed()?.as_micros())?);
     store.write(Actor::honcho(), now, &brain::Establish { uuid: Uuid::new_v4() }).await?;
     let ground = store.write(Actor::honcho(), now, &MakeGround).await?;
-    let count = usize::try_from(count)?;
-    let mut made = Vec::new();
-    for start in (0..count).step_by(BATCH) {
-        let numbers = start..count.min(start + BATCH);
-        made.extend(store.write(Actor::honcho(), now, &MakeGuests { ground: &ground, numbers }).await?);
-    }
+    let made =
+        store.write(Actor::honcho(), now, &MakeGuests { ground: &ground, numbers: 0..ORIGINALS }).await?;
     for (host, _) in &ground.hosts {
         let guests = made.iter().filter(|(_, at)| at == host).map(|(id, _)| settled(*id)).collect();
         store.write(Actor::honcho(), now, &report(*host, guests)).await?;
     }
+    let (Some((first, _)), Some((last, _))) = (made.first().copied(), made.last().copied()) else {
+        bail!("no guests were made");
+    };
+    let copies = count.div_ceil(u32::try_from(ORIGINALS)?).saturating_sub(1);
+    if copies > 0 {
+        store.write(Actor::honcho(), now, &Multiply { first, last, copies }).await?;
+    }
     store.close().await?;
+    if *database != Engine::from(file) {
+        moving::move_everything(file, database, &|_, _, _| ()).await?;
+    }
     let account = ground.accounts.first().context("no accounts")?.0;
-    Ok(Seeded { guests: made.into_iter().map(|(id, _)| id.0).collect(), account })
+    let guests = (first.0..=first.0 + i64::try_from(ORIGINALS)? * i64::from(copies + 1) - 1).collect();
+    Ok(Seeded { guests, account })
 }

@@ -32,6 +32,20 @@ async fn five() -> World {
     world
 }
 
+/// A reader of SQLite has a way of its own to the rows; a snapshot has not.
+#[tokio::test]
+async fn a_reader_and_a_snapshot_show_the_same_guests() {
+    let world = five().await;
+    for query in ["", "cancelled=true", "name=g2", "status=running&id=3", "limit=2&offset=1", "after=2"] {
+        let filters = filters(query);
+        let read = guests::list(world.store.reader(), Scope::Operator, &filters, world.now()).await.unwrap();
+        let snapshot = world.store.snapshot().await.unwrap();
+        let seen = guests::list(&snapshot, Scope::Operator, &filters, world.now()).await.unwrap();
+        assert_eq!(read, seen, "{query}");
+        assert!(!read.is_empty(), "{query}");
+    }
+}
+
 #[tokio::test]
 async fn filters_and_pages() {
     let world = five().await;

@@ -7,6 +7,7 @@ mod addressing;
 mod listing;
 mod manifesting;
 mod moving;
+mod multiplying;
 mod operating;
 mod reporting;
 mod sharing;

@@ -1,0 +1,162 @@
+//! The shortcut: reading a SQLite file without SeaORM and sqlx in between.
+//!
+//! ```text
+//!   sqlx      take a connection -> to its thread and back: is it alive? -> to its thread, and each row back through a
+//!             channel, each value of it copied -> to its thread and back: is it alive still?
+//!   shortcut  take a connection -> to a thread, and all rows back at once, read where SQLite has them; not even that for
+//!             a row that is found by its key
+//! ```
+//!
+//! It only reads, outside of transactions, and gives what the long way gives (docs/design/0007-reading-sqlite-directly.md).
+//! Nothing but [`crate::sql::read`] takes it.
+
+use crate::cells::{Cells, FromCells};
+use crate::sql::Reach;
+use crate::{StoreError, StoreResult};
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Statement};
+use sea_orm::{DbErr, RuntimeErr, Value};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+/// How many read at once; the others wait in order.
+const MOST: usize = 4;
+
+/// How long to wait for whoever restores the file after a crash. Nothing else keeps a reader waiting.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// So many statements does a connection keep ready.
+const STATEMENTS: usize = 64;
+
+/// Connections that read a SQLite file; cheap to clone.
+#[derive(Clone)]
+pub struct Shortcut(Arc<Inner>);
+
+struct Inner {
+    path: PathBuf,
+    seats: Arc<Semaphore>,
+    idle: Mutex<Vec<Connection>>,
+}
+
+impl Shortcut {
+    /// Connections are opened when they are needed.
+    pub(crate) fn new(path: &Path) -> Self {
+        let (path, seats) = (path.to_owned(), Arc::new(Semaphore::new(MOST)));
+        Shortcut(Arc::new(Inner { path, seats, idle: Mutex::default() }))
+    }
+
+    /// The rows that a statement gives.
+    pub(crate) async fn rows<T: FromCells>(
+        &self,
+        reach: Reach,
+        sql: String,
+        values: Vec<Value>,
+    ) -> StoreResult<Vec<T>> {
+        let closed =
+            || StoreError::Unavailable(DbErr::Conn(RuntimeErr::Internal("it was closed".to_owned())));
+        let seat = self.0.seats.clone().acquire_owned().await.map_err(|_| closed())?;
+        if reach == Reach::Few {
+            return self.0.rows(&sql, &values);
+        }
+        let inner = self.0.clone();
+        let reading = tokio::task::spawn_blocking(move || {
+            let rows = inner.rows(&sql, &values);
+            drop(seat);
+            rows
+        });
+        reading.await.map_err(|error| StoreError::Database(DbErr::Custom(error.to_string())))?
+    }
+
+    /// Lets go of the file, once whoever reads is done.
+    pub(crate) async fn close(&self) {
+        // Nobody else closes it, so that there will be that many.
+        let everybody = u32::try_from(MOST).unwrap_or(u32::MAX);
+        let _seats = self.0.seats.acquire_many(everybody).await;
+        self.0.seats.close();
+        self.0.idle().clear();
+    }
+}
+
+impl Inner {
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn rows<T: FromCells>(&self, sql: &str, values: &[Value]) -> StoreResult<Vec<T>> {
+        let connection = self.take()?;
+        let rows = rows(&connection, sql, values);
+        // One that failed may be worth nothing any more.
+        if rows.is_ok() {
+            self.idle().push(connection);
+        }
+        rows
+    }
+
+    fn take(&self) -> StoreResult<Connection> {
+        let idle = self.idle().pop();
+        idle.map_or_else(|| self.open().map_err(|error| StoreError::Unavailable(in_words(&error))), Ok)
+    }
+
+    fn open(&self) -> rusqlite::Result<Connection> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&self.path, flags)?;
+        connection.busy_timeout(PATIENCE)?;
+        connection.pragma_update(None, "cache_size", "-4096")?;
+        connection.pragma_update(None, "query_only", true)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        Ok(connection)
+    }
+}
+
+fn rows<T: FromCells>(connection: &Connection, sql: &str, values: &[Value]) -> StoreResult<Vec<T>> {
+    let mut statement = connection.prepare_cached(sql).map_err(failed)?;
+    bind(&mut statement, values).map_err(failed)?;
+    let mut found = statement.raw_query();
+    let mut rows = Vec::new();
+    while let Some(row) = found.next().map_err(failed)? {
+        rows.push(T::from_cells(&mut Cells::of_sqlite(row))?);
+    }
+    Ok(rows)
+}
+
+/// Binds values to `$1`, `$2` …, which SQLite counts in the order in which they stand in the statement.
+fn bind(statement: &mut Statement<'_>, values: &[Value]) -> rusqlite::Result<()> {
+    for index in 1..=statement.parameter_count() {
+        let number = statement.parameter_name(index).and_then(|name| name.get(1..)?.parse::<usize>().ok());
+        let value = number.and_then(|number| values.get(number.checked_sub(1)?));
+        let value = value.ok_or_else(|| rusqlite::Error::InvalidParameterCount(index, values.len()))?;
+        statement.raw_bind_parameter(index, Bound(value))?;
+    }
+    Ok(())
+}
+
+struct Bound<'v>(&'v Value);
+
+impl rusqlite::ToSql for Bound<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        let value = match self.0 {
+            Value::Bool(value) => value.map(|value| ValueRef::Integer(value.into())),
+            Value::BigInt(value) => value.map(ValueRef::Integer),
+            Value::String(value) => value.as_ref().map(|text| ValueRef::Text(text.as_bytes())),
+            Value::Bytes(value) => value.as_ref().map(|bytes| ValueRef::Blob(bytes)),
+            other => {
+                let error = format!("values of this kind are not bound here: {other:?}");
+                return Err(rusqlite::Error::ToSqlConversionFailure(error.into()));
+            }
+        };
+        Ok(ToSqlOutput::Borrowed(value.unwrap_or(ValueRef::Null)))
+    }
+}
+
+fn in_words(error: &rusqlite::Error) -> DbErr {
+    DbErr::Query(RuntimeErr::Internal(error.to_string()))
+}
+
+fn failed(error: rusqlite::Error) -> StoreError {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Busy(in_words(&error)),
+        _ => StoreError::Database(in_words(&error)),
+    }
+}
