@@ -18,12 +18,12 @@ pub async fn multiply(tx: &Tx, first: GuestId, last: GuestId, copies: u32) -> St
     let count = last.0 - first.0 + 1;
     for table in TABLES {
         let columns = columns(tx, table).await?;
-        let copied: Vec<String> = columns.iter().map(|column| copied(column, count)).collect();
+        let values: Vec<String> = columns.iter().map(|column| copied(column, count)).collect();
         let sql = format!(
             "WITH RECURSIVE copies (number) AS (SELECT 1 UNION ALL SELECT number + 1 FROM copies WHERE number < $1) \
              INSERT INTO {table} ({}) SELECT {} FROM {table} t CROSS JOIN copies",
             columns.join(", "),
-            copied.join(", ")
+            values.join(", ")
         );
         execute(tx, &sql, values![i64::from(copies)]).await?;
     }

@@ -1,4 +1,4 @@
-//! The shortcut: reading a SQLite file without SeaORM and sqlx in between.
+//! The shortcut: reading a SQLite file without `SeaORM` and `sqlx` in between.
 //!
 //! ```text
 //!   sqlx      take a connection -> to its thread and back: is it alive? -> to its thread, and each row back through a
@@ -96,7 +96,10 @@ impl Inner {
 
     fn take(&self) -> StoreResult<Connection> {
         let idle = self.idle().pop();
-        idle.map_or_else(|| self.open().map_err(|error| StoreError::Unavailable(in_words(&error))), Ok)
+        Ok(match idle {
+            Some(connection) => connection,
+            None => self.open()?,
+        })
     }
 
     fn open(&self) -> rusqlite::Result<Connection> {
@@ -111,11 +114,11 @@ impl Inner {
 }
 
 fn rows<T: FromCells>(connection: &Connection, sql: &str, values: &[Value]) -> StoreResult<Vec<T>> {
-    let mut statement = connection.prepare_cached(sql).map_err(failed)?;
-    bind(&mut statement, values).map_err(failed)?;
+    let mut statement = connection.prepare_cached(sql)?;
+    bind(&mut statement, values)?;
     let mut found = statement.raw_query();
     let mut rows = Vec::new();
-    while let Some(row) = found.next().map_err(failed)? {
+    while let Some(row) = found.next()? {
         rows.push(T::from_cells(&mut Cells::of_sqlite(row))?);
     }
     Ok(rows)
@@ -150,13 +153,13 @@ impl rusqlite::ToSql for Bound<'_> {
     }
 }
 
-fn in_words(error: &rusqlite::Error) -> DbErr {
-    DbErr::Query(RuntimeErr::Internal(error.to_string()))
-}
-
-fn failed(error: rusqlite::Error) -> StoreError {
-    match error.sqlite_error_code() {
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Busy(in_words(&error)),
-        _ => StoreError::Database(in_words(&error)),
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        let words = DbErr::Query(RuntimeErr::Internal(error.to_string()));
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Busy(words),
+            Some(ErrorCode::CannotOpen) => StoreError::Unavailable(words),
+            _ => StoreError::Database(words),
+        }
     }
 }
