@@ -209,6 +209,7 @@ pub(super) async fn seed(file: &Path, database: &Engine, count: u32) -> Result<S
         moving::move_everything(file, database, &|_, _, _| ()).await?;
     }
     let account = ground.accounts.first().context("no accounts")?.0;
-    let guests = (first.0..=first.0 + i64::try_from(ORIGINALS)? * i64::from(copies + 1) - 1).collect();
+    let all = i64::try_from(ORIGINALS)? * i64::from(copies + 1);
+    let guests = (first.0..first.0 + all).collect();
     Ok(Seeded { guests, account })
 }
