@@ -61,7 +61,7 @@ async fn database() -> Option<honcho_store::Engine> {
 /// Tests named `sqlite_…` are about SQLite's files.
 #[test]
 fn all_of_it_on_postgres() {
-    honcho_test_postgres::run_again("", &["all_of_it_on_postgres", "sqlite_"]);
+    honcho_test_postgres::run_again("operations::", &["all_of_it_on_postgres", "sqlite_"]);
 }
 
 impl World {
