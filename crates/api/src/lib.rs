@@ -14,6 +14,7 @@ mod inventory;
 mod network;
 mod operation;
 mod person;
+mod search;
 mod token;
 mod usage;
 mod webhook;
@@ -31,6 +32,7 @@ pub use inventory::*;
 pub use network::*;
 pub use operation::*;
 pub use person::*;
+pub use search::*;
 pub use token::*;
 pub use usage::*;
 

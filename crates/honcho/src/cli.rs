@@ -4,8 +4,8 @@ use crate::commands::{
     account::AccountCommand, bench::BenchArguments, completion::CompletionArguments, db::DbCommand,
     event::EventCommand, guest::GuestCommand, host::HostCommand, image::ImageCommand, login::LoginArguments,
     logout::LogoutArguments, network::NetworkCommand, operation::OperationCommand, person::PersonCommand,
-    pool::PoolCommand, rack::RackCommand, san::SanCommand, serve::ServeArguments, session::SessionCommand,
-    site::SiteCommand, token::TokenCommand, webhook::WebhookCommand, whoami,
+    pool::PoolCommand, rack::RackCommand, san::SanCommand, search::SearchArguments, serve::ServeArguments,
+    session::SessionCommand, site::SiteCommand, token::TokenCommand, webhook::WebhookCommand, whoami,
 };
 use crate::connection::GlobalArguments;
 
@@ -90,6 +90,8 @@ pub(crate) enum Command {
     /// Guests: the virtual machines
     #[command(subcommand, visible_alias = "guests")]
     Guest(GuestCommand),
+    /// Look for anything: by name, address, MAC address, serial number, owner, id
+    Search(SearchArguments),
     /// Operations: what was asked for and how it goes
     #[command(subcommand, visible_alias = "operations")]
     Operation(OperationCommand),

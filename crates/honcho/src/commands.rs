@@ -16,6 +16,7 @@ pub(crate) mod person;
 pub(crate) mod pool;
 pub(crate) mod rack;
 pub(crate) mod san;
+pub(crate) mod search;
 pub(crate) mod serve;
 pub(crate) mod session;
 pub(crate) mod site;
@@ -52,6 +53,7 @@ async fn run_in(context: &Context, command: Command) -> Result<(), CommandError>
         Command::Network(command) => network::run(context, command).await,
         Command::Image(command) => image::run(context, command).await,
         Command::Guest(command) => guest::run(context, command).await,
+        Command::Search(arguments) => search::run(context, &arguments).await,
         Command::Operation(command) => operation::run(context, command).await,
         Command::Event(command) => event::run(context, command).await,
         Command::Db(command) => db::run(context, command).await,

@@ -14,6 +14,7 @@ pub mod host;
 pub mod ids;
 pub mod mac;
 pub mod name;
+pub mod needle;
 pub mod operation;
 pub mod password;
 pub mod quota;

@@ -40,6 +40,7 @@ pub mod quotas;
 pub mod racks;
 pub mod reports;
 pub mod sans;
+pub mod search;
 pub mod sessions;
 pub mod sites;
 pub mod tokens;

@@ -240,6 +240,11 @@ impl Select {
         Ok(())
     }
 
+    /// Its conditions, and all values bound so far: for a statement that orders its rows in its own way.
+    pub(crate) fn into_conditions(self) -> (String, Vec<Value>) {
+        (self.conditions.join(" AND "), self.values)
+    }
+
     /// Runs it, ordered by `id`, paged as the filters say.
     pub(crate) async fn all<T: FromQueryResult>(
         self,

@@ -20,6 +20,7 @@ mod people;
 mod pools;
 mod racks;
 mod sans;
+mod search;
 mod sessions;
 mod sites;
 pub(crate) mod streams;
@@ -74,6 +75,7 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(sessions::list, sessions::create))
         .routes(routes!(sessions::show, sessions::delete))
         .routes(routes!(sessions::whoami))
+        .routes(routes!(search::search))
         .routes(routes!(hosts::list, hosts::create))
         .routes(routes!(hosts::show, hosts::replace, hosts::update, hosts::delete))
         .routes(routes!(hosts::rejoin, hosts::rejoin_by_post))

@@ -73,6 +73,8 @@ enum Pages {
 impl Pages {
     fn of(path: &str) -> Self {
         match path {
+            // What is found is the nearest, and there is no more of it.
+            "/v1/search" => Pages::None,
             // A month comes whole.
             usage if usage.ends_with("/usage") => Pages::None,
             packages if packages.ends_with("/packages") => Pages::Counted,

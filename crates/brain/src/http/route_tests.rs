@@ -68,6 +68,7 @@ POST   /v1/sessions                       401 401 401 401 401 401 {"login":"acme
 GET    /v1/sessions/{id}                  401 404 404 404 404 200
 DELETE /v1/sessions/{id}                  401 404 404 404 404 200
 GET    /v1/whoami                         401 200 200 200 200 200
+GET    /v1/search?q=acme                  401 200 200 200 200 200
 GET    /v1/hosts                          401 403 403 403 403 200
 POST   /v1/hosts                          401 403 403 403 403 201 {"name":"h3"}
 GET    /v1/hosts/{id}                     401 403 403 403 403 200

@@ -10,6 +10,7 @@ mod moving;
 mod multiplying;
 mod operating;
 mod reporting;
+mod searching;
 mod sharing;
 mod status_rows;
 mod telling;
