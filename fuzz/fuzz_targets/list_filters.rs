@@ -2,8 +2,10 @@
 #![no_main]
 
 use honcho_model::{AccountId, GuestId, PersonId, Right, Timestamp};
-use honcho_store::{Filters, Scope, Store, StoreError, StoreResult};
-use honcho_store::{accounts, addresses, events, guests, hosts, images, networks, operations, pools, tokens};
+use honcho_model::WebhookId;
+use honcho_store::{Scope, Store, StoreError, StoreResult};
+use honcho_store::{accounts, addresses, events, guests, hosts, images, networks, operations, people, pools};
+use honcho_store::{racks, sans, sessions, sites, tokens, webhooks};
 use std::sync::OnceLock;
 
 static STORE: OnceLock<(tokio::runtime::Runtime, Store, tempfile::TempDir)> = OnceLock::new();
@@ -15,8 +17,8 @@ fn check<T>(listed: StoreResult<T>) {
     }
 }
 
-libfuzzer_sys::fuzz_target!(|pairs: Vec<(String, String)>| {
-    let Ok(filters) = Filters::parse(pairs) else { return };
+libfuzzer_sys::fuzz_target!(|query: &str| {
+    let Some(filters) = honcho_brain::fuzzing::filters(query) else { return };
     let (runtime, store, _) = STORE.get_or_init(|| {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.expect("a runtime");
@@ -41,8 +43,17 @@ libfuzzer_sys::fuzz_target!(|pairs: Vec<(String, String)>| {
             check(events::list(reader, scope, &filters).await);
             check(addresses::list(reader, scope, &filters).await);
             check(tokens::list(reader, scope, &filters).await);
+            check(webhooks::list(reader, scope, &filters).await);
+            check(webhooks::deliveries(reader, WebhookId(1), &filters).await);
         }
         check(hosts::list(reader, &filters, now).await);
         check(pools::list(reader, &filters).await);
+        check(sites::list(reader, &filters).await);
+        check(racks::list(reader, &filters).await);
+        check(sans::list(reader, &filters).await);
+        check(people::list(reader, &filters, now).await);
+        for of in [None, Some(PersonId(1))] {
+            check(sessions::list(reader, of, &filters, now).await);
+        }
     });
 });

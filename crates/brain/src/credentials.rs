@@ -8,6 +8,9 @@
 //! A token or session that was ended lives at most [`FRESH`] longer, on whichever brain: the time of an entry is that
 //! before it was read. On the brain that ended it, it ends at once: [`Credentials::forget`] empties the memory after the
 //! commit, and a read that began before is not remembered. Secrets that are good for nothing are not remembered at all.
+//!
+//! What is followed (events, an operation, a log, a console) was opened by a secret and ends with it: [`Standing`] is
+//! asked again as long as somebody follows, and at once when something was forgotten.
 
 use crate::app::{App, hash_secret};
 use honcho_api::Grant;
@@ -18,9 +21,13 @@ use honcho_store::{Scope, StoreResult};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::sync::Notify;
 
 /// How old what is remembered may be.
 pub(crate) const FRESH: Duration = Duration::from_secs(1);
+
+/// How often a secret is asked for again by which something is followed.
+const ASKED_AGAIN: Duration = Duration::from_millis(500);
 
 /// So many are remembered at most; some 300 bytes each.
 const MOST: usize = 10_000;
@@ -108,6 +115,25 @@ impl Known {
         }
     }
 
+    /// Whether this gives all that `earlier` gave: more is no reason to end anything.
+    fn gives_all_of(&self, earlier: &Known) -> bool {
+        match (self, earlier) {
+            (Known::Token(token), Known::Token(earlier)) => {
+                token.scope == earlier.scope && token.right == earlier.right
+            }
+            (Known::Session(session), Known::Session(earlier)) => {
+                let has = |grant: &Grant| {
+                    session.grants.iter().any(|own| {
+                        own.account_id == grant.account_id
+                            && (own.scope == grant.scope || own.scope == Right::Admin.as_str())
+                    })
+                };
+                session.operator || (!earlier.operator && earlier.grants.iter().all(has))
+            }
+            (Known::Token(_), Known::Session(_)) | (Known::Session(_), Known::Token(_)) => false,
+        }
+    }
+
     fn is_good(&self, now: Timestamp, used: Option<Timestamp>) -> bool {
         match self {
             Known::Token(token) => token.expires_at.is_none_or(|at| at > now),
@@ -137,11 +163,15 @@ struct Inner {
 
 /// One brain's memory of secrets, by their hashes.
 #[derive(Clone, Default)]
-pub(crate) struct Credentials(Arc<Mutex<Inner>>);
+pub(crate) struct Credentials {
+    inner: Arc<Mutex<Inner>>,
+    /// Wakes whoever follows something when everything is forgotten.
+    forgotten: Arc<Notify>,
+}
 
 impl Credentials {
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What is remembered of a secret, or else the era in which to read it.
@@ -168,6 +198,15 @@ impl Credentials {
         inner.entries.insert(hash, (read_at, known));
     }
 
+    /// Whether it is still good, which is no use of it.
+    fn is_good(&self, known: &Known, now: Timestamp) -> bool {
+        let used = match known {
+            Known::Token(_) => None,
+            Known::Session(session) => self.lock().sessions.get(&session.id).copied(),
+        };
+        known.is_good(now, used)
+    }
+
     /// Notes a use, if it is still good.
     fn used(&self, known: &Known, now: Timestamp) -> bool {
         let mut inner = self.lock();
@@ -190,6 +229,8 @@ impl Credentials {
         let mut inner = self.lock();
         inner.era += 1;
         inner.entries.clear();
+        drop(inner);
+        self.forgotten.notify_waiters();
     }
 
     /// Takes the batch of what was used.
@@ -211,22 +252,65 @@ impl Credentials {
     }
 }
 
-/// Who shows this secret, if it is good now.
-pub(crate) async fn find(app: &App, secret: &str) -> StoreResult<Option<Arc<Known>>> {
-    let (hash, now) = (hash_secret(secret), app.now());
-    let known = match app.credentials.remembered(&hash, now) {
-        Ok(known) => known,
-        Err(era) => {
-            let reader = app.store.reader();
-            let read = if secret.starts_with(SESSION_PREFIX) {
-                sessions::find(reader, &hash).await?.map(Known::Session)
-            } else {
-                tokens::find(reader, &hash).await?.map(Known::Token)
-            };
-            let Some(known) = read.map(Arc::new) else { return Ok(None) };
-            app.credentials.remember(hash, now, era, known.clone());
-            known
-        }
+/// Who has the secret of this hash, good or not: from memory, or else from the store.
+async fn read(app: &App, hash: &str, of: Kind) -> StoreResult<Option<Arc<Known>>> {
+    let now = app.now();
+    let era = match app.credentials.remembered(hash, now) {
+        Ok(known) => return Ok(Some(known)),
+        Err(era) => era,
     };
-    Ok(app.credentials.used(&known, now).then_some(known))
+    let reader = app.store.reader();
+    let read = match of {
+        Kind::Session => sessions::find(reader, hash).await?.map(Known::Session),
+        Kind::Token => tokens::find(reader, hash).await?.map(Known::Token),
+    };
+    let Some(known) = read.map(Arc::new) else { return Ok(None) };
+    app.credentials.remember(hash.to_owned(), now, era, known.clone());
+    Ok(Some(known))
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Token,
+    Session,
+}
+
+/// Who shows this secret, if it is good now.
+pub(crate) async fn find(app: &App, secret: &str) -> StoreResult<Option<Standing>> {
+    let of = if secret.starts_with(SESSION_PREFIX) { Kind::Session } else { Kind::Token };
+    let hash = hash_secret(secret);
+    let known = read(app, &hash, of).await?.filter(|known| app.credentials.used(known, app.now()));
+    Ok(known.map(|known| Standing { hash, of, known }))
+}
+
+/// What somebody showed, which may be asked for again.
+#[derive(Clone, Debug)]
+pub(crate) struct Standing {
+    hash: String,
+    of: Kind,
+    pub(crate) known: Arc<Known>,
+}
+
+impl Standing {
+    async fn holds(&self, app: &App) -> StoreResult<bool> {
+        let known = read(app, &self.hash, self.of).await?;
+        Ok(known.is_some_and(|known| {
+            app.credentials.is_good(&known, app.now()) && known.gives_all_of(&self.known)
+        }))
+    }
+
+    /// Resolves when the secret is good no more, or gives less than it did: within [`FRESH`] and half a second of that,
+    /// on whichever brain it was taken away, and at once on this one.
+    pub(crate) async fn ends(self, app: App) {
+        loop {
+            let forgotten = app.credentials.forgotten.notified();
+            match self.holds(&app).await {
+                Ok(true) => {}
+                Ok(false) => return,
+                // While the store is away nobody is told anything new either.
+                Err(error) => tracing::debug!(%error, "a follower's secret could not be asked for again"),
+            }
+            let _ = tokio::time::timeout(ASKED_AGAIN, forgotten).await;
+        }
+    }
 }

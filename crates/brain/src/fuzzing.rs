@@ -1,13 +1,20 @@
 //! What the fuzz targets under `fuzz/` call: the parsers of this crate that read what a stranger wrote. No part of what
 //! the crate offers.
 
+use crate::app::App;
 use crate::authority::Authority;
-use crate::http;
 use crate::operations::JoinToken;
+use crate::serve::{ServeOptions, open};
+use crate::{Outside, http, listening};
 use axum::http::{HeaderMap, HeaderValue, Uri, header};
-use honcho_model::HostId;
+use honcho_model::{HostId, Timestamp};
+use honcho_store::Filters;
+use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::atomic::{AtomicI64, Ordering};
 use time::OffsetDateTime;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio_util::sync::CancellationToken;
 
 /// Reads a body as every shape that the API takes. What was read must be readable again once written.
 pub fn body(bytes: &[u8]) {
@@ -79,5 +86,77 @@ impl Certifier {
     /// Certifies a request; gives whether it could be used.
     pub fn certify(&self, request_pem: &str) -> bool {
         self.0.certify_host(request_pem, HostId(1), OffsetDateTime::UNIX_EPOCH).is_ok()
+    }
+}
+
+/// Reads the query string of a list.
+pub fn filters(query: &str) -> Option<Filters> {
+    http::filters(&format!("/v1/x?{query}").parse().ok()?).ok()
+}
+
+/// A brain that is reached over connections in memory, by an operator and by strangers.
+pub struct Door {
+    app: App,
+    token: String,
+}
+
+impl Door {
+    /// Opens one whose data is in an empty directory.
+    pub async fn open(directory: &Path) -> anyhow::Result<Door> {
+        // Time stands still but for what is asked, and nothing is random: the same input does the same.
+        let (clock, drawn) = (AtomicI64::new(1_000_000_000_000_000), AtomicI64::new(1));
+        let outside = Outside::new(
+            move || Timestamp(clock.fetch_add(1, Ordering::Relaxed)),
+            move |bytes| {
+                let n = drawn.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+                bytes.iter_mut().zip(n.iter().cycle()).for_each(|(byte, n)| *byte = *n);
+            },
+        );
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        let options = ServeOptions {
+            listen: nowhere,
+            agents_listen: nowhere,
+            agents_advertise: None,
+            data: directory.to_owned(),
+            database: None,
+            webhook_allow: Vec::new(),
+        };
+        let app = open(&options, outside, CancellationToken::new()).await?;
+        let token = std::fs::read_to_string(directory.join("operator.token"))?.trim().to_owned();
+        Ok(Door { app, token })
+    }
+
+    /// Sends bytes as they are and closes our side; gives all that is answered.
+    pub async fn send(&self, bytes: &[u8]) -> Vec<u8> {
+        let (mut client, server) = tokio::io::duplex(1 << 20);
+        let router = http::router(self.app.clone());
+        let served = tokio::spawn(listening::serve_one(server, router));
+        let mut answered = Vec::new();
+        // A connection that was closed before all was sent has said why.
+        let _ = client.write_all(bytes).await;
+        let _ = client.shutdown().await;
+        let _ = client.read_to_end(&mut answered).await;
+        served.abort();
+        answered
+    }
+
+    /// Asks as an operator; gives status and body.
+    pub async fn ask(&self, method: &str, path: &str, body: &[u8]) -> (u16, Vec<u8>) {
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nhost: brain\r\nauthorization: Bearer {}\r\nconnection: close\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            self.token,
+            body.len()
+        );
+        let answered = self.send(&[head.as_bytes(), body].concat()).await;
+        let status = answered.get(9..12).and_then(|code| std::str::from_utf8(code).ok()?.parse().ok());
+        let end =
+            answered.windows(4).position(|four| four == b"\r\n\r\n").map_or(answered.len(), |at| at + 4);
+        (status.unwrap_or(0), answered.get(end..).unwrap_or_default().to_vec())
+    }
+
+    /// Whether this is a refusal in the one shape.
+    pub fn is_refusal(body: &[u8]) -> bool {
+        serde_json::from_slice::<honcho_api::ErrorBody>(body).is_ok_and(|body| !body.errors.is_empty())
     }
 }

@@ -21,7 +21,7 @@ mod database_move;
 #[doc(hidden)]
 pub mod fuzzing;
 mod http;
-mod listen;
+mod listening;
 mod liveness;
 mod operations;
 mod outside;

@@ -5,7 +5,7 @@ use crate::authority::{Authority, write_durably};
 use crate::outside::Outside;
 use crate::watching::Watching;
 use crate::webhooks::{Guard, Webhooks};
-use crate::{agents, controllers, http, listen};
+use crate::{agents, controllers, http, listening};
 use anyhow::Context as _;
 use honcho_images::BlobStore;
 use honcho_model::Timestamp;
@@ -208,6 +208,7 @@ pub async fn serve(
     ready: impl FnOnce(SocketAddr, SocketAddr),
 ) -> anyhow::Result<()> {
     let app = open(&options, outside, ending.clone()).await?;
+    listening::raise_open_files();
     let people = bind(options.listen, "--listen").await?;
     let machines = bind(options.agents_listen, "--agents-listen").await?;
     let now = date(app.now());
@@ -220,8 +221,8 @@ pub async fn serve(
     ready(people.local_addr()?, machines.local_addr()?);
     controllers::start(&app);
     tokio::join!(
-        listen::serve(people, people_tls, http::router(app.clone()), ending.clone()),
-        listen::serve(machines, agents_tls, agents::router(app), ending),
+        listening::serve(people, people_tls, http::router(app.clone()), listening::PEOPLE, ending.clone()),
+        listening::serve(machines, agents_tls, agents::router(app), listening::AGENTS, ending),
     );
     Ok(())
 }

@@ -2,6 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 
 mod active_resource;
+mod bad_input;
 mod brain_down;
 mod certificates;
 mod contract;
@@ -16,3 +17,4 @@ mod real_life;
 mod real_reboots;
 mod reboots;
 mod several_brains;
+mod streams;

@@ -2,9 +2,9 @@
 
 use super::Machine;
 use crate::app::App;
-use crate::http::{ApiError, ApiResult};
+use crate::http::{ApiError, ApiResult, Segment};
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use honcho_model::Digest;
@@ -13,7 +13,7 @@ use honcho_store::images;
 pub(super) async fn blob(
     State(app): State<App>,
     machine: Machine,
-    Path(digest): Path<String>,
+    Segment(digest): Segment,
 ) -> ApiResult<Response> {
     let digest: Digest = digest.parse().map_err(|_| ApiError::not_found("blob"))?;
     if !images::is_wanted_on(app.store.reader(), digest, machine.id).await? {

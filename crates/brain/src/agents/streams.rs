@@ -2,18 +2,20 @@
 
 use super::Machine;
 use crate::app::App;
-use crate::http::{ApiError, ApiResult, streams};
-use axum::extract::{Path, Request, State};
+use crate::http::{ApiError, ApiResult, Segment, streams};
+use axum::extract::{Request, State};
 use axum::response::Response;
 use uuid::Uuid;
 
 pub(super) async fn stream(
     State(app): State<App>,
     machine: Machine,
-    Path(id): Path<Uuid>,
+    Segment(id): Segment,
     mut request: Request,
 ) -> ApiResult<Response> {
-    let meet = app.streams.meet(machine.id, id).ok_or_else(|| ApiError::not_found("stream"))?;
+    let id = id.parse::<Uuid>().ok();
+    let meet = id.and_then(|id| app.streams.meet(machine.id, id));
+    let meet = meet.ok_or_else(|| ApiError::not_found("stream"))?;
     let upgrade = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
         match upgrade.await {

@@ -22,6 +22,29 @@ pub(crate) struct ApiError {
     hint: Option<String>,
     /// Seconds to wait first.
     retry_after: Option<u64>,
+    /// Whether the connection is closed after it: the rest of the request is not read.
+    closing: bool,
+}
+
+/// The longest text of an error, in characters: what was sent is said back in some, and may be as long as a body.
+const LONGEST: usize = 1_000;
+
+/// So many texts of one attribute are said.
+const MOST: usize = 20;
+
+/// So much of what was asked for as somebody can read.
+fn shortened(errors: BTreeMap<String, Vec<String>>) -> BTreeMap<String, Vec<String>> {
+    let short = |text: &str, longest: usize| match text.char_indices().nth(longest) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    };
+    let texts = |texts: Vec<String>| {
+        let left_out = texts.len().saturating_sub(MOST);
+        let mut said: Vec<String> = texts.iter().take(MOST).map(|text| short(text, LONGEST)).collect();
+        said.extend((left_out > 0).then(|| format!("and {left_out} more")));
+        said
+    };
+    errors.into_iter().map(|(attribute, all)| (short(&attribute, 60), texts(all))).collect()
 }
 
 /// What a handler gives.
@@ -36,7 +59,14 @@ impl ApiError {
             errors: BTreeMap::from([("base".to_owned(), vec![text.into()])]),
             hint: None,
             retry_after: None,
+            closing: false,
         }
+    }
+
+    /// This error as the last thing that is said on its connection.
+    #[must_use]
+    pub(crate) fn closing(self) -> Self {
+        ApiError { closing: true, ..self }
     }
 
     /// This error with the seconds after which it makes sense to try again.
@@ -85,6 +115,7 @@ impl From<Refusal> for ApiError {
                 errors,
                 hint: None,
                 retry_after: None,
+                closing: false,
             },
             Refusal::NotFound(what) => ApiError::not_found(what),
             Refusal::Forbidden(why) => ApiError::new(StatusCode::FORBIDDEN, "forbidden", why),
@@ -142,6 +173,9 @@ impl From<BlobError> for ApiError {
         match &error {
             BlobError::Missing(_) => ApiError::not_found("blob"),
             BlobError::WrongDigest { .. } => ApiError::invalid("digest", error.to_string()),
+            BlobError::Source(cause) if cause.kind() == std::io::ErrorKind::TimedOut => {
+                super::bodies::broke_off()
+            }
             BlobError::Source(_) => {
                 ApiError::new(StatusCode::BAD_REQUEST, "broken_upload", error.to_string())
             }
@@ -162,7 +196,7 @@ impl IntoResponse for ApiError {
         let body = ErrorBody {
             status: self.status.as_u16(),
             code: self.code.to_owned(),
-            errors: self.errors,
+            errors: shortened(self.errors),
             hint: self.hint,
             request_id: request_id(),
         };
@@ -171,9 +205,26 @@ impl IntoResponse for ApiError {
             let challenge = HeaderValue::from_static("Basic realm=\"honcho\", charset=\"UTF-8\"");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
         }
+        if self.closing {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         if let Some(seconds) = self.retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_back_is_short() {
+        let errors = BTreeMap::from([("é".repeat(5_000), vec!["ü".repeat(5_000); 30])]);
+        let said = shortened(errors);
+        let (attribute, texts) = said.iter().next().unwrap();
+        assert_eq!((attribute.chars().count(), texts.len()), (61, 21));
+        assert_eq!((texts[0].chars().count(), texts[20].as_str()), (1_001, "and 10 more"));
     }
 }

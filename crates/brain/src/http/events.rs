@@ -4,6 +4,7 @@ use super::error::{ApiError, ApiResult};
 use super::extract::{Caller, ListQuery};
 use super::listing::listed;
 use crate::app::App;
+use crate::credentials::Standing;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
@@ -46,7 +47,7 @@ pub(super) async fn list(
 /// Follows the event log.
 #[utoipa::path(get, path = "/v1/events/stream", tag = "events",
     params(("after" = Option<String>, Query, description = "A cursor or the id of an event; the header Last-Event-ID goes before it")),
-    description = "Server-sent events: each event of the log, from the cursor on, and then as they come. The id of each is its cursor.",
+    description = "Server-sent events: each event of the log, from the cursor on, and then as they come. The id of each is its cursor. It ends with the token that opened it.",
     responses((status = 200, content_type = "text/event-stream", body = String), (status = 401, body = ErrorBody),
         (status = 410, body = ErrorBody, description = "The cursor is of an earlier life of this brain"),
         (status = 422, body = ErrorBody)))]
@@ -69,7 +70,7 @@ pub(super) async fn stream(
     changes.mark_unchanged();
     // A first read, so that a filter that is none is refused before the stream begins.
     events::list(app.store.reader(), caller.scope, &Filters { limit: Some(0), ..filters.clone() }).await?;
-    let ending = app.ending.clone().cancelled_owned();
+    let ending = followed_no_more(&app, caller.standing.clone());
     let state = (app, caller, changes, filters, true);
     let batches =
         futures::stream::unfold(state, |(app, caller, mut changes, mut filters, at_once)| async move {
@@ -91,6 +92,17 @@ pub(super) async fn stream(
         });
     let stream = batches.flat_map(futures::stream::iter).take_until(ending);
     Ok(axum::response::Sse::new(stream).keep_alive(KeepAlive::default()))
+}
+
+/// Resolves when nothing may be followed any more: the secret that opened it is good no more, or the brain ends.
+pub(super) fn followed_no_more(app: &App, standing: Standing) -> impl Future<Output = ()> + Send + use<> {
+    let (ending, app) = (app.ending.clone().cancelled_owned(), app.clone());
+    Box::pin(async move {
+        tokio::select! {
+            () = ending => {}
+            () = standing.ends(app) => {}
+        }
+    })
 }
 
 /// Goes on where a client says that it stands.

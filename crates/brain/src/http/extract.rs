@@ -1,11 +1,12 @@
 //! What handlers take out of a request: who asks, the filters of a list, a body.
 
 use super::error::{ApiError, ApiResult};
+use super::strict_json;
 use crate::app::App;
-use crate::credentials::{self, Known};
+use crate::credentials::{self, Known, Standing};
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use base64::Engine as _;
 use honcho_model::{Right, Timestamp};
 use honcho_store::{Actor, Filters, Scope};
@@ -29,6 +30,8 @@ pub(crate) struct Caller {
     pub(crate) right: Right,
     /// What they showed.
     pub(crate) known: Arc<Known>,
+    /// The same, to be asked for again by what goes on for long.
+    pub(crate) standing: Standing,
 }
 
 /// The token in a request: Bearer, or the password of Basic with any user name.
@@ -49,7 +52,8 @@ impl FromRequestParts<App> for Caller {
     type Rejection = ApiError;
     async fn from_request_parts(parts: &mut Parts, app: &App) -> ApiResult<Self> {
         let secret = token(&parts.headers).ok_or_else(ApiError::unauthorized)?;
-        let known = credentials::find(app, &secret).await?.ok_or_else(ApiError::unauthorized)?;
+        let standing = credentials::find(app, &secret).await?.ok_or_else(ApiError::unauthorized)?;
+        let known = standing.known.clone();
         let source = parts.extensions.get::<Peer>().map(|peer| peer.0.ip().to_string());
         super::middleware::note_who(&known.actor());
         Ok(Caller {
@@ -57,6 +61,7 @@ impl FromRequestParts<App> for Caller {
             actor: Actor { who: known.actor(), source },
             right: known.right(),
             known,
+            standing,
         })
     }
 }
@@ -75,6 +80,8 @@ pub(crate) struct Writer {
     pub(crate) actor: Actor,
     /// When their token stops working; a person's session is no bound to what they make.
     pub(crate) expires_at: Option<Timestamp>,
+    /// What they showed, to be asked for again by what goes on for long.
+    pub(crate) standing: Standing,
 }
 
 impl Writer {
@@ -83,7 +90,8 @@ impl Writer {
             Known::Token(token) => token.expires_at,
             Known::Session(_) => None,
         };
-        Writer { scope: caller.known.scope_of_writing(), actor: caller.actor, expires_at }
+        let (scope, standing) = (caller.known.scope_of_writing(), caller.standing);
+        Writer { scope, actor: caller.actor, expires_at, standing }
     }
 }
 
@@ -132,13 +140,34 @@ impl FromRequestParts<App> for Operator {
 /// The filters of a list.
 pub(crate) struct ListQuery(pub(crate) Filters);
 
+fn bad_query(text: impl Into<String>) -> ApiError {
+    ApiError::new(StatusCode::BAD_REQUEST, "bad_query", text)
+}
+
+/// Refuses a query that is no text: what is not UTF-8 would be read as something else, and no argument holds a NUL or
+/// another control character.
+pub(super) fn refuse_unreadable(query: Option<&str>) -> ApiResult<()> {
+    let Some(query) = query else { return Ok(()) };
+    let decoded = percent_encoding::percent_decode_str(query).decode_utf8();
+    let decoded = decoded.map_err(|_| bad_query("the query is not UTF-8"))?;
+    if decoded.chars().any(char::is_control) {
+        return Err(bad_query("the query holds control characters"));
+    }
+    Ok(())
+}
+
+/// Reads the filters in an address.
+pub(crate) fn filters(uri: &Uri) -> ApiResult<Filters> {
+    refuse_unreadable(uri.query())?;
+    let Query(pairs) =
+        Query::<Vec<(String, String)>>::try_from_uri(uri).map_err(|error| bad_query(error.body_text()))?;
+    Ok(Filters::parse(pairs)?)
+}
+
 impl<S: Send + Sync> FromRequestParts<S> for ListQuery {
     type Rejection = ApiError;
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> ApiResult<Self> {
-        let pairs = Query::<Vec<(String, String)>>::from_request_parts(parts, state).await;
-        let Query(pairs) =
-            pairs.map_err(|error| ApiError::new(StatusCode::BAD_REQUEST, "bad_query", error.body_text()))?;
-        Ok(ListQuery(Filters::parse(pairs)?))
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> ApiResult<Self> {
+        Ok(ListQuery(filters(&parts.uri)?))
     }
 }
 
@@ -148,6 +177,7 @@ pub(crate) struct Arguments<T>(pub(crate) T);
 impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Arguments<T> {
     type Rejection = ApiError;
     async fn from_request_parts(parts: &mut Parts, state: &S) -> ApiResult<Self> {
+        refuse_unreadable(parts.uri.query())?;
         let query = Query::<T>::from_request_parts(parts, state).await;
         query
             .map(|Query(arguments)| Arguments(arguments))
@@ -164,6 +194,17 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
         let path = axum::extract::Path::<String>::from_request_parts(parts, state).await;
         let id = path.ok().and_then(|path| path.0.parse().ok()).filter(|id| *id > 0);
         id.map(Id).ok_or_else(|| ApiError::not_found("object"))
+    }
+}
+
+/// A part of the path that is no number, such as a digest; what cannot be read names nothing.
+pub(crate) struct Segment(pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Segment {
+    type Rejection = ApiError;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> ApiResult<Self> {
+        let path = axum::extract::Path::<String>::from_request_parts(parts, state).await;
+        path.map(|path| Segment(path.0)).map_err(|_| ApiError::not_found("object"))
     }
 }
 
@@ -188,16 +229,8 @@ impl<T> Body<T> {
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = ApiError;
     async fn from_request(request: Request, state: &S) -> ApiResult<Self> {
-        parse_body(&body(request, state).await?)
+        parse_body(&super::bodies::json(request, state).await?)
     }
-}
-
-/// The bytes of a body, up to the route's limit.
-pub(super) async fn body(request: Request, state: &(impl Send + Sync)) -> ApiResult<axum::body::Bytes> {
-    axum::body::Bytes::from_request(request, state).await.map_err(|error| {
-        let code = if error.status() == StatusCode::PAYLOAD_TOO_LARGE { "too_large" } else { "bad_body" };
-        ApiError::new(error.status(), code, error.body_text())
-    })
 }
 
 /// Attributes that hold a number or a boolean, which some clients send as strings.
@@ -212,7 +245,7 @@ pub(crate) fn parse_body<T: DeserializeOwned>(bytes: &[u8]) -> ApiResult<Body<T>
     let value: Value = if bytes.trim_ascii().is_empty() {
         Value::Object(serde_json::Map::new())
     } else {
-        serde_json::from_slice(bytes).map_err(|error| malformed(format!("is not JSON: {error}")))?
+        strict_json::read(bytes).map_err(|error| malformed(format!("cannot be read: {error}")))?
     };
     let Value::Object(mut object) = value else { return Err(malformed("must be a JSON object".to_owned())) };
     if object.len() == 1
@@ -220,6 +253,9 @@ pub(crate) fn parse_body<T: DeserializeOwned>(bytes: &[u8]) -> ApiResult<Body<T>
         && let Some((_, Value::Object(inner))) = std::mem::take(&mut object).into_iter().next()
     {
         object = inner;
+    }
+    if let Some((attribute, _)) = object.iter().find(|(_, value)| strict_json::holds_nul(value)) {
+        return Err(ApiError::invalid(attribute, "must not hold a NUL"));
     }
     // An empty key is no key: else every object made with one would be the same object.
     if object.get("reference").is_some_and(|reference| reference == "") {
@@ -263,7 +299,22 @@ mod tests {
                 (Some("web1"), Some(5), Some(true))
             );
         }
-        for bad in ["[]", "{", "7", "\"x\"", "{\"name\":7}", "{\"account_id\":\"x\"}", "{\"vcpus\":1e99}"] {
+        for bad in [
+            r#"{"name":"a\u0000"}"#,
+            r#"{"name":"a","name":"b"}"#,
+            r#"{"vcpus":1.0}"#,
+            r#"{"vcpus":"1.0"}"#,
+            r#"{"vcpus":9223372036854775808}"#,
+            r#"{"vcpus":"9223372036854775808"}"#,
+            r#"{"start_alone":1}"#,
+            "[]",
+            "{",
+            "7",
+            "\"x\"",
+            "{\"name\":7}",
+            "{\"account_id\":\"x\"}",
+            "{\"vcpus\":1e99}",
+        ] {
             assert!(parse_body::<GuestCreate>(bad.as_bytes()).is_err(), "{bad}");
         }
     }

@@ -1,16 +1,16 @@
 //! `/v1/images`, and `/v1/blobs`, through which their tarballs come.
 
 use super::accounts::{Created, created};
+use super::bodies;
 use super::error::{ApiError, ApiResult};
-use super::extract::{Body, Caller, Id, ListQuery, Operator, Writer};
+use super::extract::{Body, Caller, Id, ListQuery, Operator, Segment, Writer};
 use super::listing::listed;
 use crate::app::App;
 use crate::operations::{ImageCreate, ImageDelete};
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use futures::TryStreamExt as _;
 use honcho_api::{Blob, ErrorBody, Image, ImagePackage};
 use honcho_model::{Digest, ImageId};
 use honcho_store::{Filters, images};
@@ -92,16 +92,17 @@ fn parse(digest: &str) -> ApiResult<Digest> {
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
     description = "Sends a blob. It is kept only if it is what the digest says.",
     responses((status = 201, body = Blob), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
-        (status = 404, body = ErrorBody, description = "That is no digest"), (status = 422, body = ErrorBody),
+        (status = 404, body = ErrorBody, description = "That is no digest"),
+        (status = 408, body = ErrorBody, description = "Nothing more of it came for 30 s"), (status = 422, body = ErrorBody),
         (status = 507, body = ErrorBody, description = "It could not be written: most often the disk is full")))]
 pub(super) async fn blob_put(
     State(app): State<App>,
     _: Operator,
-    Path(digest): Path<String>,
+    Segment(digest): Segment,
     body: axum::body::Body,
 ) -> ApiResult<(StatusCode, Json<Blob>)> {
     let digest = parse(&digest)?;
-    let source = StreamReader::new(body.into_data_stream().map_err(std::io::Error::other));
+    let source = StreamReader::new(bodies::pieces(body));
     let size = app.blobs.put(digest, source).await?;
     let size_bytes = i64::try_from(size).unwrap_or(i64::MAX);
     Ok((StatusCode::CREATED, Json(Blob { digest: digest.to_string(), size_bytes })))
@@ -113,7 +114,7 @@ pub(super) async fn blob_put(
 pub(super) async fn blob_head(
     State(app): State<App>,
     _: Operator,
-    Path(digest): Path<String>,
+    Segment(digest): Segment,
 ) -> ApiResult<Response> {
     match app.blobs.size(parse(&digest)?).await? {
         Some(size) => Ok(([(header::CONTENT_LENGTH, size.to_string())], ()).into_response()),

@@ -11,7 +11,7 @@ pub(crate) struct Exactly<T>(pub(crate) T);
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Exactly<T> {
     type Rejection = ApiError;
     async fn from_request(request: Request, state: &S) -> ApiResult<Self> {
-        let bytes = super::extract::body(request, state).await?;
+        let bytes = super::bodies::whole(request, state).await?;
         serde_json::from_slice(&bytes).map(Exactly).map_err(|error| {
             ApiError::new(StatusCode::BAD_REQUEST, "malformed_json", format!("cannot be read: {error}"))
         })

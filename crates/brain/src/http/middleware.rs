@@ -1,11 +1,11 @@
 //! What is done around every request: an id, a line in the log, numbers, and `.json` at the end of a path taken off.
 
-use super::error::REQUEST_ID;
+use super::error::{ApiError, REQUEST_ID};
 use crate::app::App;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, Uri};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use std::sync::OnceLock;
 use tokio::time::Instant;
 
@@ -37,6 +37,18 @@ fn brought(headers: &HeaderMap) -> Option<String> {
     ((1..=64).contains(&id.len()) && id.bytes().all(sane)).then(|| id.to_owned())
 }
 
+/// The longest path with its query, in bytes.
+const LONGEST_ADDRESS: usize = 8 << 10;
+
+fn is_too_long(uri: &Uri) -> bool {
+    uri.path().len() + uri.query().map_or(0, str::len) > LONGEST_ADDRESS
+}
+
+fn too_long() -> Response {
+    let text = format!("path and query are longer than {LONGEST_ADDRESS} bytes");
+    ApiError::new(StatusCode::URI_TOO_LONG, "too_long", text).into_response()
+}
+
 /// Gives the request an id, under which errors and the log can be put together.
 async fn around(listener: &'static str, State(app): State<App>, request: Request, next: Next) -> Response {
     let id = brought(request.headers()).unwrap_or_else(|| app.outside.uuid().simple().to_string());
@@ -44,7 +56,7 @@ async fn around(listener: &'static str, State(app): State<App>, request: Request
     let route = request.extensions().get::<MatchedPath>().map(|route| route.as_str().to_owned());
     let begun = Instant::now();
     let answer = WHO.scope(OnceLock::new(), async {
-        let response = next.run(request).await;
+        let response = if is_too_long(request.uri()) { too_long() } else { next.run(request).await };
         (response, WHO.with(|who| who.get().cloned()))
     });
     let (mut response, who) = REQUEST_ID.scope(id.clone(), answer).await;

@@ -2,6 +2,7 @@
 
 mod account_life;
 mod accounts;
+mod bodies;
 mod error;
 mod events;
 mod extract;
@@ -24,6 +25,7 @@ mod search;
 mod sessions;
 mod sites;
 pub(crate) mod streams;
+mod strict_json;
 mod tokens;
 mod usage;
 mod webhooks;
@@ -32,9 +34,11 @@ mod webhooks;
 mod people_tests;
 #[cfg(test)]
 mod route_tests;
+#[cfg(test)]
+mod stream_tests;
 
 pub(crate) use error::{ApiError, ApiResult};
-pub(crate) use extract::{Peer, parse_body, token};
+pub(crate) use extract::{Peer, Segment, filters, parse_body, token};
 pub(crate) use json::Exactly;
 pub(crate) use middleware::{machine_request, without_json_suffix};
 pub use openapi::openapi_json;
@@ -43,12 +47,9 @@ use crate::app::App;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
-use axum::routing::get;
+use axum::routing::{get, post};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-
-/// The largest body that is no blob.
-const BODY_LIMIT: usize = 1 << 20;
 
 /// Every route that stands in the OpenAPI document.
 fn described() -> OpenApiRouter<App> {
@@ -72,7 +73,6 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(people::revoke, people::revoke_by_post))
         .routes(routes!(people::unlock, people::unlock_by_post))
         .routes(routes!(people::password, people::password_by_post))
-        .routes(routes!(sessions::list, sessions::create))
         .routes(routes!(sessions::show, sessions::delete))
         .routes(routes!(sessions::whoami))
         .routes(routes!(search::search))
@@ -115,7 +115,12 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(webhooks::test, webhooks::test_by_post))
         .routes(routes!(webhooks::rotate, webhooks::rotate_by_post))
         .routes(routes!(webhooks::enable, webhooks::enable_by_post))
-        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .layer(DefaultBodyLimit::max(bodies::LARGEST))
+        .merge(
+            OpenApiRouter::new()
+                .routes(routes!(sessions::list, sessions::create))
+                .layer(DefaultBodyLimit::max(bodies::LARGEST_OF_STRANGERS)),
+        )
         // A blob is as large as it is; it is streamed and never held.
         .merge(
             OpenApiRouter::new()
@@ -127,9 +132,10 @@ fn described() -> OpenApiRouter<App> {
 /// The whole of what people and programs are served.
 pub(crate) fn router(app: App) -> Router {
     let (described, document) = described().split_for_parts();
-    let json = openapi::render(&document);
+    // One copy of it for everybody who asks.
+    let json = axum::body::Bytes::from(openapi::render(&document));
     described
-        .route("/v1/join", axum::routing::post(join::join))
+        .route("/v1/join", post(join::join).layer(DefaultBodyLimit::max(bodies::LARGEST_OF_STRANGERS)))
         .route("/v1/openapi", get(move || async move { ([("content-type", "application/json")], json) }))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))

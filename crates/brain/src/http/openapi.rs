@@ -39,10 +39,19 @@ const PAGING: [(&str, Type, &str); 4] = [
 ];
 
 /// What any route may answer, whatever it does: refusals of the layers before it.
-const COMMON: [(&str, &str); 3] = [
+const COMMON: [(&str, &str); 5] = [
     ("400", "The query or the body cannot be read"),
     ("401", "No token, or one that is not good"),
+    ("414", "Path and query are too long"),
+    ("431", "The headers are too many or too long"),
     ("422", "Something asked for cannot be: `errors` says what"),
+];
+
+/// The same of routes that take a body.
+const OF_BODIES: [(&str, &str); 3] = [
+    ("408", "The body did not come in time"),
+    ("413", "The body is larger than a body may be"),
+    ("415", "The body is not JSON"),
 ];
 
 /// The document as it is served: what all routes have in common is put in here, so that no route can forget it.
@@ -90,7 +99,7 @@ impl Pages {
 fn describe_common(operation: &mut Operation, pages: Pages) {
     let mut refusals = COMMON.to_vec();
     if operation.request_body.is_some() {
-        refusals.push(("413", "The body is larger than a body may be"));
+        refusals.extend(OF_BODIES);
     }
     for (code, text) in refusals {
         let refusal = || {

@@ -1,6 +1,7 @@
 //! `/v1/operations`.
 
 use super::error::ApiResult;
+use super::events::followed_no_more;
 use super::extract::{Caller, Id, ListQuery, Writer};
 use super::listing::listed;
 use crate::app::App;
@@ -43,7 +44,7 @@ pub(super) async fn show(State(app): State<App>, caller: Caller, Id(id): Id) -> 
 
 /// Follows an operation.
 #[utoipa::path(get, path = "/v1/operations/{id}/stream", tag = "operations", params(("id" = i64, Path)),
-    description = "Server-sent events: the operation whenever it changes, until it has ended.",
+    description = "Server-sent events: the operation whenever it changes, until it has ended, or the token that opened the stream.",
     responses((status = 200, content_type = "text/event-stream", body = String), (status = 401, body = ErrorBody),
         (status = 404, body = ErrorBody)))]
 pub(super) async fn stream(
@@ -54,7 +55,7 @@ pub(super) async fn stream(
     let mut changes = app.store.wakeups().anything();
     changes.mark_unchanged();
     let first = operations::get(app.store.reader(), caller.scope, OperationId(id)).await?;
-    let ending = app.ending.clone().cancelled_owned();
+    let ending = followed_no_more(&app, caller.standing.clone());
     let state = (app, caller, changes, Some(first), None::<Operation>);
     let stream =
         futures::stream::unfold(state, move |(app, caller, mut changes, next, mut last)| async move {

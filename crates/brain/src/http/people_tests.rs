@@ -15,7 +15,7 @@ use tower::ServiceExt as _;
 const PASSWORD: &str = "a violet fence sings";
 
 /// Asks a brain; gives status and body.
-async fn ask(app: &App, secret: &str, method: &str, path: &str, body: Value) -> (u16, Value) {
+pub(super) async fn ask(app: &App, secret: &str, method: &str, path: &str, body: Value) -> (u16, Value) {
     let mut request = Request::builder().method(method).uri(path);
     if !secret.is_empty() {
         request = request.header(header::AUTHORIZATION, format!("Bearer {secret}"));
@@ -28,13 +28,13 @@ async fn ask(app: &App, secret: &str, method: &str, path: &str, body: Value) -> 
 }
 
 /// A world with an operator's token.
-struct Office {
-    world: World,
-    operator: String,
+pub(super) struct Office {
+    pub(super) world: World,
+    pub(super) operator: String,
 }
 
 impl Office {
-    async fn new() -> Office {
+    pub(super) async fn new() -> Office {
         let world = World::new().await;
         let create = crate::operations::TokenCreate {
             scope: Scope::Operator,
@@ -46,14 +46,14 @@ impl Office {
         Office { world, operator }
     }
 
-    async fn operate(&self, method: &str, path: &str, body: Value) -> Value {
+    pub(super) async fn operate(&self, method: &str, path: &str, body: Value) -> Value {
         let (status, answer) = ask(&self.world.app, &self.operator, method, path, body).await;
         assert!((200..300).contains(&status), "{method} {path}: {status} {answer}");
         answer
     }
 
     /// Makes a person with [`PASSWORD`]; gives their id.
-    async fn person(&self, name: &str, grants: &[(i64, &str)]) -> i64 {
+    pub(super) async fn person(&self, name: &str, grants: &[(i64, &str)]) -> i64 {
         let body = json!({ "name": name, "password": PASSWORD });
         let id = self.operate("POST", "/v1/people", body).await["id"].as_i64().unwrap();
         for (account, scope) in grants {
@@ -68,7 +68,7 @@ impl Office {
         ask(&self.world.app, "", "POST", "/v1/sessions", body).await
     }
 
-    async fn login(&self, name: &str) -> String {
+    pub(super) async fn login(&self, name: &str) -> String {
         let (status, session) = self.try_login(name, PASSWORD).await;
         assert_eq!(status, 201, "{session}");
         session["secret"].as_str().unwrap().to_owned()

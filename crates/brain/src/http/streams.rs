@@ -8,6 +8,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use futures::StreamExt as _;
 use honcho_api::ErrorBody;
 use honcho_model::host::HostStatus;
 use honcho_model::{GuestId, HostId};
@@ -76,7 +77,7 @@ pub(super) struct Log {
 #[utoipa::path(get, path = "/v1/guests/{id}/log", tag = "guests",
     params(("id" = i64, Path), ("tail" = Option<u64>, Query, description = "At most so many bytes; 65,536 when absent"),
         ("follow" = Option<bool>, Query, description = "Go on with what is printed from now on")),
-    description = "What the guest's serial console printed, as it is.",
+    description = "What the guest's serial console printed, as it is. One that is followed is cut when the token that opened it ends.",
     responses((status = 200, content_type = "text/plain", body = String), (status = 401, body = ErrorBody),
         (status = 404, body = ErrorBody), (status = 409, body = ErrorBody)))]
 pub(super) async fn log(
@@ -88,13 +89,24 @@ pub(super) async fn log(
     let kind = StreamKind::Log { tail: log.tail.unwrap_or(64 << 10), follow: log.follow == Some(true) };
     let place = open(&app, caller.scope, id, kind).await?;
     let upgraded = arrival(place).await?;
-    let body = Body::from_stream(ReaderStream::new(TokioIo::new(upgraded)));
+    // One that is cut says so: a whole log ends otherwise.
+    let cut = caller.standing.ends(app);
+    let cut = async {
+        cut.await;
+        Err(std::io::Error::other("the token that opened this is good no more"))
+    };
+    let bytes = ReaderStream::new(TokioIo::new(upgraded)).map(Some).chain(futures::stream::iter([None]));
+    let ends = futures::stream::once(cut).map(Some);
+    let both = futures::stream::select(bytes, ends);
+    let body = Body::from_stream(
+        both.take_while(|piece| std::future::ready(piece.is_some())).filter_map(std::future::ready),
+    );
     Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], body).into_response())
 }
 
 /// Opens a guest's console.
 #[utoipa::path(get, path = "/v1/guests/{id}/console", tag = "guests", params(("id" = i64, Path)),
-    description = "The serial console, both ways: an HTTP/1.1 upgrade to `honcho-stream`, then raw bytes.",
+    description = "The serial console, both ways: an HTTP/1.1 upgrade to `honcho-stream`, then raw bytes. It ends with the token that opened it.",
     responses((status = 101, description = "Raw bytes follow"), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 426, body = ErrorBody)))]
 pub(super) async fn console(
@@ -115,8 +127,13 @@ pub(super) async fn console(
             let person = person.await.map_err(std::io::Error::other)?;
             tokio::io::copy_bidirectional(&mut TokioIo::new(person), &mut TokioIo::new(agent)).await
         };
-        if let Err(error) = joined.await {
-            tracing::debug!(%error, guest = id, "a console was cut");
+        tokio::select! {
+            joined = joined => if let Err(error) = joined {
+                tracing::debug!(%error, guest = id, "a console was cut");
+            },
+            () = caller.standing.ends(app) => {
+                tracing::info!(guest = id, "a console ended with the token that opened it");
+            }
         }
     });
     Ok(switching())

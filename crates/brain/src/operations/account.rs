@@ -51,14 +51,14 @@ impl Change for AccountCreate {
     type Out = Account;
     async fn run<'a>(&'a self, tx: &'a Tx) -> StoreResult<Account> {
         operators_only(self.scope)?;
-        if let Some(reference) = &self.body.reference {
+        let mut problems = Problems::default();
+        if let Some(reference) = problems.line("reference", self.body.reference.as_deref()) {
             let known =
                 accounts::list(tx, Scope::System, &Filters::default().and("reference", reference)).await?;
             if let Some(known) = known.into_iter().next() {
                 return Ok(known);
             }
         }
-        let mut problems = Problems::default();
         let grace = self.body.grace_seconds.unwrap_or(GRACE_SECONDS);
         problems.within("grace_seconds", grace, GRACE);
         let limits = limits(&self.body, Limits::default(), &mut problems);

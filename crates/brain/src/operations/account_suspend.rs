@@ -28,9 +28,7 @@ impl Change for AccountSuspend {
         let before = accounts::get(tx, self.scope, self.id).await?;
         let mut problems = Problems::default();
         let reason = self.reason.as_deref().map(str::trim).filter(|reason| !reason.is_empty());
-        if reason.is_some_and(|reason| reason.len() > 500 || reason.chars().any(char::is_control)) {
-            problems.add("reason", "must be one line of 500 bytes at most");
-        }
+        problems.line("reason", reason);
         problems.none()?;
         if before.suspended_at.is_some() {
             return Err(Refusal::Conflict("it is suspended already".to_owned()).into());

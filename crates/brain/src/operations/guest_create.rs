@@ -91,7 +91,10 @@ impl Change for GuestCreate {
 impl GuestCreate {
     /// A repeated POST with the same reference answers with the same guest.
     async fn already(&self, tx: &Tx) -> StoreResult<Option<Guest>> {
-        match (&self.body.reference, self.account()) {
+        let mut problems = Problems::default();
+        let reference = problems.line("reference", self.body.reference.as_deref());
+        problems.none()?;
+        match (reference, self.account()) {
             (Some(reference), Some(account)) => {
                 // Of an account that the caller may not see, no guest is given out either.
                 let mut problems = Problems::default();
@@ -208,9 +211,8 @@ fn refuse_small(problems: &mut Problems, disk: Bytes, image: &honcho_api::Image)
 
 /// An OpenSSH public key on one line.
 pub(crate) fn public_key(text: &str) -> Result<(), String> {
-    if text.len() > 16_384 || text.chars().any(char::is_control) {
-        return Err("must each be one line".to_owned());
-    }
+    honcho_model::text::line_of(text, 16_384)
+        .map_err(|_| "must each be one line, of what can be seen".to_owned())?;
     match ssh_key::PublicKey::from_openssh(text) {
         // A type that nobody knows: sshd would skip it, and the agent refuses it.
         Ok(key) if !matches!(key.algorithm(), ssh_key::Algorithm::Other(_)) => Ok(()),

@@ -4,7 +4,7 @@ use super::problems::Problems;
 use super::{operators_only, refuse_cancelled};
 use honcho_api::Image;
 use honcho_model::event::ResourceKind;
-use honcho_model::{AccountId, Bytes, Digest, ImageId};
+use honcho_model::{AccountId, Bytes, Digest, ImageId, text};
 use honcho_store::events::{self, NewEvent};
 use honcho_store::{Change, Filters, Scope, StoreResult, Tx, accounts, images};
 use uuid::Uuid;
@@ -34,6 +34,16 @@ impl Change for ImageCreate {
         }
         let unpacked = problems.needed("unpacked_bytes", self.body.unpacked_bytes);
         let unpacked = unpacked.and_then(|bytes| problems.within("unpacked_bytes", bytes, 1..=1 << 44));
+        if let Some(recipe) = &self.body.recipe {
+            problems.check("recipe", text::lines(recipe));
+        }
+        for package in self.body.packages.iter().flatten() {
+            let texts = [&package.name, &package.version, &package.architecture];
+            if let Some(wrong) = texts.into_iter().find_map(|text| text::one_line(text).err()) {
+                problems.add("packages", format!("hold a text that {wrong}"));
+                break;
+            }
+        }
         if let Some(account) = self.body.account_id {
             let owner =
                 problems.found("account_id", accounts::get(tx, self.scope, AccountId(account)).await)?;

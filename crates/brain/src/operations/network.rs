@@ -35,14 +35,14 @@ impl Change for NetworkCreate {
     type Out = Network;
     async fn run<'a>(&'a self, tx: &'a Tx) -> StoreResult<Network> {
         operators_only(self.scope)?;
-        if let Some(reference) = &self.body.reference {
+        let mut problems = Problems::default();
+        if let Some(reference) = problems.line("reference", self.body.reference.as_deref()) {
             let known =
                 networks::list(tx, Scope::System, &Filters::default().and("reference", reference)).await?;
             if let Some(known) = known.into_iter().find(|known| known.account_id == self.body.account_id) {
                 return Ok(known);
             }
         }
-        let mut problems = Problems::default();
         let name = problems.name(self.body.name.as_deref());
         if self.body.kind.as_deref().is_some_and(|kind| kind != "local") {
             problems.add("kind", "must be local");

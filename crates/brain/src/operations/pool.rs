@@ -74,7 +74,7 @@ fn absolute(path: &str) -> Result<&str, &'static str> {
         && path.len() <= 1024
         && path.starts_with('/')
         && plain
-        && !path.chars().any(char::is_control)
+        && honcho_model::text::line_of(path, 1024).is_ok()
     {
         Ok(path)
     } else {

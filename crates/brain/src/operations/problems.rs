@@ -1,6 +1,6 @@
 //! Everything that is wrong with what was asked, said at once.
 
-use honcho_model::Name;
+use honcho_model::{Name, text};
 use honcho_store::{Refusal, StoreError, StoreResult};
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -40,6 +40,11 @@ impl Problems {
     pub(super) fn name(&mut self, name: Option<&str>) -> Option<Name> {
         let name = self.needed("name", name)?;
         self.check("name", Name::new(name))
+    }
+
+    /// Reads a line that people wrote, if one is there: the rule for every attribute that is free text.
+    pub(super) fn line<'a>(&mut self, attribute: &str, line: Option<&'a str>) -> Option<&'a str> {
+        line.and_then(|line| self.check(attribute, text::one_line(line)))
     }
 
     /// Reads a number that lies in a range.

@@ -107,10 +107,7 @@ impl TokenCreate {
 /// One line for people.
 fn token_name<'a>(problems: &mut Problems, name: Option<&'a str>) -> Option<&'a str> {
     let name = problems.needed("name", name.filter(|name| !name.is_empty()))?;
-    if name.len() > 200 || name.chars().any(char::is_control) {
-        problems.add("name", "must be one line of 200 characters at most");
-    }
-    Some(name)
+    problems.line("name", Some(name))
 }
 
 async fn record(tx: &Tx, kind: &str, token: &Token, text: &str, before: Option<&Token>) -> StoreResult<()> {

@@ -49,9 +49,7 @@ fn fields(
     let url = problems.needed("url", url).and_then(|url| problems.check("url", check_url(url, allow_http)));
     let description =
         body.description.clone().or(before.map(|before| before.description.clone())).unwrap_or_default();
-    if description.len() > 200 || description.chars().any(char::is_control) {
-        problems.add("description", "must be one line of 200 characters at most");
-    }
+    problems.line("description", Some(&description));
     let events = body.events.clone().or(before.map(|before| before.events.clone()));
     let events = events.unwrap_or_else(|| vec!["*".to_owned()]);
     if events.is_empty() || events.len() > 100 {

@@ -80,7 +80,7 @@ impl Receiver {
         let receiver = Receiver { url, ..Receiver::default() };
         let router = axum::Router::new().fallback(receive).with_state(receiver.clone());
         let ending = tokio_util::sync::CancellationToken::new();
-        tokio::spawn(crate::listen::serve(listener, None, router, ending));
+        tokio::spawn(crate::listening::serve(listener, None, router, crate::listening::PEOPLE, ending));
         receiver
     }
 

@@ -48,15 +48,15 @@ async fn everything_that_is_wrong_is_said_at_once() {
         operator,
         wrong,
         expect![[r#"
-        account_id does not exist
-        disk_bytes must be from 16777216 to 70368744177664
-        image_id does not exist
-        memory_bytes must be from 67108864 to 4398046511104
-        name may hold lower-case letters, digits and inner hyphens only (as in "web-1")
-        network_id does not exist
-        ssh_keys must each be an OpenSSH public key, as in the .pub file of ssh-keygen; must each be one line
-        vcpus must be from 1 to 256
-    "#]],
+            account_id does not exist
+            disk_bytes must be from 16777216 to 70368744177664
+            image_id does not exist
+            memory_bytes must be from 67108864 to 4398046511104
+            name may hold lower-case letters, digits and inner hyphens only (as in "web-1")
+            network_id does not exist
+            ssh_keys must each be an OpenSSH public key, as in the .pub file of ssh-keygen; must each be one line, of what can be seen
+            vcpus must be from 1 to 256
+        "#]],
     )
     .await;
     let small = Body { disk_bytes: Some(64 << 20), ..world.body("web1") };
