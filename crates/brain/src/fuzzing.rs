@@ -130,13 +130,13 @@ impl Door {
     pub async fn send(&self, bytes: &[u8]) -> Vec<u8> {
         let (mut client, server) = tokio::io::duplex(1 << 20);
         let router = http::router(self.app.clone());
-        let served = tokio::spawn(listening::serve_one(server, router));
+        let connection = tokio::spawn(listening::serve_one(server, router));
         let mut answered = Vec::new();
         // A connection that was closed before all was sent has said why.
         let _ = client.write_all(bytes).await;
         let _ = client.shutdown().await;
         let _ = client.read_to_end(&mut answered).await;
-        served.abort();
+        connection.abort();
         answered
     }
 

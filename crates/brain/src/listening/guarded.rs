@@ -274,7 +274,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guarded<S> {
                     buffer.set_filled(before);
                     this.begin_farewell();
                 }
-                ready => {
+                ready @ Poll::Ready(_) => {
                     this.heard |= buffer.filled().len() > before;
                     return ready;
                 }

@@ -158,7 +158,7 @@ async fn an_answer_before_the_whole_request_came_is_not_lost() {
     client.write_all(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\n").await.unwrap();
     // Goes on sending, as a client does that reads only at the end.
     for _ in 0..20 {
-        client.write_all(&[b'x'; 50_000]).await.unwrap();
+        client.write_all(&vec![b'x'; 50_000]).await.unwrap();
     }
     let mut bytes = vec![0; 4096];
     let count = client.read(&mut bytes).await.unwrap();
