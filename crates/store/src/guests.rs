@@ -232,7 +232,7 @@ async fn interfaces_of(
     };
     let sql = format!(
         "SELECT {} FROM interfaces i LEFT JOIN addresses a ON a.interface_id = i.id \
-         WHERE i.guest_id {of_these} ORDER BY i.id",
+         WHERE i.guest_id {of_these} ORDER BY i.guest_id, i.id",
         InterfaceRow::select_list()
     );
     let found: Vec<InterfaceRow> = read(connection, reach, sql, values).await?;

@@ -13,6 +13,7 @@
 use crate::cells::{Cells, FromCells};
 use crate::sql::Reach;
 use crate::{StoreError, StoreResult};
+use rusqlite::config::DbConfig;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, Statement};
 use sea_orm::{DbErr, RuntimeErr, Value};
@@ -108,6 +109,8 @@ impl Inner {
         connection.busy_timeout(PATIENCE)?;
         connection.pragma_update(None, "cache_size", "-4096")?;
         connection.pragma_update(None, "query_only", true)?;
+        // Else a statement that is kept ready is planned anew whenever other values are bound to it.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
         Ok(connection)
     }
