@@ -259,16 +259,46 @@ impl Agent {
     /// Acts on a manifest from now on, if it can be kept on disk first; else it waits for the next look.
     fn keep_manifest(&mut self, manifest: Manifest) {
         let same = self.journal.manifest.as_ref() == Some(&manifest);
-        match if same { Ok(()) } else { self.file.keep_manifest(&manifest) } {
+        match if same {
+            Ok(())
+        } else {
+            self.keep_former(&manifest).and_then(|()| self.file.keep_manifest(&manifest))
+        } {
             Ok(()) => {
                 self.not_kept = None;
                 self.journal.manifest = Some(manifest);
+                self.forget_former();
                 self.brain_answered();
             }
             Err(error) => {
                 tracing::error!(%error, "the manifest cannot be kept on disk, so it is not acted on");
                 self.disk_problem = Some(format!("the manifest cannot be kept on disk: {error}"));
                 self.not_kept = Some(manifest);
+            }
+        }
+    }
+
+    /// Before an unaccepted manifest takes the place of one that was acted on, that one is kept: the brain is to be told it.
+    fn keep_former(&mut self, next: &Manifest) -> std::io::Result<()> {
+        let Some(present) = &self.journal.manifest else { return Ok(()) };
+        if next.unaccepted.is_none() || present.unaccepted.is_some() {
+            return Ok(());
+        }
+        self.file.keep_former(present)?;
+        tracing::warn!(incarnation = %next.incarnation, "the brain was restored from a backup: nothing is changed here \
+            until an operator has accepted what is reported");
+        self.journal.former = Some(present.clone());
+        Ok(())
+    }
+
+    /// What the earlier life said means nothing once the present one is accepted.
+    fn forget_former(&mut self) {
+        let accepted = self.journal.manifest.as_ref().is_some_and(|manifest| manifest.unaccepted.is_none());
+        if accepted && self.journal.former.take().is_some() {
+            tracing::info!("an operator has accepted the restored brain; its manifest is acted on");
+            if let Err(error) = self.file.forget_former() {
+                // It is of an earlier life than the manifest, and read by nobody while that is accepted.
+                tracing::warn!(%error, "the manifest of the brain's earlier life cannot be removed");
             }
         }
     }
@@ -309,7 +339,8 @@ impl Agent {
             self.keep_manifest(manifest);
         }
         self.describe_host().await;
-        let observed = self.lookout.look(&boot_id, self.journal.manifest.as_ref()).await;
+        let to_look_at = self.to_look_at();
+        let observed = self.lookout.look(&boot_id, to_look_at.as_ref()).await;
         let looked_at = Instant::now();
         self.say_if_blind(&observed);
         let now = self.clock.now();
@@ -336,6 +367,17 @@ impl Agent {
         self.publish();
         let until_wake = look_again.map_or(host::HEARTBEAT, |moment| moment.since(now));
         until_wake.clamp(Duration::from_millis(1), host::HEARTBEAT)
+    }
+
+    /// The manifest; while that is unaccepted, with the pools of the brain's earlier life that it does not speak of.
+    fn to_look_at(&self) -> Option<Manifest> {
+        let mut manifest = self.journal.manifest.clone()?;
+        for pool in self.journal.former_if_unaccepted().iter().flat_map(|former| &former.pools) {
+            if manifest.pools.iter().all(|known| known.id != pool.id && known.uuid != pool.uuid) {
+                manifest.pools.push(pool.clone());
+            }
+        }
+        Some(manifest)
     }
 
     /// Says once, in the agent's own log too, that something cannot be looked at, and once that it can again.
@@ -399,8 +441,8 @@ impl Agent {
                 self.disk_problem =
                     Some(format!("the journal cannot be kept on disk, so nothing is done: {error}"));
                 // What did not begin must not count: a guest that was never asked to stop would be forced to.
-                let manifest = self.journal.manifest.take();
-                self.journal = Journal { manifest, ..before };
+                let (manifest, former) = (self.journal.manifest.take(), self.journal.former.take());
+                self.journal = Journal { manifest, former, ..before };
                 false
             }
         }

@@ -142,3 +142,36 @@ async fn a_stop_that_could_not_be_noted_was_never_asked_for() {
     let asked = bench.agent.journal.guests[&GuestId(1)].stop.as_ref().unwrap().first;
     assert_eq!(asked, Moment(2_000));
 }
+
+#[tokio::test]
+async fn what_the_brain_said_before_it_was_restored_is_kept_and_told_until_somebody_accepts() {
+    let mut bench = bench();
+    let of_life = |incarnation: i64, generation: i64, unaccepted: bool| {
+        let mut manifest = manifest(generation);
+        manifest["incarnation"] = json!(incarnation);
+        manifest["unaccepted"] = if unaccepted { json!("restored") } else { Value::Null };
+        Some(manifest)
+    };
+    bench.answer(of_life(1, 42, false));
+    bench.agent.look_and_act().await;
+    assert!(bench.news.borrow().clone().unwrap().observation.former.is_none());
+    // Restored twice, and nobody has accepted either: what counts is the last that was acted on.
+    for incarnation in [100, 200] {
+        bench.answer(of_life(incarnation, 7, true));
+        bench.agent.look_and_act().await;
+        let said = bench.news.borrow().clone().unwrap();
+        assert_eq!(said.acting_on, Some((Incarnation(incarnation), Generation(7))));
+        let former = said.observation.former.clone().unwrap();
+        assert_eq!((former.incarnation, former.generation), (Incarnation(1), Generation(42)));
+    }
+    // It outlives the agent.
+    let (_, journal, complaints) = JournalFile::open(bench.directory.path(), BRAIN, HostId(7)).unwrap();
+    assert_eq!((journal.former_if_unaccepted().unwrap().generation, complaints.len()), (Generation(42), 0));
+    bench.answer(of_life(200, 43, false));
+    bench.agent.look_and_act().await;
+    assert!(bench.news.borrow().clone().unwrap().observation.former.is_none());
+    assert!(!bench.directory.path().join("former.json").exists());
+    // And what was accepted is what the next restore is told.
+    bench.answer(of_life(300, 1, true));
+    assert_eq!(bench.agent.journal.former_if_unaccepted().unwrap().generation, Generation(43));
+}

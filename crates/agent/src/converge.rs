@@ -12,6 +12,7 @@
 //! - While the host is frozen, and after its boot until the brain has answered, a guest may be stopped because it is
 //!   wanted stopped (which starting it again undoes), and nothing else is done; save, in the second case, that guests
 //!   marked `start_alone` are started.
+//! - While the brain is unaccepted, because it was restored from a backup, there is no step at all.
 
 use crate::clock::Moment;
 use crate::converge_guest;
@@ -37,6 +38,8 @@ pub(crate) enum Latitude {
     StartAlone,
     /// Nothing starts or is deleted.
     Frozen,
+    /// Nothing at all: the brain is another than it was, and nobody has looked yet at what differs.
+    None,
 }
 
 /// Compares what is wanted with what is, and returns what to do about it and what to say.
@@ -84,10 +87,11 @@ pub(crate) struct Planner<'a> {
 impl<'a> Planner<'a> {
     fn new(manifest: &'a Manifest, observed: &'a Observed, journal: &'a Journal, now: Moment) -> Self {
         let answered = journal.answered_in_boot.as_ref() == Some(&observed.boot_id);
-        let latitude = match (&manifest.frozen, answered) {
-            (Some(_), _) => Latitude::Frozen,
-            (None, false) => Latitude::StartAlone,
-            (None, true) => Latitude::Full,
+        let latitude = match (&manifest.unaccepted, &manifest.frozen, answered) {
+            (Some(_), ..) => Latitude::None,
+            (None, Some(_), _) => Latitude::Frozen,
+            (None, None, false) => Latitude::StartAlone,
+            (None, None, true) => Latitude::Full,
         };
         Planner {
             manifest,
@@ -164,7 +168,7 @@ impl<'a> Planner<'a> {
             let may = match self.latitude {
                 Latitude::Full => true,
                 Latitude::StartAlone => needed_alone.contains(&network.id),
-                Latitude::Frozen => false,
+                Latitude::Frozen | Latitude::None => false,
             };
             if may && self.observed.bridges.is_ok() && !self.network_is_ready(network) {
                 let wanted_by = network.generation.to_string();
@@ -282,14 +286,21 @@ impl<'a> Planner<'a> {
         let mut orphans = Vec::new();
         for domain in domains {
             let Some(mark) = domain.mark.filter(|mark| mark.brain == brain) else { continue };
-            let wanted =
-                self.manifest.guests.iter().any(|guest| guest.id == mark.guest && guest.uuid == domain.uuid);
+            // One of a later epoch than is wanted is another than the wanted one.
+            let wanted = self.manifest.guests.iter().any(|guest| {
+                guest.id == mark.guest && guest.uuid == domain.uuid && mark.epoch <= guest.epoch
+            });
             let going = self.manifest.absent.iter().any(|absent| {
                 matches!(absent, Absent::Guest { id, uuid, epoch, .. }
                     if *id == mark.guest && *uuid == domain.uuid && mark.epoch <= *epoch)
             });
             if !wanted && !going {
-                orphans.push(orphan("domain", domain.name.clone(), domain.uuid));
+                orphans.push(Orphan {
+                    epoch: Some(mark.epoch),
+                    boots: Some(mark.boots),
+                    interfaces: domain.interfaces.clone(),
+                    ..orphan("domain", domain.name.clone(), domain.uuid, mark.guest.0)
+                });
             }
         }
         for (pool, seen) in self.observed.pools.iter().filter(|(_, seen)| seen.state == PoolState::Ready) {
@@ -300,7 +311,7 @@ impl<'a> Planner<'a> {
                 });
                 if !wanted && !going {
                     let name = format!("volume {} in pool {pool}", volume.id);
-                    orphans.push(orphan("volume", name, volume.uuid));
+                    orphans.push(orphan("volume", name, volume.uuid, volume.id.0));
                 }
             }
         }
@@ -313,7 +324,7 @@ impl<'a> Planner<'a> {
                 .iter()
                 .any(|absent| matches!(absent, Absent::Network { uuid: of, .. } if *of == uuid));
             if !wanted && !going {
-                orphans.push(orphan("bridge", bridge_name(bridge.id), uuid));
+                orphans.push(orphan("bridge", bridge_name(bridge.id), uuid, bridge.id.0));
             }
         }
         self.plan.orphans = orphans;
@@ -344,8 +355,8 @@ impl<'a> Planner<'a> {
     }
 }
 
-fn orphan(kind: &str, name: String, uuid: Uuid) -> Orphan {
-    Orphan { kind: kind.to_owned(), name, uuid: Some(uuid) }
+fn orphan(kind: &str, name: String, uuid: Uuid, id: i64) -> Orphan {
+    Orphan { kind: kind.to_owned(), name, uuid: Some(uuid), id, ..Orphan::default() }
 }
 
 /// The interfaces of wanted guests, each with the network it belongs in.

@@ -86,6 +86,7 @@ fn while_running(
     (domain, boots): (&DomainSeen, u64),
 ) {
     match guest.power {
+        Power::Stopped if planner.latitude == Latitude::None => {}
         Power::Stopped => stop(planner, verdict, guest, guest.stop_mode),
         Power::Running if boots < guest.boots_wanted => {
             // A reboot stops what it must be able to start again.
@@ -109,7 +110,7 @@ fn may_start(planner: &Planner<'_>, guest: &GuestWanted) -> bool {
     match planner.latitude {
         Latitude::Full => true,
         Latitude::StartAlone => guest.start_alone,
-        Latitude::Frozen => false,
+        Latitude::Frozen | Latitude::None => false,
     }
 }
 

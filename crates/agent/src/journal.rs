@@ -34,6 +34,9 @@ pub struct Journal {
     /// The last manifest, kept in a file of its own and written before its first step.
     #[serde(skip)]
     pub manifest: Option<Manifest>,
+    /// The last manifest of the brain's life before this one, while the present one is unaccepted; in a file of its own, too.
+    #[serde(skip)]
+    pub former: Option<Manifest>,
     /// The last boot of the host in which the brain has answered.
     pub answered_in_boot: Option<String>,
     /// Pools that were once seen ready, by uuid: never initialised again.
@@ -142,17 +145,23 @@ impl FailureMemory {
 }
 
 impl Journal {
+    /// What the brain's earlier life last said, while nobody has accepted the present one.
+    pub fn former_if_unaccepted(&self) -> Option<&Manifest> {
+        let unaccepted = self.manifest.as_ref().is_some_and(|manifest| manifest.unaccepted.is_some());
+        self.former.as_ref().filter(|_| unaccepted)
+    }
+
     /// What is remembered of a failure of this very step, wanted by the same generation.
     pub fn failure(&self, resource: Resource, step: &str, wanted_by: &str) -> Option<&FailureMemory> {
         self.failures.get(&resource).filter(|memory| memory.step == step && memory.wanted_by == wanted_by)
     }
 
-    /// Everything but the manifest, which is large and changes by itself.
+    /// Everything but the manifests, which are large and changes by itself.
     #[must_use]
     pub fn without_manifest(&mut self) -> Journal {
-        let manifest = self.manifest.take();
+        let manifests = (self.manifest.take(), self.former.take());
         let copy = self.clone();
-        self.manifest = manifest;
+        (self.manifest, self.former) = manifests;
         copy
     }
 

@@ -1,4 +1,5 @@
-//! Keeps the journal on disk: `manifest.json` (large, changes seldom) and `journal.json` (small, changes with steps).
+//! Keeps the journal on disk: `manifest.json` (large, changes seldom) and `journal.json` (small, changes with steps);
+//! beside them `former.json`, the last manifest of the brain's earlier life, while the present one is unaccepted.
 //!
 //! Both are replaced whole. One that cannot be read is set aside and said: without a manifest the agent does nothing
 //! until the brain has spoken, and what a lost journal knew besides is observed again or counts anew. The same happens
@@ -25,6 +26,7 @@ const AMPLE: u64 = 16;
 pub struct JournalFile {
     journal_path: PathBuf,
     manifest_path: PathBuf,
+    former_path: PathBuf,
     ballast: Ballast,
 }
 
@@ -35,15 +37,17 @@ impl JournalFile {
         let file = JournalFile {
             journal_path: directory.join("journal.json"),
             manifest_path: directory.join("manifest.json"),
+            former_path: directory.join("former.json"),
             ballast: Ballast(directory.join("ballast")),
         };
         file.ballast.take_on();
         let mut complaints = Vec::new();
         let journal: Option<Journal> = read(&file.journal_path, &mut complaints)?;
         let manifest: Option<Manifest> = read(&file.manifest_path, &mut complaints)?;
+        let former: Option<Manifest> = read(&file.former_path, &mut complaints)?;
         if let Some(other) = manifest.as_ref().filter(|kept| kept.brain != brain || kept.host != host) {
             // The journal first: killed in between, the manifest still tells whose it was.
-            for path in [&file.journal_path, &file.manifest_path] {
+            for path in [&file.journal_path, &file.former_path, &file.manifest_path] {
                 if path.exists() {
                     let aside = durable::set_aside(path, "foreign")?;
                     complaints.push(format!(
@@ -61,6 +65,7 @@ impl JournalFile {
         // With the journal went the knowledge in which boot the brain answered, so it has to answer again first.
         let mut journal = journal.unwrap_or_default();
         journal.manifest = manifest;
+        journal.former = former;
         Ok((file, journal, complaints))
     }
 
@@ -79,6 +84,22 @@ impl JournalFile {
         self.ballast.write(|| durable::replace(&self.manifest_path, &contents))?;
         failpoint("manifest-kept");
         Ok(())
+    }
+
+    /// Keeps the last manifest of the brain's earlier life, before one of the present life takes its place.
+    pub fn keep_former(&self, manifest: &Manifest) -> io::Result<()> {
+        let contents = serde_json::to_vec(manifest)?;
+        self.ballast.write(|| durable::replace(&self.former_path, &contents))?;
+        failpoint("former-kept");
+        Ok(())
+    }
+
+    /// Forgets it, now that a manifest of the present life is acted on.
+    pub fn forget_former(&self) -> io::Result<()> {
+        match std::fs::remove_file(&self.former_path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -29,6 +29,7 @@ pub fn observation(
         gone: plan.gone.clone(),
         orphans: plan.orphans.clone(),
         refused,
+        former: journal.former_if_unaccepted().cloned().map(Box::new),
         ..Observation::default()
     };
     let Some(manifest) = manifest else { return said };

@@ -239,6 +239,43 @@ fn a_frozen_host_starts_and_deletes_nothing() {
 }
 
 #[test]
+fn while_a_restored_brain_is_unaccepted_there_is_no_step_at_all() {
+    let mut world = running();
+    world.add_guest(1, &[1], Power::Running);
+    world.add_guest(2, &[2], Power::Running);
+    rest(&mut world);
+    world.add_guest(1, &[1], Power::Running);
+    world.delete_guest(1);
+    world.delete_network(2);
+    world.change(0, |guest| guest.boots_wanted += 1);
+    world.change(1, |guest| guest.power = Power::Stopped);
+    world.wanted.unaccepted = Some("restored".into());
+    world.tell();
+    check(
+        &mut world,
+        expect![[r#"
+        guest 1: unsettled, running, volume Present
+        guest 3: unsettled, running, volume Present
+        guest 4: unsettled, stopped, volume Unmade
+    "#]],
+    );
+    // What the backup does not know is ours all the same; one of a later epoch than it knows, too.
+    world.wanted.guests.remove(0);
+    world.change(0, |guest| guest.epoch = honcho_model::Epoch(0));
+    check(
+        &mut world,
+        expect![[r#"
+        guest 3: unsettled, running, volume Present
+          look: a domain of this guest runs here at epoch 1, later than the epoch 0 that is wanted; it is left alone: was the brain restored from an older backup? (try 1)
+        guest 4: unsettled, stopped, volume Unmade
+        orphan domain honcho-g1
+        orphan domain honcho-g3
+        orphan volume volume 1 in pool 1
+    "#]],
+    );
+}
+
+#[test]
 fn what_stops_by_itself_is_started_after_pauses_that_grow() {
     let mut world = running();
     for expected in [
@@ -397,9 +434,10 @@ fn an_older_epoch_is_ended_first_and_a_later_one_left_alone() {
     check(
         &mut world,
         expect![[r#"
-        guest 1: unsettled, running, volume Present
-          look: a domain of this guest runs here at epoch 5, later than the epoch 4 that is wanted; it is left alone: was the brain restored from an older backup? (try 1)
-    "#]],
+            guest 1: unsettled, running, volume Present
+              look: a domain of this guest runs here at epoch 5, later than the epoch 4 that is wanted; it is left alone: was the brain restored from an older backup? (try 1)
+            orphan domain honcho-g1
+        "#]],
     );
 }
 

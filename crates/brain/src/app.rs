@@ -15,6 +15,7 @@ use honcho_store::{Actor, Change, Lead, Store, StoreError, StoreResult};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -36,6 +37,8 @@ pub(crate) struct App {
     pub(crate) _alone: Option<Arc<std::fs::File>>,
     pub(crate) webhooks: Webhooks,
     pub(crate) watching: Watching,
+    /// Whether this brain's life is known to be accepted, or began without a backup: it never ceases to be.
+    pub(crate) accepted: Arc<AtomicBool>,
     /// Where the brain's own files are.
     pub(crate) data: Arc<Path>,
     /// SQLite's files, and what each is.

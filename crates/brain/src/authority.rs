@@ -44,6 +44,14 @@ pub(crate) fn fingerprint(certificate: &CertificateDer<'_>) -> String {
     hex::encode(Sha256::digest(certificate))
 }
 
+/// The same of a certificate in a file.
+pub(crate) fn fingerprint_of(path: &Path) -> anyhow::Result<String> {
+    let pem = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+    let certificate = CertificateDer::from_pem_slice(&pem)
+        .with_context(|| format!("{} holds no certificate", path.display()))?;
+    Ok(fingerprint(&certificate))
+}
+
 impl Authority {
     /// Reads the CA in `directory`, or makes one.
     pub(crate) fn open(directory: &Path, now: OffsetDateTime) -> anyhow::Result<Self> {

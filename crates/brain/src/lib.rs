@@ -15,6 +15,7 @@
 mod agents;
 mod app;
 mod authority;
+mod backup;
 mod controllers;
 mod credentials;
 mod database_move;
@@ -27,12 +28,17 @@ mod operations;
 mod outside;
 mod passwords;
 mod placing;
+mod reviewing;
 mod runs;
 mod serve;
 mod streams;
 mod watching;
 mod webhooks;
 
+pub use backup::{
+    BackedUp, BackupManifest, BackupOptions, BlobListed, Blobs, Existing, Extent, MissingBlob, Part,
+    RestoreOptions, Restored, Told, back_up, restore,
+};
 pub use database_move::move_database;
 pub use honcho_store::Engine;
 pub use honcho_store::moving::TableMoved;

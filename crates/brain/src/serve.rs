@@ -127,6 +127,7 @@ pub(crate) async fn open(
     ending: CancellationToken,
 ) -> anyhow::Result<App> {
     let data = &options.data;
+    crate::backup::refuse_unfinished(data)?;
     std::fs::create_dir_all(data).with_context(|| format!("making {}", data.display()))?;
     std::fs::set_permissions(data, std::fs::Permissions::from_mode(0o700))
         .with_context(|| format!("closing {} to others", data.display()))?;
@@ -159,6 +160,7 @@ pub(crate) async fn open(
         lead: Arc::new(store.lead()),
         _alone: alone,
         watching: Watching::new(),
+        accepted: Arc::default(),
         data: data.as_path().into(),
         database_files: database.files().into(),
         metrics_token_hash: hash_secret(&metrics_token(data, &outside)?).into(),

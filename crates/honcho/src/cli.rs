@@ -1,11 +1,12 @@
 //! The grammar of the command line.
 
 use crate::commands::{
-    account::AccountCommand, bench::BenchArguments, completion::CompletionArguments, db::DbCommand,
-    event::EventCommand, guest::GuestCommand, host::HostCommand, image::ImageCommand, login::LoginArguments,
-    logout::LogoutArguments, network::NetworkCommand, operation::OperationCommand, person::PersonCommand,
-    pool::PoolCommand, rack::RackCommand, san::SanCommand, search::SearchArguments, serve::ServeArguments,
-    session::SessionCommand, site::SiteCommand, token::TokenCommand, webhook::WebhookCommand, whoami,
+    account::AccountCommand, backup::BackupArguments, bench::BenchArguments, completion::CompletionArguments,
+    db::DbCommand, event::EventCommand, guest::GuestCommand, host::HostCommand, image::ImageCommand,
+    login::LoginArguments, logout::LogoutArguments, network::NetworkCommand, operation::OperationCommand,
+    person::PersonCommand, pool::PoolCommand, rack::RackCommand, restore::RestoreArguments, san::SanCommand,
+    search::SearchArguments, serve::ServeArguments, session::SessionCommand, site::SiteCommand,
+    token::TokenCommand, webhook::WebhookCommand, whoami,
 };
 use crate::connection::GlobalArguments;
 
@@ -101,6 +102,10 @@ pub(crate) enum Command {
     /// Where the brain remembers
     #[command(subcommand)]
     Db(DbCommand),
+    /// Keep everything the brain remembers in one file
+    Backup(BackupArguments),
+    /// Begin a brain's next life from a backup
+    Restore(RestoreArguments),
     /// Webhooks: receivers that are told events
     #[command(subcommand, visible_alias = "webhooks")]
     Webhook(WebhookCommand),

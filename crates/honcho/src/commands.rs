@@ -1,6 +1,7 @@
 //! One file per command.
 
 pub(crate) mod account;
+pub(crate) mod backup;
 pub(crate) mod bench;
 pub(crate) mod completion;
 pub(crate) mod db;
@@ -15,6 +16,7 @@ pub(crate) mod operation;
 pub(crate) mod person;
 pub(crate) mod pool;
 pub(crate) mod rack;
+pub(crate) mod restore;
 pub(crate) mod san;
 pub(crate) mod search;
 pub(crate) mod serve;
@@ -57,6 +59,8 @@ async fn run_in(context: &Context, command: Command) -> Result<(), CommandError>
         Command::Operation(command) => operation::run(context, command).await,
         Command::Event(command) => event::run(context, command).await,
         Command::Db(command) => db::run(context, command).await,
+        Command::Backup(arguments) => backup::run(context, arguments).await,
+        Command::Restore(arguments) => restore::run(context, arguments).await,
         Command::Webhook(command) => webhook::run(context, command).await,
         Command::Bench(arguments) => bench::run(context, &arguments),
         Command::Completion(arguments) => completion::run(context, &arguments),

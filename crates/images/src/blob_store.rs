@@ -123,6 +123,17 @@ impl BlobStore {
         Ok(self.size(digest).await?.is_some())
     }
 
+    /// Every blob with its size, in the order of their digests. What is being uploaded is none yet.
+    pub async fn list(&self) -> Result<Vec<(Digest, u64)>, BlobError> {
+        let prefix = ObjectPath::from(BLOBS);
+        let found: Vec<_> = self.store.list(Some(&prefix)).try_collect().await?;
+        let blob =
+            |meta: object_store::ObjectMeta| Some((meta.location.filename()?.parse().ok()?, meta.size));
+        let mut blobs: Vec<(Digest, u64)> = found.into_iter().filter_map(blob).collect();
+        blobs.sort();
+        Ok(blobs)
+    }
+
     /// Deletes a blob. One that is gone is fine.
     pub async fn delete(&self, digest: Digest) -> Result<(), BlobError> {
         match self.store.delete(&path(digest)).await {

@@ -30,7 +30,7 @@ fn fact_sql(fact: Fact) -> &'static str {
         Fact::Suspended => "g.suspended_at IS NOT NULL",
         Fact::Placed => "g.host_id IS NOT NULL",
         Fact::HostSilent => "COALESCE(ho.last_seen_at, 0) < $1",
-        Fact::HostFrozen => "h.frozen_at IS NOT NULL",
+        Fact::HostFrozen => "(h.frozen_at IS NOT NULL OR h.unaccepted_since IS NOT NULL)",
         Fact::Damaged => "COALESCE(o.volume_state IN ('missing', 'unknown'), FALSE)",
         Fact::Failing => "o.failure IS NOT NULL",
         Fact::Built => "COALESCE(v.existing, FALSE)",
@@ -93,7 +93,7 @@ cells! {
         pool_problem: Option<String> = "po.problem",
         progress: Option<String> = "o.progress",
         failure: Option<String> = "o.failure",
-        frozen_reason: Option<String> = "h.frozen_reason",
+        frozen_reason: Option<String> = "{frozen_reason}",
         memory_claimed: bool = "g.memory_claimed",
         suspended_reason: Option<String> = "(CASE WHEN g.suspended_at IS NOT NULL THEN \
             (SELECT a.suspended_reason FROM accounts a WHERE a.id = g.account_id) END)",
@@ -103,8 +103,10 @@ cells! {
 /// The select with all that is worked out in it, made once: it is the same for every list.
 fn select_sql() -> &'static str {
     static SELECT: OnceLock<String> = OnceLock::new();
-    SELECT
-        .get_or_init(|| format!("SELECT {} {FROM}", Row::select_list().replace("{status}", status_column())))
+    SELECT.get_or_init(|| {
+        let columns = Row::select_list().replace("{status}", status_column());
+        format!("SELECT {} {FROM}", columns.replace("{frozen_reason}", crate::hosts::FROZEN_REASON))
+    })
 }
 
 fn select(now: Timestamp) -> Select {

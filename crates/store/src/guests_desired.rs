@@ -263,7 +263,8 @@ pub async fn lapsed(connection: &impl Connection, now: Timestamp) -> StoreResult
     let found: Vec<Id> = rows(
         connection,
         "SELECT id FROM guests WHERE deletes_at <= $1 AND deleting_at IS NULL AND deleted_at IS NULL \
-         AND NOT cancelled_with_account",
+         AND NOT cancelled_with_account \
+         AND NOT EXISTS (SELECT 1 FROM hosts h WHERE h.id = guests.host_id AND h.unaccepted_since IS NOT NULL)",
         values![now.0],
     )
     .await?;
@@ -272,6 +273,9 @@ pub async fn lapsed(connection: &impl Connection, now: Timestamp) -> StoreResult
 
 /// Saves what an operation changed: the generation rises, and so does its host's.
 pub async fn save(tx: &Tx, guest: &mut Desired) -> StoreResult<()> {
+    if let Some(host) = guest.host {
+        crate::restoring::refuse_unaccepted(tx, host).await?;
+    }
     guest.generation = guest.generation.next();
     execute(
         tx,

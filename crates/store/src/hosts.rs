@@ -44,7 +44,25 @@ struct Row {
     nics: Option<String>,
 }
 
-const SELECT: &str = "SELECT h.id, h.uuid, h.name, h.generation, h.frozen_reason, h.created_at, h.joined_at, \
+/// Why a host of the brain's earlier life is left as it is; [`UNACCEPTED`] is the same.
+macro_rules! unaccepted {
+    () => {
+        "the brain was restored from a backup: nothing is changed here until an operator has seen what differs and accepted \
+         it (honcho restore status)"
+    };
+}
+
+/// Why a host of the brain's earlier life is left as it is.
+pub const UNACCEPTED: &str = unaccepted!();
+
+/// Why a host `h` is frozen, as SQL; NULL if it is not.
+pub(crate) const FROZEN_REASON: &str = concat!(
+    "COALESCE(h.frozen_reason, CASE WHEN h.unaccepted_since IS NOT NULL THEN '",
+    unaccepted!(),
+    "' END)"
+);
+
+const SELECT: &str = "SELECT h.id, h.uuid, h.name, h.generation, FROZEN_REASON AS frozen_reason, h.created_at, h.joined_at, \
     h.lock_version, o.last_seen_at, o.manifest_generation, o.machine, o.orphans, o.refused, \
     CAST(COALESCE((SELECT SUM(g.memory) FROM guests g WHERE g.host_id = h.id AND g.cancelled_at IS NULL \
         AND g.deleting_at IS NULL AND g.memory_claimed), 0) AS BIGINT) AS memory_placed, \
@@ -125,7 +143,8 @@ fn nics(text: &str) -> Vec<Nic> {
 
 /// Every host that the filters let through.
 pub async fn list(connection: &impl Connection, filters: &Filters, now: Timestamp) -> StoreResult<Vec<Host>> {
-    let mut select = Select::new(SELECT, values![]);
+    let sql = SELECT.replace("FROZEN_REASON", FROZEN_REASON);
+    let mut select = Select::new(sql, values![]);
     select.only("h.deleted_at IS NULL");
     select.filter(filters, "h.id", COLUMNS)?;
     let rows: Vec<Row> = select.all(connection, "h.id", filters).await?;

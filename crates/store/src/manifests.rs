@@ -1,11 +1,11 @@
 //! The manifest of a host, made of its desired rows at one moment.
 
 use crate::sql::{Connection, from_json, row, rows, unsigned, values};
-use crate::{StoreError, StoreResult, addresses, brain};
+use crate::{StoreError, StoreResult, addresses, brain, hosts};
 use honcho_model::guest::Power;
 use honcho_model::{
-    Bytes, Digest, Epoch, Generation, GuestId, HostId, InterfaceId, Mac, Name, NetworkId, PoolId, VolumeId,
-    subnet,
+    AccountId, Bytes, Digest, Epoch, Generation, GuestId, HostId, InterfaceId, Mac, Name, NetworkId, PoolId,
+    VolumeId, subnet,
 };
 use honcho_wire::{
     Absent, AddressWanted, Existence, GuestWanted, ImageWanted, InterfaceWanted, Manifest, NetworkKind,
@@ -25,10 +25,15 @@ pub async fn render(snapshot: &impl Connection, host: HostId) -> StoreResult<Opt
     struct Row {
         generation: i64,
         frozen_reason: Option<String>,
+        unaccepted_since: Option<i64>,
     }
     let Some(identity) = brain::get(snapshot).await? else { return Ok(None) };
-    let found: Option<Row> =
-        row(snapshot, "SELECT generation, frozen_reason FROM hosts WHERE id = $1", values![host.0]).await?;
+    let found: Option<Row> = row(
+        snapshot,
+        "SELECT generation, frozen_reason, unaccepted_since FROM hosts WHERE id = $1",
+        values![host.0],
+    )
+    .await?;
     let Some(found) = found else { return Ok(None) };
     let mut interfaces = interfaces(snapshot, host).await?;
     let (guests, absent_guests) = guests(snapshot, host, &mut interfaces).await?;
@@ -40,6 +45,7 @@ pub async fn render(snapshot: &impl Connection, host: HostId) -> StoreResult<Opt
         generation: Generation(found.generation),
         host,
         frozen: found.frozen_reason,
+        unaccepted: found.unaccepted_since.map(|_| hosts::UNACCEPTED.to_owned()),
         pools: pools(snapshot, host).await?,
         networks,
         guests,
@@ -162,6 +168,7 @@ struct GuestRow {
     id: i64,
     uuid: Uuid,
     name: String,
+    account_id: i64,
     epoch: i64,
     generation: i64,
     power: String,
@@ -192,7 +199,7 @@ async fn guests(
 ) -> StoreResult<(Vec<GuestWanted>, Vec<Absent>)> {
     let found: Vec<GuestRow> = rows(
         snapshot,
-        "SELECT g.id, g.uuid, g.name, g.epoch, g.generation, g.power, g.cancelled_at, g.suspended_at, g.deleting_at, g.start_alone, \
+        "SELECT g.id, g.uuid, g.name, g.account_id, g.epoch, g.generation, g.power, g.cancelled_at, g.suspended_at, g.deleting_at, g.start_alone, \
          g.boots_wanted, g.boot_hard, g.stop_hard, CAST(g.vcpus AS BIGINT) AS vcpus, g.memory, g.ssh_keys, \
          v.id AS volume_id, v.uuid AS volume_uuid, v.pool_id, v.size, v.existing, m.digest, m.compressed, m.unpacked \
          FROM guests g JOIN volumes v ON v.guest_id = g.id JOIN images m ON m.id = g.image_id \
@@ -233,6 +240,7 @@ fn wanted_guest(row: &GuestRow, interfaces: Vec<InterfaceWanted>) -> StoreResult
         id: GuestId(row.id),
         uuid: row.uuid,
         name: Name::new(&row.name).map_err(|error| damaged("name", error))?,
+        account: AccountId(row.account_id),
         epoch: Epoch(row.epoch),
         generation: Generation(row.generation),
         power: if row.cancelled_at.or(row.suspended_at).is_some() { Power::Stopped } else { power },

@@ -14,13 +14,13 @@ use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// The table that says which migrations were applied: the target has its own.
-const MIGRATIONS: &str = "seaql_migrations";
+pub(crate) const MIGRATIONS: &str = "seaql_migrations";
 
 /// So many values are bound at most in one statement; PostgreSQL takes 65,535.
-const VALUES_PER_INSERT: usize = 30_000;
+pub(crate) const VALUES_PER_INSERT: usize = 30_000;
 
 /// So many rows are read and written at a time at most.
-const ROWS_PER_BATCH: usize = 2_000;
+pub(crate) const ROWS_PER_BATCH: usize = 2_000;
 
 /// A table that was carried over.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -34,7 +34,7 @@ pub struct TableMoved {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(crate) enum Kind {
     Integer,
     Boolean,
     Text,
@@ -43,26 +43,26 @@ enum Kind {
     Float,
 }
 
-struct Column {
-    name: String,
-    kind: Kind,
+pub(crate) struct Column {
+    pub(crate) name: String,
+    pub(crate) kind: Kind,
 }
 
-fn damaged(why: impl Into<String>) -> StoreError {
+pub(crate) fn damaged(why: impl Into<String>) -> StoreError {
     StoreError::Damaged { what: "schema", why: why.into() }
 }
 
-async fn query(connection: &impl ConnectionTrait, sql: &str) -> StoreResult<Vec<QueryResult>> {
+pub(crate) async fn query(connection: &impl ConnectionTrait, sql: &str) -> StoreResult<Vec<QueryResult>> {
     Ok(connection.query_all_raw(Statement::from_string(connection.get_database_backend(), sql)).await?)
 }
 
-async fn number(connection: &impl ConnectionTrait, sql: &str) -> StoreResult<i64> {
+pub(crate) async fn number(connection: &impl ConnectionTrait, sql: &str) -> StoreResult<i64> {
     let found = query(connection, sql).await?;
     Ok(found.first().ok_or_else(|| damaged(format!("nothing from {sql}")))?.try_get("", "n")?)
 }
 
 /// The tables of a database and their columns, as PostgreSQL has them.
-async fn tables(target: &impl ConnectionTrait) -> StoreResult<BTreeMap<String, Vec<Column>>> {
+pub(crate) async fn tables(target: &impl ConnectionTrait) -> StoreResult<BTreeMap<String, Vec<Column>>> {
     let sql = format!(
         "SELECT CAST(c.table_name AS TEXT) AS name, CAST(c.column_name AS TEXT) AS column_name, \
          CAST(c.data_type AS TEXT) AS data_type \
@@ -136,7 +136,7 @@ async fn refuse_rows(
     Ok(())
 }
 
-fn value(row: &QueryResult, column: &Column) -> StoreResult<Value> {
+pub(crate) fn value(row: &QueryResult, column: &Column) -> StoreResult<Value> {
     let name = column.name.as_str();
     Ok(match column.kind {
         Kind::Integer => row.try_get::<Option<i64>>("", name)?.into(),
@@ -148,7 +148,7 @@ fn value(row: &QueryResult, column: &Column) -> StoreResult<Value> {
     })
 }
 
-fn names(columns: &[Column]) -> String {
+pub(crate) fn names(columns: &[Column]) -> String {
     columns.iter().map(|column| format!("\"{}\"", column.name)).collect::<Vec<_>>().join(", ")
 }
 

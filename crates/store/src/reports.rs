@@ -46,6 +46,7 @@ impl Change for ApplyReport {
             values![self.host.0],
         )
         .await?;
+        let current = self.is_of_this_life(tx).await?;
         let run_id = report.run_id.to_string();
         let same_run = known.as_ref().is_some_and(|known| known.run_id.as_deref() == Some(&run_id));
         if let Some(known) = &known {
@@ -57,16 +58,22 @@ impl Change for ApplyReport {
         let held = known.as_ref().filter(|_| same_run).and_then(|known| known.digest.as_deref());
         let answer = match &report.observation {
             Some(observation) => {
-                self.note_machine(tx, observation, known.as_ref().and_then(|known| known.orphans.as_deref()))
-                    .await?;
-                self.apply(tx, observation).await?;
+                if current {
+                    let orphans = known.as_ref().and_then(|known| known.orphans.as_deref());
+                    self.note_machine(tx, observation, orphans).await?;
+                    self.apply(tx, observation).await?;
+                } else {
+                    // What it says is about another manifest than any that this life has given.
+                    self.note_refusal(tx, observation).await?;
+                }
                 ReportAnswer::Applied
             }
             None if held == Some(report.digest.as_str()) => ReportAnswer::Applied,
             None => ReportAnswer::SendEverything,
         };
         let digest = report.observation.is_some().then_some(report.digest.as_str()).or(held);
-        self.note_run(tx, &run_id, digest).await?;
+        let of = report.incarnation.filter(|_| current && report.observation.is_some());
+        self.note_run(tx, &run_id, digest, of).await?;
         Ok(answer)
     }
 }
@@ -83,13 +90,42 @@ pub async fn holds(
 }
 
 impl ApplyReport {
-    async fn note_run(&self, tx: &Tx, run_id: &str, digest: Option<&str>) -> StoreResult<()> {
+    /// Whether the agent acts on a manifest of this life of the brain, or on none. One that acts on a later life's tells a
+    /// restored brain that its incarnation is one which somebody had before, so that it takes one above that.
+    async fn is_of_this_life(&self, tx: &Tx) -> StoreResult<bool> {
+        let Some(reported) = self.report.incarnation else { return Ok(true) };
+        let Some(identity) = crate::brain::get(tx).await? else { return Ok(true) };
+        if reported > identity.incarnation {
+            crate::restoring::overtake(tx, reported).await?;
+        }
+        Ok(reported == identity.incarnation)
+    }
+
+    async fn note_refusal(&self, tx: &Tx, observation: &Observation) -> StoreResult<()> {
+        execute(
+            tx,
+            "INSERT INTO host_observed (host_id, last_seen_at, silent_noted, sequence, manifest_generation, machine, refused) \
+             VALUES ($1, $2, FALSE, 0, 0, $3, $4) ON CONFLICT (host_id) DO UPDATE SET machine = $3, refused = $4",
+            values![self.host.0, tx.now.0, to_json(&observation.host)?, observation.refused.clone()],
+        )
+        .await?;
+        Ok(())
+    }
+
+    async fn note_run(
+        &self,
+        tx: &Tx,
+        run_id: &str,
+        digest: Option<&str>,
+        of: Option<honcho_model::Incarnation>,
+    ) -> StoreResult<()> {
         crate::hosts::note_return(tx, self.host).await?;
         execute(
             tx,
             "INSERT INTO host_observed (host_id, last_seen_at, silent_noted, boot_id, run_id, sequence, manifest_generation, \
-             digest) VALUES ($1, $2, FALSE, $3, $4, $5, $6, $7) ON CONFLICT (host_id) DO UPDATE SET last_seen_at = $2, \
-             silent_noted = FALSE, boot_id = $3, run_id = $4, sequence = $5, manifest_generation = $6, digest = $7",
+             digest, incarnation) VALUES ($1, $2, FALSE, $3, $4, $5, $6, $7, $8) ON CONFLICT (host_id) DO UPDATE SET \
+             last_seen_at = $2, silent_noted = FALSE, boot_id = $3, run_id = $4, sequence = $5, manifest_generation = $6, \
+             digest = $7, incarnation = COALESCE($8, host_observed.incarnation)",
             values![
                 self.host.0,
                 tx.now.0,
@@ -97,7 +133,8 @@ impl ApplyReport {
                 run_id,
                 signed(self.report.sequence),
                 self.report.manifest_generation.0,
-                digest
+                digest,
+                of.map(|of| of.0)
             ],
         )
         .await?;
@@ -130,9 +167,16 @@ impl ApplyReport {
         execute(
             tx,
             "INSERT INTO host_observed (host_id, last_seen_at, silent_noted, sequence, manifest_generation, machine, orphans, \
-             refused) VALUES ($1, $2, FALSE, 0, 0, $3, $4, $5) \
-             ON CONFLICT (host_id) DO UPDATE SET machine = $3, orphans = $4, refused = $5",
-            values![self.host.0, tx.now.0, to_json(&observation.host)?, orphans, observation.refused.clone()],
+             refused, former) VALUES ($1, $2, FALSE, 0, 0, $3, $4, $5, $6) \
+             ON CONFLICT (host_id) DO UPDATE SET machine = $3, orphans = $4, refused = $5, former = $6",
+            values![
+                self.host.0,
+                tx.now.0,
+                to_json(&observation.host)?,
+                orphans,
+                observation.refused.clone(),
+                observation.former.as_ref().map(to_json).transpose()?
+            ],
         )
         .await?;
         Ok(())
@@ -176,7 +220,7 @@ impl ApplyReport {
     }
 
     async fn is_frozen(&self, tx: &Tx) -> StoreResult<bool> {
-        let sql = "SELECT 1 AS n FROM hosts WHERE id = $1 AND frozen_at IS NOT NULL";
+        let sql = "SELECT 1 AS n FROM hosts WHERE id = $1 AND (frozen_at IS NOT NULL OR unaccepted_since IS NOT NULL)";
         Ok(crate::sql::number(tx, sql, values![self.host.0]).await?.is_some())
     }
 

@@ -151,6 +151,11 @@ pub(crate) async fn insert(connection: &impl Connection, sql: &str, values: Vec<
     })
 }
 
+/// Whether it is PostgreSQL that is asked.
+pub(crate) fn is_postgres(connection: &impl Connection) -> bool {
+    connection.inner().get_database_backend() == DbBackend::Postgres
+}
+
 /// Writes JSON into a text column.
 pub(crate) fn to_json(value: &impl serde::Serialize) -> StoreResult<String> {
     serde_json::to_string(value).map_err(|error| StoreError::Damaged { what: "JSON", why: error.to_string() })

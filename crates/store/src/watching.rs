@@ -91,7 +91,7 @@ async fn hosts(connection: &impl Connection, now: Timestamp) -> StoreResult<Vec<
         last_seen_at: Option<i64>,
     }
     let sql = "SELECT h.name, h.generation, o.manifest_generation AS seen, h.joined_at, \
-               h.frozen_at IS NOT NULL AS frozen, o.last_seen_at \
+               (h.frozen_at IS NOT NULL OR h.unaccepted_since IS NOT NULL) AS frozen, o.last_seen_at \
                FROM hosts h LEFT JOIN host_observed o ON o.host_id = h.id WHERE h.deleted_at IS NULL \
                ORDER BY o.last_seen_at, h.id";
     let found: Vec<HostRow> = rows(connection, sql, values![]).await?;

@@ -5,8 +5,8 @@
 
 use honcho_model::guest::Power;
 use honcho_model::{
-    Bytes, Digest, Epoch, Generation, GuestId, HostId, Incarnation, InterfaceId, Mac, Name, NetworkId,
-    PoolId, VolumeId,
+    AccountId, Bytes, Digest, Epoch, Generation, GuestId, HostId, Incarnation, InterfaceId, Mac, Name,
+    NetworkId, PoolId, VolumeId,
 };
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -28,6 +28,9 @@ pub struct Manifest {
     pub host: HostId,
     /// Why nothing may be started or deleted here, if so.
     pub frozen: Option<String>,
+    /// Why nothing at all may be changed here, if so: the brain was restored from a backup, and no operator has accepted
+    /// what its agents report. An agent that is told so looks, and reports in full ([`crate::Observation::former`]).
+    pub unaccepted: Option<String>,
     /// Storage.
     pub pools: Vec<PoolWanted>,
     /// Networks that something here uses.
@@ -124,6 +127,8 @@ pub struct GuestWanted {
     pub uuid: Uuid,
     /// What people call it; its host name.
     pub name: Name,
+    /// Who owns it: of no use on a host, and kept there for a brain that has lost it.
+    pub account: AccountId,
     /// Of this guest, at this host.
     pub epoch: Epoch,
     /// Covers everything below.

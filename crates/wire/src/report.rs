@@ -1,5 +1,6 @@
 //! What an agent saw. Everything in it was observed anew for this report, never remembered.
 
+use crate::Manifest;
 use honcho_model::guest::Power;
 use honcho_model::{
     Bytes, Epoch, Generation, GuestId, Incarnation, InterfaceId, NetworkId, PoolId, VolumeId,
@@ -59,6 +60,8 @@ pub struct Observation {
     pub orphans: Vec<Orphan>,
     /// Why the whole manifest cannot be acted on, if so ("agent too old: …").
     pub refused: Option<String>,
+    /// While [`Manifest::unaccepted`]: the last manifest of the brain's earlier life that was acted on.
+    pub former: Option<Box<Manifest>>,
 }
 
 impl Observation {
@@ -239,7 +242,7 @@ pub enum Gone {
 }
 
 /// Something with our brain's mark that nobody wants and nobody listed as absent.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Orphan {
     /// "domain", "volume", "bridge".
     pub kind: String,
@@ -247,4 +250,16 @@ pub struct Orphan {
     pub name: String,
     /// The uuid it carries, where it carries one.
     pub uuid: Option<Uuid>,
+    /// The id of the guest, volume or network that it is; 0 when it does not say.
+    #[serde(default)]
+    pub id: i64,
+    /// Of a domain: the epoch and the boot count that it carries.
+    #[serde(default)]
+    pub epoch: Option<Epoch>,
+    /// See `epoch`.
+    #[serde(default)]
+    pub boots: Option<u64>,
+    /// Of a domain: the interfaces whose taps it holds.
+    #[serde(default)]
+    pub interfaces: Vec<InterfaceId>,
 }

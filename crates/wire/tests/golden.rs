@@ -6,8 +6,8 @@
 
 use honcho_model::guest::Power;
 use honcho_model::{
-    Bytes, Digest, Epoch, Generation, GuestId, HostId, Incarnation, InterfaceId, Mac, Name, NetworkId,
-    PoolId, VolumeId,
+    AccountId, Bytes, Digest, Epoch, Generation, GuestId, HostId, Incarnation, InterfaceId, Mac, Name,
+    NetworkId, PoolId, VolumeId,
 };
 use honcho_wire::*;
 use std::path::PathBuf;
@@ -25,6 +25,7 @@ fn manifest() -> Manifest {
         generation: Generation(42),
         host: HostId(7),
         frozen: None,
+        unaccepted: None,
         pools: vec![PoolWanted {
             id: PoolId(3),
             uuid: uuid(3),
@@ -45,6 +46,7 @@ fn manifest() -> Manifest {
             id: GuestId(11),
             uuid: uuid(11),
             name: Name::new("web1").unwrap(),
+            account: AccountId(2),
             epoch: Epoch(1),
             generation: Generation(4),
             power: Power::Running,
@@ -154,8 +156,17 @@ fn report() -> Report {
             Gone::Guest { id: GuestId(10), epoch: Epoch(2), generation: Generation(9) },
             Gone::Network { id: NetworkId(4), generation: Generation(3) },
         ],
-        orphans: vec![Orphan { kind: "domain".into(), name: "honcho-g9".into(), uuid: Some(uuid(9)) }],
+        orphans: vec![Orphan {
+            kind: "domain".into(),
+            name: "honcho-g9".into(),
+            uuid: Some(uuid(9)),
+            id: 9,
+            epoch: Some(Epoch(1)),
+            boots: Some(3),
+            interfaces: vec![InterfaceId(15)],
+        }],
         refused: None,
+        former: Some(Box::new(manifest())),
     };
     Report {
         protocol: PROTOCOL,
@@ -266,7 +277,9 @@ fn a_manifest_with_an_unknown_field_anywhere_is_refused() {
 #[test]
 fn a_manifest_that_lacks_a_field_is_refused() {
     let whole = serde_json::to_value(manifest()).unwrap();
-    for field in whole.as_object().unwrap().keys().filter(|field| *field != "frozen") {
+    for field in
+        whole.as_object().unwrap().keys().filter(|field| !matches!(field.as_str(), "frozen" | "unaccepted"))
+    {
         let mut changed = whole.clone();
         changed.as_object_mut().unwrap().remove(field);
         assert!(serde_json::from_value::<Manifest>(changed).is_err(), "the lack of {field} was not noticed");

@@ -16,5 +16,6 @@ mod real_kills;
 mod real_life;
 mod real_reboots;
 mod reboots;
+mod restoring;
 mod several_brains;
 mod streams;

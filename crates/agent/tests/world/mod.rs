@@ -10,8 +10,8 @@ use honcho_agent_lib::observed::Observed;
 use honcho_agent_lib::plan::{Action, Plan, Step};
 use honcho_model::guest::Power;
 use honcho_model::{
-    Bytes, Digest, Epoch, Generation, GuestId, HostId, Incarnation, InterfaceId, Mac, Name, NetworkId,
-    PoolId, VolumeId,
+    AccountId, Bytes, Digest, Epoch, Generation, GuestId, HostId, Incarnation, InterfaceId, Mac, Name,
+    NetworkId, PoolId, VolumeId,
 };
 use honcho_wire::{
     Absent, AddressWanted, Existence, Gone, GuestWanted, ImageWanted, InterfaceWanted, Manifest, NetworkKind,
@@ -104,6 +104,7 @@ impl World {
             generation: Generation(1),
             host: HostId(1),
             frozen: None,
+            unaccepted: None,
             pools: vec![pool(1), pool(2)],
             networks: vec![network(1), network(2)],
             guests: Vec::new(),
@@ -177,6 +178,7 @@ impl World {
             id: GuestId(id),
             uuid: uuid(3, id),
             name: Name::new("g").unwrap(),
+            account: AccountId(1),
             epoch: Epoch(1),
             generation: Generation(1),
             power,

@@ -12,6 +12,10 @@ use honcho_store::{
 };
 
 pub(crate) async fn step(app: App) -> StoreResult<()> {
+    // What was to be deleted meanwhile waits until an operator has seen what differs.
+    if honcho_store::restoring::life(app.store.reader()).await?.is_unaccepted() {
+        return Ok(());
+    }
     for id in guests_desired::lapsed(app.store.reader(), app.now()).await? {
         app.write(Actor::honcho(), &GuestLapse { id }).await?;
     }

@@ -20,6 +20,7 @@ mod operations;
 mod people;
 mod pools;
 mod racks;
+mod restore;
 mod sans;
 mod search;
 mod sessions;
@@ -79,6 +80,8 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(hosts::list, hosts::create))
         .routes(routes!(hosts::show, hosts::replace, hosts::update, hosts::delete))
         .routes(routes!(hosts::rejoin, hosts::rejoin_by_post))
+        .routes(routes!(restore::show))
+        .routes(routes!(restore::accept, restore::accept_by_post))
         .routes(routes!(sites::list, sites::create))
         .routes(routes!(sites::show, sites::replace, sites::update, sites::delete))
         .routes(routes!(racks::list, racks::create))
@@ -146,6 +149,7 @@ pub(crate) fn router(app: App) -> Router {
         )
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)
+        .layer(axum::middleware::from_fn_with_state(app.clone(), restore::refuse_orders))
         .layer(axum::middleware::from_fn_with_state(app.clone(), middleware::request))
         .with_state(app)
 }

@@ -77,6 +77,9 @@ PATCH  /v1/hosts/{id}                     401 403 403 403 403 200 {"position":nu
 DELETE /v1/hosts/{id}                     401 403 403 403 403 200
 PUT    /v1/hosts/{id}/rejoin              401 403 403 403 403 200
 POST   /v1/hosts/{id}/rejoin              401 403 403 403 403 200
+GET    /v1/restore                        401 403 403 403 403 200
+PUT    /v1/restore/accept                 401 403 403 403 403 409
+POST   /v1/restore/accept                 401 403 403 403 403 409
 GET    /v1/sites                          401 403 403 403 403 200
 POST   /v1/sites                          401 403 403 403 403 201 {"name":"new"}
 GET    /v1/sites/{id}                     401 403 403 403 403 200

@@ -20,6 +20,7 @@ mod pool;
 mod problems;
 mod quotas;
 mod rack;
+mod restore_accept;
 mod san;
 mod site;
 mod token;
@@ -49,6 +50,7 @@ pub(crate) use person::{
 };
 pub(crate) use pool::{PoolCreate, PoolDelete};
 pub(crate) use rack::{RackCreate, RackDelete, RackUpdate};
+pub(crate) use restore_accept::{RestoreAccept, show as restore_show};
 pub(crate) use san::{SanCreate, SanDelete, SanUpdate};
 pub(crate) use site::{SiteCreate, SiteDelete, SiteUpdate};
 pub(crate) use token::{TokenCreate, TokenDelete, TokenUpdate};

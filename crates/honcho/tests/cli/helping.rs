@@ -43,6 +43,9 @@ help! {
     operation: "operation --help";
     event_follow: "event follow --help";
     db_move: "db move --help";
+    backup: "backup --help";
+    restore: "restore --help";
+    restore_accept: "restore accept --help";
     webhook_create: "webhook create --help";
     completion: "completion --help";
 }

@@ -12,6 +12,7 @@ mod listing;
 mod moving;
 mod people;
 mod real;
+mod restoring;
 mod things;
 mod usage;
 mod waiting;

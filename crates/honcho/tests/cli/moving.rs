@@ -7,7 +7,7 @@ use std::process::Stdio;
 use std::time::Duration;
 use tokio::process::Child;
 
-fn brain(data: &Path) -> Child {
+pub(crate) fn brain(data: &Path) -> Child {
     let mut command = honcho(&["serve", "--listen", "127.0.0.1:0", "--agents-listen", "127.0.0.1:0"]);
     command.arg("--data").arg(data).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.spawn().unwrap()

@@ -7,6 +7,7 @@ mod m0005_people;
 mod m0006_life_cycle;
 mod m0007_webhooks;
 mod m0008_lists;
+mod m0010_restoring;
 mod m0012_search;
 mod schema;
 
@@ -32,6 +33,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0006_life_cycle::Migration),
             Box::new(m0007_webhooks::Migration),
             Box::new(m0008_lists::Migration),
+            Box::new(m0010_restoring::Migration),
             Box::new(m0012_search::Migration),
         ]
     }
@@ -110,6 +112,19 @@ async fn refuse_newer(connection: &DatabaseConnection) -> StoreResult<()> {
         Some(newer) => Err(StoreError::Newer(newer.version)),
         None => Ok(()),
     }
+}
+
+/// The names of every migration that this program knows, oldest first.
+pub(crate) fn known() -> Vec<String> {
+    Migrator::migrations().iter().map(|migration| migration.name().to_owned()).collect()
+}
+
+/// The names of those that a database has, which is not changed by asking.
+pub(crate) async fn applied(connection: &impl sea_orm::ConnectionTrait) -> StoreResult<Vec<String>> {
+    let sql = "SELECT version FROM seaql_migrations ORDER BY version";
+    let statement = Statement::from_string(connection.get_database_backend(), sql);
+    let rows = connection.query_all_raw(statement).await?;
+    rows.iter().map(|row| Ok(row.try_get::<String>("", "version")?)).collect()
 }
 
 /// SQLite holds texts of any length; so does PostgreSQL, once its columns are of type text.

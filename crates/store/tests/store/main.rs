@@ -4,6 +4,7 @@
 #![allow(clippy::needless_raw_string_hashes)]
 
 mod addressing;
+mod copying;
 mod listing;
 mod manifesting;
 mod moving;

@@ -206,6 +206,7 @@ async fn a_new_guest_in_full() {
           "id": 1,
           "uuid": "00000000-0000-0000-0000-000000000105",
           "name": "web1",
+          "account": 1,
           "epoch": 1,
           "generation": 1,
           "power": "running",

@@ -239,7 +239,8 @@ async fn while_the_pool_is_away_the_reason_stands_and_the_host_key_is_still_know
 #[tokio::test]
 async fn orphans_are_told_of_once_and_a_boot_too() {
     let world = World::new().await;
-    let orphan = |name: &str| Orphan { kind: "domain".to_owned(), name: name.to_owned(), uuid: None };
+    let orphan =
+        |name: &str| Orphan { kind: "domain".to_owned(), name: name.to_owned(), ..Orphan::default() };
     for names in [vec![], vec!["a"], vec!["a"], vec!["a", "b"], vec![]] {
         let orphans = names.into_iter().map(orphan).collect();
         world.report(Observation { orphans, ..Observation::default() }).await;

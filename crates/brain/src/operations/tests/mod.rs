@@ -40,6 +40,8 @@ pub(crate) struct World {
     sequence: AtomicU64,
     /// Goes with the world.
     _directory: TempDir,
+    /// The PostgreSQL database, if that is what the tests run on.
+    pub(crate) database: Option<honcho_store::Engine>,
     pub(crate) account: Account,
     pub(crate) host: Host,
     pub(crate) network: Network,
@@ -76,6 +78,7 @@ impl World {
                 bytes.iter_mut().zip(n.iter().cycle()).for_each(|(byte, n)| *byte = *n);
             },
         );
+        let database = database().await;
         let nowhere = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
         let options = ServeOptions {
             listen: nowhere,
@@ -83,7 +86,7 @@ impl World {
             agents_advertise: None,
             webhook_allow: vec!["127.0.0.0/8".parse().unwrap()],
             data: directory.path().join("data"),
-            database: database().await,
+            database: database.clone(),
         };
         let app = open(&options, outside, tokio_util::sync::CancellationToken::new()).await.unwrap();
         let ask = async |change: &AccountCreate| app.write(Actor::honcho(), change).await.unwrap();
@@ -128,7 +131,8 @@ impl World {
         };
         app.write(Actor::honcho(), &join).await.unwrap().unwrap();
         let sequence = AtomicU64::new(1);
-        let world = World { app, clock, sequence, _directory: directory, account, host, network, image };
+        let world =
+            World { app, clock, sequence, _directory: directory, database, account, host, network, image };
         world.report(vec![pool_ready(PoolId(pool.id))], Vec::new(), Vec::new()).await;
         world
     }

@@ -1,0 +1,276 @@
+//! What follows, for each host of a restored brain, from what the backup has and what the host's agent reports.
+//!
+//! Pure. [`of_known`] and [`of_unknown`] give steps with a sentence each; `honcho restore status` shows the sentences, and
+//! `honcho restore accept` takes the steps. The rules:
+//!
+//! - What was wanted after the backup is wanted again: the host's last manifest says it.
+//! - What was ordered after the backup is written down again, where the backup has what it needs; else it stays as it is.
+//! - What was deleted after the backup is not made again, and not started: it stays with an alarm until somebody says
+//!   otherwise.
+//! - A counter is as high as any that was reported: a boot is not repeated, and a running domain not replaced.
+
+use honcho_api::RestoreDifference;
+use honcho_model::guest::Power;
+use honcho_model::{Bytes, Epoch, Generation, GuestId};
+use honcho_store::reviewing::{Counters, GuestReview, HostReview, Ids, VolumeFound};
+use honcho_wire::{Absent, Existence, GuestWanted, Manifest, Orphan};
+use std::collections::BTreeMap;
+
+/// What becomes of guests that were deleted after the backup and whose disks are gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Missing {
+    /// They stay, with an alarm.
+    Kept,
+    /// They are deleted here, too.
+    Forgotten,
+}
+
+/// What is to be done about a guest.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Step {
+    /// Its counters are raised.
+    Raise(GuestId, Counters),
+    /// What was wanted of it after the backup is wanted again.
+    TakeOver(Box<(GuestReview, GuestWanted)>),
+    /// It was there and is gone: it is never made again.
+    NoteMade(GuestId),
+    /// It stays, stopped.
+    Stop(GuestId),
+    /// It ends here, too.
+    Forget(GuestId),
+    /// It is written down.
+    Adopt(Box<GuestWanted>, VolumeFound),
+}
+
+/// A step, if one is needed, and what is said of it, if anything is.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Decision {
+    pub(crate) steps: Vec<Step>,
+    pub(crate) difference: Option<RestoreDifference>,
+}
+
+fn difference(kind: &str, guest: Option<i64>, name: &str, text: impl Into<String>) -> RestoreDifference {
+    RestoreDifference { kind: kind.to_owned(), guest_id: guest, name: name.to_owned(), text: text.into() }
+}
+
+/// Decides about the guests that the backup has on a host.
+pub(crate) fn of_known(review: &HostReview, missing: Missing) -> Vec<Decision> {
+    review.guests.iter().map(|guest| known(review, guest, missing)).collect()
+}
+
+fn known(review: &HostReview, guest: &GuestReview, missing: Missing) -> Decision {
+    let id = GuestId(guest.id);
+    let later = former_guests(review).find(|later| later.id == id && later.uuid == guest.uuid);
+    let raise = Step::Raise(id, counters(review, guest, later));
+    if let Some(later) = later {
+        return changed(guest, later, raise);
+    }
+    let going = review.former.iter().flat_map(|former| &former.absent).any(
+        |absent| matches!(absent, Absent::Guest { id: gone, uuid, .. } if *gone == id && *uuid == guest.uuid),
+    );
+    let was_told =
+        guest.existing || review.former.as_ref().is_some_and(|former| former.generation >= review.generation);
+    let gone = matches!(guest.volume_state.as_deref(), Some("missing" | "unmade")) && !guest.seen_running;
+    let (id, name) = (Some(guest.id), guest.name.as_str());
+    if guest.deleting || (review.former.is_none() && !guest.existing) || !(was_told || going) {
+        // It was to go in the backup already, or its agent was never told of it.
+        return Decision { steps: vec![raise], difference: None };
+    }
+    if gone && missing == Missing::Forgotten {
+        let text = "was deleted after the backup, and its disk is gone: it is deleted here, too";
+        let steps = vec![Step::Forget(GuestId(guest.id))];
+        return Decision { steps, difference: Some(difference("deleted", id, name, text)) };
+    }
+    if gone {
+        let text = "was deleted after the backup, and its disk is gone: it stays with an alarm and is never made again; \
+                    --forget-missing deletes it here, too";
+        let steps = vec![Step::NoteMade(GuestId(guest.id)), raise];
+        return Decision { steps, difference: Some(difference("deleted", id, name, text)) };
+    }
+    if going || (review.former.is_some() && was_told) {
+        let text = "was being deleted when the brain was lost, and its disk is there: it stays, stopped; delete it again, or \
+                    start it";
+        let steps = vec![Step::NoteMade(GuestId(guest.id)), Step::Stop(GuestId(guest.id)), raise];
+        return Decision { steps, difference: Some(difference("deleting", id, name, text)) };
+    }
+    Decision { steps: vec![raise], difference: None }
+}
+
+/// A guest that its host's last manifest wants as well.
+fn changed(guest: &GuestReview, later: &GuestWanted, raise: Step) -> Decision {
+    if later.generation.0 <= guest.generation {
+        return Decision { steps: vec![raise], difference: None };
+    }
+    let mut changes = Vec::new();
+    let mut change = |what: &str, before: String, after: String| {
+        if before != after {
+            changes.push(format!("{what} {before} became {after}"));
+        }
+    };
+    change("its name", guest.name.clone(), later.name.as_str().to_owned());
+    let power = if guest.held_down { Power::Stopped.as_str() } else { guest.power.as_str() };
+    change("its power", power.to_owned(), later.power.as_str().to_owned());
+    change("its processors", guest.vcpus.to_string(), later.vcpus.to_string());
+    change("its memory", size(guest.memory), later.memory.to_string());
+    change("its disk", size(guest.disk), later.root.size.to_string());
+    let boots = later.boots_wanted.saturating_sub(unsigned(guest.boots_wanted));
+    if boots > 0 {
+        let waits = guest.boots_done.is_some_and(|done| unsigned(done) < later.boots_wanted);
+        changes.push(match (boots, waits) {
+            (1, true) => "1 boot was asked for, which is still to come".to_owned(),
+            (1, false) => "1 boot was asked for, which is not repeated".to_owned(),
+            (_, true) => format!("{boots} boots were asked for, the last of which is still to come"),
+            (_, false) => format!("{boots} boots were asked for, none of which is repeated"),
+        });
+    }
+    if changes.is_empty() {
+        changes.push("nothing that its host sees".to_owned());
+    }
+    let text = format!("was changed after the backup, and is taken over so: {}", changes.join("; "));
+    let steps = vec![Step::TakeOver(Box::new((guest.clone(), later.clone()))), raise];
+    Decision { steps, difference: Some(difference("changed", Some(guest.id), &guest.name, text)) }
+}
+
+fn size(bytes: i64) -> String {
+    Bytes(unsigned(bytes)).to_string()
+}
+
+fn unsigned(n: i64) -> u64 {
+    u64::try_from(n).unwrap_or(0)
+}
+
+fn former_guests(review: &HostReview) -> impl Iterator<Item = &GuestWanted> {
+    review.former.iter().flat_map(|former| &former.guests)
+}
+
+/// As high as anything that was reported of a guest.
+fn counters(review: &HostReview, guest: &GuestReview, later: Option<&GuestWanted>) -> Counters {
+    let domain =
+        review.orphans.iter().find(|orphan| orphan.kind == "domain" && orphan.uuid == Some(guest.uuid));
+    let epochs = [later.map(|later| later.epoch), domain.and_then(|domain| domain.epoch)];
+    let boots = [
+        later.map(|later| later.boots_wanted),
+        domain.and_then(|domain| domain.boots),
+        guest.boots_done.map(unsigned),
+    ];
+    Counters {
+        generation: later.map_or(Generation(0), |later| later.generation),
+        epoch: epochs.into_iter().flatten().max().unwrap_or(Epoch(0)),
+        boots: boots.into_iter().flatten().max().unwrap_or(0),
+    }
+}
+
+/// The guests of a host's last manifest that the backup does not have there.
+pub(crate) fn unknown(review: &HostReview) -> impl Iterator<Item = &GuestWanted> {
+    former_guests(review).filter(|guest| review.guests.iter().all(|known| known.uuid != guest.uuid))
+}
+
+/// Decides about what the backup does not have; `obstacles` says why a guest cannot be written down.
+pub(crate) fn of_unknown(review: &HostReview, obstacles: &BTreeMap<GuestId, String>) -> Vec<Decision> {
+    let orphaned = |uuid| review.orphans.iter().any(|orphan| orphan.uuid == Some(uuid));
+    let mut decisions: Vec<Decision> = Vec::new();
+    for guest in unknown(review) {
+        let runs = review.orphans.iter().find(|o| o.kind == "domain" && o.uuid == Some(guest.uuid));
+        let made = guest.root.existence == Existence::Existing || orphaned(guest.root.uuid);
+        let state = match (runs, made) {
+            (Some(_), _) => "runs here",
+            (None, true) => "is here",
+            (None, false) => "is not made yet",
+        };
+        let (id, name) = (Some(guest.id.0), guest.name.as_str());
+        decisions.push(match obstacles.get(&guest.id) {
+            None => {
+                let volume = if made { VolumeFound::Once } else { VolumeFound::Never };
+                let text = format!(
+                    "{state} and was ordered after the backup: it becomes a guest of account {} again, as it is",
+                    guest.account
+                );
+                let steps = vec![Step::Adopt(Box::new(guest.clone()), volume)];
+                Decision { steps, difference: Some(difference("ordered", id, name, text)) }
+            }
+            Some(why) => {
+                let text = format!(
+                    "{state} and was ordered after the backup, but cannot be written down again: {why}. It stays as it is, \
+                     and nobody manages it"
+                );
+                Decision { steps: Vec::new(), difference: Some(difference("unmanaged", id, name, text)) }
+            }
+        });
+    }
+    decisions.extend(review.orphans.iter().filter(|orphan| !is_accounted_for(review, orphan)).map(stray));
+    decisions
+}
+
+/// Whether something that no manifest of this life wants belongs to a guest that was spoken of already.
+fn is_accounted_for(review: &HostReview, orphan: &Orphan) -> bool {
+    let Some(uuid) = orphan.uuid else { return false };
+    let of_manifest = |former: &Manifest| {
+        former.guests.iter().any(|guest| guest.uuid == uuid || guest.root.uuid == uuid)
+            || former.networks.iter().any(|network| network.uuid == uuid)
+            || former.absent.iter().any(|absent| match absent {
+                Absent::Guest { uuid: of, volumes, .. } => {
+                    *of == uuid || volumes.iter().any(|volume| volume.uuid == uuid)
+                }
+                Absent::Network { uuid: of, .. } => *of == uuid,
+            })
+    };
+    review.guests.iter().any(|guest| guest.uuid == uuid) || review.former.as_ref().is_some_and(of_manifest)
+}
+
+fn stray(orphan: &Orphan) -> Decision {
+    let text = "carries our mark, and neither the backup nor the host's last manifest speaks of it: it stays as it is";
+    let name = format!("{} {}", orphan.kind, orphan.name);
+    let guest = (orphan.kind == "domain").then_some(orphan.id);
+    Decision { steps: Vec::new(), difference: Some(difference("stray", guest, &name, text)) }
+}
+
+/// The highest ids that a host's agent has reported.
+pub(crate) fn ids(review: &HostReview) -> Ids {
+    let mut ids = Ids::default();
+    let raise = |to: &mut i64, id: i64| *to = (*to).max(id);
+    if let Some(former) = &review.former {
+        ids = ids_of(former);
+    }
+    for orphan in &review.orphans {
+        match orphan.kind.as_str() {
+            "domain" => raise(&mut ids.guests, orphan.id),
+            "volume" => raise(&mut ids.volumes, orphan.id),
+            _ => raise(&mut ids.networks, orphan.id),
+        }
+        let interfaces = orphan.interfaces.iter().map(|interface| interface.0).max();
+        raise(&mut ids.interfaces, interfaces.unwrap_or(0));
+    }
+    ids
+}
+
+/// The highest ids that a manifest speaks of.
+fn ids_of(former: &Manifest) -> Ids {
+    let highest = |ids: &mut dyn Iterator<Item = i64>| ids.max().unwrap_or(0);
+    let guests = || former.guests.iter();
+    let mut ids = Ids {
+        accounts: highest(&mut guests().map(|guest| guest.account.0)),
+        pools: highest(&mut former.pools.iter().map(|pool| pool.id.0)),
+        networks: highest(&mut former.networks.iter().map(|network| network.id.0)),
+        guests: highest(&mut guests().map(|guest| guest.id.0)),
+        volumes: highest(&mut guests().map(|guest| guest.root.id.0)),
+        interfaces: highest(
+            &mut guests().flat_map(|guest| &guest.interfaces).map(|interface| interface.id.0),
+        ),
+    };
+    for absent in &former.absent {
+        match absent {
+            Absent::Guest { id, volumes, interfaces, .. } => {
+                ids.guests = ids.guests.max(id.0);
+                ids.volumes = ids.volumes.max(highest(&mut volumes.iter().map(|volume| volume.id.0)));
+                ids.interfaces =
+                    ids.interfaces.max(highest(&mut interfaces.iter().map(|interface| interface.0)));
+            }
+            Absent::Network { id, .. } => ids.networks = ids.networks.max(id.0),
+        }
+    }
+    ids
+}
+
+#[cfg(test)]
+#[path = "reviewing_tests.rs"]
+mod tests;
