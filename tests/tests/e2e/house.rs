@@ -10,6 +10,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("honcho-model", &[]),
     ("honcho-wire", &["honcho-model"]),
     ("honcho-api", &["honcho-model"]),
+    ("honcho-placement", &["honcho-model"]),
     ("honcho-test-postgres", &[]),
     ("honcho-store", &["honcho-model", "honcho-wire", "honcho-api", "honcho-test-postgres"]),
     ("honcho-images", &["honcho-model"]),
@@ -26,10 +27,20 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("honcho-agent-lib", &["honcho-model", "honcho-wire", "honcho-images"]),
     ("honcho-libvirt", &["honcho-model", "honcho-wire", "honcho-agent-lib"]),
-    ("honcho", &["honcho-model", "honcho-api", "honcho-brain", "honcho-images", "honcho-test-postgres"]),
+    (
+        "honcho",
+        &[
+            "honcho-model",
+            "honcho-api",
+            "honcho-brain",
+            "honcho-images",
+            "honcho-placement",
+            "honcho-test-postgres",
+        ],
+    ),
     ("honcho-agent", &["honcho-model", "honcho-wire", "honcho-agent-lib", "honcho-libvirt"]),
     // It writes the many guests that it measures with by the store itself.
-    ("honcho-bench", &["honcho-model", "honcho-api", "honcho-store", "honcho-wire"]),
+    ("honcho-bench", &["honcho-model", "honcho-api", "honcho-store", "honcho-placement", "honcho-wire"]),
     ("honcho-e2e", &["honcho-model", "honcho-wire", "honcho-api", "honcho-test-postgres"]),
 ];
 

@@ -1,0 +1,119 @@
+//! How many more guests of a size fit, what runs out first, and what the loss of a host would mean.
+
+use crate::drain::rehouse;
+use crate::filter::{Filter, fit};
+use crate::fleet::{Fleet, Request};
+use crate::place::Choice;
+use crate::survive::Survival;
+use crate::tallies::Tallies;
+use honcho_model::host::HostStatus;
+use honcho_model::{GuestId, HostId};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+
+/// How many more fit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Capacity {
+    /// How many.
+    pub fit: usize,
+    /// How many, if every host's guests are to stay restartable elsewhere.
+    pub fit_with_n_plus_one: usize,
+    /// Of the hosts that could run one, how many were full of what, once no more fitted; what ended most first.
+    pub runs_out: Vec<(Filter, usize)>,
+}
+
+/// More than any fleet takes: where a size takes nothing, there is no end.
+const MOST: usize = 1_000_000;
+
+/// Counts how many more guests of a size fit, the roomiest host first. Guests that must be kept apart are counted as if
+/// they need not be.
+pub fn capacity(fleet: &Fleet, request: &Request) -> Capacity {
+    let (fit, full) = fill(fleet, request, MOST);
+    let mut counts: BTreeMap<Filter, usize> = BTreeMap::new();
+    for (host, tally) in fleet.hosts.iter().zip(&full.hosts) {
+        let Err(refusal) = crate::filter::fit(host, tally, request, &fleet.rules) else { continue };
+        if matches!(refusal.filter(), Filter::Memory | Filter::Disk | Filter::Vcpus) {
+            *counts.entry(refusal.filter()).or_default() += 1;
+        }
+    }
+    let mut runs_out: Vec<(Filter, usize)> = counts.into_iter().collect();
+    runs_out.sort_by_key(|(filter, hosts)| (Reverse(*hosts), *filter));
+    Capacity { fit, fit_with_n_plus_one: with_n_plus_one(fleet, request, fit), runs_out }
+}
+
+/// The most of them that leave no host stranded that is not stranded now.
+fn with_n_plus_one(fleet: &Fleet, request: &Request, most: usize) -> usize {
+    let survivors: Vec<usize> = {
+        let survival = Survival::new(&fleet.hosts, &fleet.tallies, 0);
+        (0..fleet.hosts.len()).filter(|host| survival.survives(*host, None)).collect()
+    };
+    let kept = |count: usize| {
+        let (_, tallies) = fill(fleet, request, count);
+        let survival = Survival::new(&fleet.hosts, &tallies, 0);
+        survivors.iter().all(|host| survival.survives(*host, None))
+    };
+    let (mut low, mut high) = (0, most);
+    while low < high {
+        let middle = low + (high - low).div_ceil(2);
+        if kept(middle) {
+            low = middle;
+        } else {
+            high = middle - 1;
+        }
+    }
+    low
+}
+
+/// Places up to `most` of them, always on the host with the most memory left for its size. Says how many went.
+fn fill(fleet: &Fleet, request: &Request, most: usize) -> (usize, Tallies) {
+    let mut tallies = fleet.tallies.clone();
+    let rank = |tallies: &Tallies, host: usize| {
+        let whole = i128::from(fleet.hosts[host].memory.0.max(1));
+        (i128::from(tallies.hosts[host].memory_free) * 1_000_000 / whole, Reverse(host))
+    };
+    let mut roomiest: BinaryHeap<(i128, Reverse<usize>)> = (0..fleet.hosts.len())
+        .filter(|host| fit(&fleet.hosts[*host], &tallies.hosts[*host], request, &fleet.rules).is_ok())
+        .map(|host| rank(&tallies, host))
+        .collect();
+    let mut placed = 0;
+    while placed < most
+        && let Some((_, Reverse(host))) = roomiest.pop()
+    {
+        if let Ok(pool) = fit(&fleet.hosts[host], &tallies.hosts[host], request, &fleet.rules) {
+            tallies.add(&fleet.hosts, host, pool, request, 1.0);
+            placed += 1;
+            roomiest.push(rank(&tallies, host));
+        }
+    }
+    (placed, tallies)
+}
+
+/// What the loss of a host would mean.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Loss {
+    /// Where its guests would go.
+    pub rehoused: Vec<(GuestId, Choice)>,
+    /// Those that would fit nowhere, each with the reasons.
+    pub homeless: Vec<(GuestId, String)>,
+    /// How many more would fit afterwards.
+    pub capacity: Capacity,
+}
+
+/// What would happen if this host were lost; `None` if there is no such host.
+pub fn if_lost(fleet: &Fleet, lost: HostId, request: &Request) -> Option<Loss> {
+    let position = fleet.position(lost)?;
+    let mut without = fleet.clone();
+    without.hosts[position].status = HostStatus::Silent;
+    let plan = rehouse(&without, position);
+    let guests = std::mem::take(&mut without.guests);
+    let moved: BTreeMap<GuestId, Choice> = plan.rehoused.iter().copied().collect();
+    let guests = guests.into_iter().filter_map(|mut guest| {
+        if let Some(choice) = moved.get(&guest.id) {
+            guest.host = choice.host;
+            guest.pool = choice.pool.unwrap_or(guest.pool);
+        }
+        (guest.host != lost).then_some(guest)
+    });
+    let after = Fleet::new(without.hosts, guests.collect(), fleet.rules);
+    Some(Loss { rehoused: plan.rehoused, homeless: plan.homeless, capacity: capacity(&after, request) })
+}

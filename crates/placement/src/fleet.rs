@@ -1,0 +1,215 @@
+//! What placing looks at: hosts with their pools, the guests on them, and what is wanted.
+
+use crate::tallies::Tallies;
+use honcho_model::host::{Duty, HostStatus};
+use honcho_model::{AccountId, Bytes, GuestId, HostId, NetworkId, PoolId, RackId, SiteId};
+use std::collections::BTreeSet;
+
+/// Guests that belong together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ClusterId(pub i64);
+
+/// What a host must have and not every host has: `kvm`, `cpu:avx512f`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Capability(pub String);
+
+/// A role in a cluster: guests of the same one are kept apart.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ClusterRole {
+    /// Which cluster.
+    pub cluster: ClusterId,
+    /// `front`, `app`, `database`.
+    pub role: String,
+}
+
+/// A physical machine.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Host {
+    /// Which.
+    pub id: HostId,
+    /// Its name.
+    pub name: String,
+    /// Where it stands.
+    pub site: Option<SiteId>,
+    /// What it is screwed into.
+    pub rack: Option<RackId>,
+    /// Whether its agent speaks.
+    pub status: HostStatus,
+    /// What it is there for.
+    pub duties: Vec<Duty>,
+    /// Whether it is being emptied.
+    pub draining: Draining,
+    /// What it has that not every host has.
+    pub capabilities: BTreeSet<Capability>,
+    /// All of its memory.
+    pub memory: Bytes,
+    /// Memory that guests never get: of its kernel, its agent, its hypervisor.
+    pub memory_reserved: Bytes,
+    /// Its CPUs; 0 if unknown.
+    pub cpus: u32,
+    /// Its storage.
+    pub pools: Vec<Pool>,
+    /// The networks that it can reach.
+    pub networks: Reach,
+}
+
+/// Whether a host is being emptied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Draining {
+    /// Its guests go, and none comes.
+    Yes,
+    /// It takes guests.
+    #[default]
+    No,
+}
+
+/// Which networks a host reaches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Every one.
+    All,
+    /// These.
+    Only(BTreeSet<NetworkId>),
+}
+
+/// Storage of a host, ready to be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pool {
+    /// Which.
+    pub id: PoolId,
+    /// Its name.
+    pub name: String,
+    /// What fits into it.
+    pub size: Bytes,
+    /// What is taken beside the guests of the fleet.
+    pub taken: Bytes,
+}
+
+/// A guest that is placed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Guest {
+    /// Which.
+    pub id: GuestId,
+    /// Where.
+    pub host: HostId,
+    /// Where its disk is.
+    pub pool: PoolId,
+    /// What it takes of its host.
+    pub holds: Holds,
+    /// How much it does, beside the usual 1.
+    pub load: f64,
+    /// What it needs.
+    pub needs: Request,
+}
+
+/// What a guest takes of its host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holds {
+    /// Memory, vCPUs and disk: also while it is stopped, for it may start.
+    All,
+    /// Its disk alone: it is cancelled, and may be restored.
+    DiskOnly,
+}
+
+/// What a guest needs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request {
+    /// Who owns it.
+    pub account: AccountId,
+    /// With whom it must not share a host.
+    pub apart: Option<ClusterRole>,
+    /// Memory.
+    pub memory: Bytes,
+    /// Disk.
+    pub disk: Bytes,
+    /// vCPUs.
+    pub vcpus: u32,
+    /// What its host must have.
+    pub capabilities: BTreeSet<Capability>,
+    /// What its host must reach.
+    pub networks: BTreeSet<NetworkId>,
+    /// Only this host will do.
+    pub host: Option<HostId>,
+    /// Only this site will do.
+    pub site: Option<SiteId>,
+}
+
+impl Request {
+    /// A guest of this size that needs nothing else.
+    pub fn of_size(memory: Bytes, vcpus: u32, disk: Bytes) -> Self {
+        Request {
+            account: AccountId(0),
+            apart: None,
+            memory,
+            disk,
+            vcpus,
+            capabilities: BTreeSet::new(),
+            networks: BTreeSet::new(),
+            host: None,
+            site: None,
+        }
+    }
+}
+
+/// What is held to beside what each guest needs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rules {
+    /// vCPUs for each CPU, at most; `None` is no limit.
+    pub vcpus_per_cpu: Option<f64>,
+    /// Whether every host's guests must stay restartable elsewhere.
+    pub n_plus_one: NPlusOne,
+}
+
+/// Whether every host's guests must stay restartable elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NPlusOne {
+    /// A placement that ends it is refused.
+    Keep,
+    /// A placement that ends it is taken only if there is no other.
+    Prefer,
+    /// Nobody looks.
+    Ignore,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Rules { vcpus_per_cpu: None, n_plus_one: NPlusOne::Prefer }
+    }
+}
+
+/// Hosts and guests, with what they come to.
+#[derive(Clone, Debug)]
+pub struct Fleet {
+    pub(crate) hosts: Vec<Host>,
+    pub(crate) guests: Vec<Guest>,
+    pub(crate) rules: Rules,
+    pub(crate) tallies: Tallies,
+}
+
+impl Fleet {
+    /// A fleet. Guests on hosts that are not in it are left out.
+    pub fn new(hosts: Vec<Host>, guests: Vec<Guest>, rules: Rules) -> Self {
+        let tallies = Tallies::new(&hosts, &guests);
+        Fleet { hosts, guests, rules, tallies }
+    }
+
+    /// The hosts.
+    pub fn hosts(&self) -> &[Host] {
+        &self.hosts
+    }
+
+    /// The guests.
+    pub fn guests(&self) -> &[Guest] {
+        &self.guests
+    }
+
+    /// The rules.
+    pub fn rules(&self) -> Rules {
+        self.rules
+    }
+
+    /// The place of a host among the hosts.
+    pub fn position(&self, id: HostId) -> Option<usize> {
+        self.tallies.position(id)
+    }
+}

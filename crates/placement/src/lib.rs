@@ -1,0 +1,38 @@
+//! Where guests go: a fleet and a request make a decision, and every host hears why.
+//!
+//! Owns: the filters and scores of placing, the check that every host's guests could be restarted elsewhere (N+1),
+//! capacity, balancing, the planning of a drain, and Ganeti's text files, so that both can be run on one file. Pure: no
+//! clock, no randomness, no I/O; the same input gives the same decision. Reserving what was decided is the store's.
+//!
+//! ```text
+//!  Fleet --- place ------> Decision   each host: refused by which filter, or scored how
+//!    |------ capacity ---> Capacity   how many more of a size, and what runs out
+//!    |------ survive ----> the hosts whose loss would strand guests
+//!    |------ drain ------> moves
+//!    '------ balance ----.
+//!                        v
+//!  ganeti::Cluster --> spread::Spread --> moves, each step legal, the score after each
+//! ```
+#![forbid(unsafe_code)]
+
+mod balance;
+mod capacity;
+mod drain;
+mod filter;
+mod fleet;
+pub mod ganeti;
+mod place;
+pub mod spread;
+mod survive;
+mod tallies;
+
+pub use balance::{Balance, Move, balance};
+pub use capacity::{Capacity, Loss, capacity, if_lost};
+pub use drain::{Drain, drain};
+pub use filter::{Domain, Filter, Refusal};
+pub use fleet::{
+    Capability, ClusterId, ClusterRole, Draining, Fleet, Guest, Holds, Host, NPlusOne, Pool, Reach, Request,
+    Rules,
+};
+pub use place::{Choice, Decision, Impossible, Score, Verdict, place, place_all};
+pub use survive::stranded;

@@ -1,0 +1,31 @@
+//! Spreading guests that are placed already: the state, its score kept up to date move by move, and the search.
+//!
+//! The score is Ganeti's (src/Ganeti/HTools/Cluster/Metrics.hs and MetricsComponents.hs of version 3.0.2): weighted
+//! standard deviations over the hosts that are on, and weighted sums. Of each component only the sum and the sum of
+//! squares are kept, so that a move is judged in constant time, however large the fleet; hbal judges one in time that
+//! grows with the fleet. `docs/design/0003-placement.md` says more.
+
+mod order;
+mod search;
+mod state;
+mod trial;
+
+pub use order::Step;
+pub use search::{Limits, Outcome, balance};
+pub(crate) use state::Moments;
+pub use state::{Compare, Movable, Online, Spread, SpreadGuest, SpreadHost};
+
+/// A host's place in [`Spread::hosts`].
+pub type HostIndex = u32;
+
+/// A guest's place in [`Spread::guests`].
+pub type GuestIndex = u32;
+
+/// Where a guest is: the host that runs it, and the one that holds its mirror.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Place {
+    /// Runs it.
+    pub primary: HostIndex,
+    /// Holds the copy of its disk from which it could be started (Ganeti's drbd).
+    pub secondary: Option<HostIndex>,
+}

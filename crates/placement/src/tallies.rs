@@ -1,0 +1,196 @@
+//! What the guests of each host come to, kept up to date as guests are placed and moved.
+
+use crate::fleet::{ClusterRole, Draining, Guest, Holds, Host, Request};
+use crate::spread::Moments;
+use honcho_model::host::{Duty, HostStatus};
+use honcho_model::{AccountId, HostId};
+use std::collections::HashMap;
+
+/// What is spread: free memory, free disk, vCPUs per CPU, load.
+pub(crate) const SPREAD: usize = 4;
+
+/// One host.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Tally {
+    /// Bytes of memory not promised; below 0 where too much is.
+    pub(crate) memory_free: i64,
+    /// Bytes of memory that its guests have.
+    pub(crate) memory_placed: i64,
+    /// Bytes not promised in each of its pools.
+    pub(crate) pools_free: Vec<i64>,
+    pub(crate) vcpus: i64,
+    pub(crate) load: f64,
+    /// Memory of each guest that would have to be restarted elsewhere.
+    pub(crate) guests: Vec<i64>,
+}
+
+/// All of them.
+#[derive(Clone, Debug)]
+pub(crate) struct Tallies {
+    pub(crate) hosts: Vec<Tally>,
+    positions: HashMap<HostId, usize>,
+    /// How many guests of a role are on which hosts.
+    pub(crate) roles: HashMap<ClusterRole, HashMap<usize, u32>>,
+    /// How many guests of an account are on which hosts.
+    pub(crate) accounts: HashMap<AccountId, HashMap<usize, u32>>,
+    pub(crate) moments: [Moments; SPREAD],
+    /// How many hosts take guests.
+    pub(crate) open: f64,
+}
+
+/// Whether a host takes guests at all: only these are spread over, and only these count as somewhere to restart.
+pub(crate) fn is_open(host: &Host) -> bool {
+    host.status == HostStatus::Up && host.draining == Draining::No && host.duties.contains(&Duty::Hypervisor)
+}
+
+pub(crate) fn signed(bytes: honcho_model::Bytes) -> i64 {
+    i64::try_from(bytes.0).unwrap_or(i64::MAX / 4).min(i64::MAX / 4)
+}
+
+impl Tallies {
+    pub(crate) fn new(hosts: &[Host], guests: &[Guest]) -> Self {
+        let tally = |host: &Host| Tally {
+            memory_free: signed(host.memory) - signed(host.memory_reserved),
+            memory_placed: 0,
+            pools_free: host.pools.iter().map(|pool| signed(pool.size) - signed(pool.taken)).collect(),
+            vcpus: 0,
+            load: 0.0,
+            guests: Vec::new(),
+        };
+        let mut tallies = Tallies {
+            hosts: hosts.iter().map(tally).collect(),
+            positions: hosts.iter().map(|host| host.id).zip(0..).collect(),
+            roles: HashMap::new(),
+            accounts: HashMap::new(),
+            moments: [Moments::default(); SPREAD],
+            open: 0.0,
+        };
+        for guest in guests {
+            let Some(position) = tallies.position(guest.host) else { continue };
+            let pool = hosts[position].pools.iter().position(|pool| pool.id == guest.pool);
+            tallies.count(position, pool, &guest.needs, guest.holds, guest.load);
+        }
+        tallies.recompute(hosts);
+        tallies
+    }
+
+    pub(crate) fn position(&self, id: HostId) -> Option<usize> {
+        self.positions.get(&id).copied()
+    }
+
+    fn recompute(&mut self, hosts: &[Host]) {
+        let open: Vec<[f64; SPREAD]> = hosts
+            .iter()
+            .zip(&self.hosts)
+            .filter(|(host, _)| is_open(host))
+            .map(|(host, tally)| values(host, tally))
+            .collect();
+        #[expect(clippy::cast_precision_loss, reason = "no fleet has 2^52 hosts")]
+        let count = open.len().max(1) as f64;
+        self.open = count;
+        for component in 0..SPREAD {
+            let mut moments = Moments {
+                around: open.iter().map(|values| values[component]).sum::<f64>() / count,
+                ..Moments::default()
+            };
+            for values in &open {
+                moments.add(values[component]);
+            }
+            self.moments[component] = moments;
+        }
+    }
+
+    fn count(&mut self, position: usize, pool: Option<usize>, needs: &Request, holds: Holds, load: f64) {
+        let tally = &mut self.hosts[position];
+        if let Some(free) = pool.and_then(|pool| tally.pools_free.get_mut(pool)) {
+            *free -= signed(needs.disk);
+        }
+        if holds == Holds::DiskOnly {
+            return;
+        }
+        tally.memory_free -= signed(needs.memory);
+        tally.memory_placed += signed(needs.memory);
+        tally.vcpus += i64::from(needs.vcpus);
+        tally.load += load;
+        tally.guests.push(signed(needs.memory));
+        if let Some(role) = &needs.apart {
+            *self.roles.entry(role.clone()).or_default().entry(position).or_default() += 1;
+        }
+        *self.accounts.entry(needs.account).or_default().entry(position).or_default() += 1;
+    }
+
+    /// Puts a guest onto a host.
+    pub(crate) fn add(
+        &mut self,
+        hosts: &[Host],
+        position: usize,
+        pool: Option<usize>,
+        needs: &Request,
+        load: f64,
+    ) {
+        let before = values(&hosts[position], &self.hosts[position]);
+        self.count(position, pool, needs, Holds::All, load);
+        self.replace(hosts, position, before);
+    }
+
+    /// Takes a guest off a host.
+    pub(crate) fn remove(&mut self, hosts: &[Host], position: usize, guest: &Guest) {
+        let before = values(&hosts[position], &self.hosts[position]);
+        let needs = &guest.needs;
+        let pool = hosts[position].pools.iter().position(|pool| pool.id == guest.pool);
+        let tally = &mut self.hosts[position];
+        if let Some(pool) = pool {
+            tally.pools_free[pool] += signed(needs.disk);
+        }
+        if guest.holds == Holds::All {
+            let memory = signed(needs.memory);
+            tally.memory_free += memory;
+            tally.memory_placed -= memory;
+            tally.vcpus -= i64::from(needs.vcpus);
+            tally.load -= guest.load;
+            if let Some(at) = tally.guests.iter().position(|known| *known == memory) {
+                tally.guests.swap_remove(at);
+            }
+            let counted = |counts: Option<&mut HashMap<usize, u32>>| {
+                if let Some(counts) = counts
+                    && let Some(count) = counts.get_mut(&position)
+                {
+                    *count -= 1;
+                    if *count == 0 {
+                        counts.remove(&position);
+                    }
+                }
+            };
+            counted(needs.apart.as_ref().and_then(|role| self.roles.get_mut(role)));
+            counted(self.accounts.get_mut(&needs.account));
+        }
+        self.replace(hosts, position, before);
+    }
+
+    fn replace(&mut self, hosts: &[Host], position: usize, before: [f64; SPREAD]) {
+        if is_open(&hosts[position]) {
+            let after = values(&hosts[position], &self.hosts[position]);
+            for component in 0..SPREAD {
+                self.moments[component].replace(before[component], after[component]);
+            }
+        }
+    }
+}
+
+/// What the deviations are taken of.
+#[expect(clippy::cast_precision_loss, reason = "sizes are far below 2^52 where precision matters")]
+pub(crate) fn values(host: &Host, tally: &Tally) -> [f64; SPREAD] {
+    let disk: u64 = host.pools.iter().map(|pool| pool.size.0).sum();
+    let disk_free: i64 = tally.pools_free.iter().sum();
+    [
+        share(tally.memory_free as f64, host.memory.0 as f64),
+        share(disk_free as f64, disk as f64),
+        share(tally.vcpus as f64, f64::from(host.cpus)),
+        tally.load,
+    ]
+}
+
+/// Part of a whole; 0 where there is no whole.
+pub(crate) fn share(part: f64, whole: f64) -> f64 {
+    if whole == 0.0 { 0.0 } else { part / whole }
+}

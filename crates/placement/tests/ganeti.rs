@@ -1,0 +1,137 @@
+//! Ganeti's files: what is read is written the same, what is wrong names its line, scores are hbal's to the last digit.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use honcho_placement::ganeti::{read, write};
+use honcho_placement::spread::{Limits, Place, balance};
+use proptest::prelude::*;
+
+/// Two groups' worth of everything that the format has; hbal 3.0.2 says 34.37013416 of it (`hbal -l 0`).
+const EVERYTHING: &str = include_str!("files/everything.data");
+
+#[test]
+fn the_score_is_hbals() {
+    let cluster = read(EVERYTHING).unwrap();
+    let score = cluster.spread(0).unwrap().spread.score();
+    assert_eq!(format!("{score:.8}"), "34.37013416");
+}
+
+#[test]
+fn what_was_read_is_written_the_same() {
+    assert_eq!(write(&read(EVERYTHING).unwrap()), EVERYTHING);
+}
+
+#[test]
+fn what_is_wrong_names_its_line() {
+    let lines: Vec<&str> = EVERYTHING.lines().collect();
+    let with = |line: usize, text: &str| {
+        let mut lines = lines.clone();
+        lines[line - 1] = text;
+        read(&lines.join("\n")).unwrap_err().to_string()
+    };
+    assert_eq!(with(1, "g|u"), "line 1: a node group has at least 3 fields parted by |, and here are 2");
+    assert_eq!(
+        with(1, "g|u|often|"),
+        "line 1: allocation policy is \"often\" and must be preferred, last_resort or unallocable"
+    );
+    assert_eq!(with(3, "n0|lots|1024|1|0|0|32|N|u|1"), "line 3: memory is \"lots\" and must be a number");
+    assert_eq!(
+        with(3, "n0|65536|1024|1|0|0|32|N|v|1"),
+        "line 3: group is \"v\" and must be the uuid of a node group above"
+    );
+    assert_eq!(
+        with(9, "i0|1024|10240|4|running|Y|n1||drbd||0"),
+        "line 9: secondary node is \"\" and must be a node above: drbd has two"
+    );
+    assert_eq!(
+        with(10, "i0|1024|10240|4|running|Y|n1|n3|drbd||0"),
+        "line 10: name is \"i0\" and must be another than those above"
+    );
+    assert!(
+        read("g|u|preferred|\n")
+            .unwrap_err()
+            .to_string()
+            .starts_with("line 1: the file ends after 1 sections")
+    );
+}
+
+prop_compose! {
+    /// A small cluster of every disk template, as text.
+    fn clusters()(
+        nodes in proptest::collection::vec((8i64..64, 8i64..33, 0u8..10), 2..6),
+        instances in proptest::collection::vec(
+            (0usize..6, 0usize..6, 1i64..5, 1i64..5, 0usize..4, 0usize..4, 0usize..4), 0..25),
+    ) -> String {
+        let count = nodes.len();
+        let mut memory: Vec<i64> = nodes.iter().map(|(memory, ..)| memory * 1024 - 1024).collect();
+        let mut disk = vec![500_000; count];
+        let mut lines = String::new();
+        for (index, (primary, secondary, gib, vcpus, template, status, tag)) in instances.iter().enumerate() {
+            let primary = primary % count;
+            let secondary = secondary % count;
+            let secondary = if secondary == primary { (secondary + 1) % count } else { secondary };
+            let template = ["ext", "drbd", "plain", "ext"][*template];
+            let status = ["running", "ADMIN_down", "running", "ADMIN_offline"][*status];
+            if status == "running" { memory[primary] -= gib * 1024; }
+            if template != "ext" { disk[primary] -= 10_240; }
+            let mirror = if template == "drbd" { disk[secondary] -= 10_240; format!("n{secondary}") } else { String::new() };
+            let tag = ["", "svc:a", "svc:b", "other"][*tag];
+            lines += &format!("i{index}|{}|10240|{vcpus}|{status}|Y|n{primary}|{mirror}|{template}|{tag}|1\n", gib * 1024);
+        }
+        let mut text = "g|u|preferred|\n\n".to_owned();
+        for (index, (total, cpus, offline)) in nodes.iter().enumerate() {
+            let offline = if *offline == 0 && index > 0 { 'Y' } else { 'N' };
+            text += &format!("n{index}|{}|1024|{}|500000|{}|{cpus}|{offline}|u|1\n", total * 1024, memory[index], disk[index]);
+        }
+        text + "\n" + &lines + "\nhtools:iextags:svc\n\n"
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_reader_takes_anything(text in "[a-z0-9|,\n?.:-]{0,200}") {
+        let _ = read(&text);
+    }
+
+    #[test]
+    fn written_is_as_read(text in clusters()) {
+        prop_assert_eq!(write(&read(&text).unwrap()), text);
+    }
+
+    #[test]
+    fn moves_are_legal_and_the_file_after_them_scores_as_said(text in clusters(), most in 0usize..20) {
+        let mut cluster = read(&text).unwrap();
+        let mut group = cluster.spread(0).unwrap();
+        let mut replay = group.spread.clone();
+        let limits = Limits { max_moves: Some(most), ..Limits::NONE };
+        let outcome = balance(&mut group.spread, &limits);
+        prop_assert!(outcome.steps.len() <= most);
+        prop_assert!(outcome.score_after <= outcome.score_before + 1e-9);
+        for step in &outcome.steps {
+            prop_assert!(replay.fits(step.guest, step.to), "{:?}", step);
+            let said = replay.score_after(step.guest, step.to);
+            replay.apply(step.guest, step.to);
+            prop_assert!((replay.score() - said).abs() < 1e-9, "the trial said {}, it is {}", said, replay.score());
+            prop_assert!((replay.score() - step.score_after).abs() < 1e-9);
+        }
+        cluster.apply(&group, &outcome.steps);
+        let after = read(&write(&cluster)).unwrap().spread(0).unwrap().spread;
+        prop_assert!((after.score() - outcome.score_after).abs() < 1e-6, "{} {}", after.score(), outcome.score_after);
+    }
+
+    #[test]
+    fn a_move_there_and_back_changes_nothing(text in clusters(), to in 0u32..6) {
+        let cluster = read(&text).unwrap();
+        let mut spread = cluster.spread(0).unwrap().spread;
+        let (before, to) = (spread.score(), to % u32::try_from(spread.hosts().len()).unwrap());
+        for guest in 0..u32::try_from(spread.guests().len()).unwrap() {
+            let from = spread.guests()[guest as usize].place;
+            if from.secondary.is_none() {
+                spread.apply(guest, Place { primary: to, secondary: None });
+                spread.apply(guest, from);
+            }
+        }
+        prop_assert!((spread.score() - before).abs() < 1e-9);
+    }
+}
