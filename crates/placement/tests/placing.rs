@@ -195,11 +195,13 @@ fn n_plus_one_is_kept() {
 fn a_cluster_is_placed_as_one_or_not_at_all() {
     let fleet = Fleet::new(vec![host(1, 8), host(2, 8), host(3, 8)], vec![], Rules::default());
     let database = Request { apart: Some(role()), ..Request::of_size(Bytes::gib(4), 1, Bytes::gib(10)) };
-    let placed = place_all(&fleet, &vec![database.clone(); 3]).unwrap();
+    let placed = place_all(&fleet, &[database.clone(), database.clone(), database.clone()]).unwrap();
     let mut hosts: Vec<i64> = placed.iter().map(|decision| decision.choice.unwrap().host.0).collect();
     hosts.sort_unstable();
     assert_eq!(hosts, [1, 2, 3]);
-    let impossible = place_all(&fleet, &vec![database.clone(); 4]).unwrap_err();
+    let impossible =
+        place_all(&fleet, &[database.clone(), database.clone(), database.clone(), database.clone()])
+            .unwrap_err();
     assert!(impossible.decision.refusals(&fleet, &database).contains("h1: 3.5G of memory free, 4G needed"));
 }
 

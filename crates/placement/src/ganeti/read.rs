@@ -279,7 +279,7 @@ fn read_policy(line: usize, text: &str) -> Result<Policy, ReadError> {
 struct Fields<'a> {
     line: usize,
     names: &'static [&'static str],
-    fields: Vec<&'a str>,
+    texts: Vec<&'a str>,
 }
 
 impl<'a> Fields<'a> {
@@ -290,23 +290,23 @@ impl<'a> Fields<'a> {
         least: usize,
         names: &'static [&'static str],
     ) -> Result<Self, ReadError> {
-        let fields: Vec<&str> = text.split('|').collect();
-        if fields.len() < least {
+        let texts: Vec<&str> = text.split('|').collect();
+        if texts.len() < least {
             return Err(ReadError::new(
                 line,
-                format!("{what} has at least {least} fields parted by |, and here are {}", fields.len()),
+                format!("{what} has at least {least} fields parted by |, and here are {}", texts.len()),
             ));
         }
-        Ok(Fields { line, names, fields })
+        Ok(Fields { line, names, texts })
     }
 
     /// A field, empty if it is missing.
     fn text(&self, field: usize) -> &'a str {
-        self.fields.get(field).copied().unwrap_or_default()
+        self.texts.get(field).copied().unwrap_or_default()
     }
 
     fn owned(&self) -> Vec<String> {
-        self.fields.iter().map(|field| (*field).to_owned()).collect()
+        self.texts.iter().map(|field| (*field).to_owned()).collect()
     }
 
     fn wrong(&self, field: usize, wanted: &str) -> ReadError {
@@ -348,6 +348,6 @@ impl<'a> Fields<'a> {
     }
 
     fn whole_or(&self, field: usize, missing: i64) -> Result<i64, ReadError> {
-        if self.fields.len() > field { self.whole(field) } else { Ok(missing) }
+        if self.texts.len() > field { self.whole(field) } else { Ok(missing) }
     }
 }

@@ -319,8 +319,8 @@ impl Spread {
     }
 
     fn weigh(&mut self) {
-        for component in 0..DEVIATIONS {
-            self.parts[component] = WEIGHTS[component] * self.moments[component].deviation(self.online);
+        for ((part, weight), moments) in self.parts.iter_mut().zip(WEIGHTS).zip(&self.moments) {
+            *part = weight * moments.deviation(self.online);
         }
     }
 

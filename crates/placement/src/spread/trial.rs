@@ -14,7 +14,7 @@ impl Spread {
         let primary_fits = from.primary == to.primary || self.primary_fits(moved, to.primary, from.secondary);
         primary_fits
             && to.secondary.is_none_or(|secondary| {
-                Some(secondary) == from.secondary || self.secondary_fits(moved, secondary, from, to)
+                Some(secondary) == from.secondary || self.secondary_fits(moved, secondary, from)
             })
             && (to.secondary.is_none() || self.stays_safe(guest, to))
     }
@@ -43,14 +43,11 @@ impl Spread {
         self.remains(host.disk_free - guest.disk) && host.spindles + guest.spindles <= host.spindles_limit
     }
 
-    fn secondary_fits(&self, guest: &SpreadGuest, to: HostIndex, from: Place, place: Place) -> bool {
+    fn secondary_fits(&self, guest: &SpreadGuest, to: HostIndex, from: Place) -> bool {
         let host = &self.hosts[to as usize];
         self.classes[guest.class as usize][to as usize]
             && host.online == Online::Yes
             && (from.primary == to || self.disk_fits(host, guest))
-            && (place.primary == from.primary
-                || from.primary == to
-                || host.memory_free > guest.memory_mirrored)
             && host.memory_free > guest.memory_mirrored
     }
 
@@ -147,7 +144,7 @@ impl Spread {
     ) -> f64 {
         let (source, target) = (&self.hosts[from as usize], &self.hosts[to as usize]);
         let net = Net::of(leaving, coming);
-        let mut score = self.sums.score() + self.sums_change(source, target, leaving, coming, &net);
+        let mut score = self.sums.score() + Self::sums_change(source, target, leaving, coming, &net);
         let no_change = [0.0; DEVIATIONS];
         let source_change = if source.online == Online::Yes { net.shares(source) } else { no_change };
         let target_change = if target.online == Online::Yes { net.shares(target) } else { no_change };
@@ -167,7 +164,6 @@ impl Spread {
     }
 
     fn sums_change(
-        &self,
         source: &SpreadHost,
         target: &SpreadHost,
         leaving: &SpreadGuest,
