@@ -1,4 +1,5 @@
 //! Ganeti's files: what is read is written the same, what is wrong names its line, scores are hbal's to the last digit.
+#![allow(clippy::format_push_string, reason = "a test need not be fast")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use honcho_placement::ganeti::{read, write};
