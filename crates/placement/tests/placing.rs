@@ -1,4 +1,5 @@
 //! Placing as an operator meets it: who is chosen, and what the others hear.
+#![allow(clippy::format_push_string, clippy::needless_pass_by_value, reason = "a test need not be fast")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![allow(clippy::needless_raw_string_hashes, reason = "expect-test writes them so")]
 
