@@ -30,7 +30,7 @@ impl Change for Furnish {
         let pool = pools::create(tx, uuid, host, &name("default"), "/pool").await?;
         let subnet = honcho_model::subnet::parse("10.0.0.0/29").expect("a subnet");
         let network =
-            networks::NewNetwork { uuid, name: name("office"), reference: None, account: None, subnet };
+            networks::NewNetwork::local(uuid, name("office"), None, subnet);
         let network = networks::create(tx, &network).await?;
         let image = images::NewImage {
             uuid,
@@ -53,7 +53,7 @@ impl Change for Furnish {
                 image,
                 host,
                 pool,
-                networks: vec![(network, "office".to_owned())],
+                interfaces: vec![guests_desired::NewInterface::of(network)],
                 power: Power::Running,
                 start_alone: false,
                 vcpus: 1,

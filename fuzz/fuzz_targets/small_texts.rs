@@ -1,7 +1,7 @@
-//! Names, sizes, MAC addresses, subnets, digests: what was read reads the same once written.
+//! Names, sizes, MAC addresses, subnets, ranges, digests: what was read reads the same once written.
 #![no_main]
 
-use honcho_model::{Bytes, Digest, Mac, Name, subnet};
+use honcho_model::{AddressRange, Bytes, Digest, DomainName, Mac, Name, subnet};
 
 libfuzzer_sys::fuzz_target!(|text: &str| {
     if let Ok(name) = Name::new(text) {
@@ -23,13 +23,24 @@ libfuzzer_sys::fuzz_target!(|text: &str| {
     }
     if let Ok(net) = subnet::parse(text) {
         assert_eq!(subnet::parse(&net.to_string()), Ok(net));
-        let addresses = subnet::guest_addresses(net);
         let gateway = subnet::gateway(net);
+        let addresses = subnet::guest_addresses(net, gateway);
         let mut count = 0_u64;
         for address in addresses {
             assert!(net.contains(&address) && address != gateway && address != net.broadcast());
             count += 1;
         }
         assert_eq!(count, (1_u64 << (32 - net.prefix_len())) - 3);
+    }
+    if let Ok(net) = subnet::parse6(text) {
+        assert_eq!(subnet::parse6(&net.to_string()), Ok(net));
+        assert!(net.contains(&subnet::gateway6(net)));
+    }
+    if let Ok(range) = text.parse::<AddressRange>() {
+        assert_eq!(range.to_string().parse(), Ok(range));
+        assert!(range.contains(range.first()) && range.contains(range.last()));
+    }
+    if let Ok(name) = DomainName::new(text) {
+        assert_eq!(DomainName::new(name.as_str()).as_ref(), Ok(&name));
     }
 });

@@ -97,8 +97,11 @@ pub struct Interface {
     pub network_id: i64,
     /// Its hardware address.
     pub mac: String,
-    /// Its address.
+    /// Its IPv4 address.
     pub address: Option<String>,
+    /// Its IPv6 address.
+    #[serde(default)]
+    pub address6: Option<String>,
 }
 
 /// What makes a guest.
@@ -114,6 +117,9 @@ pub struct GuestCreate {
     pub image_id: Option<i64>,
     /// The network of its first card.
     pub network_id: Option<i64>,
+    /// Its cards, first to last, if it has several or is to have certain addresses. `network_id` need not be named besides.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interfaces: Option<Vec<InterfaceCreate>>,
     /// 1, when absent.
     pub vcpus: Option<i64>,
     /// Memory in bytes, 64 MiB at least.
@@ -129,6 +135,23 @@ pub struct GuestCreate {
     pub start_alone: Option<bool>,
     /// Where to put it; operators only. Placement decides, when absent.
     pub host_id: Option<i64>,
+}
+
+/// A network card of a new guest. It gets an address of each family that its network has: those that are named here, and
+/// the longest-freed of the others.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub struct InterfaceCreate {
+    /// The network it is in.
+    pub network_id: Option<i64>,
+    /// This IPv4 address and no other: a free one, or one that the account holds on no guest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// The same for IPv6.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address6: Option<String>,
+    /// An address that the account holds, by its id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address_id: Option<i64>,
 }
 
 /// What changes a guest: every attribute that may be written. With PUT, others are ignored; with PATCH, absent ones

@@ -95,6 +95,17 @@ impl Resource for Session {
     }
 }
 
+impl Resource for Address {
+    const PATH: &'static str = "addresses";
+    const WORD: &'static str = "address";
+    fn id(&self) -> i64 {
+        self.id
+    }
+    fn name(&self) -> &str {
+        &self.address
+    }
+}
+
 impl Resource for Webhook {
     const PATH: &'static str = "webhooks";
     const WORD: &'static str = "webhook";

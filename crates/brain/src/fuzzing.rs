@@ -40,6 +40,8 @@ pub fn body(bytes: &[u8]) {
         SanCreate,
         PoolCreate,
         NetworkCreate,
+        AddressCreate,
+        AddressUpdate,
         ImageCreate,
         TokenCreate,
         TokenUpdate,

@@ -4,7 +4,7 @@
 //! afterwards.
 
 use honcho_model::host::{Duty, HostStatus};
-use honcho_model::{Bytes, HostId, PoolId};
+use honcho_model::{Bytes, HostId, NetworkKind, PoolId};
 use honcho_store::Scope;
 use honcho_store::hosts::{PoolRoom, Room};
 
@@ -27,12 +27,24 @@ pub(crate) struct Choice {
     pub(crate) pool: PoolId,
 }
 
-/// Chooses, or says for every host why not.
-pub(crate) fn choose(rooms: &[Room], need: Need) -> Result<Choice, String> {
+/// Whether there is a host at all whose agent can carry networks of each of these kinds.
+pub(crate) fn carried(rooms: &[Room], kinds: &[NetworkKind]) -> Result<(), String> {
+    let can = |kind: &NetworkKind| rooms.iter().any(|room| room.capabilities.contains(kind.capability()));
+    match kinds.iter().find(|kind| !rooms.is_empty() && !can(kind)) {
+        None => Ok(()),
+        Some(kind) => Err(format!(
+            "no host can carry a {} network yet: no agent has said that it can. Its addresses may be allocated all the same",
+            kind.words()
+        )),
+    }
+}
+
+/// Chooses, or says for every host why not. The guest is to be in networks of these kinds.
+pub(crate) fn choose(rooms: &[Room], need: Need, kinds: &[NetworkKind]) -> Result<Choice, String> {
     let mut refusals = Vec::new();
     let mut best: Option<(i128, Choice)> = None;
     for room in rooms.iter().filter(|room| need.host.is_none_or(|host| host == room.host)) {
-        match fit(room, need) {
+        match carries(room, kinds).and_then(|()| fit(room, need)) {
             Ok(pool) => {
                 let filled = i128::from(room.memory_placed) + i128::from(need.memory.0);
                 // Parts in a million, so that hosts of different sizes compare.
@@ -49,6 +61,16 @@ pub(crate) fn choose(rooms: &[Room], need: Need) -> Result<Choice, String> {
         0 => "there is no host to place it on: add one with \"honcho host add\"".to_owned(),
         _ => format!("no host has room for it ({})", refusals.join("; ")),
     })
+}
+
+fn carries(room: &Room, kinds: &[NetworkKind]) -> Result<(), String> {
+    match kinds.iter().find(|kind| !room.capabilities.contains(kind.capability())) {
+        // What its agent can do is known once it has spoken; of one that does not speak, that is the reason.
+        Some(kind) if room.status == HostStatus::Up => {
+            Err(format!("its agent cannot carry a {} network", kind.words()))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn fit(room: &Room, need: Need) -> Result<PoolId, String> {
@@ -125,6 +147,7 @@ mod tests {
             host_name: format!("h{id}"),
             status: HostStatus::Up,
             duties: vec![Duty::Hypervisor],
+            capabilities: [NetworkKind::Local.capability()].into(),
             memory: memory_gib << 30,
             memory_placed: placed_gib << 30,
             pools: vec![pool],
@@ -133,9 +156,27 @@ mod tests {
 
     const NEED: Need = Need { memory: Bytes::gib(1), disk: Bytes::gib(10), host: None };
 
+    const LOCAL: &[NetworkKind] = &[NetworkKind::Local];
+
+    #[test]
+    fn a_network_is_carried_where_the_agent_can() {
+        let both = [NetworkKind::Local, NetworkKind::Vlan];
+        let mut rooms = [room(1, 64, 0), room(2, 16, 0)];
+        let refusal = carried(&rooms, &both).unwrap_err();
+        assert!(refusal.starts_with("no host can carry a VLAN network yet"), "{refusal}");
+        rooms[1].capabilities.insert("network.vlan");
+        assert_eq!(carried(&rooms, &both), Ok(()));
+        assert_eq!(choose(&rooms, NEED, &both).unwrap().host, HostId(2), "though the other is emptier");
+        rooms[1].status = HostStatus::Silent;
+        assert_eq!(
+            choose(&rooms, NEED, &both).unwrap_err(),
+            "no host has room for it (h1: its agent cannot carry a VLAN network; h2: is silent)"
+        );
+    }
+
     #[test]
     fn the_emptiest_host_is_chosen() {
-        let choice = choose(&[room(1, 16, 8), room(2, 64, 8), room(3, 16, 4)], NEED);
+        let choice = choose(&[room(1, 16, 8), room(2, 64, 8), room(3, 16, 4)], NEED, LOCAL);
         assert_eq!(choice, Ok(Choice { host: HostId(2), pool: PoolId(20) }));
     }
 
@@ -145,7 +186,7 @@ mod tests {
         silent.status = HostStatus::Silent;
         let mut no_disk = room(3, 16, 0);
         no_disk.pools[0].placed = 95 << 30;
-        let refusal = choose(&[silent, room(2, 4, 3), no_disk], NEED).unwrap_err();
+        let refusal = choose(&[silent, room(2, 4, 3), no_disk], NEED, LOCAL).unwrap_err();
         assert_eq!(
             refusal,
             "no host has room for it (h1: is silent; h2: 512M of memory free, 1G needed; \
@@ -153,8 +194,8 @@ mod tests {
         );
         let mut firewall = room(4, 64, 0);
         firewall.duties = vec![Duty::Firewall, Duty::Storage];
-        let refusal = choose(&[firewall], NEED).unwrap_err();
+        let refusal = choose(&[firewall], NEED, LOCAL).unwrap_err();
         assert_eq!(refusal, "no host has room for it (h4: has not the duty hypervisor)");
-        assert!(choose(&[], NEED).unwrap_err().starts_with("there is no host"));
+        assert!(choose(&[], NEED, LOCAL).unwrap_err().starts_with("there is no host"));
     }
 }

@@ -1,12 +1,13 @@
 //! The grammar of the command line.
 
 use crate::commands::{
-    account::AccountCommand, backup::BackupArguments, bench::BenchArguments, completion::CompletionArguments,
-    db::DbCommand, event::EventCommand, guest::GuestCommand, host::HostCommand, image::ImageCommand,
-    login::LoginArguments, logout::LogoutArguments, network::NetworkCommand, operation::OperationCommand,
-    person::PersonCommand, pool::PoolCommand, rack::RackCommand, restore::RestoreArguments, san::SanCommand,
-    search::SearchArguments, serve::ServeArguments, session::SessionCommand, site::SiteCommand,
-    token::TokenCommand, webhook::WebhookCommand, whoami,
+    account::AccountCommand, address::AddressCommand, backup::BackupArguments, bench::BenchArguments,
+    completion::CompletionArguments, db::DbCommand, event::EventCommand, guest::GuestCommand,
+    host::HostCommand, image::ImageCommand, login::LoginArguments, logout::LogoutArguments,
+    network::NetworkCommand, operation::OperationCommand, person::PersonCommand, pool::PoolCommand,
+    rack::RackCommand, restore::RestoreArguments, san::SanCommand, search::SearchArguments,
+    serve::ServeArguments, session::SessionCommand, site::SiteCommand, token::TokenCommand,
+    webhook::WebhookCommand, whoami,
 };
 use crate::connection::GlobalArguments;
 
@@ -82,9 +83,12 @@ pub(crate) enum Command {
     /// SANs: storage that several hosts reach
     #[command(subcommand, visible_alias = "sans")]
     San(SanCommand),
-    /// Networks and their addresses
+    /// Networks: their subnets, and what is reserved of them
     #[command(subcommand, visible_alias = "networks")]
     Network(NetworkCommand),
+    /// Addresses: which are held, by whom, and their names
+    #[command(subcommand, visible_alias = "addresses")]
+    Address(AddressCommand),
     /// Images: what guests' disks are made from
     #[command(subcommand, visible_alias = "images")]
     Image(ImageCommand),

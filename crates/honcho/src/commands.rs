@@ -1,6 +1,7 @@
 //! One file per command.
 
 pub(crate) mod account;
+pub(crate) mod address;
 pub(crate) mod backup;
 pub(crate) mod bench;
 pub(crate) mod completion;
@@ -53,6 +54,7 @@ async fn run_in(context: &Context, command: Command) -> Result<(), CommandError>
         Command::Host(command) => host::run(context, command).await,
         Command::Pool(command) => pool::run(context, command).await,
         Command::Network(command) => network::run(context, command).await,
+        Command::Address(command) => address::run(context, command).await,
         Command::Image(command) => image::run(context, command).await,
         Command::Guest(command) => guest::run(context, command).await,
         Command::Search(arguments) => search::run(context, &arguments).await,

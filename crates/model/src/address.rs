@@ -118,6 +118,13 @@ pub fn is_global(address: IpAddr) -> bool {
     not_global(address).is_none()
 }
 
+/// Whether an address counts where public addresses are counted, in quotas and usage: IPv4 alone, of which there are too few.
+/// An IPv6 address comes beside each by itself, and nobody is to pay or ask for that.
+pub fn is_counted(address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    address.is_ipv4() && is_global(address)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -27,15 +27,17 @@ pub enum ResourceKind {
     Person,
     /// A webhook.
     Webhook,
+    /// An address of a network.
+    Address,
 }
 
 impl ResourceKind {
     /// Every kind.
-    pub const ALL: [ResourceKind; 12] = {
+    pub const ALL: [ResourceKind; 13] = {
         use ResourceKind::{
-            Account, Guest, Host, Image, Network, Person, Pool, Rack, San, Site, Token, Webhook,
+            Account, Address, Guest, Host, Image, Network, Person, Pool, Rack, San, Site, Token, Webhook,
         };
-        [Account, Host, Pool, Network, Image, Guest, Token, Person, Site, Rack, San, Webhook]
+        [Account, Host, Pool, Network, Image, Guest, Token, Person, Site, Rack, San, Webhook, Address]
     };
 
     /// The word used in the store, the API and on the command line.
@@ -53,6 +55,7 @@ impl ResourceKind {
             ResourceKind::Token => "token",
             ResourceKind::Person => "person",
             ResourceKind::Webhook => "webhook",
+            ResourceKind::Address => "address",
         }
     }
 

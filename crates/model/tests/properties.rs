@@ -4,9 +4,10 @@
 use honcho_model::guest::{Condition, Fact, Facts, GuestStatus, RULES, status};
 use honcho_model::host::{HostStatus, SILENT_AFTER};
 use honcho_model::operation::OperationKind;
-use honcho_model::{Bytes, Digest, InterfaceId, Mac, Name, Timestamp, subnet};
+use honcho_model::{AddressRange, Bytes, Digest, InterfaceId, Mac, Name, Timestamp, range, subnet};
 use proptest::prelude::*;
 use std::collections::HashSet;
+use std::net::Ipv6Addr;
 use std::time::Duration;
 
 fn facts(holding: &[bool]) -> Facts {
@@ -64,13 +65,32 @@ proptest! {
     fn a_subnets_addresses_are_its_own_and_nobody_elses(base in any::<u32>(), prefix in 16..=29_u8) {
         let net = ipnet::Ipv4Net::new(base.into(), prefix).unwrap().trunc();
         prop_assert_eq!(subnet::parse(&net.to_string()), Ok(net));
-        let all: Vec<_> = subnet::guest_addresses(net).collect();
+        let all: Vec<_> = subnet::guest_addresses(net, subnet::gateway(net)).collect();
         prop_assert_eq!(all.len(), (1 << (32 - u32::from(prefix))) - 3);
         prop_assert!(all.windows(2).all(|pair| pair[0] < pair[1]));
         prop_assert!(all.iter().all(|address| net.contains(address)));
         for taken in [net.network(), subnet::gateway(net), net.broadcast()] {
             prop_assert!(net.contains(&taken) && !all.contains(&taken));
         }
+    }
+
+    /// Walking a subnet by `next6` meets every address once, ascending, but the gateway and what is reserved.
+    #[test]
+    fn an_ipv6_subnet_is_given_out_from_its_beginning_to_its_end(
+        base in any::<u128>(), prefix in 116..=120_u8, gateway in 1..256_u128, reserved in proptest::collection::vec((0..256_u128, 0..40_u128), 0..5),
+    ) {
+        let net = ipnet::Ipv6Net::new((base | 1 << 125).into(), prefix).unwrap().trunc();
+        let at = |offset: u128| Ipv6Addr::from(u128::from(net.network()) + offset);
+        let ranges: Vec<AddressRange> = reserved.iter()
+            .map(|(first, length)| AddressRange::new(at(*first).into(), at(first + length).into()).unwrap()).collect();
+        let (mut after, mut given) = (None, Vec::new());
+        while let Some(next) = subnet::next6(net, at(gateway), &ranges, after) {
+            given.push(next);
+            after = Some(next);
+        }
+        let expected: Vec<Ipv6Addr> = (1..1 << (128 - u32::from(prefix))).map(at)
+            .filter(|address| *address != at(gateway) && range::holding(&ranges, (*address).into()).is_none()).collect();
+        prop_assert_eq!(given, expected);
     }
 
     #[test]

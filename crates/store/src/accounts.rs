@@ -2,7 +2,7 @@
 
 use crate::list::{Column, Filters, Select, Shared};
 use crate::sql::{Connection, execute, insert, number, row, rows, time, values};
-use crate::{Refusal, Scope, StoreError, StoreResult, Tx};
+use crate::{Refusal, Scope, StoreError, StoreResult, Tx, addresses};
 use honcho_api::Account;
 use honcho_model::account::AccountStatus;
 use honcho_model::quota::Limits;
@@ -277,6 +277,7 @@ pub async fn delete(tx: &Tx, id: AccountId) -> StoreResult<()> {
             Refusal::invalid("base", "still owns guests, networks or images: delete those first").into()
         );
     }
+    addresses::release_of_account(tx, id).await?;
     execute(tx, "UPDATE accounts SET deleted_at = $1 WHERE id = $2", values![tx.now.0, id.0]).await?;
     execute(
         tx,

@@ -240,13 +240,22 @@ async fn interfaces_of(
     let found: Vec<InterfaceRow> = read(connection, reach, sql, values).await?;
     let mut interfaces: HashMap<i64, Vec<Interface>> = HashMap::new();
     for row in found {
-        let address = row.address.as_deref().map(addresses::from_bytes).transpose()?;
-        interfaces.entry(row.guest_id).or_default().push(Interface {
-            id: row.id,
-            network_id: row.network_id,
-            mac: Mac::of_interface(InterfaceId(row.id)).to_string(),
-            address: address.map(|address| address.to_string()),
-        });
+        let own = interfaces.entry(row.guest_id).or_default();
+        // One row for each address; those of a card follow each other.
+        if own.last().is_none_or(|last| last.id != row.id) {
+            own.push(Interface {
+                id: row.id,
+                network_id: row.network_id,
+                mac: Mac::of_interface(InterfaceId(row.id)).to_string(),
+                address: None,
+                address6: None,
+            });
+        }
+        if let (Some(bytes), Some(card)) = (&row.address, own.last_mut()) {
+            let address = addresses::from_bytes(bytes)?;
+            let place = if address.is_ipv4() { &mut card.address } else { &mut card.address6 };
+            *place = Some(address.to_string());
+        }
     }
     Ok(interfaces)
 }
@@ -271,7 +280,7 @@ fn to_api(row: Row, interfaces: Vec<Interface>, scope: Scope) -> StoreResult<Gue
         vcpus: row.vcpus,
         memory_bytes: row.memory,
         disk_bytes: row.disk.unwrap_or(0),
-        address: interfaces.first().and_then(|first| first.address.clone()),
+        address: interfaces.first().and_then(|first| first.address.clone().or(first.address6.clone())),
         interfaces,
         ssh_keys: from_json("SSH keys", row.ssh_keys.as_deref())?.unwrap_or_default(),
         ssh_host_key: row.ssh_host_key,

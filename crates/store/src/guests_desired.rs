@@ -1,14 +1,16 @@
 //! What is desired of guests: the rows that operations change.
 
+use crate::addresses::{Holder, Wish};
 use crate::list::{Filters, Select};
 use crate::sql::{Connection, execute, insert, number, row, rows, signed, to_json, unsigned, values};
 use crate::{Refusal, Scope, StoreError, StoreResult, Tx, addresses, networks};
 use honcho_model::guest::Power;
 use honcho_model::{
-    AccountId, Bytes, Epoch, Generation, GuestId, HostId, ImageId, InterfaceId, Name, NetworkId, PoolId,
-    Timestamp,
+    AccountId, Bytes, Epoch, Family, Generation, GuestId, HostId, ImageId, InterfaceId, Name, NetworkId,
+    PoolId, Timestamp,
 };
 use sea_orm::FromQueryResult;
+use std::net::IpAddr;
 use uuid::Uuid;
 
 /// What a new guest is made of, placement included.
@@ -29,8 +31,8 @@ pub struct NewGuest {
     pub host: HostId,
     /// Where its volume is placed.
     pub pool: PoolId,
-    /// The networks of its cards, with their names for people.
-    pub networks: Vec<(NetworkId, String)>,
+    /// Its cards, first to last.
+    pub interfaces: Vec<NewInterface>,
     /// Whether it should run.
     pub power: Power,
     /// Whether it may start before the brain has answered.
@@ -43,6 +45,21 @@ pub struct NewGuest {
     pub disk: Bytes,
     /// Who may log in.
     pub ssh_keys: Vec<String>,
+}
+
+/// A network card of a new guest.
+pub struct NewInterface {
+    /// The network it is in.
+    pub network: NetworkId,
+    /// Addresses that it is to have; of families that are not named here, the longest-freed.
+    pub named: Vec<IpAddr>,
+}
+
+impl NewInterface {
+    /// One that takes what it is given.
+    pub fn of(network: NetworkId) -> Self {
+        NewInterface { network, named: Vec::new() }
+    }
 }
 
 /// Makes one, with its volume, its interfaces and their addresses.
@@ -76,18 +93,34 @@ pub async fn create(tx: &Tx, new: &NewGuest) -> StoreResult<GuestId> {
         values![new.volume_uuid, id, new.pool.0, signed(new.disk.0)],
     )
     .await?;
-    for (network, network_name) in &new.networks {
-        let interface = insert(
-            tx,
-            "INSERT INTO interfaces (guest_id, network_id) VALUES ($1, $2) RETURNING id AS n",
-            values![id, network.0],
-        )
-        .await?;
-        addresses::take(tx, *network, network_name, InterfaceId(interface)).await?;
-        networks::want_on_host(tx, *network, new.host).await?;
+    for interface in &new.interfaces {
+        plug_in(tx, GuestId(id), new.account, interface).await?;
+        networks::want_on_host(tx, interface.network, new.host).await?;
     }
     tx.touch(new.host);
     Ok(GuestId(id))
+}
+
+/// Makes a card, and gives it an address of each family that its network has.
+async fn plug_in(tx: &Tx, guest: GuestId, account: AccountId, new: &NewInterface) -> StoreResult<()> {
+    let network = networks::addressing(tx, Scope::System, new.network).await?;
+    let interface = insert(
+        tx,
+        "INSERT INTO interfaces (guest_id, network_id) VALUES ($1, $2) RETURNING id AS n",
+        values![guest.0, new.network.0],
+    )
+    .await?;
+    let holder = Holder::card(account, InterfaceId(interface));
+    for address in &new.named {
+        addresses::take(tx, &network, Wish::This(*address), &holder).await?;
+    }
+    for net in network.subnets.nets() {
+        let family = Family::of(net.addr());
+        if !new.named.iter().any(|named| Family::of(*named) == family) {
+            addresses::take(tx, &network, Wish::Any(family), &holder).await?;
+        }
+    }
+    Ok(())
 }
 
 /// What is desired of one guest: read, changed by an operation, saved.
@@ -321,6 +354,16 @@ struct Buried {
     account_id: i64,
 }
 
+/// A guest that is gone.
+pub(crate) struct Gone {
+    /// What it was called.
+    pub(crate) name: String,
+    /// Whose it was.
+    pub(crate) account: AccountId,
+    /// The addresses it had that stay its account's.
+    pub(crate) kept: Vec<IpAddr>,
+}
+
 /// Ends a guest that its agent has reported gone: its addresses are free, its volume no longer counts, its name can be
 /// given again. `None` when it was not to go, or not at that epoch and generation.
 pub(crate) async fn bury(
@@ -329,7 +372,7 @@ pub(crate) async fn bury(
     host: HostId,
     epoch: Epoch,
     generation: Generation,
-) -> StoreResult<Option<(String, AccountId)>> {
+) -> StoreResult<Option<Gone>> {
     let buried: Option<Buried> = row(
         tx,
         "UPDATE guests SET deleted_at = $1 WHERE id = $2 AND host_id = $3 AND epoch = $4 AND generation <= $5 \
@@ -338,10 +381,10 @@ pub(crate) async fn bury(
     )
     .await?;
     let Some(buried) = buried else { return Ok(None) };
-    addresses::free_of_guest(tx, id).await?;
+    let kept = addresses::free_of_guest(tx, id).await?;
     execute(tx, "DELETE FROM volumes WHERE guest_id = $1", values![id.0]).await?;
     execute(tx, "DELETE FROM guest_observed WHERE guest_id = $1", values![id.0]).await?;
     networks::unwant_unused(tx, host).await?;
     tx.touch(host);
-    Ok(Some((buried.name, AccountId(buried.account_id))))
+    Ok(Some(Gone { name: buried.name, account: AccountId(buried.account_id), kept }))
 }

@@ -10,6 +10,7 @@ use honcho_model::host::{Duty, HostStatus};
 use honcho_model::{Generation, HostId, Name, Timestamp};
 use honcho_wire::{HostObserved, Orphan};
 use sea_orm::FromQueryResult;
+use std::collections::{BTreeSet, HashMap};
 use uuid::Uuid;
 
 #[derive(FromQueryResult)]
@@ -398,6 +399,8 @@ pub struct Room {
     pub status: HostStatus,
     /// What it is there for.
     pub duties: Vec<Duty>,
+    /// What its agent says it can do, of what this program knows: what only a newer one knows cannot be asked for.
+    pub capabilities: BTreeSet<&'static str>,
     /// Memory of the machine in bytes.
     pub memory: i64,
     /// Memory placed on it in bytes.
@@ -421,13 +424,33 @@ pub struct PoolRoom {
     pub free: i64,
 }
 
+/// What the agent of each host says it can do.
+async fn capabilities(connection: &impl Connection) -> StoreResult<HashMap<i64, BTreeSet<&'static str>>> {
+    #[derive(FromQueryResult)]
+    struct CapabilitiesRow {
+        host_id: i64,
+        capabilities: Option<String>,
+    }
+    let sql = "SELECT host_id, capabilities FROM host_observed";
+    let found: Vec<CapabilitiesRow> = rows(connection, sql, values![]).await?;
+    let known = |row: CapabilitiesRow| {
+        let said = row.capabilities.unwrap_or_default();
+        let said: BTreeSet<&str> = said.split(' ').collect();
+        let known = honcho_wire::CAPABILITIES.iter().copied().filter(|name| said.contains(name));
+        (row.host_id, known.collect())
+    };
+    Ok(found.into_iter().map(known).collect())
+}
+
 /// The room on every host, for placement.
 pub async fn rooms(connection: &impl Connection, now: Timestamp) -> StoreResult<Vec<Room>> {
     let hosts = list(connection, &Filters::default(), now).await?;
     let pools = crate::pools::list(connection, &Filters::default()).await?;
+    let mut capabilities = capabilities(connection).await?;
     let rooms = hosts.into_iter().map(|host| Room {
         host: HostId(host.id),
         status: host.status,
+        capabilities: capabilities.remove(&host.id).unwrap_or_default(),
         duties: host.duties.iter().filter_map(|duty| Duty::parse(duty)).collect(),
         memory: host.memory_bytes.unwrap_or(0),
         memory_placed: host.memory_placed_bytes,

@@ -117,11 +117,23 @@ impl Tx {
     }
 }
 
+/// What a change waits for before it looks at anything. It changes nothing on SQLite, which has one writer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// Nothing.
+    None,
+    /// Whoever else gives out addresses. All of them want the same few rows, the next to be given: side by side all but
+    /// one would have done their work in vain.
+    Addresses,
+}
+
 /// One thing that can be done to the store: one operation, one file. `run` has no effect outside the transaction, so
 /// it may be run again from the start.
 pub trait Change: Sync {
     /// What it gives.
     type Out: Send;
+    /// What it waits for before it begins.
+    const TURN: Turn = Turn::None;
     /// Does it.
     fn run<'a>(&'a self, tx: &'a Tx) -> impl Future<Output = StoreResult<Self::Out>> + Send + 'a;
 }

@@ -16,6 +16,9 @@ pub enum ListError {
     /// `limit`, `offset`, `after` or an integer attribute is no number of that kind.
     #[error("{0} must be a whole number")]
     NotANumber(String),
+    /// What is no address of a machine where one is asked for.
+    #[error("{0} must be an IP address")]
+    NotAnAddress(String),
     /// `order` is neither word.
     #[error("order must be ascending or descending")]
     NotAnOrder,
@@ -98,6 +101,8 @@ pub(crate) enum Column {
     Integer(&'static str, &'static str),
     /// A text.
     Text(&'static str, &'static str),
+    /// An IP address in 16 bytes.
+    Address(&'static str, &'static str),
     /// A text that is worked out of joined tables.
     Derived(&'static str, &'static str),
 }
@@ -105,9 +110,10 @@ pub(crate) enum Column {
 impl Column {
     fn attribute(self) -> &'static str {
         match self {
-            Column::Integer(attribute, _) | Column::Text(attribute, _) | Column::Derived(attribute, _) => {
-                attribute
-            }
+            Column::Integer(attribute, _)
+            | Column::Text(attribute, _)
+            | Column::Address(attribute, _)
+            | Column::Derived(attribute, _) => attribute,
         }
     }
 }
@@ -213,6 +219,7 @@ impl Select {
         for (column, texts) in grouped {
             let (Column::Integer(attribute, expression)
             | Column::Text(attribute, expression)
+            | Column::Address(attribute, expression)
             | Column::Derived(attribute, expression)) = column;
             if matches!(column, Column::Derived(..)) {
                 self.table = None;
@@ -221,6 +228,11 @@ impl Select {
             for text in texts {
                 let value = match column {
                     Column::Text(..) | Column::Derived(..) => Value::from(text),
+                    Column::Address(..) => {
+                        let address = text.parse::<std::net::IpAddr>();
+                        let address = address.map_err(|_| ListError::NotAnAddress(attribute.to_owned()))?;
+                        Value::from(crate::addresses::to_bytes(address))
+                    }
                     Column::Integer(..) => Value::from(
                         text.parse::<i64>().map_err(|_| ListError::NotANumber(attribute.to_owned()))?,
                     ),
@@ -315,7 +327,9 @@ pub(crate) enum Shared {
 impl From<ListError> for crate::StoreError {
     fn from(error: ListError) -> Self {
         let attribute = match &error {
-            ListError::UnknownFilter(attribute, _) | ListError::NotANumber(attribute) => attribute.clone(),
+            ListError::UnknownFilter(attribute, _)
+            | ListError::NotANumber(attribute)
+            | ListError::NotAnAddress(attribute) => attribute.clone(),
             ListError::NotAnOrder => "order".to_owned(),
             ListError::NeitherTrueNorFalse => "cancelled".to_owned(),
             ListError::TooManyValues => "base".to_owned(),

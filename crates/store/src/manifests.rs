@@ -1,11 +1,12 @@
 //! The manifest of a host, made of its desired rows at one moment.
 
+use crate::networks::Subnets;
 use crate::sql::{Connection, from_json, row, rows, unsigned, values};
 use crate::{StoreError, StoreResult, addresses, brain, hosts};
 use honcho_model::guest::Power;
 use honcho_model::{
     AccountId, Bytes, Digest, Epoch, Generation, GuestId, HostId, InterfaceId, Mac, Name, NetworkId, PoolId,
-    VolumeId, subnet,
+    VolumeId,
 };
 use honcho_wire::{
     Absent, AddressWanted, Existence, GuestWanted, ImageWanted, InterfaceWanted, Manifest, NetworkKind,
@@ -94,14 +95,18 @@ async fn networks(
     struct Row {
         id: i64,
         uuid: Uuid,
-        subnet: String,
+        kind: String,
+        subnet: Option<String>,
+        gateway: Option<String>,
+        subnet6: Option<String>,
+        gateway6: Option<String>,
         generation: i64,
         absent: bool,
     }
     let found: Vec<Row> = rows(
         snapshot,
-        "SELECT n.id, n.uuid, n.subnet, p.generation, p.absent FROM network_placements p \
-         JOIN networks n ON n.id = p.network_id WHERE p.host_id = $1 ORDER BY n.id",
+        "SELECT n.id, n.uuid, n.kind, n.subnet, n.gateway, n.subnet6, n.gateway6, p.generation, p.absent \
+         FROM network_placements p JOIN networks n ON n.id = p.network_id WHERE p.host_id = $1 ORDER BY n.id",
         values![host.0],
     )
     .await?;
@@ -111,9 +116,22 @@ async fn networks(
         if row.absent {
             absent.push(Absent::Network { id, uuid, generation });
         } else {
-            let net = subnet::parse(&row.subnet).map_err(|error| damaged("subnet", error))?;
-            let ipv4 = SubnetWanted { gateway: subnet::gateway(net), prefix: net.prefix_len() };
-            let kind = NetworkKind::Local { ipv4: Some(ipv4), ipv6: None };
+            if row.kind != honcho_model::NetworkKind::Local.as_str() {
+                // Placement puts no guest into one before agents have said that they can.
+                return Err(damaged("network kind", format!("no manifest can say {}", row.kind)));
+            }
+            let subnets = Subnets::read(
+                (row.subnet.as_deref(), row.gateway.as_deref()),
+                (row.subnet6.as_deref(), row.gateway6.as_deref()),
+            )?;
+            let kind = NetworkKind::Local {
+                ipv4: subnets
+                    .ipv4
+                    .map(|side| SubnetWanted { gateway: side.gateway, prefix: side.net.prefix_len() }),
+                ipv6: subnets
+                    .ipv6
+                    .map(|side| SubnetWanted { gateway: side.gateway, prefix: side.net.prefix_len() }),
+            };
             wanted.push(NetworkWanted { id, uuid, generation, kind });
         }
     }
@@ -128,21 +146,29 @@ async fn interfaces(snapshot: &impl Connection, host: HostId) -> StoreResult<Int
         id: i64,
         guest_id: i64,
         network_id: i64,
-        subnet: String,
+        subnet: Option<String>,
+        gateway: Option<String>,
+        subnet6: Option<String>,
+        gateway6: Option<String>,
         address: Vec<u8>,
     }
     let found: Vec<Row> = rows(
         snapshot,
-        "SELECT i.id, i.guest_id, i.network_id, n.subnet, a.address FROM interfaces i \
+        "SELECT i.id, i.guest_id, i.network_id, n.subnet, n.gateway, n.subnet6, n.gateway6, a.address FROM interfaces i \
          JOIN guests g ON g.id = i.guest_id JOIN networks n ON n.id = i.network_id \
          JOIN addresses a ON a.interface_id = i.id WHERE g.host_id = $1 AND g.deleted_at IS NULL \
-         ORDER BY i.id, a.id",
+         ORDER BY i.id, a.family",
         values![host.0],
     )
     .await?;
     let mut interfaces = Interfaces::new();
     for row in found {
-        let net = subnet::parse(&row.subnet).map_err(|error| damaged("subnet", error))?;
+        let subnets = Subnets::read(
+            (row.subnet.as_deref(), row.gateway.as_deref()),
+            (row.subnet6.as_deref(), row.gateway6.as_deref()),
+        )?;
+        let address = addresses::from_bytes(&row.address)?;
+        let (net, gateway) = subnets.side_of(address).ok_or_else(|| damaged("address", address))?;
         let id = InterfaceId(row.id);
         let own = interfaces.entry(row.guest_id).or_default();
         if own.last().is_none_or(|last| last.id != id) {
@@ -151,11 +177,7 @@ async fn interfaces(snapshot: &impl Connection, host: HostId) -> StoreResult<Int
         }
         // One way out is enough: the first card's.
         let way_out = own.len() == 1;
-        let wanted = AddressWanted {
-            address: addresses::from_bytes(&row.address)?.into(),
-            prefix: net.prefix_len(),
-            gateway: way_out.then(|| subnet::gateway(net).into()),
-        };
+        let wanted = AddressWanted { address, prefix: net.prefix_len(), gateway: way_out.then_some(gateway) };
         if let Some(interface) = own.last_mut() {
             interface.addresses.push(wanted);
         }

@@ -1,11 +1,10 @@
 //! How much of what it may have an account has. See `honcho_model::quota` for what counts.
 
 use crate::sql::{Connection, row, rows, values};
-use crate::{Refusal, StoreError, StoreResult};
+use crate::{Refusal, StoreResult, addresses};
 use honcho_model::quota::{Amounts, Limits};
 use honcho_model::{AccountId, GuestId, address};
 use sea_orm::FromQueryResult;
-use std::net::Ipv6Addr;
 
 #[derive(FromQueryResult)]
 struct LimitsRow {
@@ -57,7 +56,7 @@ pub async fn used(connection: &impl Connection, account: AccountId) -> StoreResu
     );
     let found: Option<UsedRow> = row(connection, &sql, values![account.0]).await?;
     let found = found.unwrap_or(UsedRow { guests: 0, vcpus: 0, memory: 0, disk: 0 });
-    let public = public_addresses(connection, "g.account_id", account.0).await?;
+    let public = counted(connection, "a.account_id = $1", account.0).await?;
     Ok(Amounts {
         guests: found.guests,
         vcpus: found.vcpus,
@@ -67,9 +66,10 @@ pub async fn used(connection: &impl Connection, account: AccountId) -> StoreResu
     })
 }
 
-/// How many public addresses a guest holds.
+/// How many public addresses a guest has that its account did not hold before.
 pub async fn public_addresses_of_guest(connection: &impl Connection, guest: GuestId) -> StoreResult<i64> {
-    public_addresses(connection, "g.id", guest.0).await
+    let its = "NOT a.kept AND a.interface_id IN (SELECT i.id FROM interfaces i WHERE i.guest_id = $1)";
+    counted(connection, its, guest.0).await
 }
 
 #[derive(FromQueryResult)]
@@ -78,19 +78,12 @@ struct AddressRow {
 }
 
 /// Counts here and not in SQL, so that what is public is written down once.
-async fn public_addresses(connection: &impl Connection, column: &str, id: i64) -> StoreResult<i64> {
-    let sql = format!(
-        "SELECT a.address FROM guests g JOIN interfaces i ON i.guest_id = g.id \
-         JOIN addresses a ON a.interface_id = i.id WHERE {column} = $1"
-    );
+async fn counted(connection: &impl Connection, condition: &str, id: i64) -> StoreResult<i64> {
+    let sql = format!("SELECT a.address FROM addresses a WHERE a.family = 4 AND {condition}");
     let held: Vec<AddressRow> = rows(connection, &sql, values![id]).await?;
     let mut count = 0;
     for row in held {
-        let octets: [u8; 16] = row.address.as_slice().try_into().map_err(|_| StoreError::Damaged {
-            what: "address",
-            why: format!("{} bytes", row.address.len()),
-        })?;
-        count += i64::from(address::is_global(Ipv6Addr::from(octets).into()));
+        count += i64::from(address::is_counted(addresses::from_bytes(&row.address)?));
     }
     Ok(count)
 }

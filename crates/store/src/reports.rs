@@ -123,9 +123,9 @@ impl ApplyReport {
         execute(
             tx,
             "INSERT INTO host_observed (host_id, last_seen_at, silent_noted, boot_id, run_id, sequence, manifest_generation, \
-             digest, incarnation) VALUES ($1, $2, FALSE, $3, $4, $5, $6, $7, $8) ON CONFLICT (host_id) DO UPDATE SET \
+             digest, incarnation, capabilities) VALUES ($1, $2, FALSE, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (host_id) DO UPDATE SET \
              last_seen_at = $2, silent_noted = FALSE, boot_id = $3, run_id = $4, sequence = $5, manifest_generation = $6, \
-             digest = $7, incarnation = COALESCE($8, host_observed.incarnation)",
+             digest = $7, incarnation = COALESCE($8, host_observed.incarnation), capabilities = $9",
             values![
                 self.host.0,
                 tx.now.0,
@@ -134,7 +134,8 @@ impl ApplyReport {
                 signed(self.report.sequence),
                 self.report.manifest_generation.0,
                 digest,
-                of.map(|of| of.0)
+                of.map(|of| of.0),
+                self.report.capabilities.join(" ")
             ],
         )
         .await?;
@@ -201,11 +202,17 @@ impl ApplyReport {
         for gone in &observation.gone {
             match gone {
                 Gone::Guest { id, epoch, generation } => {
-                    if let Some((name, account)) =
-                        guests_desired::bury(tx, *id, self.host, *epoch, *generation).await?
-                    {
+                    let buried = guests_desired::bury(tx, *id, self.host, *epoch, *generation).await?;
+                    if let Some(guests_desired::Gone { name, account, kept }) = buried {
                         let resource = (ResourceKind::Guest, id.0, name.as_str());
-                        let text = "is gone from its host; its name and addresses are free";
+                        let kept: Vec<String> = kept.iter().map(ToString::to_string).collect();
+                        let text = match kept.as_slice() {
+                            [] => "is gone from its host; its name and addresses are free".to_owned(),
+                            kept => format!(
+                                "is gone from its host; its name is free, its addresses too but {}, kept by its account",
+                                kept.join(", ")
+                            ),
+                        };
                         events::record(tx, NewEvent::info("guest.deleted", resource, text).of(Some(account)))
                             .await?;
                         self.end_operations(tx, *id, &name, account, generation.0, Ending::Deleted).await?;

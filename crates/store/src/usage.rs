@@ -135,7 +135,7 @@ fn read(facts: &Value) -> Option<(State, Size)> {
         let cards = facts.get("interfaces").and_then(Value::as_array).into_iter().flatten();
         cards.filter_map(|card| card.get("address").and_then(Value::as_str)).collect()
     };
-    let public = |text: &&&str| text.parse().is_ok_and(address::is_global);
+    let public = |text: &&&str| text.parse().is_ok_and(address::is_counted);
     let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
     let size = Size {
         vcpus: number("vcpus"),

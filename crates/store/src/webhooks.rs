@@ -447,7 +447,8 @@ pub async fn own_subnets(connection: &impl Connection) -> StoreResult<Vec<String
     struct Subnet {
         subnet: String,
     }
-    let sql = "SELECT subnet FROM networks WHERE deleted_at IS NULL";
+    let sql = "SELECT subnet FROM networks WHERE deleted_at IS NULL AND subnet IS NOT NULL \
+               UNION ALL SELECT subnet6 FROM networks WHERE deleted_at IS NULL AND subnet6 IS NOT NULL";
     let found: Vec<Subnet> = rows(connection, sql, values![]).await?;
     Ok(found.into_iter().map(|row| row.subnet).collect())
 }

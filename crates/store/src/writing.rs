@@ -9,10 +9,11 @@
 //! transactions, and refuses one of two that got in each other's way (`40001`, `40P01`); that one is run again, after a
 //! pause that grows. From the [`ALONE_AFTER`]th time on it runs alone: it holds a lock that every other change needs a
 //! weaker one of, so that a busy moment ends with everybody served instead of with everybody trying. So does one that met a
-//! key that is taken: what it met may be younger than what it sees.
+//! key that is taken: what it met may be younger than what it sees. Changes that give out addresses take turns from the
+//! start ([`Turn::Addresses`]), by the same lock.
 
 use crate::error::FailureKind;
-use crate::{Change, Store, StoreError, StoreResult, Tx, hosts};
+use crate::{Change, Store, StoreError, StoreResult, Turn, Tx, hosts};
 use honcho_model::{HostId, Timestamp};
 use sea_orm::{
     ConnectionTrait as _, DatabaseTransaction, DbBackend, DbErr, SqliteTransactionMode, TransactionOptions,
@@ -85,7 +86,7 @@ impl Store {
         change: &C,
         alone: bool,
     ) -> StoreResult<C::Out> {
-        let tx = Tx::new(self.begin(alone).await?, now, actor);
+        let tx = Tx::new(self.begin(alone, C::TURN).await?, now, actor);
         let outcome = change.run(&tx).await;
         // A change may have made something else of an error, or nothing; whether to try again is not for it to say.
         let outcome = match tx.failure().map(|error| (FailureKind::of(&error), error)) {
@@ -117,7 +118,7 @@ impl Store {
         }
     }
 
-    async fn begin(&self, alone: bool) -> StoreResult<DatabaseTransaction> {
+    async fn begin(&self, alone: bool, turn: Turn) -> StoreResult<DatabaseTransaction> {
         let options = TransactionOptions {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
@@ -125,7 +126,12 @@ impl Store {
         let inner = self.writer.begin_with_options(options).await?;
         if inner.get_database_backend() == DbBackend::Postgres {
             // LOCK takes no snapshot, so whoever had to wait here sees what those before it did.
-            let mode = if alone { "EXCLUSIVE" } else { "ROW SHARE" };
+            // The middle one keeps out its own kind, and those who are alone, and nobody else.
+            let mode = match turn {
+                _ if alone => "EXCLUSIVE",
+                Turn::Addresses => "SHARE UPDATE EXCLUSIVE",
+                Turn::None => "ROW SHARE",
+            };
             inner.execute_unprepared(&format!("LOCK TABLE brain IN {mode} MODE")).await?;
         }
         Ok(inner)

@@ -236,8 +236,29 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
 /// Attributes that hold a number or a boolean, which some clients send as strings.
 fn is_scalar(attribute: &str) -> bool {
     ["_id", "_bytes", "_seconds", "_version", "_units"].iter().any(|ending| attribute.ends_with(ending))
-        || matches!(attribute, "operator" | "vcpus" | "start_alone" | "position" | "cores" | "allow_http")
+        || matches!(
+            attribute,
+            "operator" | "vcpus" | "family" | "start_alone" | "position" | "cores" | "allow_http"
+        )
         || attribute.starts_with("limit_")
+}
+
+/// Makes numbers and booleans of the texts that mean them, in what the body lists, too (`interfaces`).
+fn read_scalars(object: &mut serde_json::Map<String, Value>) {
+    for (attribute, value) in object {
+        match value {
+            Value::String(text) if is_scalar(attribute) => {
+                *value = match text.trim() {
+                    "" => Value::Null,
+                    "true" => Value::Bool(true),
+                    "false" => Value::Bool(false),
+                    number => number.parse::<i64>().map_or_else(|_| Value::String(text.clone()), Value::from),
+                };
+            }
+            Value::Array(listed) => listed.iter_mut().filter_map(Value::as_object_mut).for_each(read_scalars),
+            _ => {}
+        }
+    }
 }
 
 pub(crate) fn parse_body<T: DeserializeOwned>(bytes: &[u8]) -> ApiResult<Body<T>> {
@@ -261,19 +282,7 @@ pub(crate) fn parse_body<T: DeserializeOwned>(bytes: &[u8]) -> ApiResult<Body<T>
     if object.get("reference").is_some_and(|reference| reference == "") {
         object.insert("reference".to_owned(), Value::Null);
     }
-    for (attribute, value) in &mut object {
-        if let Value::String(text) = value
-            && is_scalar(attribute)
-        {
-            let parsed = match text.trim() {
-                "" => Value::Null,
-                "true" => Value::Bool(true),
-                "false" => Value::Bool(false),
-                number => number.parse::<i64>().map_or_else(|_| Value::String(text.clone()), Value::from),
-            };
-            *value = parsed;
-        }
-    }
+    read_scalars(&mut object);
     let value = serde_path_to_error::deserialize(Value::Object(object.clone())).map_err(|error| {
         let path = error.path().to_string();
         let attribute = path.split(['.', '[']).next().filter(|first| !first.is_empty()).unwrap_or("base");
@@ -299,6 +308,8 @@ mod tests {
                 (Some("web1"), Some(5), Some(true))
             );
         }
+        let body = parse_body::<GuestCreate>(br#"{"name":"a","interfaces":[{"network_id":"7"}]}"#).unwrap();
+        assert_eq!(body.value.interfaces.unwrap()[0].network_id, Some(7));
         for bad in [
             r#"{"name":"a\u0000"}"#,
             r#"{"name":"a","name":"b"}"#,

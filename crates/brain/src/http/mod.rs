@@ -2,6 +2,7 @@
 
 mod account_life;
 mod accounts;
+mod addresses;
 mod bodies;
 mod error;
 mod events;
@@ -92,8 +93,10 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(pools::show, pools::delete))
         .routes(routes!(networks::list, networks::create))
         .routes(routes!(networks::show, networks::replace, networks::update, networks::delete))
-        .routes(routes!(networks::addresses_of_network))
-        .routes(routes!(networks::addresses))
+        .routes(routes!(addresses::list, addresses::create))
+        .routes(routes!(addresses::show, addresses::replace, addresses::update, addresses::delete))
+        .routes(routes!(addresses::list_of_network, addresses::create_of_network))
+        .routes(routes!(addresses::list_of_account, addresses::create_of_account))
         .routes(routes!(images::list, images::create))
         .routes(routes!(images::show, images::delete))
         .routes(routes!(images::packages))

@@ -1,22 +1,28 @@
-//! `/v1/networks` and `/v1/addresses`.
+//! `/v1/networks`.
 
 use super::accounts::{Created, created};
 use super::error::ApiResult;
 use super::extract::{Body, Caller, Id, ListQuery, Writer};
 use super::listing::listed;
 use crate::app::App;
-use crate::operations::{NetworkCreate, NetworkDelete, NetworkRename};
+use crate::operations::{NetworkCreate, NetworkDelete, NetworkUpdate};
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
-use honcho_api::{Address, ErrorBody, Network};
+use honcho_api::{ErrorBody, Network};
 use honcho_model::NetworkId;
-use honcho_store::{Filters, addresses, networks};
+use honcho_store::{Filters, networks};
 
 /// Lists networks.
 #[utoipa::path(get, path = "/v1/networks", tag = "networks",
     params(("name" = Option<String>, Query, description = "Filterable"),
-        ("account_id" = Option<i64>, Query, description = "Filterable")),
+        ("account_id" = Option<i64>, Query, description = "Filterable"),
+        ("reference" = Option<String>, Query, description = "Filterable"),
+        ("kind" = Option<String>, Query, description = "Filterable"),
+        ("vlan_id" = Option<i64>, Query, description = "Filterable"),
+        ("vxlan_id" = Option<i64>, Query, description = "Filterable"),
+        ("subnet" = Option<String>, Query, description = "Filterable"),
+        ("subnet6" = Option<String>, Query, description = "Filterable")),
     responses((status = 200, body = [Network]), (status = 401, body = ErrorBody)))]
 pub(super) async fn list(
     State(app): State<App>,
@@ -58,14 +64,13 @@ async fn change(
     body: Body<honcho_api::NetworkCreate>,
 ) -> ApiResult<Json<Network>> {
     let lock_version = body.object.get("lock_version").and_then(serde_json::Value::as_i64);
-    let change =
-        NetworkRename { scope: caller.scope, id: NetworkId(id), name: body.value.name, lock_version };
+    let change = NetworkUpdate { scope: caller.scope, id: NetworkId(id), body: body.value, lock_version };
     Ok(Json(app.write(caller.actor, &change).await?))
 }
 
-/// Renames a network.
+/// Changes a network.
 #[utoipa::path(put, path = "/v1/networks/{id}", tag = "networks", params(("id" = i64, Path)), request_body = Network,
-    description = "Only the name can change.",
+    description = "Name and reserved ranges can change, and nothing else.",
     responses((status = 200, body = Network), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 422, body = ErrorBody)))]
 pub(super) async fn replace(
@@ -77,9 +82,9 @@ pub(super) async fn replace(
     change(app, caller, id, body).await
 }
 
-/// Renames a network.
+/// Changes a network.
 #[utoipa::path(patch, path = "/v1/networks/{id}", tag = "networks", params(("id" = i64, Path)),
-    request_body = honcho_api::NetworkCreate, description = "Only the name can change.",
+    request_body = honcho_api::NetworkCreate, description = "Name and reserved ranges can change, and nothing else.",
     responses((status = 200, body = Network), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 422, body = ErrorBody)))]
 pub(super) async fn update(
@@ -98,41 +103,4 @@ pub(super) async fn update(
 pub(super) async fn delete(State(app): State<App>, caller: Writer, Id(id): Id) -> ApiResult<Json<Network>> {
     let change = NetworkDelete { scope: caller.scope, id: NetworkId(id) };
     Ok(Json(app.write(caller.actor, &change).await?))
-}
-
-/// Lists the addresses of a network.
-#[utoipa::path(get, path = "/v1/networks/{id}/addresses", tag = "networks", params(("id" = i64, Path)),
-    responses((status = 200, body = [Address]), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody)))]
-pub(super) async fn addresses_of_network(
-    State(app): State<App>,
-    caller: Caller,
-    Id(id): Id,
-    ListQuery(filters): ListQuery,
-) -> ApiResult<Response> {
-    let network = networks::get(app.store.reader(), caller.scope, NetworkId(id)).await?;
-    let filters = filters.and("network_id", network.id);
-    let scope = caller.scope;
-    let read = move |filters: Filters| {
-        let app = app.clone();
-        async move { addresses::list(app.store.reader(), scope, &filters).await }
-    };
-    listed(filters, read).await
-}
-
-/// Lists addresses.
-#[utoipa::path(get, path = "/v1/addresses", tag = "networks",
-    params(("network_id" = Option<i64>, Query, description = "Filterable"),
-        ("guest_id" = Option<i64>, Query, description = "Filterable")),
-    responses((status = 200, body = [Address]), (status = 401, body = ErrorBody)))]
-pub(super) async fn addresses(
-    State(app): State<App>,
-    caller: Caller,
-    ListQuery(filters): ListQuery,
-) -> ApiResult<Response> {
-    let scope = caller.scope;
-    let read = move |filters: Filters| {
-        let app = app.clone();
-        async move { addresses::list(app.store.reader(), scope, &filters).await }
-    };
-    listed(filters, read).await
 }

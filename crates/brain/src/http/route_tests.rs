@@ -9,8 +9,8 @@ use super::router;
 use crate::app::hash_secret;
 use crate::operations::tests::World;
 use crate::operations::{
-    AccountCancel, AccountCreate, AccountSuspend, Grace, GuestCancel, HostAdd, ImageCreate, NetworkCreate,
-    PoolCreate, RackCreate, SanCreate, SiteCreate, TokenCreate, WebhookCreate,
+    AccountCancel, AccountCreate, AccountSuspend, AddressCreate, Grace, GuestCancel, HostAdd, ImageCreate,
+    NetworkCreate, PoolCreate, RackCreate, SanCreate, SiteCreate, TokenCreate, WebhookCreate,
 };
 use axum::body::Body;
 use axum::http::{Request, header};
@@ -109,7 +109,15 @@ PUT    /v1/networks/{id}                  401 403 403 403 403 200 {"name":"acme-
 PATCH  /v1/networks/{id}                  401 403 403 403 403 200 {"name":"acme-renamed"}
 DELETE /v1/networks/{id}                  401 403 403 403 403 200
 GET    /v1/networks/{id}/addresses        401 404 200 404 200 200
+POST   /v1/networks/{id}/addresses        401 404 403 403 201 201 {"account_id":$account}
+GET    /v1/accounts/{id}/addresses        401 404 200 404 200 200
+POST   /v1/accounts/{id}/addresses        401 404 403 403 201 201 {"network_id":$network}
 GET    /v1/addresses                      401 200 200 200 200 200
+POST   /v1/addresses                      401 422 403 403 201 201 {"account_id":$account,"network_id":$network}
+GET    /v1/addresses/{id}                 401 404 200 404 200 200
+PUT    /v1/addresses/{id}                 401 404 403 403 200 200 {"name":"www.acme.example"}
+PATCH  /v1/addresses/{id}                 401 404 403 403 200 200 {"reverse_name":"www.acme.example"}
+DELETE /v1/addresses/{id}                 401 404 403 403 200 200
 GET    /v1/images                         401 200 200 200 200 200
 POST   /v1/images                         401 403 403 403 403 201 {"name":"new","digest":"$blob","unpacked_bytes":1}
 GET    /v1/images/{id}                    401 404 200 404 200 200
@@ -219,6 +227,8 @@ struct Acme {
     ended_operation: i64,
     open_operation: i64,
     network: i64,
+    empty_network: i64,
+    address: i64,
     image: i64,
     token: i64,
     webhook: i64,
@@ -254,6 +264,21 @@ impl Acme {
         };
         let change = NetworkCreate { scope, uuid: world.app.outside.uuid(), body };
         let network = world.ask(&change).await.unwrap().id;
+        let body = honcho_api::NetworkCreate {
+            account_id: account,
+            name: Some("acme-net-empty".into()),
+            subnet: Some("10.79.0.0/29".into()),
+            ..honcho_api::NetworkCreate::default()
+        };
+        let change = NetworkCreate { scope, uuid: world.app.outside.uuid(), body };
+        let empty_network = world.ask(&change).await.unwrap().id;
+        let body = honcho_api::AddressCreate {
+            account_id: account,
+            network_id: Some(network),
+            name: Some("acme.example".into()),
+            ..honcho_api::AddressCreate::default()
+        };
+        let address = world.ask(&AddressCreate { scope, body }).await.unwrap().id;
         let body = honcho_api::ImageCreate {
             account_id: account,
             name: Some("acme-image".into()),
@@ -332,6 +357,8 @@ impl Acme {
             webhook,
             world,
             network,
+            empty_network,
+            address,
             image,
             empty_account,
             empty_host,
@@ -360,7 +387,10 @@ impl Acme {
             "sites" => self.site,
             "racks" => self.rack,
             "sans" => self.san,
+            // One that is allocated keeps its network from being deleted.
+            "networks" if line.method == "DELETE" => self.empty_network,
             "networks" => self.network,
+            "addresses" => self.address,
             "images" => self.image,
             "guests" => self.guest,
             "people" => self.person,

@@ -3,16 +3,16 @@
 use super::guest_power::with_addresses;
 use super::problems::Problems;
 use super::quotas::{self, Extra};
-use super::refuse_cancelled;
+use super::{guest_interfaces, refuse_cancelled};
 use crate::placing::{self, Need};
 use honcho_api::Guest;
 use honcho_model::event::ResourceKind;
 use honcho_model::guest::Power;
 use honcho_model::operation::OperationKind;
-use honcho_model::{AccountId, Bytes, GuestId, HostId, ImageId, Name, NetworkId};
+use honcho_model::{AccountId, Bytes, GuestId, HostId, ImageId, Name, NetworkKind};
 use honcho_store::events::{self, NewEvent};
-use honcho_store::guests_desired::{self, NewGuest};
-use honcho_store::{Change, Scope, StoreResult, Tx, accounts, guests, hosts, images, networks, operations};
+use honcho_store::guests_desired::{self, NewGuest, NewInterface};
+use honcho_store::{Change, Scope, StoreResult, Turn, Tx, accounts, guests, hosts, images, operations};
 use uuid::Uuid;
 
 /// Sizes that a guest may have, in bytes and in number.
@@ -36,7 +36,8 @@ struct Order {
     account: AccountId,
     name: Name,
     image: honcho_api::Image,
-    network: honcho_api::Network,
+    interfaces: Vec<NewInterface>,
+    kinds: Vec<NetworkKind>,
     memory: Bytes,
     disk: Bytes,
     vcpus: u32,
@@ -45,6 +46,7 @@ struct Order {
 
 impl Change for GuestCreate {
     type Out = Guest;
+    const TURN: Turn = Turn::Addresses;
 
     async fn run<'a>(&'a self, tx: &'a Tx) -> StoreResult<Guest> {
         if let Some(known) = self.already(tx).await? {
@@ -62,7 +64,13 @@ impl Change for GuestCreate {
         let need = Need { memory: order.memory, disk: order.disk, host: self.body.host_id.map(HostId) };
         let mut problems = Problems::default();
         let rooms = hosts::rooms(tx, tx.now).await?;
-        let choice = placing::choose(&rooms, need).map_err(|why| placing::said_to(self.scope, why));
+        // No secret of the machine room: it says what kinds of networks there can be at all.
+        problems.check("base", placing::carried(&rooms, &order.kinds));
+        if !problems.is_empty() {
+            return Err(problems.into());
+        }
+        let choice = placing::choose(&rooms, need, &order.kinds);
+        let choice = choice.map_err(|why| placing::said_to(self.scope, why));
         let Some(choice) = problems.check("base", choice) else { return Err(problems.into()) };
         let new = NewGuest {
             uuid: self.uuid,
@@ -73,7 +81,7 @@ impl Change for GuestCreate {
             image: ImageId(order.image.id),
             host: choice.host,
             pool: choice.pool,
-            networks: vec![(NetworkId(order.network.id), order.network.name)],
+            interfaces: order.interfaces,
             power: self.body.power.unwrap_or(Power::Running),
             start_alone: self.body.start_alone.unwrap_or(false),
             vcpus: order.vcpus,
@@ -137,15 +145,10 @@ impl GuestCreate {
             Some(id) => problems.found("image_id", images::get(tx, self.scope, ImageId(id)).await)?,
             None => None,
         };
-        let network = match problems.needed("network_id", body.network_id) {
-            Some(id) => problems.found("network_id", networks::get(tx, self.scope, NetworkId(id)).await)?,
-            None => None,
-        };
+        let owner = account.as_ref().map(|account| AccountId(account.id));
+        let (interfaces, kinds) = guest_interfaces::read(tx, self.scope, owner, body, &mut problems).await?;
         if let (Some(account), Some(image)) = (&account, &image) {
             refuse_foreign(&mut problems, "image_id", image.account_id, account.id);
-        }
-        if let (Some(account), Some(network)) = (&account, &network) {
-            refuse_foreign(&mut problems, "network_id", network.account_id, account.id);
         }
         let memory = problems.needed("memory_bytes", body.memory_bytes);
         let memory = memory.and_then(|bytes| problems.within("memory_bytes", bytes, MEMORY));
@@ -172,14 +175,14 @@ impl GuestCreate {
             }
             None => {}
         }
-        let (Some(name), Some(account), Some(image), Some(network), Some(memory), Some(disk), Some(vcpus)) =
-            (name, account, image, network, memory, disk, vcpus)
+        let (Some(name), Some(account), Some(image), Some(memory), Some(disk), Some(vcpus)) =
+            (name, account, image, memory, disk, vcpus)
         else {
             return Err(problems.into());
         };
         problems.none()?;
-        let account = AccountId(account.id);
-        Ok(Order { account, name, image, network, memory: Bytes(memory), disk: Bytes(disk), vcpus, ssh_keys })
+        let (account, memory, disk) = (AccountId(account.id), Bytes(memory), Bytes(disk));
+        Ok(Order { account, name, image, interfaces, kinds, memory, disk, vcpus, ssh_keys })
     }
 
     async fn answer(&self, tx: &Tx, id: GuestId) -> StoreResult<Guest> {

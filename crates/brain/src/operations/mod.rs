@@ -6,8 +6,10 @@
 mod account;
 mod account_end;
 mod account_suspend;
+mod address;
 mod guest_create;
 mod guest_end;
+mod guest_interfaces;
 mod guest_power;
 mod guest_update;
 mod host;
@@ -32,6 +34,7 @@ pub(crate) mod tests;
 pub(crate) use account::{AccountCreate, AccountUpdate};
 pub(crate) use account_end::{AccountBury, AccountCancel, AccountLapse, AccountRestore, Grace};
 pub(crate) use account_suspend::{AccountSuspend, AccountUnsuspend};
+pub(crate) use address::{AddressCreate, AddressRelease, AddressUpdate};
 pub(crate) use guest_create::{GuestCreate, public_key};
 pub(crate) use guest_end::{GuestCancel, GuestDelete, GuestLapse, GuestRestore};
 pub(crate) use guest_power::{GuestPower, PowerAction};
@@ -42,7 +45,7 @@ pub(crate) use host::{
 };
 pub(crate) use host_update::HostUpdate;
 pub(crate) use image::{ImageCreate, ImageDelete};
-pub(crate) use network::{NetworkCreate, NetworkDelete, NetworkRename};
+pub(crate) use network::{NetworkCreate, NetworkDelete, NetworkUpdate};
 pub(crate) use operation_abandon::OperationAbandon;
 pub(crate) use person::{
     PasswordTry, PersonCreate, PersonDelete, PersonGrant, PersonPassword, PersonUnlock, PersonUpdate,

@@ -16,6 +16,18 @@ pub(super) struct Extra {
     pub(super) public_addresses: u32,
 }
 
+impl Extra {
+    fn amounts(self) -> Amounts {
+        Amounts {
+            guests: self.guests.into(),
+            vcpus: self.vcpus.into(),
+            memory: signed(self.memory),
+            disk: signed(self.disk),
+            public_addresses: self.public_addresses.into(),
+        }
+    }
+}
+
 /// The attribute that a refusal is about.
 fn attribute(kind: Kind) -> &'static str {
     match kind {
@@ -33,14 +45,13 @@ fn signed(bytes: Bytes) -> i64 {
 
 /// Refuses what goes beyond the account's limits. Call it before the rows are written that use it.
 pub(super) async fn check(tx: &Tx, account: AccountId, extra: Extra) -> StoreResult<()> {
-    let asked = Amounts {
-        guests: extra.guests.into(),
-        vcpus: extra.vcpus.into(),
-        memory: signed(extra.memory),
-        disk: signed(extra.disk),
-        public_addresses: extra.public_addresses.into(),
-    };
-    refuse(tx, account, &asked, &Amounts::default()).await
+    refuse(tx, account, &extra.amounts(), &Amounts::default()).await
+}
+
+/// The same for what has been written already, for which it was not known before.
+pub(super) async fn check_taken(tx: &Tx, account: AccountId, taken: Extra) -> StoreResult<()> {
+    let taken = taken.amounts();
+    refuse(tx, account, &taken, &taken).await
 }
 
 /// The same for the public addresses of a guest that has just been given them: which they are was not known before.

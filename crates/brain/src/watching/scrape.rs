@@ -128,7 +128,8 @@ fn show(numbers: &Numbers, watched: &Watched, now: Timestamp, first: bool) {
 fn show_networks(numbers: &Numbers, networks: &[honcho_api::Network]) {
     numbers.addresses.clear();
     numbers.addresses_free.clear();
-    for network in networks {
+    // Of IPv6 there is always enough.
+    for network in networks.iter().filter(|network| network.subnet.is_some()) {
         // Names are unique within an account only.
         let name = match network.account_id {
             Some(account) => format!("{} (account {account})", network.name),

@@ -8,7 +8,7 @@ use honcho_model::{
     AccountId, Bytes, Digest, Epoch, Generation, GuestId, HostId, ImageId, Name, NetworkId, PoolId,
     Timestamp, VolumeId,
 };
-use honcho_store::guests_desired::{self, NewGuest};
+use honcho_store::guests_desired::{self, NewGuest, NewInterface};
 use honcho_store::reports::ApplyReport;
 use honcho_store::{
     Actor, Change, Engine, Store, StoreResult, Tx, accounts, brain, hosts, images, moving, multiplying,
@@ -76,7 +76,7 @@ impl Change for MakeGround {
             let name = name(&format!("network-{number}"))?;
             let subnet = honcho_model::subnet::parse(subnet)
                 .map_err(|error| honcho_store::Refusal::invalid("subnet", error.to_string()))?;
-            let new = networks::NewNetwork { uuid: uuid(), name, reference: None, account: None, subnet };
+            let new = networks::NewNetwork::local(uuid(), name, None, subnet);
             ground.networks.push(networks::create(tx, &new).await?);
         }
         let new = images::NewImage {
@@ -117,7 +117,7 @@ impl Change for MakeGuests<'_> {
                 image: ground.image,
                 host,
                 pool,
-                networks: vec![(ground.networks[network], format!("network-{network}"))],
+                interfaces: vec![NewInterface::of(ground.networks[network])],
                 power: Power::Running,
                 start_alone: false,
                 vcpus: 2,

@@ -33,6 +33,9 @@ help! {
     account_usage: "account usage --help";
     host_add: "host add --help";
     network_create: "network create --help";
+    network_update: "network update --help";
+    address: "address --help";
+    address_allocate: "address allocate --help";
     image_build: "image build --help";
     guest: "guest --help";
     guest_create: "guest create --help";

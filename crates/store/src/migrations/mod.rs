@@ -7,6 +7,7 @@ mod m0005_people;
 mod m0006_life_cycle;
 mod m0007_webhooks;
 mod m0008_lists;
+mod m0009_addresses;
 mod m0010_restoring;
 mod m0012_search;
 mod schema;
@@ -33,6 +34,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0006_life_cycle::Migration),
             Box::new(m0007_webhooks::Migration),
             Box::new(m0008_lists::Migration),
+            Box::new(m0009_addresses::Migration),
             Box::new(m0010_restoring::Migration),
             Box::new(m0012_search::Migration),
         ]

@@ -2,6 +2,7 @@
 
 use crate::world::{World, refusal};
 use honcho_model::{GuestId, NetworkId};
+use honcho_store::guests_desired::NewInterface;
 use honcho_store::{Filters, Refusal, Scope, addresses, guests, networks};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -38,7 +39,7 @@ async fn a_full_network_is_named() {
         world.guest(&format!("g{number}")).await;
     }
     let refused = refusal(world.order(&world.new_guest("one-too-many")).await);
-    let text = "has no free address: all 5 of network office are taken";
+    let text = "has no free address: all 5 of network office (10.0.0.0/29) are taken";
     assert_eq!(refused, Refusal::invalid("network_id", text));
     let all = guests::list(world.store.reader(), Scope::System, &Filters::default(), world.now()).await;
     assert_eq!(all.unwrap().len(), 5, "the refused one left nothing");
@@ -82,7 +83,7 @@ async fn sixteen_writers_take_every_address_of_a_26_once() {
     let mut guests_made = 0;
     for writer in writers {
         let (taken, refused) = writer.await.unwrap();
-        assert!(refused.contains("all 61 of network office are taken"), "{refused}");
+        assert!(refused.contains("all 61 of network office (10.0.0.0/26) are taken"), "{refused}");
         guests_made += taken.len();
     }
     let all =
@@ -95,6 +96,7 @@ async fn sixteen_writers_take_every_address_of_a_26_once() {
     let rows = addresses::list(world.store.reader(), Scope::System, &Filters::default()).await.unwrap();
     let mut holders: BTreeMap<i64, usize> = BTreeMap::new();
     for row in &rows {
+        assert_eq!(row.account_id, Some(world.account.0));
         *holders.entry(row.guest_id.unwrap()).or_default() += 1;
     }
     assert_eq!((rows.len(), holders.len()), (61, 61));
@@ -105,7 +107,7 @@ async fn two_networks_count_for_themselves() {
     let world = World::with_subnet("10.0.0.0/29").await;
     let other: NetworkId = world.new_network("lab", "10.0.1.0/29", None).await;
     let mut new = world.new_guest("both");
-    new.networks.push((other, "lab".to_owned()));
+    new.interfaces.push(NewInterface::of(other));
     let id = world.order(&new).await.unwrap();
     let guest = guests::get(world.store.reader(), Scope::System, id, world.now()).await.unwrap();
     let held: Vec<_> = guest.interfaces.iter().map(|card| card.address.clone().unwrap()).collect();

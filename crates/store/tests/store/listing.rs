@@ -6,6 +6,7 @@ use honcho_api::ImagePackage;
 use honcho_model::operation::OperationKind;
 use honcho_model::{AccountId, GuestId};
 use honcho_store::events::{self, NewEvent};
+use honcho_store::guests_desired::NewInterface;
 use honcho_store::{Filters, Refusal, Scope, accounts, addresses, guests, images, networks, operations};
 
 fn filters(query: &str) -> Filters {
@@ -179,7 +180,7 @@ async fn an_account_sees_only_its_own() {
     let image = world.new_image("rivals-image", Some(other)).await;
     world.guest("mine").await;
     let mut new = world.new_guest("theirs");
-    (new.account, new.image, new.networks) = (other, image, vec![(network, "rivals-own".to_owned())]);
+    (new.account, new.image, new.interfaces) = (other, image, vec![NewInterface::of(network)]);
     world.order(&new).await.unwrap();
     world.report(saw(vec![seen(GuestId(1), 1), seen(GuestId(2), 1)])).await;
     let host = world.host;

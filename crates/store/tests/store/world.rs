@@ -8,10 +8,10 @@ use honcho_model::{
     AccountId, Bytes, Digest, Epoch, Generation, GuestId, HostId, ImageId, Name, NetworkId, OperationId,
     PoolId, Timestamp, VolumeId,
 };
-use honcho_store::guests_desired::{self, Desired, NewGuest};
+use honcho_store::guests_desired::{self, Desired, NewGuest, NewInterface};
 use honcho_store::reports::ApplyReport;
 use honcho_store::{
-    Actor, Change, Engine, Refusal, Scope, Store, StoreError, StoreResult, Tx, accounts, brain, hosts,
+    Actor, Change, Engine, Refusal, Scope, Store, StoreError, StoreResult, Turn, Tx, accounts, brain, hosts,
     images, manifests, networks, operations, pools,
 };
 use honcho_wire::{
@@ -65,6 +65,7 @@ struct Order<'n>(&'n NewGuest);
 
 impl Change for Order<'_> {
     type Out = GuestId;
+    const TURN: Turn = Turn::Addresses;
     async fn run<'a>(&'a self, tx: &'a Tx) -> StoreResult<GuestId> {
         let id = guests_desired::create(tx, self.0).await?;
         operations::begin(tx, OperationKind::Create, id, self.0.account, Generation(1)).await?;
@@ -188,8 +189,7 @@ impl World {
         account: Option<AccountId>,
     ) -> NetworkId {
         let subnet = honcho_model::subnet::parse(subnet).unwrap();
-        let new =
-            networks::NewNetwork { uuid: self.uuid(), name: name(text), reference: None, account, subnet };
+        let new = networks::NewNetwork::local(self.uuid(), name(text), account, subnet);
         self.write(&act(|tx, _| Box::pin(networks::create(tx, &new)))).await.unwrap()
     }
 
@@ -226,7 +226,7 @@ impl World {
             image: self.image,
             host: self.host,
             pool: self.pool,
-            networks: vec![(self.network, "office".to_owned())],
+            interfaces: vec![NewInterface::of(self.network)],
             power: Power::Running,
             start_alone: false,
             vcpus: 1,

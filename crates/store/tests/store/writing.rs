@@ -143,13 +143,8 @@ async fn what_is_taken_is_said_of_its_attribute() {
     };
     check(pool("default", "/other").await, "name", "is taken on this host");
     check(pool("second", "/pool").await, "path", "is another pool's on this host");
-    let network = networks::NewNetwork {
-        uuid,
-        name: name("office"),
-        reference: None,
-        account: None,
-        subnet: honcho_model::subnet::parse("10.1.0.0/29").unwrap(),
-    };
+    let subnet = honcho_model::subnet::parse("10.1.0.0/29").unwrap();
+    let network = networks::NewNetwork::local(uuid, name("office"), None, subnet);
     check(
         world.write(&act(|tx, _| Box::pin(networks::create(tx, &network)))).await.map(drop),
         "name",

@@ -1,9 +1,11 @@
 //! Operations over a real store in a directory of its own: no HTTP, no sockets, and a clock that is moved by hand.
 
 mod accounts;
+mod addresses;
 mod ends;
 mod hosts;
 mod inventory;
+mod networks;
 mod orders;
 mod power;
 mod quotas;
@@ -228,7 +230,7 @@ impl World {
         let host = HostObserved { cpus: 4, memory: Bytes::gib(16), ..HostObserved::default() };
         let report = Report {
             protocol: PROTOCOL,
-            capabilities: Vec::new(),
+            capabilities: honcho_wire::CAPABILITIES.iter().map(|name| (*name).to_owned()).collect(),
             boot_id: "b".to_owned(),
             run_id: Uuid::from_u128(1),
             sequence: self.sequence.fetch_add(1, Ordering::SeqCst),

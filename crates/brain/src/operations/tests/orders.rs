@@ -35,6 +35,7 @@ async fn everything_that_is_wrong_is_said_at_once() {
         reference: None,
         image_id: Some(99),
         network_id: Some(99),
+        interfaces: None,
         vcpus: Some(0),
         memory_bytes: Some(1),
         disk_bytes: Some(-1),

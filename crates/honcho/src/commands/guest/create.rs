@@ -10,7 +10,7 @@ use crate::resolve;
 use crate::values;
 use crate::waiting::{self, Patience};
 use clap_complete::engine::ArgValueCandidates;
-use honcho_api::{Account, Guest, GuestCreate, Host, Image, Network, Resource};
+use honcho_api::{Account, Guest, GuestCreate, Host, Image, InterfaceCreate, Network, Resource};
 use honcho_model::guest::Power;
 use honcho_model::operation::OperationState;
 use std::net::{IpAddr, SocketAddr};
@@ -28,11 +28,15 @@ Placement decides on which host it goes, unless --host says so (operators only).
 command ends when the guest answers as SSH on its first address; --wait=operation ends when the brain \
 has seen it run.
 
+Each --network is a card; `office=10.77.0.7` names the address it is to have, and of a network with \
+both families `office=10.77.0.7,fd00:77::7` both. An address that the account has allocated is given to \
+it so.
+
 Examples:
   honcho guest create web1 --account acme --image debian-12 --memory 512M --disk 3G \\
       --network office --ssh-key ~/.ssh/id_ed25519.pub --wait
   honcho guest create db1 --account acme --image debian-12 --memory 4G --disk 40G --vcpus 2 \\
-      --network office --ssh-key team.pub --stopped --json";
+      --network office --network db=10.1.0.5 --ssh-key team.pub --stopped --json";
 
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
@@ -60,9 +64,10 @@ pub(crate) struct CreateArguments {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(i64).range(1..))]
     vcpus: i64,
 
-    /// The network of its first card
-    #[arg(long, value_name = "NETWORK", add = ArgValueCandidates::new(networks))]
-    network: String,
+    /// The network of a card, with the addresses it is to have; again for each further card
+    #[arg(long = "network", value_name = "NETWORK[=ADDRESS]", required = true, value_parser = card,
+        add = ArgValueCandidates::new(networks))]
+    networks: Vec<Card>,
 
     /// A file of public keys that may log in as root; may be repeated
     #[arg(long = "ssh-key", value_name = "FILE")]
@@ -94,6 +99,27 @@ pub(crate) struct CreateArguments {
     /// Where SSH answers in the guest
     #[arg(long, value_name = "PORT", default_value_t = 22)]
     ssh_port: u16,
+}
+
+/// A network card, as it is typed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Card {
+    network: String,
+    address: Option<String>,
+    address6: Option<String>,
+}
+
+fn card(text: &str) -> Result<Card, String> {
+    let (network, addresses) = text.split_once('=').unwrap_or((text, ""));
+    let mut card = Card { network: network.to_owned(), address: None, address6: None };
+    for address in addresses.split(',').filter(|address| !address.is_empty()) {
+        let parsed = address.parse::<IpAddr>().map_err(|_| format!("{address:?} is no IP address"))?;
+        let place = if parsed.is_ipv4() { &mut card.address } else { &mut card.address6 };
+        if place.replace(parsed.to_string()).is_some() {
+            return Err("a card has one address of each family".to_owned());
+        }
+    }
+    Ok(card)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -136,13 +162,23 @@ async fn body(context: &Context, arguments: &CreateArguments) -> Result<GuestCre
         ssh_keys.extend(values::ssh_keys(file)?);
     }
     let image: Image = resolve::one(context, &arguments.image).await?;
-    let network: Network = resolve::one(context, &arguments.network).await?;
+    let mut cards = Vec::new();
+    for card in &arguments.networks {
+        let network: Network = resolve::one(context, &card.network).await?;
+        cards.push(InterfaceCreate {
+            network_id: Some(network.id()),
+            address: card.address.clone(),
+            address6: card.address6.clone(),
+            address_id: None,
+        });
+    }
     Ok(GuestCreate {
         account_id: resolve::optional_id::<Account>(context, arguments.account.as_deref()).await?,
         name: Some(arguments.name.clone()),
         reference: arguments.reference.clone(),
         image_id: Some(image.id()),
-        network_id: Some(network.id()),
+        network_id: None,
+        interfaces: Some(cards),
         vcpus: Some(arguments.vcpus),
         memory_bytes: Some(arguments.memory),
         disk_bytes: Some(arguments.disk),
@@ -226,4 +262,20 @@ async fn greeting(address: SocketAddr) -> std::io::Result<()> {
         }
     };
     timeout(GREETING, attempt).await.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_card_is_a_network_and_the_addresses_it_is_to_have() {
+        let read = |text| card(text).map(|card| (card.network, card.address, card.address6));
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(read("office"), Ok(("office".into(), None, None)));
+        assert_eq!(read("db=10.1.0.5"), Ok(("db".into(), some("10.1.0.5"), None)));
+        assert_eq!(read("db=FD00::5,10.1.0.5"), Ok(("db".into(), some("10.1.0.5"), some("fd00::5"))));
+        assert_eq!(read("db=web"), Err("\"web\" is no IP address".into()));
+        assert!(read("db=10.1.0.5,10.1.0.6").is_err());
+    }
 }

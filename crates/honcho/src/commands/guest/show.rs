@@ -45,7 +45,9 @@ pub(super) async fn print(context: &Context, guest: &Guest) -> Result<(), Comman
         ("disk", Cell::text(size_text(guest.disk_bytes))),
     ];
     for interface in &guest.interfaces {
-        let address = interface.address.as_deref().unwrap_or("no address");
+        let addresses = [&interface.address, &interface.address6];
+        let addresses: Vec<&str> = addresses.into_iter().flatten().map(String::as_str).collect();
+        let address = if addresses.is_empty() { "no address".to_owned() } else { addresses.join(", ") };
         let network = networks.get(interface.network_id);
         rows.push(("interface", Cell::text(format!("{address} in {network} ({})", interface.mac))));
     }
