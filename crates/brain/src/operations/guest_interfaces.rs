@@ -26,7 +26,8 @@ pub(super) async fn read(
         match wanted.iter().position(|card| card.network_id == Some(first)) {
             Some(at) => wanted[..=at].rotate_right(1),
             None => {
-                wanted.insert(0, InterfaceCreate { network_id: Some(first), ..InterfaceCreate::default() })
+                let card = InterfaceCreate { network_id: Some(first), ..InterfaceCreate::default() };
+                wanted.insert(0, card);
             }
         }
     }

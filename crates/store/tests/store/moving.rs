@@ -46,7 +46,10 @@ async fn contents(database: &DatabaseConnection) -> BTreeMap<String, Vec<String>
                     format!("'{name}=' || COALESCE(CAST(CAST(\"{name}\" AS INTEGER) AS TEXT), '-')")
                 }
                 (_, false) if kind.contains("blob") || kind.contains("uuid") => {
-                    format!("'{name}=' || COALESCE(lower(hex(\"{name}\")), '-')")
+                    // hex(NULL) is an empty text there.
+                    format!(
+                        "'{name}=' || CASE WHEN \"{name}\" IS NULL THEN '-' ELSE lower(hex(\"{name}\")) END"
+                    )
                 }
                 _ => format!("'{name}=' || COALESCE(CAST(\"{name}\" AS TEXT), '-')"),
             });

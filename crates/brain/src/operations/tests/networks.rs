@@ -21,8 +21,8 @@ async fn change(world: &World, network: &Network, body: Body) -> StoreResult<Net
     world.ask(&NetworkUpdate { scope: Scope::Operator, id, body, lock_version: None }).await
 }
 
-fn texts(texts: &[&str]) -> Option<Vec<String>> {
-    Some(texts.iter().map(|text| (*text).to_owned()).collect())
+fn texts(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|text| (*text).to_owned()).collect()
 }
 
 #[tokio::test]
@@ -64,7 +64,7 @@ async fn what_is_wrong_with_a_network_is_said_at_once() {
     .assert_eq(&refused(make(&world, wrong).await));
     let wrong = Body {
         subnet: Some("10.1.0.0/24".into()),
-        reserved_ranges: texts(&["10.1.0.9-10.1.0.2", "10.2.0.1", "10.1.0.250-10.1.1.3", "all"]),
+        reserved_ranges: Some(texts(&["10.1.0.9-10.1.0.2", "10.2.0.1", "10.1.0.250-10.1.1.3", "all"])),
         ..named("front")
     };
     expect![[r#"
@@ -125,7 +125,7 @@ async fn what_is_reserved_can_change_and_what_a_network_is_made_of_cannot() {
     let body = Body {
         subnet: Some("10.1.0.0/29".into()),
         gateway: Some("10.1.0.6".into()),
-        reserved_ranges: texts(&["10.1.0.2", "10.1.0.1-10.1.0.2", "10.1.0.3"]),
+        reserved_ranges: Some(texts(&["10.1.0.2", "10.1.0.1-10.1.0.2", "10.1.0.3"])),
         ..named("small")
     };
     let network = make(&world, body).await.unwrap();
@@ -142,7 +142,7 @@ async fn what_is_reserved_can_change_and_what_a_network_is_made_of_cannot() {
     "#]]
     .assert_eq(&refused(order("c").await));
     // Who holds one of them goes on holding it.
-    let other = Body { reserved_ranges: texts(&["10.1.0.4-10.1.0.5", "10.1.0.1"]), ..Body::default() };
+    let other = Body { reserved_ranges: Some(texts(&["10.1.0.4-10.1.0.5", "10.1.0.1"])), ..Body::default() };
     let changed = change(&world, &network, other.clone()).await.unwrap();
     assert_eq!((changed.addresses_free, changed.lock_version), (2, network.lock_version + 1));
     assert_eq!(change(&world, &network, other).await.unwrap().lock_version, changed.lock_version, "the same");
