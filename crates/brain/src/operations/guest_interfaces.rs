@@ -23,13 +23,11 @@ pub(super) async fn read(
 ) -> StoreResult<(Vec<NewInterface>, Vec<NetworkKind>)> {
     let mut wanted: Vec<InterfaceCreate> = body.interfaces.clone().unwrap_or_default();
     if let Some(first) = body.network_id {
-        match wanted.iter().position(|card| card.network_id == Some(first)) {
-            Some(at) => wanted[..=at].rotate_right(1),
-            None => {
-                let card = InterfaceCreate { network_id: Some(first), ..InterfaceCreate::default() };
-                wanted.insert(0, card);
-            }
-        }
+        let at = wanted.iter().position(|card| card.network_id == Some(first)).unwrap_or_else(|| {
+            wanted.push(InterfaceCreate { network_id: Some(first), ..InterfaceCreate::default() });
+            wanted.len() - 1
+        });
+        wanted[..=at].rotate_right(1);
     }
     if wanted.is_empty() {
         problems.add("network_id", "can't be blank");

@@ -309,12 +309,12 @@ async fn ipv6_is_given_out_from_its_beginning_and_again_once_it_is_all_used() {
 }
 
 /// The API, asked as a client asks it.
-async fn post(app: &App, secret: &str, body: serde_json::Value) -> (StatusCode, serde_json::Value) {
+async fn post(api: axum::Router, secret: &str, body: &serde_json::Value) -> (StatusCode, serde_json::Value) {
     let request = Request::post("/v1/addresses")
         .header(header::AUTHORIZATION, format!("Bearer {secret}"))
         .body(Body::from(body.to_string()))
         .unwrap();
-    let answer = crate::http::router(app.clone()).oneshot(request).await.unwrap();
+    let answer = api.oneshot(request).await.unwrap();
     let status = answer.status();
     let bytes = axum::body::to_bytes(answer.into_body(), 1 << 20).await.unwrap();
     (status, serde_json::from_slice(&bytes).unwrap())
@@ -340,10 +340,12 @@ async fn sixty_four_clients_allocate_five_thousand_addresses() {
     let secret = world.app.outside.secret();
     let token = TokenCreate { scope: Scope::Operator, secret, ends_with: None, body };
     let secret = world.ask(&token).await.unwrap().secret.unwrap();
+    // Made once: making it writes the whole document of the API.
+    let api = crate::http::router(world.app.clone());
     let left = Arc::new(AtomicU64::new(ADDRESSES as u64));
     let clients: Vec<_> = (0..CLIENTS)
         .map(|_| {
-            let (app, secret, left) = (world.app.clone(), secret.clone(), left.clone());
+            let (api, secret, left) = (api.clone(), secret.clone(), left.clone());
             let wanted = serde_json::json!({ "network_id": network.id });
             tokio::spawn(async move {
                 let mut given = Vec::new();
@@ -351,7 +353,7 @@ async fn sixty_four_clients_allocate_five_thousand_addresses() {
                     .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1))
                     .is_ok()
                 {
-                    let (status, body) = post(&app, &secret, wanted.clone()).await;
+                    let (status, body) = post(api.clone(), &secret, &wanted).await;
                     assert_eq!(status, StatusCode::CREATED, "{body}");
                     given.push((body["id"].as_i64().unwrap(), body["address"].as_str().unwrap().to_owned()));
                 }
@@ -374,7 +376,7 @@ async fn sixty_four_clients_allocate_five_thousand_addresses() {
     let held = addresses::list(world.app.store.reader(), Scope::System, &filters).await.unwrap();
     let held: BTreeMap<i64, String> = held.into_iter().map(|address| (address.id, address.address)).collect();
     assert_eq!(held, distinct, "none lost: what was acknowledged is what is held");
-    let (status, body) = post(&world.app, &secret, serde_json::json!({ "network_id": network.id })).await;
+    let (status, body) = post(api, &secret, &serde_json::json!({ "network_id": network.id })).await;
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
     expect![[
         r#"["has no free address: of 8189 of network big (10.1.0.0/19) 5000 are taken and 3189 reserved"]"#
