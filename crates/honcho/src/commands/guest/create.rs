@@ -172,13 +172,18 @@ async fn body(context: &Context, arguments: &CreateArguments) -> Result<GuestCre
             address_id: None,
         });
     }
+    // One that takes what it is given is said as ever.
+    let single = match cards.as_slice() {
+        [InterfaceCreate { network_id, address: None, address6: None, .. }] => *network_id,
+        _ => None,
+    };
     Ok(GuestCreate {
         account_id: resolve::optional_id::<Account>(context, arguments.account.as_deref()).await?,
         name: Some(arguments.name.clone()),
         reference: arguments.reference.clone(),
         image_id: Some(image.id()),
-        network_id: None,
-        interfaces: Some(cards),
+        network_id: single,
+        interfaces: single.is_none().then_some(cards),
         vcpus: Some(arguments.vcpus),
         memory_bytes: Some(arguments.memory),
         disk_bytes: Some(arguments.disk),
