@@ -30,11 +30,13 @@ pub async fn multiply(tx: &Tx, first: GuestId, last: GuestId, copies: u32) -> St
     // Each network gives its addresses in their order, also to guests that were not multiplied.
     execute(
         tx,
-        "WITH wanted AS (SELECT id, network_id, ROW_NUMBER() OVER (PARTITION BY network_id ORDER BY id) AS number \
-         FROM interfaces WHERE guest_id > $1), \
+        "WITH wanted AS (SELECT i.id, i.network_id, g.account_id, g.created_at, \
+         ROW_NUMBER() OVER (PARTITION BY i.network_id ORDER BY i.id) AS number \
+         FROM interfaces i JOIN guests g ON g.id = i.guest_id WHERE i.guest_id > $1), \
          free AS (SELECT id, network_id, ROW_NUMBER() OVER (PARTITION BY network_id ORDER BY id) AS number \
-         FROM addresses WHERE interface_id IS NULL) \
-         UPDATE addresses SET interface_id = given.interface_id FROM (SELECT f.id, w.id AS interface_id FROM wanted w \
+         FROM addresses WHERE account_id IS NULL AND NOT reserved) \
+         UPDATE addresses SET interface_id = given.interface_id, account_id = given.account_id, \
+         allocated_at = given.created_at FROM (SELECT f.id, w.id AS interface_id, w.account_id, w.created_at FROM wanted w \
          JOIN free f ON f.network_id = w.network_id AND f.number = w.number) AS given WHERE addresses.id = given.id",
         values![last.0],
     )

@@ -1,10 +1,11 @@
 //! What is looked at and changed when an operator accepts a restored brain: the rows that the backup had, beside what
 //! agents report. Which follows from which is decided elsewhere.
 
+use crate::addresses::{Holder, Wish};
 use crate::sql::{Connection, execute, from_json, number, row, rows, signed, to_json, values};
-use crate::{Refusal, StoreResult, Tx, addresses, networks};
+use crate::{Refusal, Scope, StoreResult, Tx, addresses, networks};
 use honcho_model::guest::Power;
-use honcho_model::{Epoch, Generation, GuestId, HostId, ImageId, Incarnation};
+use honcho_model::{AccountId, Epoch, Generation, GuestId, HostId, ImageId, Incarnation, NetworkId};
 use honcho_wire::{GuestWanted, Manifest, Orphan, PoolKind, PoolWanted, StopMode};
 use sea_orm::FromQueryResult;
 use std::net::IpAddr;
@@ -166,7 +167,7 @@ pub async fn why_not_adoptable(
             return Ok(Some(format!("its network {} is not in the backup", interface.network)));
         }
         for wanted in &interface.addresses {
-            if !is_free(connection, interface.network.0, wanted.address).await? {
+            if !is_free(connection, interface.network, guest.account, wanted.address).await? {
                 return Ok(Some(format!("its address {} is another's in the backup", wanted.address)));
             }
         }
@@ -174,16 +175,18 @@ pub async fn why_not_adoptable(
     Ok(None)
 }
 
-fn to_bytes(address: IpAddr) -> Vec<u8> {
-    match address {
-        IpAddr::V4(address) => addresses::to_bytes(address),
-        IpAddr::V6(address) => address.octets().to_vec(),
-    }
-}
-
-async fn is_free(connection: &impl Connection, network: i64, address: IpAddr) -> StoreResult<bool> {
-    let sql = "SELECT 1 AS n FROM addresses WHERE network_id = $1 AND address = $2 AND interface_id IS NULL";
-    Ok(number(connection, sql, values![network, to_bytes(address)]).await?.is_some())
+/// Whether a guest of `account` may have this address: nobody has it, or the account holds it and no guest does.
+async fn is_free(
+    connection: &impl Connection,
+    network: NetworkId,
+    account: AccountId,
+    address: IpAddr,
+) -> StoreResult<bool> {
+    let sql = "SELECT CASE WHEN account_id IS NULL OR (account_id = $3 AND interface_id IS NULL) THEN 1 ELSE 0 END AS n \
+               FROM addresses WHERE network_id = $1 AND address = $2";
+    let known = number(connection, sql, values![network.0, addresses::to_bytes(address), account.0]).await?;
+    // An address of IPv6 is written down when it is held for the first time.
+    Ok(known.map_or(address.is_ipv6(), |free| free == 1))
 }
 
 async fn image_of(connection: &impl Connection, guest: &GuestWanted) -> StoreResult<Option<ImageId>> {
@@ -269,16 +272,10 @@ pub async fn adopt(tx: &Tx, host: HostId, guest: &GuestWanted, volume: VolumeFou
             values![interface.id.0, guest.id.0, interface.network.0],
         )
         .await?;
+        let network = networks::addressing(tx, Scope::System, interface.network).await?;
         for wanted in &interface.addresses {
-            let taken = execute(
-                tx,
-                "UPDATE addresses SET interface_id = $1 WHERE network_id = $2 AND address = $3 AND interface_id IS NULL",
-                values![interface.id.0, interface.network.0, to_bytes(wanted.address)],
-            )
-            .await?;
-            if taken != 1 {
-                return Err(Refusal::Conflict(format!("the address {} is another's", wanted.address)).into());
-            }
+            let wish = Wish::This(wanted.address);
+            addresses::take(tx, &network, wish, &Holder::card(guest.account, interface.id)).await?;
         }
         networks::want_on_host(tx, interface.network, host).await?;
     }
