@@ -70,6 +70,19 @@ impl App {
         outcome
     }
 
+    /// Makes a change, or tries it and takes it back.
+    pub(crate) async fn write_or_try<C: Change>(
+        &self,
+        actor: Actor,
+        change: &C,
+        trial: Trial,
+    ) -> StoreResult<C::Out> {
+        match trial {
+            Trial::InEarnest => self.write(actor, change).await,
+            Trial::DryRun => self.store.rehearse(actor, self.now(), change).await,
+        }
+    }
+
     /// The same for what takes something away from whoever shows a secret: it ends at once on this brain, and on others
     /// within [`crate::credentials::FRESH`].
     pub(crate) async fn write_taking_away<C: Change>(&self, actor: Actor, change: &C) -> StoreResult<C::Out> {
@@ -77,6 +90,15 @@ impl App {
         self.credentials.forget();
         outcome
     }
+}
+
+/// Whether a change is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trial {
+    /// It is made.
+    InEarnest,
+    /// It is tried and taken back.
+    DryRun,
 }
 
 /// How secrets are stored: hex SHA-256. They are 256 random bits, so a slow hash would add nothing.

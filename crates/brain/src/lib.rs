@@ -32,6 +32,7 @@ mod reviewing;
 mod runs;
 mod serve;
 mod streams;
+mod tables;
 mod watching;
 mod webhooks;
 

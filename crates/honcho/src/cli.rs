@@ -2,8 +2,8 @@
 
 use crate::commands::{
     account::AccountCommand, address::AddressCommand, backup::BackupArguments, bench::BenchArguments,
-    completion::CompletionArguments, db::DbCommand, event::EventCommand, guest::GuestCommand,
-    host::HostCommand, image::ImageCommand, login::LoginArguments, logout::LogoutArguments,
+    completion::CompletionArguments, db::DbCommand, event::EventCommand, export::ExportArguments, guest::GuestCommand,
+    host::HostCommand, image::ImageCommand, import::ImportCommand, login::LoginArguments, logout::LogoutArguments,
     network::NetworkCommand, operation::OperationCommand, person::PersonCommand, pool::PoolCommand,
     rack::RackCommand, restore::RestoreArguments, san::SanCommand, search::SearchArguments,
     serve::ServeArguments, session::SessionCommand, site::SiteCommand, token::TokenCommand,
@@ -97,6 +97,11 @@ pub(crate) enum Command {
     Guest(GuestCommand),
     /// Look for anything: by name, address, MAC address, serial number, owner, id
     Search(SearchArguments),
+    /// Write a table of the machine room as CSV
+    Export(ExportArguments),
+    /// Read tables of the machine room from CSV files, our own or NetBox's
+    #[command(subcommand)]
+    Import(ImportCommand),
     /// Operations: what was asked for and how it goes
     #[command(subcommand, visible_alias = "operations")]
     Operation(OperationCommand),

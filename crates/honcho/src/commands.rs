@@ -7,9 +7,11 @@ pub(crate) mod bench;
 pub(crate) mod completion;
 pub(crate) mod db;
 pub(crate) mod event;
+pub(crate) mod export;
 pub(crate) mod guest;
 pub(crate) mod host;
 pub(crate) mod image;
+pub(crate) mod import;
 pub(crate) mod login;
 pub(crate) mod logout;
 pub(crate) mod network;
@@ -58,6 +60,8 @@ async fn run_in(context: &Context, command: Command) -> Result<(), CommandError>
         Command::Image(command) => image::run(context, command).await,
         Command::Guest(command) => guest::run(context, command).await,
         Command::Search(arguments) => search::run(context, &arguments).await,
+        Command::Export(arguments) => export::run(context, &arguments).await,
+        Command::Import(command) => import::run(context, command).await,
         Command::Operation(command) => operation::run(context, command).await,
         Command::Event(command) => event::run(context, command).await,
         Command::Db(command) => db::run(context, command).await,

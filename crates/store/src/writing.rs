@@ -45,7 +45,26 @@ fn pause(attempt: u32, lot: u64) -> Duration {
     whole * (500 + thousandths) / 1000
 }
 
+/// What becomes of a change that was made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// It is kept.
+    Commit,
+    /// It is taken back.
+    Rollback,
+}
+
 impl Store {
+    /// Tries a change and takes it back: gives what making it would give, and leaves everything as it is.
+    pub async fn rehearse<C: Change>(
+        &self,
+        actor: crate::Actor,
+        now: Timestamp,
+        change: &C,
+    ) -> StoreResult<C::Out> {
+        self.write_to(actor, now, change, Ending::Rollback).await
+    }
+
     /// Makes a change, or nothing. What others changed at the same time makes it run again, so `change` has no effect
     /// outside its transaction.
     pub async fn write<C: Change>(
@@ -54,10 +73,20 @@ impl Store {
         now: Timestamp,
         change: &C,
     ) -> StoreResult<C::Out> {
+        self.write_to(actor, now, change, Ending::Commit).await
+    }
+
+    async fn write_to<C: Change>(
+        &self,
+        actor: crate::Actor,
+        now: Timestamp,
+        change: &C,
+        ending: Ending,
+    ) -> StoreResult<C::Out> {
         static LOTS: AtomicU64 = AtomicU64::new(0);
         let (mut attempt, mut alone) = (1, false);
         loop {
-            let contended = match self.attempt(actor.clone(), now, change, alone).await {
+            let contended = match self.attempt(actor.clone(), now, change, alone, ending).await {
                 Err(StoreError::Contended(error)) => error,
                 // Once it is alone it sees everything, and is refused for good or not at all.
                 Err(StoreError::Overtaken(_)) => {
@@ -85,6 +114,7 @@ impl Store {
         now: Timestamp,
         change: &C,
         alone: bool,
+        ending: Ending,
     ) -> StoreResult<C::Out> {
         let tx = Tx::new(self.begin(alone, C::TURN).await?, now, actor);
         let outcome = change.run(&tx).await;
@@ -100,6 +130,10 @@ impl Store {
         };
         let Tx { inner, touched, .. } = tx;
         match outcome {
+            Ok(out) if ending == Ending::Rollback => {
+                inner.rollback().await?;
+                Ok(out)
+            }
             Ok(out) => {
                 let touched = touched.into_inner().unwrap_or_else(PoisonError::into_inner);
                 for host in &touched {

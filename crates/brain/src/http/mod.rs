@@ -6,11 +6,13 @@ mod addresses;
 mod bodies;
 mod error;
 mod events;
+mod exports;
 mod extract;
 mod guests;
 mod health;
 mod hosts;
 mod images;
+mod imports;
 mod join;
 mod json;
 mod listing;
@@ -78,6 +80,7 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(sessions::show, sessions::delete))
         .routes(routes!(sessions::whoami))
         .routes(routes!(search::search))
+        .routes(routes!(exports::export_hosts))
         .routes(routes!(hosts::list, hosts::create))
         .routes(routes!(hosts::show, hosts::replace, hosts::update, hosts::delete))
         .routes(routes!(hosts::rejoin, hosts::rejoin_by_post))
@@ -132,6 +135,12 @@ fn described() -> OpenApiRouter<App> {
             OpenApiRouter::new()
                 .routes(routes!(images::blob_put, images::blob_head))
                 .layer(DefaultBodyLimit::disable()),
+        )
+        .merge(
+            OpenApiRouter::new()
+                .routes(routes!(imports::import_hosts))
+                .routes(routes!(imports::import_netbox))
+                .layer(DefaultBodyLimit::max(imports::LARGEST)),
         )
 }
 

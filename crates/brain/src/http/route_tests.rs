@@ -71,6 +71,9 @@ GET    /v1/whoami                         401 200 200 200 200 200
 GET    /v1/search?q=acme                  401 200 200 200 200 200
 GET    /v1/hosts                          401 403 403 403 403 200
 POST   /v1/hosts                          401 403 403 403 403 201 {"name":"h3"}
+GET    /v1/hosts.csv                      401 403 403 403 403 200
+POST   /v1/imports/hosts                  401 403 403 403 403 200 csv
+POST   /v1/imports/netbox                 401 403 403 403 403 200 {"files":[{"name":"d.csv","text":"name,type\nsw1,7050\n"}]}
 GET    /v1/hosts/{id}                     401 403 403 403 403 200
 PUT    /v1/hosts/{id}                     401 403 403 403 403 200 {"vendor":"acme"}
 PATCH  /v1/hosts/{id}                     401 403 403 403 403 200 {"position":null}
@@ -178,7 +181,7 @@ struct Line<'a> {
 
 fn lines() -> Vec<Line<'static>> {
     let line = |text: &'static str| {
-        let (words, body) = match text.find(" {\"").or(text.find(" blob")) {
+        let (words, body) = match text.find(" {\"").or(text.find(" blob")).or(text.find(" csv")) {
             Some(at) => (&text[..at], text[at..].trim()),
             None => (text, ""),
         };
@@ -432,6 +435,7 @@ impl Acme {
         }
         let body = match line.body {
             "blob" => Body::from(BLOB),
+            "csv" => Body::from("name\n"),
             text => Body::from(self.filled(text)),
         };
         let response = router(self.world.app.clone()).oneshot(request.body(body).unwrap()).await.unwrap();

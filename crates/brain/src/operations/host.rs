@@ -63,18 +63,30 @@ impl Change for HostAdd {
     type Out = Host;
     async fn run<'a>(&'a self, tx: &'a Tx) -> StoreResult<Host> {
         operators_only(self.scope)?;
-        let mut problems = Problems::default();
-        let new = attributes(tx, &self.body, None, &mut problems).await?;
-        let Some(new) = new else { return Err(problems.into()) };
-        problems.none()?;
-        let id = hosts::create(tx, self.uuid, &new.name).await?;
-        host_places::update(tx, id, &new).await?;
+        let host = add(tx, self.uuid, &self.body, "was added; its agent may join").await?;
+        let id = HostId(host.id);
         let token = JoinToken::new(id, &self.secret, &self.ca_fingerprint);
         hosts::offer_join(tx, id, &token.hash(), tx.now.plus(JOIN_TOKEN_LASTS)).await?;
-        let host = hosts::get(tx, id, tx.now).await?;
-        record_change(tx, "host.add", None, &host, "was added; its agent may join").await?;
         Ok(Host { join_token: Some(token.text()), ..host })
     }
+}
+
+/// Adds a host as it is written down; its agent cannot join yet.
+pub(crate) async fn add(
+    tx: &Tx,
+    uuid: Uuid,
+    body: &honcho_api::HostCreate,
+    words: &str,
+) -> StoreResult<Host> {
+    let mut problems = Problems::default();
+    let new = attributes(tx, body, None, &mut problems).await?;
+    let Some(new) = new else { return Err(problems.into()) };
+    problems.none()?;
+    let id = hosts::create(tx, uuid, &new.name).await?;
+    host_places::update(tx, id, &new).await?;
+    let host = hosts::get(tx, id, tx.now).await?;
+    record_change(tx, "host.add", None, &host, words).await?;
+    Ok(host)
 }
 
 /// Ends a host's certificate and gives it a new join token; it keeps its id.

@@ -254,7 +254,7 @@ impl Change for HostUpdate {
 }
 
 /// Makes of a host what the body says; gives it as it is then.
-pub(super) async fn write(
+pub(crate) async fn write(
     tx: &Tx,
     before: &Host,
     body: &HostCreate,

@@ -12,8 +12,8 @@ mod guest_end;
 mod guest_interfaces;
 mod guest_power;
 mod guest_update;
-mod host;
-mod host_update;
+pub(crate) mod host;
+pub(crate) mod host_update;
 mod image;
 mod network;
 mod operation_abandon;
@@ -72,7 +72,7 @@ fn refuse_cancelled(problems: &mut problems::Problems, account: Option<&honcho_a
 }
 
 /// Refuses what only operators may do.
-fn operators_only(scope: Scope) -> StoreResult<()> {
+pub(crate) fn operators_only(scope: Scope) -> StoreResult<()> {
     if scope.is_operator() {
         return Ok(());
     }

@@ -4,6 +4,7 @@ mod accounts;
 mod addresses;
 mod ends;
 mod hosts;
+mod imports;
 mod inventory;
 mod networks;
 mod orders;

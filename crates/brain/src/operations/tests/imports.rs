@@ -1,0 +1,248 @@
+//! Imports: what lines do to hosts and networks, and that all of them do or none.
+
+use super::inventory::{rack, site};
+use super::*;
+use crate::tables::hosts::{COLUMNS, HostsImport, Places, line};
+use crate::tables::netbox::NetboxImport;
+use crate::tables::{Table, written};
+use expect_test::{Expect, expect};
+use honcho_api::{HostCreate, ImportFile, ImportOutcome, Nic};
+use honcho_store::{Filters, hosts, networks, racks, sites};
+use proptest::prelude::*;
+
+fn told(outcome: StoreResult<ImportOutcome>) -> String {
+    let mut told = Vec::new();
+    match outcome {
+        Ok(outcome) => {
+            for change in &outcome.changes {
+                let file = change.file_name.clone().map(|file| file + ":").unwrap_or_default();
+                let details = change.details.join("; ");
+                let text = format!(
+                    "{file}{} {} {} {} {details}",
+                    change.line, change.action, change.kind, change.name
+                );
+                told.push(text.trim_end().to_owned());
+            }
+            told.extend(outcome.notes.iter().map(|note| format!("note: {note}")));
+            told.push(format!(
+                "{:?}",
+                [outcome.created_count, outcome.updated_count, outcome.unchanged_count]
+            ));
+        }
+        Err(StoreError::Refused(Refusal::Invalid(errors))) => {
+            for (place, texts) in errors {
+                told.extend(texts.iter().map(|text| format!("{place}: {text}")));
+            }
+        }
+        Err(other) => panic!("no refusal: {other}"),
+    }
+    told.join("\n") + "\n"
+}
+
+async fn import(world: &World, csv: &str) -> StoreResult<ImportOutcome> {
+    let table = Table::read(csv.as_bytes(), COLUMNS)?;
+    world.ask(&HostsImport { scope: Scope::Operator, outside: world.app.outside.clone(), table }).await
+}
+
+async fn exported(world: &World) -> String {
+    let reader = world.app.store.reader();
+    let places = Places::read(reader).await.unwrap();
+    let all = hosts::list(reader, &Filters::default(), world.app.now()).await.unwrap();
+    let mut bytes = written(COLUMNS.iter().copied());
+    bytes.extend(all.iter().flat_map(|host| line(host, &places)));
+    String::from_utf8(bytes).unwrap()
+}
+
+async fn check(world: &World, csv: &str, expected: Expect) {
+    expected.assert_eq(&told(import(world, csv).await));
+}
+
+async fn furnished() -> World {
+    let world = World::new().await;
+    let fra1 = site(&world, "fra1").await;
+    let fra2 = site(&world, "fra2").await;
+    rack(&world, &fra1, "r1", 42).await;
+    rack(&world, &fra2, "r2", 10).await;
+    rack(&world, &fra2, "r1", 10).await;
+    world
+}
+
+#[tokio::test]
+async fn hosts_are_added_and_changed_and_the_same_file_changes_nothing() {
+    let world = furnished().await;
+    let csv = "name,site,rack,position,height_units,vendor,serial,cores,bmc_address,duties,nics\n\
+        web-1,fra1,r1,7,2,Dell,S1,64,10.0.8.7,hypervisor storage,eth0=3C-EC-EF-00-00-07 eth1=3cec.ef00.0008\n\
+        web-2,fra2,,,,,,,,none,\n\
+        h1,,r2,1,,,,,,,\n";
+    check(&world, csv, expect![[""]]).await;
+    check(&world, csv, expect![[""]]).await;
+    expect![[""]].assert_eq(&exported(&world).await);
+    let moved = "id,name,rack,position\n\
+        2,web-one,,\n\
+        1,h1,r2,9\n";
+    check(&world, moved, expect![[""]]).await;
+    // Waiting hosts have no token: whoever means to join them asks for one.
+    let all = hosts::list(world.app.store.reader(), &Filters::default(), world.app.now()).await.unwrap();
+    assert_eq!(all.iter().map(|host| host.name.as_str()).collect::<Vec<_>>(), ["h1", "web-one", "web-2"]);
+    let events = honcho_store::events::list(world.app.store.reader(), Scope::System, &Filters::default())
+        .await
+        .unwrap();
+    assert_eq!(events.iter().filter(|event| event.kind == "host.add").count(), 3);
+}
+
+#[tokio::test]
+async fn in_one_file_hosts_may_change_places() {
+    let world = furnished().await;
+    let csv = |first: i64, second: i64| {
+        format!(
+            "name,site,rack,position,nics\na,fra1,r1,{first},eth0=02:01:00:00:00:0{first}\nb,fra1,r1,{second},eth0=02:01:00:00:00:0{second}\n"
+        )
+    };
+    import(&world, &csv(1, 2)).await.unwrap();
+    check(&world, &csv(2, 1), expect![[""]]).await;
+}
+
+#[tokio::test]
+async fn every_bad_line_is_named_and_nothing_is_kept() {
+    let world = furnished().await;
+    let before = exported(&world).await;
+    let csv = "id,name,site,rack,position,height_units,cores,bmc_address,duties,nics,face\n\
+        ,good,fra1,r1,1,2,,,,,\n\
+        ,Bad Name,fra1,r1,1,,,,,,\n\
+        99,ghost,,,,,,,,,\n\
+        ,,fra1,,,,,,,,\n\
+        ,lost,fra9,r1,1,,,,,,\n\
+        ,lost2,fra1,r9,1,,,,,,\n\
+        ,lost3,,r1,1,,,,,,\n\
+        ,high,fra1,r1,42,2,,,,,\n\
+        ,floating,fra1,,7,,,,,,\n\
+        ,numbers,fra1,r1,one,two,3.5,nowhere,cook,eth0,top\n\
+        ,good,fra1,r1,3,,,,,,\n\
+        x,id,,,,,,,,,\n\
+        ,macs,,,,,,,,eth0=02:00:00:00:00:01 eth0=zz,\n";
+    check(&world, csv, expect![[""]]).await;
+    assert_eq!(exported(&world).await, before);
+}
+
+#[tokio::test]
+async fn a_dry_run_says_what_would_be_and_leaves_everything_as_it_is() {
+    let world = furnished().await;
+    let before = exported(&world).await;
+    let table = Table::read(b"name,serial\nnew,S1\nh1,S2\n", COLUMNS).unwrap();
+    let import = HostsImport { scope: Scope::Operator, outside: world.app.outside.clone(), table };
+    let outcome = world.app.write_or_try(Actor::honcho(), &import, crate::app::Trial::DryRun).await;
+    expect![[""]].assert_eq(&told(outcome));
+    assert_eq!(exported(&world).await, before);
+    let mine = HostsImport { scope: Scope::Account(honcho_model::AccountId(1)), ..import };
+    assert!(matches!(world.ask(&mine).await, Err(StoreError::Refused(Refusal::Forbidden(_)))));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+    /// Whatever hosts are, their export imports again and changes nothing; also into an empty brain, by their names.
+    #[test]
+    fn an_export_imports_again(
+        texts in proptest::collection::vec("[-=+@'a,;\"é ]{0,4}[a-z=]{1,4}", 3),
+        place in proptest::option::of((1_i64..40, 1_i64..3, proptest::option::of("front|rear"))),
+        cores in proptest::option::of(1_i64..1000),
+        duties in proptest::collection::vec("hypervisor|firewall|storage|builder", 0..3),
+        cards in 0_u8..4,
+    ) {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let world = furnished().await;
+            let body = HostCreate {
+                name: Some("made".into()),
+                rack_id: place.as_ref().map(|_| Some(1)),
+                position: place.as_ref().map(|(position, ..)| Some(*position)),
+                height_units: place.as_ref().map(|(_, height, _)| *height),
+                face: place.and_then(|(_, _, face)| face).map(Some),
+                vendor: Some(Some(texts[0].clone())),
+                model: Some(Some(texts[1].clone())),
+                serial: Some(Some(texts[2].clone())),
+                cores: Some(cores),
+                duties: Some(duties),
+                nics: Some((0..cards).map(|n| Nic { name: format!("eth{n}"), mac: format!("02:99:00:00:00:0{n}") }).collect()),
+                ..HostCreate::default()
+            };
+            world.ask(&HostAdd { body, ..add_host(&world.app, "made") }).await.unwrap();
+            let csv = exported(&world).await;
+            assert!(!csv.lines().any(|line| line.split(',').any(|cell| cell.starts_with(['=', '+', '-', '@']))), "{csv}");
+            assert_eq!(told(import(&world, &csv).await), "[0, 0, 2]\n", "{csv}");
+            let elsewhere = furnished().await;
+            let without_id: String = csv.lines().map(|line| line.split_once(',').unwrap().1.to_owned() + "\n").collect();
+            import(&elsewhere, &without_id).await.unwrap();
+            assert_eq!(exported(&elsewhere).await, csv);
+        });
+    }
+}
+
+const DEVICES: &str = "Name,Status,Tenant,Site,Location,Rack,Role,Manufacturer,Type,IP Address,Serial number,Asset tag,Position (U),Rack face,Out-of-band IP\n\
+    Web 01.example.com,Active,Acme,FRA 1,,R1,Server,Dell,PowerEdge R650,10.0.0.7/24,S1,A-17,12.0,Front,10.0.8.7/24\n\
+    sw1,Active,,FRA 1,,R1,Access Switch,Arista,7050,—,S2,,44.0,Rear,\n\
+    ,Offline,,FRA 1,,R1,Patch Panel,,24 ports,,,,20.0,Front,\n\
+    fw1,Planned,,AMS,,,Firewall,,SRX,,,,,,\n";
+
+const PREFIXES: &str = "Prefix,Status,Children,VRF,Utilization,Tenant,Site,VLAN,Role,Description\n\
+    10.0.0.0/8,Container,4,Global,1%,,,,,\n\
+    • 10.1.0.0/16,Active,1,Global,1%,,,,,Whole\n\
+    • • 10.1.2.0/24,Active,0,Global,1%,acme,,web (100),,Web servers\n\
+    10.9.0.0/30,Active,0,Global,1%,,,,,Link\n\
+    10.3.0.0/24,Reserved,0,Global,1%,,,,,\n\
+    10.4.0.0/24,Active,0,Global,1%,,,,,\n\
+    2001:db8::/64,Active,0,Global,0%,,,,,\n";
+
+async fn import_netbox(world: &World, files: &[(&str, &str)]) -> StoreResult<ImportOutcome> {
+    let file =
+        |(name, text): &(&str, &str)| ImportFile { name: (*name).to_owned(), text: (*text).to_owned() };
+    let files: Vec<ImportFile> = files.iter().map(file).collect();
+    let import = NetboxImport::read(Scope::Operator, world.app.outside.clone(), &files)?;
+    world.ask(&import).await
+}
+
+#[tokio::test]
+async fn netbox_is_taken_over_once() {
+    let world = World::new().await;
+    let files = [("devices.csv", DEVICES), ("prefixes.csv", PREFIXES)];
+    expect![[""]].assert_eq(&told(import_netbox(&world, &files).await));
+    expect![[""]].assert_eq(&exported(&world).await);
+    expect![[""]].assert_eq(&told(import_netbox(&world, &files).await));
+    let reader = world.app.store.reader();
+    assert_eq!(sites::list(reader, &Filters::default()).await.unwrap().len(), 2);
+    let racks = racks::list(reader, &Filters::default()).await.unwrap();
+    assert_eq!((racks.len(), racks[0].height_units), (1, 44));
+    let made = networks::list(reader, Scope::Operator, &Filters::default()).await.unwrap();
+    let owned: Vec<_> =
+        made.iter().map(|network| (network.subnet.as_str(), network.account_id.is_some())).collect();
+    assert_eq!(owned, [("10.77.0.0/24", false), ("10.1.2.0/24", true), ("10.4.0.0/24", false)]);
+}
+
+#[tokio::test]
+async fn netbox_files_that_cannot_be_taken_are_refused_whole() {
+    let world = World::new().await;
+    // The fields by the names of NetBox's own import, as older versions export them.
+    let devices = "name,device_role,manufacturer,device_type,site,rack,position,face,serial\n\
+        web1,server,Dell,R650,fra1,r1,1,front,S1\n\
+        web.1,server,Dell,R650,fra1,r1,2.5,front,S1\n\
+        web-1,server,Dell,R650,fra1,r1,3,up,S1\n\
+        web2,server,Dell,R650,fra1,r1,1,front,S1\n\
+        ,server,Dell,R650,,,,,\n\
+        web3,server,Dell,R650,,r7,,,\n";
+    let prefixes =
+        "prefix,status,tenant\n10.77.0.0/25,active,\n10.5.0.0/24,active,Nobody Ltd\n10.6.0.1/24,active,\n";
+    let files = [("d.csv", devices), ("p.csv", prefixes)];
+    expect![[""]].assert_eq(&told(import_netbox(&world, &files).await));
+    assert_eq!(sites::list(world.app.store.reader(), &Filters::default()).await.unwrap().len(), 0);
+    let strange =
+        [("x.csv", "colour,size\nred,7\n"), ("empty.csv", ""), ("d.csv", "name,type,type\na,b,c\n")];
+    expect![[""]].assert_eq(&told(import_netbox(&world, &strange).await));
+}
+
+#[tokio::test]
+async fn racks_of_one_name_at_several_locations_stay_apart() {
+    let world = World::new().await;
+    let devices = "name,type,site,location,rack,position\na,x,fra1,Room A,r1,1\nb,x,fra1,Room B,r1,1\n";
+    import_netbox(&world, &[("d.csv", devices)]).await.unwrap();
+    let racks = racks::list(world.app.store.reader(), &Filters::default()).await.unwrap();
+    assert_eq!(racks.iter().map(|rack| rack.name.as_str()).collect::<Vec<_>>(), ["room-a-r1", "room-b-r1"]);
+}
