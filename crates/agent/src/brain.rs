@@ -2,6 +2,7 @@
 
 use crate::drivers::{BlobSource, DriverError, DriverResult};
 use crate::identity::Identity;
+use crate::machine;
 use crate::tls;
 use anyhow::Context as _;
 use async_trait::async_trait;
@@ -11,7 +12,7 @@ use honcho_wire::{
     BRAIN_SERVER_NAME, PROTOCOL, RenewAnswer, RenewRequest, Report, ReportAnswer, StreamWanted,
 };
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::header::{CONNECTION, HeaderMap, HeaderValue, UPGRADE};
+use reqwest::header::{CONNECTION, HeaderValue, UPGRADE};
 use serde::Deserialize;
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
@@ -198,7 +199,7 @@ impl BlobSource for BrainClient {
 }
 
 fn client(identity: &Identity) -> anyhow::Result<reqwest::Client> {
-    let mut headers = HeaderMap::new();
+    let mut headers = machine::headers();
     headers.insert("honcho-protocol", HeaderValue::from(PROTOCOL));
     let capabilities = HeaderValue::from_str(&honcho_wire::CAPABILITIES.join(","));
     headers.insert("honcho-capabilities", capabilities.context("a capability's name is unusable")?);

@@ -3,6 +3,7 @@
 use crate::brain::{refusal, with_causes};
 use crate::durable;
 use crate::identity::{Identity, certificate_request, new_private_key};
+use crate::machine;
 use crate::tls;
 use anyhow::{Context as _, bail};
 use honcho_model::HostId;
@@ -66,8 +67,8 @@ pub async fn join(brain: &str, token: &JoinToken, data: &Path) -> anyhow::Result
     let request = JoinRequest {
         token: token.text.clone(),
         certificate_request: certificate_request(&private_key)?,
-        dmi_uuid: machine_fact("/sys/class/dmi/id/product_uuid"),
-        machine_id: machine_fact("/etc/machine-id"),
+        dmi_uuid: machine::dmi_uuid(),
+        machine_id: machine::machine_id(),
     };
     let answer = ask(brain, token, &request).await?;
     let identity = identity(answer, token, private_key)?;
@@ -163,11 +164,6 @@ fn identity(answer: JoinAnswer, token: &JoinToken, private_key: String) -> anyho
     };
     tls::mutual(&identity).context("the certificate that the brain gave is unusable")?;
     Ok(identity)
-}
-
-fn machine_fact(path: &str) -> Option<String> {
-    let text = std::fs::read_to_string(path).ok()?;
-    Some(text.trim().to_owned()).filter(|text| !text.is_empty())
 }
 
 #[cfg(test)]

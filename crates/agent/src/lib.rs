@@ -17,6 +17,7 @@ pub mod identity;
 pub mod join;
 pub mod journal;
 pub mod journal_file;
+mod machine;
 pub mod network;
 pub mod observation;
 pub mod observed;

@@ -294,6 +294,12 @@ pub struct Proven {
     pub name: String,
     /// Whether the certificate is a renewed one that was not used before.
     pub first_use: bool,
+    /// The uuid that the firmware of the machine that joined told.
+    pub dmi_uuid: Option<String>,
+    /// The machine-id of the machine that joined.
+    pub machine_id: Option<String>,
+    /// Whether nothing may start or be deleted there.
+    pub frozen: bool,
 }
 
 #[derive(FromQueryResult)]
@@ -301,18 +307,28 @@ struct ProvenRow {
     id: i64,
     name: String,
     first_use: bool,
+    dmi_uuid: Option<String>,
+    machine_id: Option<String>,
+    frozen: bool,
 }
 
 /// Who a certificate belongs to; `None` when it is revoked or never was given out.
 pub async fn by_certificate(connection: &impl Connection, fingerprint: &str) -> StoreResult<Option<Proven>> {
     let found: Option<ProvenRow> = row(
         connection,
-        "SELECT id, name, (certificate IS NULL OR certificate <> $1) AS first_use FROM hosts \
-         WHERE (certificate = $1 OR certificate_next = $1) AND deleted_at IS NULL",
+        "SELECT id, name, (certificate IS NULL OR certificate <> $1) AS first_use, dmi_uuid, machine_id, \
+         (frozen_at IS NOT NULL) AS frozen FROM hosts WHERE (certificate = $1 OR certificate_next = $1) AND deleted_at IS NULL",
         values![fingerprint],
     )
     .await?;
-    Ok(found.map(|row| Proven { id: HostId(row.id), name: row.name, first_use: row.first_use }))
+    Ok(found.map(|row| Proven {
+        id: HostId(row.id),
+        name: row.name,
+        first_use: row.first_use,
+        dmi_uuid: row.dmi_uuid,
+        machine_id: row.machine_id,
+        frozen: row.frozen,
+    }))
 }
 
 /// Freezes a host: nothing starts or is deleted there until it has joined anew. Gives whether it was not frozen yet.

@@ -25,5 +25,11 @@ pub use report::*;
 /// The protocol this build speaks. A manifest of another one is refused by the agent.
 pub const PROTOCOL: u32 = 1;
 
+/// The header in which an agent says, with each request, what /etc/machine-id holds where it runs; left out where nothing does.
+pub const MACHINE_ID_HEADER: &str = "honcho-machine-id";
+
+/// The header for the uuid that the machine's firmware tells (DMI), likewise.
+pub const DMI_UUID_HEADER: &str = "honcho-dmi-uuid";
+
 /// Names in `honcho-capabilities`: what an agent can do beyond the protocol's first day.
 pub const CAPABILITIES: &[&str] = &["pool.directory", "network.local", "volume.ext4", "stream.console"];

@@ -133,6 +133,66 @@ async fn a_cloned_certificate_freezes_the_host_until_it_has_rejoined() -> Result
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_cloned_into_another_machine_freezes_the_host_at_its_first_word() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let brain = Brain::start(directory.path()).await?;
+    let world = World::make(&brain).await?;
+    let mut agent = SimulatedAgent::join(&brain, directory.path(), "h1").await?;
+    world.pool_ready(agent.host_id).await?;
+    let guest = world.running("web1").await?;
+
+    // The same key and certificate on a machine with another machine-id.
+    let clone = directory.path().join("clone");
+    copy(&agent.data(), &clone.join("agent"))?;
+    let machine_id = clone.join("machine-id");
+    std::fs::write(&machine_id, "00000000000000000000000000c10e00\n")?;
+    let script = "mount --bind \"$1\" /etc/machine-id && shift && exec \"$@\"";
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", script, "sh"]).arg(&machine_id).arg(program("honcho-agent")?);
+    command.arg("run").arg("--data").arg(clone.join("agent")).arg("--simulated").arg(clone.join("host"));
+    let mut double = Process::start(&mut command, &clone.join("agent.log"))?;
+    let host = eventually("the host is frozen", Duration::from_secs(20), async || {
+        let host: Host = world.client.get(agent.host_id).await?;
+        anyhow::ensure!(host.status == HostStatus::Frozen, "{host:?}");
+        Ok(host)
+    })
+    .await?;
+    let alarms = world.events("host.frozen").await?;
+    assert!(alarms.len() == 1 && alarms[0].severity == "alarm", "{alarms:?}");
+    for word in ["its machine-id is 00000000000000000000000000c10e00", "honcho host rejoin h1"] {
+        assert!(alarms[0].message.contains(word), "{alarms:?}");
+    }
+
+    // The clone is told, starts nothing, and overwrites nothing of what the right one says.
+    eventually("the clone says what is wrong", Duration::from_secs(20), async || {
+        let log = std::fs::read_to_string(clone.join("agent.log"))?;
+        anyhow::ensure!(log.contains("this is not the machine that joined as host h1"), "{log}");
+        Ok(())
+    })
+    .await?;
+    assert_eq!(std::fs::read_dir(clone.join("host/domains"))?.count(), 0, "the guest would run twice");
+    assert_eq!(agent.domains().len(), 1, "what runs goes on: {host:?}");
+    assert_eq!(world.guest(guest.id).await?.status, GuestStatus::Frozen);
+
+    // The right machine rejoins, and the clone's certificate is worth nothing.
+    agent.kill();
+    let host: Host = world.client.action::<Host, _>(agent.host_id, "rejoin", &[]).await?;
+    agent.join_with(&brain, &host.join_token.context("a join token")?)?;
+    agent.start()?;
+    eventually("the host is up again", Duration::from_secs(30), async || {
+        let host: Host = world.client.get(agent.host_id).await?;
+        anyhow::ensure!(host.status == HostStatus::Up, "{host:?}");
+        Ok(())
+    })
+    .await?;
+    world.running("web2").await?;
+    assert_eq!(std::fs::read_dir(clone.join("host/domains"))?.count(), 0);
+    assert_eq!(world.events("host.frozen").await?.len(), 1);
+    double.kill();
+    Ok(())
+}
+
 fn copy(from: &Path, to: &Path) -> Result<()> {
     std::fs::create_dir_all(to)?;
     for entry in std::fs::read_dir(from)? {

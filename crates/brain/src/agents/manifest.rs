@@ -1,6 +1,6 @@
 //! `GET /agent/manifest?after=INCARNATION,GENERATION`: held until there is something newer.
 
-use super::Machine;
+use super::{Machine, Shown};
 use crate::app::App;
 use crate::http::{ApiError, ApiResult};
 use axum::Json;
@@ -29,7 +29,7 @@ impl After {
 
 pub(super) async fn manifest(
     State(app): State<App>,
-    machine: Machine,
+    shown: Shown,
     Query(query): Query<After>,
     headers: HeaderMap,
 ) -> ApiResult<Json<ManifestAnswer>> {
@@ -42,13 +42,18 @@ pub(super) async fn manifest(
         return Err(ApiError::new(StatusCode::BAD_REQUEST, "protocol", text)
             .hint("bring agent and brain to one version"));
     }
+    let (machine, is_double) = match shown {
+        Shown::Rightly(machine) => (machine, false),
+        Shown::ByAnother(machine, _) => (machine, true),
+    };
     // Registered before the first read: what happens in between wakes us.
     let mut changes = app.store.wakeups().host(machine.id);
     changes.mark_unchanged();
     let known = query.parse();
     let deadline = tokio::time::Instant::now() + HOLD;
     loop {
-        let streams = app.streams.tell(machine.id);
+        // Whoever waits for a guest's console waits for the right machine's.
+        let streams = if is_double { Vec::new() } else { app.streams.tell(machine.id) };
         let manifest = newer(&app, &machine, known).await?;
         if manifest.is_some() || !streams.is_empty() {
             return Ok(Json(ManifestAnswer { manifest, streams }));

@@ -4,6 +4,7 @@
 //! blobs that its manifest names, and meets streams that were opened for it.
 
 mod blobs;
+mod double;
 mod manifest;
 mod renew;
 mod report;
@@ -11,7 +12,7 @@ mod streams;
 
 use crate::app::App;
 use crate::http::{ApiError, ApiResult};
-use crate::operations::HostUseCertificate;
+use crate::operations::{HostFreeze, HostUseCertificate};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRequestParts};
 use axum::http::StatusCode;
@@ -59,12 +60,46 @@ impl Machine {
     }
 }
 
+/// A certificate was shown: by the machine that joined with it, or by another one.
+pub(super) enum Shown {
+    /// By the one that joined.
+    Rightly(Machine),
+    /// By another: the host is frozen now. It may read in its manifest that it is, and do nothing else.
+    ByAnother(Machine, String),
+}
+
 impl FromRequestParts<App> for Machine {
+    type Rejection = ApiError;
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> ApiResult<Self> {
+        match Shown::from_request_parts(parts, app).await? {
+            Shown::Rightly(machine) => Ok(machine),
+            Shown::ByAnother(machine, difference) => {
+                let text =
+                    format!("this is not the machine that joined as host {}: {difference}", machine.name);
+                let hint = format!(
+                    "if it is to be that host from now on, an operator makes a new join token with \"honcho host rejoin \
+                     {}\"; if its disk was cloned, delete the agent's data directory here",
+                    machine.name
+                );
+                Err(ApiError::new(StatusCode::FORBIDDEN, "another_machine", text).hint(hint))
+            }
+        }
+    }
+}
+
+impl FromRequestParts<App> for Shown {
     type Rejection = ApiError;
     async fn from_request_parts(parts: &mut Parts, app: &App) -> ApiResult<Self> {
         let PeerCertificate(fingerprint) = parts.extensions.get().cloned().ok_or_else(refused)?;
         let proven = hosts::by_certificate(app.store.reader(), &fingerprint).await?.ok_or_else(refused)?;
+        let difference = double::difference(&proven, &parts.headers);
         let machine = Machine { id: proven.id, name: proven.name, fingerprint };
+        if let Some(difference) = difference {
+            if !proven.frozen {
+                freeze_for_another(app, &machine, &difference).await?;
+            }
+            return Ok(Shown::ByAnother(machine, difference));
+        }
         if proven.first_use {
             let change = HostUseCertificate { id: machine.id, shown: machine.fingerprint.clone() };
             if !app.write(machine.actor(), &change).await? {
@@ -72,8 +107,19 @@ impl FromRequestParts<App> for Machine {
             }
         }
         app.liveness.heard(machine.id, app.now());
-        Ok(machine)
+        Ok(Shown::Rightly(machine))
     }
+}
+
+async fn freeze_for_another(app: &App, machine: &Machine, difference: &str) -> ApiResult<()> {
+    let reason = format!(
+        "another machine uses its certificate ({difference}): was its disk cloned, or put into another machine? Nothing \
+         starts or is deleted on it until it has joined anew (honcho host rejoin {})",
+        machine.name
+    );
+    let (name, certificate) = (machine.name.clone(), machine.fingerprint.clone());
+    let change = HostFreeze { id: machine.id, name, certificate, reason };
+    Ok(app.write(machine.actor(), &change).await?)
 }
 
 /// The agents' routes.

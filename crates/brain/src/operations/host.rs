@@ -181,7 +181,7 @@ async fn is_proven(tx: &Tx, id: HostId, certificate: &str) -> StoreResult<bool> 
     Ok(hosts::by_certificate(tx, certificate).await?.is_some_and(|proven| proven.id == id))
 }
 
-/// Freezes a host whose certificate two agents use; one that was revoked meanwhile freezes nothing.
+/// Freezes a host whose certificate two agents or two machines use; one that was revoked meanwhile freezes nothing.
 pub(crate) struct HostFreeze {
     pub(crate) id: HostId,
     pub(crate) name: String,
