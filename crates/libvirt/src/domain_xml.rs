@@ -243,58 +243,64 @@ mod tests {
         check(
             Accel::Tcg,
             &expect![[r#"
-            <domain type="qemu">
-              <name>honcho-g7</name>
-              <uuid>00000000-0000-0000-0000-000000000007</uuid>
-              <title>web1</title>
-              <metadata>
-                <honcho:guest xmlns:honcho="urn:honcho:guest:1" brain="00000000-0000-0000-0000-000000000001" guest="7" epoch="3" boots="4"/>
-              </metadata>
-              <memory unit="b">536870912</memory>
-              <vcpu placement="static">2</vcpu>
-              <os>
-                <type arch="x86_64" machine="q35">hvm</type>
-                <kernel>/pool/boot/vmlinuz</kernel>
-                <initrd>/pool/boot/initrd.img</initrd>
-                <cmdline>root=/dev/vda rw console=ttyS0 net.ifnames=0 quiet panic=10 mitigations=off</cmdline>
-              </os>
-              <features>
-                <acpi/>
-                <apic/>
-                <tcg>
-                  <tb-cache unit="MiB">64</tb-cache>
-                </tcg>
-              </features>
-              <cpu mode="custom" match="exact" check="none">
-                <model fallback="allow">qemu64</model>
-              </cpu>
-              <clock offset="utc"/>
-              <on_poweroff>destroy</on_poweroff>
-              <on_reboot>destroy</on_reboot>
-              <on_crash>destroy</on_crash>
-              <devices>
-                <disk type="file" device="disk">
-                  <driver name="qemu" type="raw" cache="writeback" discard="unmap" detect_zeroes="unmap"/>
-                  <source file="/pool/v&lt;9&gt;&amp;&quot;.raw"/>
-                  <target dev="vda" bus="virtio"/>
-                </disk>
-                <interface type="bridge">
-                  <mac address="52:54:00:00:00:0c"/>
-                  <source bridge="hb5"/>
-                  <target dev="htc"/>
-                  <model type="virtio"/>
-                </interface>
-                <serial type="pty">
-                  <log file="/pool/v9.console.log" append="on"/>
-                  <target type="isa-serial" port="0"/>
-                </serial>
-                <rng model="virtio">
-                  <backend model="random">/dev/urandom</backend>
-                </rng>
-                <controller type="usb" model="none"/>
-                <memballoon model="none"/>
-              </devices>
-            </domain>"#]],
+                <domain type="qemu">
+                  <name>honcho-g7</name>
+                  <uuid>00000000-0000-0000-0000-000000000007</uuid>
+                  <title>web1</title>
+                  <metadata>
+                    <honcho:guest xmlns:honcho="urn:honcho:guest:1" brain="00000000-0000-0000-0000-000000000001" guest="7" epoch="3" boots="4"/>
+                  </metadata>
+                  <memory unit="b">536870912</memory>
+                  <vcpu placement="static">2</vcpu>
+                  <os>
+                    <type arch="x86_64" machine="q35">hvm</type>
+                    <kernel>/pool/boot/vmlinuz</kernel>
+                    <initrd>/pool/boot/initrd.img</initrd>
+                    <cmdline>root=/dev/vda rw console=ttyS0 net.ifnames=0 quiet panic=10 mitigations=off</cmdline>
+                  </os>
+                  <features>
+                    <acpi/>
+                    <apic/>
+                    <tcg>
+                      <tb-cache unit="MiB">64</tb-cache>
+                    </tcg>
+                  </features>
+                  <cpu mode="custom" match="exact" check="none">
+                    <model fallback="allow">qemu64</model>
+                  </cpu>
+                  <clock offset="utc"/>
+                  <on_poweroff>destroy</on_poweroff>
+                  <on_reboot>destroy</on_reboot>
+                  <on_crash>destroy</on_crash>
+                  <devices>
+                    <disk type="file" device="disk">
+                      <driver name="qemu" type="raw" cache="writeback" discard="unmap" detect_zeroes="unmap"/>
+                      <source file="/pool/v&lt;9&gt;&amp;&quot;.raw"/>
+                      <target dev="vda" bus="virtio"/>
+                    </disk>
+                    <interface type="bridge">
+                      <mac address="52:54:00:00:00:0c"/>
+                      <source bridge="hb5"/>
+                      <target dev="htc"/>
+                      <model type="virtio"/>
+                    </interface>
+                    <interface type="bridge">
+                      <mac address="52:54:00:00:00:28"/>
+                      <source bridge="hb6"/>
+                      <target dev="ht14"/>
+                      <model type="virtio"/>
+                    </interface>
+                    <serial type="pty">
+                      <log file="/pool/v9.console.log" append="on"/>
+                      <target type="isa-serial" port="0"/>
+                    </serial>
+                    <rng model="virtio">
+                      <backend model="random">/dev/urandom</backend>
+                    </rng>
+                    <controller type="usb" model="none"/>
+                    <memballoon model="none"/>
+                  </devices>
+                </domain>"#]],
         );
     }
 
@@ -303,53 +309,59 @@ mod tests {
         check(
             Accel::Kvm,
             &expect![[r#"
-            <domain type="kvm">
-              <name>honcho-g7</name>
-              <uuid>00000000-0000-0000-0000-000000000007</uuid>
-              <title>web1</title>
-              <metadata>
-                <honcho:guest xmlns:honcho="urn:honcho:guest:1" brain="00000000-0000-0000-0000-000000000001" guest="7" epoch="3" boots="4"/>
-              </metadata>
-              <memory unit="b">536870912</memory>
-              <vcpu placement="static">2</vcpu>
-              <os>
-                <type arch="x86_64" machine="q35">hvm</type>
-                <kernel>/pool/boot/vmlinuz</kernel>
-                <initrd>/pool/boot/initrd.img</initrd>
-                <cmdline>root=/dev/vda rw console=ttyS0 net.ifnames=0 quiet panic=10</cmdline>
-              </os>
-              <features>
-                <acpi/>
-                <apic/>
-              </features>
-              <cpu mode="host-passthrough" check="none"/>
-              <clock offset="utc"/>
-              <on_poweroff>destroy</on_poweroff>
-              <on_reboot>destroy</on_reboot>
-              <on_crash>destroy</on_crash>
-              <devices>
-                <disk type="file" device="disk">
-                  <driver name="qemu" type="raw" cache="writeback" discard="unmap" detect_zeroes="unmap"/>
-                  <source file="/pool/v&lt;9&gt;&amp;&quot;.raw"/>
-                  <target dev="vda" bus="virtio"/>
-                </disk>
-                <interface type="bridge">
-                  <mac address="52:54:00:00:00:0c"/>
-                  <source bridge="hb5"/>
-                  <target dev="htc"/>
-                  <model type="virtio"/>
-                </interface>
-                <serial type="pty">
-                  <log file="/pool/v9.console.log" append="on"/>
-                  <target type="isa-serial" port="0"/>
-                </serial>
-                <rng model="virtio">
-                  <backend model="random">/dev/urandom</backend>
-                </rng>
-                <controller type="usb" model="none"/>
-                <memballoon model="none"/>
-              </devices>
-            </domain>"#]],
+                <domain type="kvm">
+                  <name>honcho-g7</name>
+                  <uuid>00000000-0000-0000-0000-000000000007</uuid>
+                  <title>web1</title>
+                  <metadata>
+                    <honcho:guest xmlns:honcho="urn:honcho:guest:1" brain="00000000-0000-0000-0000-000000000001" guest="7" epoch="3" boots="4"/>
+                  </metadata>
+                  <memory unit="b">536870912</memory>
+                  <vcpu placement="static">2</vcpu>
+                  <os>
+                    <type arch="x86_64" machine="q35">hvm</type>
+                    <kernel>/pool/boot/vmlinuz</kernel>
+                    <initrd>/pool/boot/initrd.img</initrd>
+                    <cmdline>root=/dev/vda rw console=ttyS0 net.ifnames=0 quiet panic=10</cmdline>
+                  </os>
+                  <features>
+                    <acpi/>
+                    <apic/>
+                  </features>
+                  <cpu mode="host-passthrough" check="none"/>
+                  <clock offset="utc"/>
+                  <on_poweroff>destroy</on_poweroff>
+                  <on_reboot>destroy</on_reboot>
+                  <on_crash>destroy</on_crash>
+                  <devices>
+                    <disk type="file" device="disk">
+                      <driver name="qemu" type="raw" cache="writeback" discard="unmap" detect_zeroes="unmap"/>
+                      <source file="/pool/v&lt;9&gt;&amp;&quot;.raw"/>
+                      <target dev="vda" bus="virtio"/>
+                    </disk>
+                    <interface type="bridge">
+                      <mac address="52:54:00:00:00:0c"/>
+                      <source bridge="hb5"/>
+                      <target dev="htc"/>
+                      <model type="virtio"/>
+                    </interface>
+                    <interface type="bridge">
+                      <mac address="52:54:00:00:00:28"/>
+                      <source bridge="hb6"/>
+                      <target dev="ht14"/>
+                      <model type="virtio"/>
+                    </interface>
+                    <serial type="pty">
+                      <log file="/pool/v9.console.log" append="on"/>
+                      <target type="isa-serial" port="0"/>
+                    </serial>
+                    <rng model="virtio">
+                      <backend model="random">/dev/urandom</backend>
+                    </rng>
+                    <controller type="usb" model="none"/>
+                    <memballoon model="none"/>
+                  </devices>
+                </domain>"#]],
         );
     }
 
