@@ -170,7 +170,7 @@ mod tests {
         check(
             |raw| raw["snapshots"] = json!([]),
             expect![
-                "agent too old: the manifest holds what this agent (0.1.0) does not understand (unknown field `snapshots`, expected one of `protocol`, `brain`, `incarnation`, `generation`, `host`, `frozen`, `pools`, `networks`, `guests`, `absent`): install the honcho-agent that belongs to the brain"
+                "agent too old: the manifest holds what this agent (0.1.0) does not understand (unknown field `snapshots`, expected one of `protocol`, `brain`, `incarnation`, `generation`, `host`, `frozen`, `unaccepted`, `pools`, `networks`, `guests`, `absent`): install the honcho-agent that belongs to the brain"
             ],
         );
         check(
@@ -223,7 +223,7 @@ mod tests {
                 json!({"id": id, "network": 5, "mac": "02:00:00:00:00:01",
                     "addresses": [{"address": address, "prefix": 24, "gateway": null}]})
             };
-            json!([{"id": 1, "uuid": Uuid::from_u128(11), "name": "web1", "epoch": 1, "generation": 1,
+            json!([{"id": 1, "uuid": Uuid::from_u128(11), "name": "web1", "account": 1, "epoch": 1, "generation": 1,
                 "power": "running", "start_alone": false, "boots_wanted": 1, "boot_mode": "soft", "stop_mode": "soft",
                 "memory": 1, "vcpus": 1, "interfaces": [card(1, "10.77.0.2"), card(2, address)], "ssh_keys": [],
                 "root": {"id": 1, "uuid": Uuid::from_u128(12), "pool": 1, "size": 1, "existence": "make", "image":

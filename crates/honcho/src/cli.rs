@@ -2,12 +2,12 @@
 
 use crate::commands::{
     account::AccountCommand, address::AddressCommand, backup::BackupArguments, bench::BenchArguments,
-    completion::CompletionArguments, db::DbCommand, event::EventCommand, export::ExportArguments, guest::GuestCommand,
-    host::HostCommand, image::ImageCommand, import::ImportCommand, login::LoginArguments, logout::LogoutArguments,
-    network::NetworkCommand, operation::OperationCommand, person::PersonCommand, pool::PoolCommand,
-    rack::RackCommand, restore::RestoreArguments, san::SanCommand, search::SearchArguments,
-    serve::ServeArguments, session::SessionCommand, site::SiteCommand, token::TokenCommand,
-    webhook::WebhookCommand, whoami,
+    completion::CompletionArguments, db::DbCommand, event::EventCommand, export::ExportArguments,
+    guest::GuestCommand, host::HostCommand, image::ImageCommand, import::ImportCommand,
+    login::LoginArguments, logout::LogoutArguments, network::NetworkCommand, operation::OperationCommand,
+    person::PersonCommand, pool::PoolCommand, rack::RackCommand, restore::RestoreArguments, san::SanCommand,
+    search::SearchArguments, serve::ServeArguments, session::SessionCommand, site::SiteCommand,
+    token::TokenCommand, webhook::WebhookCommand, whoami,
 };
 use crate::connection::GlobalArguments;
 

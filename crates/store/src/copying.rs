@@ -129,12 +129,14 @@ async fn copy_table(
 ) -> StoreResult<u64> {
     let names = names(columns);
     let batch = (VALUES_PER_INSERT / columns.len()).clamp(1, ROWS_PER_BATCH);
+    // A name for each table: what a FETCH gives is remembered by its text, and tables differ.
+    let cursor = format!("\"copying_{table}\"");
     source
-        .execute_unprepared(&format!("DECLARE copying NO SCROLL CURSOR FOR SELECT {names} FROM \"{table}\""))
+        .execute_unprepared(&format!("DECLARE {cursor} NO SCROLL CURSOR FOR SELECT {names} FROM \"{table}\""))
         .await?;
     let mut all = 0;
     loop {
-        let rows = query(source, &format!("FETCH {batch} FROM copying")).await?;
+        let rows = query(source, &format!("FETCH {batch} FROM {cursor}")).await?;
         if rows.is_empty() {
             break;
         }
@@ -152,7 +154,7 @@ async fn copy_table(
         all += rows.len() as u64;
         copied(all);
     }
-    source.execute_unprepared("CLOSE copying").await?;
+    source.execute_unprepared(&format!("CLOSE {cursor}")).await?;
     Ok(all)
 }
 

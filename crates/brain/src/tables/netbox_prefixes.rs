@@ -32,7 +32,7 @@ pub(super) async fn import(under_way: &mut UnderWay<'_>, tables: Vec<&Table>) ->
     let mut names: HashSet<String> = known.iter().map(|network| network.name.clone()).collect();
     for prefix in prefixes {
         let subnet = prefix.net.to_string();
-        if known.iter().any(|network: &Network| network.subnet == subnet) {
+        if known.iter().any(|network: &Network| network.subnet.as_ref() == Some(&subnet)) {
             under_way.tally.unchanged();
             continue;
         }
@@ -92,7 +92,7 @@ fn read<'t>(under_way: &mut UnderWay<'_>, tables: &[&'t Table]) -> Vec<Prefix<'t
                 continue;
             }
             ("active", ipnet::IpNet::V4(_)) => "a network is a /16 to a /29",
-            ("active", ipnet::IpNet::V6(_)) => "a network has an IPv4 subnet",
+            ("active", ipnet::IpNet::V6(_)) => "those of IPv6 are not taken over",
             _ => "they are not active",
         };
         left.entry(why).or_default().push(net.to_string());

@@ -36,25 +36,98 @@ fn check(bytes: &[u8], expected: Expect) {
 
 #[test]
 fn what_spreadsheets_write_is_read() {
-    check(b"name,serial\nweb1,S1\n", expect![[""]]);
-    check(b"\xef\xbb\xbfSerial;NAME\r\nS1;web1\r\n\r\n;\r\nS2;web2", expect![[""]]);
-    check(b"name\tserial\nweb1\t\"a\tb\"\n", expect![[""]]);
-    check(b"name,note\nweb1,\"two\nlines, and a \"\"quote\"\"\"\nweb2,'=1\nweb3,'=\n", expect![[""]]);
-    check(b"\n\nname\n\n\nweb1\n", expect![[""]]);
-    check(b"name,,\nweb1,,\n", expect![[""]]);
+    check(
+        b"name,serial\nweb1,S1\n",
+        expect![[r#"
+        line 2 name="web1" serial="S1"
+    "#]],
+    );
+    check(
+        b"\xef\xbb\xbfSerial;NAME\r\nS1;web1\r\n\r\n;\r\nS2;web2",
+        expect![[r#"
+        line 2 name="web1" serial="S1"
+        line 5 name="web2" serial="S2"
+    "#]],
+    );
+    check(
+        b"name\tserial\nweb1\t\"a\tb\"\n",
+        expect![[r#"
+        line 2 name="web1" serial="a\tb"
+    "#]],
+    );
+    check(
+        b"name,note\nweb1,\"two\nlines, and a \"\"quote\"\"\"\nweb2,'=1\nweb3,'=\n",
+        expect![[r#"
+        line 2 name="web1" note="two\nlines, and a \"quote\""
+        line 4 name="web2" note="=1"
+        line 5 name="web3" note="="
+    "#]],
+    );
+    check(
+        b"\n\nname\n\n\nweb1\n",
+        expect![[r#"
+        line 6 name="web1"
+    "#]],
+    );
+    check(
+        b"name,,\nweb1,,\n",
+        expect![[r#"
+        line 2 name="web1"
+    "#]],
+    );
     check(b"name\n", expect![[""]]);
 }
 
 #[test]
 fn what_is_no_table_is_named_line_by_line() {
-    check(b"", expect![[""]]);
-    check(b" \n\n", expect![[""]]);
-    check(b"\xff\xfen\0a\0m\0e\0", expect![[""]]);
-    check(b"name,colour,name,\nweb1,red,web2,x\nweb2\nweb3,a,b,c,d\n", expect![[""]]);
-    check(b"name,serial\nweb\xe4,S1\nweb1,S2\nweb2,\xfc", expect![[""]]);
-    check(b"name,serial\nweb1\nweb2,S2,\n", expect![[""]]);
+    check(
+        b"",
+        expect![[r#"
+        base: is empty: its first line names the columns
+    "#]],
+    );
+    check(
+        b" \n\n",
+        expect![[r#"
+        base: is empty: its first line names the columns
+    "#]],
+    );
+    check(
+        b"\xff\xfen\0a\0m\0e\0",
+        expect![[r#"
+        base: is UTF-16: save it as "CSV UTF-8"
+    "#]],
+    );
+    check(
+        b"name,colour,name,\nweb1,red,web2,x\nweb2\nweb3,a,b,c,d\n",
+        expect![[r#"
+        line 1: there is no column "colour": columns are name, serial, note
+        line 1: column name stands there twice
+        line 1: column 4 has no name
+        line 3: has 1 cells, and there are 4 columns
+        line 4: has 5 cells, and there are 4 columns
+    "#]],
+    );
+    check(
+        b"name,serial\nweb\xe4,S1\nweb1,S2\nweb2,\xfc",
+        expect![[r#"
+        line 2: cell 1 is not UTF-8: save the file as "CSV UTF-8"
+        line 4: cell 2 is not UTF-8: save the file as "CSV UTF-8"
+    "#]],
+    );
+    check(
+        b"name,serial\nweb1\nweb2,S2,\n",
+        expect![[r#"
+        line 2: has 1 cells, and there are 2 columns
+    "#]],
+    );
     let many = format!("name\n{}", "x\n".repeat(20_001));
-    check(many.as_bytes(), expect![[""]]);
+    check(
+        many.as_bytes(),
+        expect![[r#"
+        base: has more than 20000 lines: split it
+    "#]],
+    );
     assert_eq!(told(format!("name\n{}", "x\n".repeat(20_000)).as_bytes()).lines().count(), 20_000);
 }
 

@@ -26,8 +26,12 @@ async fn a_copy_is_of_one_moment_while_others_write() {
         tokio::spawn(async move {
             let mut number = 0;
             while !ending.load(Ordering::SeqCst) {
-                number += 1;
-                world.guest(&format!("g{number}")).await;
+                // The network has 253 addresses, and not all of them may be gone before the last copy.
+                if number < 240 {
+                    number += 1;
+                    world.guest(&format!("g{number}")).await;
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
             }
             number
         })
