@@ -3,7 +3,7 @@
 //! The score is Ganeti's (src/Ganeti/HTools/Cluster/Metrics.hs and MetricsComponents.hs of version 3.0.2): weighted
 //! standard deviations over the hosts that are on, and weighted sums. Of each component only the sum and the sum of
 //! squares are kept, so that a move is judged in constant time, however large the fleet; hbal judges one in time that
-//! grows with the fleet. `docs/design/0003-placement.md` says more.
+//! grows with the fleet. `docs/design/0004-placement.md` says more.
 
 mod order;
 mod search;

@@ -3,7 +3,7 @@
 //! A row struct says which column each of its fields is, once, in [`cells!`](crate::cells::cells); the select list and the
 //! reading both come from that, so that they cannot drift apart. It is read the same from either engine, and from SQLite
 //! without `SeaORM` in between: looking each column up by its name costs more than finding the row
-//! (docs/design/0007-reading-sqlite-directly.md).
+//! (docs/design/0006-reading-sqlite-directly.md).
 
 use crate::{StoreError, StoreResult};
 use sea_orm::{QueryResult, TryGetable};

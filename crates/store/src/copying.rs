@@ -6,8 +6,8 @@
 
 use crate::engine::Purpose;
 use crate::moving::{
-    Column, MIGRATIONS, Progress, ROWS_PER_BATCH, VALUES_PER_INSERT, damaged, names, number, query, tables,
-    value,
+    Column, Kind, MIGRATIONS, Progress, ROWS_PER_BATCH, VALUES_PER_INSERT, damaged, names, number, query,
+    tables, value,
 };
 use crate::{Engine, StoreError, StoreResult, migrations};
 use honcho_model::{Bytes, Digest};
@@ -119,6 +119,16 @@ async fn out_of_postgres(
     Ok(())
 }
 
+/// A column as it is read: PostgreSQL has whole numbers of several widths, and a row is read as one.
+fn widest(column: &Column) -> String {
+    let name = &column.name;
+    match column.kind {
+        Kind::Integer => format!("CAST(\"{name}\" AS BIGINT) AS \"{name}\""),
+        Kind::Float => format!("CAST(\"{name}\" AS DOUBLE PRECISION) AS \"{name}\""),
+        _ => format!("\"{name}\""),
+    }
+}
+
 /// Copies the rows of one table and gives how many there were.
 async fn copy_table(
     source: &DatabaseTransaction,
@@ -129,10 +139,12 @@ async fn copy_table(
 ) -> StoreResult<u64> {
     let names = names(columns);
     let batch = (VALUES_PER_INSERT / columns.len()).clamp(1, ROWS_PER_BATCH);
+    let read: Vec<String> = columns.iter().map(widest).collect();
+    let read = read.join(", ");
     // A name for each table: what a FETCH gives is remembered by its text, and tables differ.
     let cursor = format!("\"copying_{table}\"");
     source
-        .execute_unprepared(&format!("DECLARE {cursor} NO SCROLL CURSOR FOR SELECT {names} FROM \"{table}\""))
+        .execute_unprepared(&format!("DECLARE {cursor} NO SCROLL CURSOR FOR SELECT {read} FROM \"{table}\""))
         .await?;
     let mut all = 0;
     loop {

@@ -7,7 +7,7 @@
 //!             a row that is found by its key
 //! ```
 //!
-//! It only reads, outside of transactions, and gives what the long way gives (docs/design/0007-reading-sqlite-directly.md).
+//! It only reads, outside of transactions, and gives what the long way gives (docs/design/0006-reading-sqlite-directly.md).
 //! Nothing but [`crate::sql::read`] takes it.
 
 use crate::cells::{Cells, FromCells};
