@@ -28,8 +28,10 @@ const BACKSTOP_SECONDS: &str = "10";
 const KERNEL_BEGAN: &str = "Linux version";
 /// …and when it has initialised everything and finds no root filesystem, for it has no disk.
 const KERNEL_CAME_THROUGH: &str = "Kernel panic - not syncing: VFS";
-/// QEMU's word when KVM gives up on an instruction. The virtual machine then stands still for ever.
+/// QEMU's word when KVM gives up on an instruction; the virtual machine then stands still for ever.
 const KVM_GAVE_UP: &str = "KVM internal error";
+/// QEMU's word when KVM refuses the very processor that it offers, as the one below a virtual machine may; QEMU then aborts.
+const KVM_REFUSED: &str = "error: failed to set MSR";
 /// What QEMU says when there is no KVM that it could use, and how that line ends. Anything else that it says of KVM,
 /// such as that memory is short or another hypervisor holds the processor, may pass.
 const NO_DEVICE: &[(&str, &str)] = &[
@@ -172,7 +174,7 @@ async fn run_kernel(emulator: &Path, kernel: &Path, accel: &str, unprivileged: [
 
 fn judge(printed: &str, complained: &str, timed_out: bool) -> Trial {
     let complaint_with = |part: &str| complained.lines().find(|line| line.contains(part)).map(str::trim);
-    if let Some(complaint) = complaint_with(KVM_GAVE_UP) {
+    if let Some(complaint) = complaint_with(KVM_GAVE_UP).or_else(|| complaint_with(KVM_REFUSED)) {
         return Trial::GaveUp(complaint.to_owned());
     }
     if printed.contains(KERNEL_BEGAN) {
@@ -251,6 +253,9 @@ mod tests {
         let error = "qemu: warning: something\nKVM internal error. Suberror: 1\nemulation failure";
         let gave_up = Trial::GaveUp("KVM internal error. Suberror: 1".into());
         assert_eq!(judge("Linux version 6", error, true), gave_up);
+        let refused = "qemu: error: failed to set MSR 0x10a to 0xc000069";
+        let aborted = format!("{refused}\nqemu: target/i386/kvm/kvm.c:3849: Assertion failed.");
+        assert_eq!(judge("", &aborted, false), Trial::GaveUp(refused.into()));
         for absent in [
             "qemu: Could not access KVM kernel module: Permission denied",
             "qemu: Could not access KVM kernel module: No such device",

@@ -190,7 +190,6 @@ fn requests(stranger: &Stranger) -> Vec<(&'static str, Vec<u8>, u16, &'static st
             400,
             "malformed_request",
         ),
-        ("HTTP/2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), 400, "malformed_request"),
         ("two lengths", with("content-length: 1\r\ncontent-length: 2\r\n"), 400, "malformed_request"),
         ("a length that is none", with("content-length: -1\r\n"), 400, "malformed_request"),
         (
@@ -233,6 +232,12 @@ async fn whole_requests(stranger: &Stranger) -> Result<()> {
         answer.check(what, status, code)?;
         ensure!(answer.took < SOON, "{what}: {:?}", answer.took);
     }
+    // Who begins with HTTP/2 would not understand what is said in HTTP/1.1: nothing is, and the connection ends.
+    let mut http2 = stranger.connect().await?;
+    http2.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await?;
+    let mut said = Vec::new();
+    tokio::time::timeout(SOON, http2.read_to_end(&mut said)).await.context("HTTP/2")??;
+    ensure!(said.is_empty(), "HTTP/2: {:?}", String::from_utf8_lossy(&said));
     for kind in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"] {
         let answer = stranger.post("/v1/accounts", kind, b"{\"name\":\"ok\"}").await?;
         answer.check(kind, 415, "unsupported_media_type")?;
