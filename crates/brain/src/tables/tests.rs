@@ -1,4 +1,5 @@
 //! Reading and writing alone; what lines do is tried in `operations/tests/imports.rs`.
+#![allow(clippy::needless_raw_string_hashes, reason = "expect-test writes them so")]
 
 use super::{Table, written};
 use expect_test::{Expect, expect};

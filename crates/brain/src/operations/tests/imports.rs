@@ -1,4 +1,5 @@
 //! Imports: what lines do to hosts and networks, and that all of them do or none.
+#![allow(clippy::needless_raw_string_hashes, reason = "expect-test writes them so")]
 
 use super::inventory::{rack, site};
 use super::*;
