@@ -135,14 +135,14 @@ fn check(review: &HostReview, missing: Missing, obstacles: &[(i64, &str)], expec
             match step {
                 Step::Raise(id, to) => writeln!(
                     text,
-                    "  raise {id} above generation {}, to epoch {} and {} boots",
+                    "- raise {id} above generation {}, to epoch {} and {} boots",
                     to.generation, to.epoch, to.boots
                 ),
-                Step::TakeOver(both) => writeln!(text, "  take over {}", both.0.id),
-                Step::NoteMade(id) => writeln!(text, "  never make {id} again"),
-                Step::Stop(id) => writeln!(text, "  stop {id}"),
-                Step::Forget(id) => writeln!(text, "  forget {id}"),
-                Step::Adopt(guest, volume) => writeln!(text, "  adopt {} (volume {volume:?})", guest.id),
+                Step::TakeOver(both) => writeln!(text, "- take over {}", both.0.id),
+                Step::NoteMade(id) => writeln!(text, "- never make {id} again"),
+                Step::Stop(id) => writeln!(text, "- stop {id}"),
+                Step::Forget(id) => writeln!(text, "- forget {id}"),
+                Step::Adopt(guest, volume) => writeln!(text, "- adopt {} (volume {volume:?})", guest.id),
             }
             .unwrap();
         }
@@ -158,7 +158,7 @@ fn what_is_as_it_was_is_not_spoken_of() {
         Missing::Kept,
         &[],
         expect![[r#"
-              raise 1 above generation 3, to epoch 1 and 1 boots
+            - raise 1 above generation 3, to epoch 1 and 1 boots
         "#]],
     );
 }
@@ -182,11 +182,11 @@ fn what_was_wanted_after_the_backup_is_wanted_again_and_no_boot_is_repeated() {
         &[],
         expect![[r#"
         changed Some(1) web1: was changed after the backup, and is taken over so: its name web1 became shop; its power running became stopped; its memory 512M became 1G; 2 boots were asked for, none of which is repeated
-          take over 1
-          raise 1 above generation 6, to epoch 1 and 3 boots
+        - take over 1
+        - raise 1 above generation 6, to epoch 1 and 3 boots
         changed Some(2) web2: was changed after the backup, and is taken over so: 1 boot was asked for, which is still to come
-          take over 2
-          raise 2 above generation 4, to epoch 1 and 2 boots
+        - take over 2
+        - raise 2 above generation 4, to epoch 1 and 2 boots
     "#]],
     );
 }
@@ -211,16 +211,16 @@ fn what_was_deleted_after_the_backup_is_not_made_again() {
         &[],
         expect![[r#"
         deleted Some(1) web1: was deleted after the backup, and its disk is gone: it stays with an alarm and is never made again; --forget-missing deletes it here, too
-          never make 1 again
-          raise 1 above generation 0, to epoch 0 and 0 boots
+        - never make 1 again
+        - raise 1 above generation 0, to epoch 0 and 0 boots
         deleting Some(2) web2: was being deleted when the brain was lost, and its disk is there: it stays, stopped; delete it again, or start it
-          never make 2 again
-          stop 2
-          raise 2 above generation 0, to epoch 0 and 1 boots
+        - never make 2 again
+        - stop 2
+        - raise 2 above generation 0, to epoch 0 and 1 boots
         deleted Some(3) web3: was deleted after the backup, and its disk is gone: it stays with an alarm and is never made again; --forget-missing deletes it here, too
-          never make 3 again
-          raise 3 above generation 0, to epoch 0 and 0 boots
-          raise 4 above generation 0, to epoch 0 and 1 boots
+        - never make 3 again
+        - raise 3 above generation 0, to epoch 0 and 0 boots
+        - raise 4 above generation 0, to epoch 0 and 1 boots
     "#]],
     );
     check(
@@ -229,14 +229,14 @@ fn what_was_deleted_after_the_backup_is_not_made_again() {
         &[],
         expect![[r#"
         deleted Some(1) web1: was deleted after the backup, and its disk is gone: it is deleted here, too
-          forget 1
+        - forget 1
         deleting Some(2) web2: was being deleted when the brain was lost, and its disk is there: it stays, stopped; delete it again, or start it
-          never make 2 again
-          stop 2
-          raise 2 above generation 0, to epoch 0 and 1 boots
+        - never make 2 again
+        - stop 2
+        - raise 2 above generation 0, to epoch 0 and 1 boots
         deleted Some(3) web3: was deleted after the backup, and its disk is gone: it is deleted here, too
-          forget 3
-          raise 4 above generation 0, to epoch 0 and 1 boots
+        - forget 3
+        - raise 4 above generation 0, to epoch 0 and 1 boots
     "#]],
     );
 }
@@ -251,7 +251,7 @@ fn what_its_agent_was_never_told_of_is_made_as_ordered() {
         Missing::Forgotten,
         &[],
         expect![[r#"
-              raise 1 above generation 0, to epoch 0 and 0 boots
+            - raise 1 above generation 0, to epoch 0 and 0 boots
         "#]],
     );
     // Nobody knows, for its agent has lost its journal: a disk that was seen is an alarm all the same.
@@ -262,10 +262,10 @@ fn what_its_agent_was_never_told_of_is_made_as_ordered() {
         Missing::Kept,
         &[],
         expect![[r#"
-          raise 1 above generation 0, to epoch 0 and 0 boots
+        - raise 1 above generation 0, to epoch 0 and 0 boots
         deleted Some(2) web2: was deleted after the backup, and its disk is gone: it stays with an alarm and is never made again; --forget-missing deletes it here, too
-          never make 2 again
-          raise 2 above generation 0, to epoch 0 and 0 boots
+        - never make 2 again
+        - raise 2 above generation 0, to epoch 0 and 0 boots
     "#]],
     );
 }
@@ -282,10 +282,10 @@ fn what_was_ordered_after_the_backup_is_written_down_or_left_alone() {
         &[(2, "its network 1 is not in the backup")],
         expect![[r#"
         ordered Some(1) web1: runs here and was ordered after the backup: it becomes a guest of account 2 again, as it is
-          adopt 1 (volume Once)
+        - adopt 1 (volume Once)
         unmanaged Some(2) web2: runs here and was ordered after the backup, but cannot be written down again: its network 1 is not in the backup. It stays as it is, and nobody manages it
         ordered Some(3) web3: is not made yet and was ordered after the backup: it becomes a guest of account 2 again, as it is
-          adopt 3 (volume Never)
+        - adopt 3 (volume Never)
         stray Some(8) domain honcho-g8: carries our mark, and neither the backup nor the host's last manifest speaks of it: it stays as it is
     "#]],
     );
@@ -304,7 +304,7 @@ fn a_domain_of_a_later_epoch_raises_the_guests() {
         Missing::Kept,
         &[],
         expect![[r#"
-              raise 1 above generation 3, to epoch 4 and 9 boots
+            - raise 1 above generation 3, to epoch 4 and 9 boots
         "#]],
     );
 }

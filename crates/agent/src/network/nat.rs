@@ -241,7 +241,9 @@ mod tests {
 
     #[test]
     fn both_families_and_ipv6_alone() {
+        // In braces, so that not every line is indented: what all lines have in common, expect-test takes off.
         expect![[r#"
+            {
             	chain forward {
             		type filter hook forward priority filter; policy accept;
             		iifname "hb1" oifname "hb1" accept
@@ -257,8 +259,9 @@ mod tests {
             		oifname != "hb1" ip saddr 10.77.0.0/24 ip daddr != 10.77.0.0/24 masquerade
             		oifname != "hb1" ip6 saddr fd77::/64 ip6 daddr != fd77::/64 masquerade
             	}
+            }
         "#]]
-        .assert_eq(&rules("hb1", &both()));
+        .assert_eq(&format!("{{\n{}}}\n", rules("hb1", &both())));
         let NetworkKind::Local { ipv6, .. } = both();
         let alone = rules("hb1", &NetworkKind::Local { ipv4: None, ipv6 });
         assert!(

@@ -8,7 +8,7 @@ pub(super) struct Migration;
 
 const INDEXES: &[&str] = &[
     "CREATE INDEX guests_search ON guests (name, reference, account_id, deleted_at) WHERE deleted_at IS NULL",
-    "CREATE INDEX addresses_search ON addresses (address) WHERE interface_id IS NOT NULL",
+    "CREATE INDEX addresses_search ON addresses (address) WHERE account_id IS NOT NULL",
 ];
 
 #[async_trait::async_trait]

@@ -1,5 +1,6 @@
 //! Addresses, found by what they are: the one that was typed, whoever holds it or nobody; and those that begin so and
-//! that a guest holds, from the lowest. Of a network's thousands that nobody holds, none is shown unasked.
+//! that an account holds, with a guest or without, from the lowest. Of a network's thousands that nobody holds, none is
+//! shown unasked.
 
 use super::conditions::{Bound, bytes};
 use super::{ATTRIBUTES_MOST, host_name, read_place};
@@ -48,7 +49,7 @@ pub(super) async fn search(
     for stretch in needle.addresses.iter().filter(|stretch| Some(**stretch) != itself) {
         if let Some(within) = bound.within("a.address", &[*stretch]) {
             let cut = format!(" ORDER BY a.address LIMIT {limit}");
-            parts.push((ATTRIBUTES_MOST, format!("a.interface_id IS NOT NULL AND {within}"), cut));
+            parts.push((ATTRIBUTES_MOST, format!("a.account_id IS NOT NULL AND {within}"), cut));
         }
     }
     // Bound in each part anew: a scope's condition binds what it names.
@@ -57,12 +58,12 @@ pub(super) async fn search(
     for (number, (place, condition, cut)) in parts.into_iter().enumerate() {
         let mut select = Select::new("", values);
         select.only(&condition);
-        select.scope_of_machine(scope, "g.account_id", "g.id = ?");
+        select.scope_of_machine(scope, "a.account_id", "g.id = ?");
         let (conditions, bound) = select.into_conditions();
         values = bound;
         selects.push(format!(
             "SELECT * FROM (SELECT CAST({place} AS BIGINT) AS place, a.id, a.address, a.network_id, i.guest_id, \
-             g.account_id, (SELECT o.name FROM accounts o WHERE o.id = g.account_id) AS account_name, g.host_id, \
+             a.account_id, (SELECT o.name FROM accounts o WHERE o.id = a.account_id) AS account_name, g.host_id, \
              {} AS host_name, n.name AS network_name, g.name AS guest_name {JOINS} WHERE {conditions}{cut}) part{number}",
             host_name(scope, "g.host_id")
         ));

@@ -4,9 +4,10 @@ use crate::world::{World, act, name};
 use honcho_model::host::Duty;
 use honcho_model::needle::Needle;
 use honcho_model::{AccountId, GuestId, Mac, PersonId, Right};
+use honcho_store::addresses::{Holder, Wish};
 use honcho_store::host_places::{self, Attributes};
 use honcho_store::people::{self, NewPerson};
-use honcho_store::{Scope, accounts, hosts, racks, search, sites};
+use honcho_store::{Scope, accounts, addresses, hosts, networks, racks, search, sites};
 use std::collections::BTreeSet;
 use uuid::Uuid;
 
@@ -175,6 +176,20 @@ async fn an_address_tells_its_guest_and_its_network() {
         &[&format!("address {free}: exact address {free}"), "network office: contains subnet 10.77.0.0/24"],
     )
     .await;
+    // One that an account holds without a guest is among them, also for that account.
+    let (network, account) = (world.network, world.account);
+    let allocate = act(move |tx, _| {
+        Box::pin(async move {
+            let network = networks::addressing(tx, Scope::System, network).await?;
+            let holder = Holder { account, interface: None, name: None, reverse_name: None, reference: None };
+            addresses::take(tx, &network, Wish::This([10, 77, 0, 9].into()), &holder).await
+        })
+    });
+    world.write(&allocate).await.unwrap();
+    for scope in [Scope::Operator, Scope::Account(account)] {
+        let hits = found(&world, scope, "10.77.0.").await;
+        assert!(hits.iter().any(|hit| hit.starts_with("address 10.77.0.9:")), "{hits:?}");
+    }
     let needle = Needle::parse(&first).unwrap();
     let hits = search::search(world.store.reader(), Scope::Operator, &needle, 1).await.unwrap();
     let address = hits.iter().find(|hit| hit.kind == "address").unwrap();
