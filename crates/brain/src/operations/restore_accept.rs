@@ -9,7 +9,8 @@ use honcho_model::{AccountId, GuestId, HostId};
 use honcho_store::events::{self, NewEvent};
 use honcho_store::reviewing::HostReview;
 use honcho_store::{
-    Change, Connection, Refusal, Scope, StoreResult, Tx, guests, guests_desired, restoring, reviewing as rows,
+    Change, Connection, Refusal, Scope, StoreResult, Turn, Tx, guests, guests_desired, restoring,
+    reviewing as rows,
 };
 use std::collections::BTreeMap;
 
@@ -23,6 +24,9 @@ pub(crate) struct RestoreAccept {
 
 impl Change for RestoreAccept {
     type Out = Restore;
+    // Guests that are written down again take the addresses that they have.
+    const TURN: Turn = Turn::Addresses;
+
     async fn run<'a>(&'a self, tx: &'a Tx) -> StoreResult<Restore> {
         operators_only(self.scope)?;
         let life = restoring::life(tx).await?;
