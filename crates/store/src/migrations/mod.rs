@@ -198,6 +198,46 @@ mod tests {
         assert_eq!(copies, 1);
     }
 
+    /// What an older brain gave out stays given out, to the account whose guest has it.
+    #[tokio::test]
+    async fn held_addresses_have_their_account_once_an_older_file_is_brought_up() {
+        let directory = tempfile::tempdir().unwrap();
+        let engine = Engine::from(&directory.path().join("honcho.sqlite"));
+        let connection = engine.connect(Purpose::Schema).await.unwrap();
+        Migrator::up(&connection, Some(1)).await.unwrap();
+        for sql in [
+            "INSERT INTO accounts (id, uuid, name, grace_seconds, created_at, lock_version) VALUES (5, x'01', 'acme', 0, 0, 1)",
+            "INSERT INTO images (id, uuid, name, digest, compressed, unpacked, packages_count, created_at, lock_version) \
+             VALUES (1, x'02', 'debian-12', 'ab', 1, 1, 0, 0, 1)",
+            "INSERT INTO networks (id, uuid, name, kind, subnet, generation, created_at, lock_version) \
+             VALUES (3, x'03', 'office', 'local', '10.77.0.0/29', 1, 0, 1)",
+            "INSERT INTO guests (id, uuid, account_id, name, image_id, power, start_alone, boots_wanted, boot_hard, stop_hard, \
+             vcpus, memory, epoch, generation, lock_version, created_at) \
+             VALUES (7, x'04', 5, 'web1', 1, 'running', FALSE, 1, FALSE, FALSE, 1, 1, 1, 1, 1, 42)",
+            "INSERT INTO interfaces (id, guest_id, network_id) VALUES (9, 7, 3)",
+            "INSERT INTO addresses (id, network_id, address, interface_id, freed_at) \
+             VALUES (1, 3, zeroblob(16), 9, 0), (2, 3, x'00000000000000000000ffff0a4d0003', NULL, 0)",
+        ] {
+            connection.execute_unprepared(sql).await.unwrap();
+        }
+        connection.close().await.unwrap();
+        bring_up(&engine).await.unwrap();
+        let connection = engine.connect(Purpose::Schema).await.unwrap();
+        let sql = "SELECT a.account_id, a.allocated_at, n.subnet FROM addresses a JOIN networks n ON n.id = a.network_id ORDER BY a.id";
+        let rows =
+            connection.query_all_raw(sea_orm::Statement::from_string(DbBackend::Sqlite, sql)).await.unwrap();
+        let found: Vec<(Option<i64>, Option<i64>, String)> = rows
+            .iter()
+            .map(|row| {
+                let number = |column: &str| row.try_get::<Option<i64>>("", column).unwrap();
+                (number("account_id"), number("allocated_at"), row.try_get("", "subnet").unwrap())
+            })
+            .collect();
+        connection.close().await.unwrap();
+        let subnet = || "10.77.0.0/29".to_owned();
+        assert_eq!(found, [(Some(5), Some(42), subnet()), (None, None, subnet())]);
+    }
+
     #[tokio::test]
     async fn a_newer_file_is_refused_and_left_alone() {
         let directory = tempfile::tempdir().unwrap();
