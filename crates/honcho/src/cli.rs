@@ -1,11 +1,12 @@
 //! The grammar of the command line.
 
 use crate::commands::{
-    account::AccountCommand, address::AddressCommand, backup::BackupArguments, bench::BenchArguments,
-    completion::CompletionArguments, db::DbCommand, event::EventCommand, export::ExportArguments,
-    guest::GuestCommand, host::HostCommand, image::ImageCommand, import::ImportCommand,
-    login::LoginArguments, logout::LogoutArguments, network::NetworkCommand, operation::OperationCommand,
-    person::PersonCommand, pool::PoolCommand, rack::RackCommand, restore::RestoreArguments, san::SanCommand,
+    account::AccountCommand, address::AddressCommand, backup::BackupArguments, balance::BalanceArguments,
+    bench::BenchArguments, capacity::CapacityArguments, completion::CompletionArguments, db::DbCommand,
+    event::EventCommand, export::ExportArguments, guest::GuestCommand, host::HostCommand,
+    image::ImageCommand, import::ImportCommand, login::LoginArguments, logout::LogoutArguments,
+    network::NetworkCommand, operation::OperationCommand, person::PersonCommand, placement::PlacementCommand,
+    pool::PoolCommand, rack::RackCommand, restore::RestoreArguments, san::SanCommand,
     search::SearchArguments, serve::ServeArguments, session::SessionCommand, site::SiteCommand,
     token::TokenCommand, webhook::WebhookCommand, whoami,
 };
@@ -118,6 +119,13 @@ pub(crate) enum Command {
     /// Webhooks: receivers that are told events
     #[command(subcommand, visible_alias = "webhooks")]
     Webhook(WebhookCommand),
+    /// Spread guests more evenly: which to move where, in which order
+    Balance(BalanceArguments),
+    /// How many more guests fit, and what runs out first
+    Capacity(CapacityArguments),
+    /// Placement: where guests go, and why
+    #[command(subcommand)]
+    Placement(PlacementCommand),
     /// Measure Honcho on this machine
     Bench(BenchArguments),
     /// Print what makes a shell complete honcho's words and names

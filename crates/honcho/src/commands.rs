@@ -3,7 +3,9 @@
 pub(crate) mod account;
 pub(crate) mod address;
 pub(crate) mod backup;
+pub(crate) mod balance;
 pub(crate) mod bench;
+pub(crate) mod capacity;
 pub(crate) mod completion;
 pub(crate) mod db;
 pub(crate) mod event;
@@ -17,6 +19,7 @@ pub(crate) mod logout;
 pub(crate) mod network;
 pub(crate) mod operation;
 pub(crate) mod person;
+pub(crate) mod placement;
 pub(crate) mod pool;
 pub(crate) mod rack;
 pub(crate) mod restore;
@@ -68,6 +71,9 @@ async fn run_in(context: &Context, command: Command) -> Result<(), CommandError>
         Command::Backup(arguments) => backup::run(context, arguments).await,
         Command::Restore(arguments) => restore::run(context, arguments).await,
         Command::Webhook(command) => webhook::run(context, command).await,
+        Command::Balance(arguments) => balance::run(context, &arguments),
+        Command::Capacity(arguments) => capacity::run(context, &arguments),
+        Command::Placement(command) => placement::run(context, &command),
         Command::Bench(arguments) => bench::run(context, &arguments),
         Command::Completion(arguments) => completion::run(context, &arguments),
     }

@@ -13,6 +13,7 @@ mod commands;
 mod completion;
 mod connection;
 mod context;
+mod ganeti_file;
 mod kept_session;
 mod listing;
 mod output;

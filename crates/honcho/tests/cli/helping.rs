@@ -45,6 +45,10 @@ help! {
     guest_ssh: "guest ssh --help";
     operation: "operation --help";
     event_follow: "event follow --help";
+    balance: "balance --help";
+    capacity: "capacity --help";
+    placement: "placement --help";
+    placement_explain: "placement explain --help";
     db_move: "db move --help";
     backup: "backup --help";
     restore: "restore --help";

@@ -6,6 +6,7 @@
 mod brain;
 mod completing;
 mod erring;
+mod ganeti;
 mod guests;
 mod helping;
 mod listing;

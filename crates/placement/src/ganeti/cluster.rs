@@ -1,7 +1,7 @@
 //! What a file says, and the same as a [`Spread`].
 
 use crate::spread::{Compare, GuestIndex, Movable, Online, Place, Spread, SpreadGuest, SpreadHost, Step};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// A cluster as a file describes it. Sizes are in MiB.
 #[derive(Clone, Debug, PartialEq)]
@@ -169,9 +169,6 @@ pub enum GroupError {
     /// There is none.
     #[error("there is no node group")]
     None,
-    /// An instance is mirrored into another group.
-    #[error("instance {0} has its nodes in two node groups")]
-    Split(String),
 }
 
 /// One group of a cluster as a [`Spread`], with the way back.
@@ -186,18 +183,25 @@ pub struct GroupSpread {
 }
 
 impl Cluster {
-    /// The group of this name or uuid; the only one, if none is named.
+    /// The group of this name or uuid; if none is named the only one, or the only one that has nodes.
     pub fn group(&self, wanted: Option<&str>) -> Result<usize, GroupError> {
         let known = || self.groups.iter().map(|group| group.name.clone()).collect();
+        let has_nodes = |group: &usize| self.nodes.iter().any(|node| node.group == *group);
         match wanted {
             Some(name) => self
                 .groups
                 .iter()
                 .position(|group| group.name == name || group.uuid == name)
                 .ok_or_else(|| GroupError::Unknown { name: name.to_owned(), known: known() }),
-            None if self.groups.len() > 1 => Err(GroupError::Several { known: known() }),
             None if self.groups.is_empty() => Err(GroupError::None),
-            None => Ok(0),
+            None if self.groups.len() == 1 => Ok(0),
+            None => {
+                let inhabited: Vec<usize> = (0..self.groups.len()).filter(has_nodes).collect();
+                if let [only] = inhabited[..] {
+                    return Ok(only);
+                }
+                Err(GroupError::Several { known: known() })
+            }
         }
     }
 
@@ -242,10 +246,11 @@ impl Cluster {
         taken
     }
 
-    /// One group, to be balanced.
-    pub fn spread(&self, group: usize) -> Result<GroupSpread, GroupError> {
-        let nodes: Vec<usize> =
-            (0..self.nodes.len()).filter(|node| self.nodes[*node].group == group).collect();
+    /// One group, to be balanced. Instances that are mirrored into another group stay where they are, as with hbal.
+    pub fn spread(&self, group: usize) -> GroupSpread {
+        let inside = |node: usize| self.nodes[node].group == group;
+        let mut nodes: Vec<usize> = (0..self.nodes.len()).filter(|node| inside(*node)).collect();
+        nodes.extend(self.nodes_mirrored_with(group));
         let index_of: HashMap<usize, u32> = nodes.iter().copied().zip(0..).collect();
         let taken = self.memory_taken();
         let (vcpu_ratio, spindle_ratio) = self.ratios(group);
@@ -255,18 +260,20 @@ impl Cluster {
         let mut instances = Vec::new();
         let mut known_tags = HashMap::new();
         for (index, instance) in self.instances.iter().enumerate() {
+            let split = instance.secondary.is_some_and(|node| inside(node) != inside(instance.primary));
+            if !inside(instance.primary) && !split {
+                continue;
+            }
             let Some(primary) = index_of.get(&instance.primary).copied() else { continue };
-            let secondary = match instance.secondary {
-                Some(node) => {
-                    Some(*index_of.get(&node).ok_or_else(|| GroupError::Split(instance.name.clone()))?)
-                }
-                None => None,
-            };
+            let secondary = instance.secondary.and_then(|node| index_of.get(&node).copied());
             let tags = self.exclusion_tags(instance).into_iter().map(|tag| {
                 let next = u32::try_from(known_tags.len()).unwrap_or(u32::MAX);
                 *known_tags.entry(tag.to_owned()).or_insert(next)
             });
-            let guest = guest(instance, Place { primary, secondary }, tags.collect());
+            let mut guest = guest(instance, Place { primary, secondary }, tags.collect());
+            if split {
+                guest.movable = Movable::No;
+            }
             if instance.status != InstanceStatus::Running {
                 hosts[primary as usize].memory_free_if_all_ran -= instance.memory;
             }
@@ -274,7 +281,20 @@ impl Cluster {
             instances.push(index);
         }
         let classes = vec![vec![true; hosts.len()]];
-        Ok(GroupSpread { spread: Spread::new(hosts, guests, classes, Compare::MustRemain), nodes, instances })
+        for (host, node) in hosts.iter_mut().zip(&nodes) {
+            if !inside(*node) {
+                host.online = Online::Outside;
+            }
+        }
+        GroupSpread { spread: Spread::new(hosts, guests, classes, Compare::MustRemain), nodes, instances }
+    }
+
+    /// Nodes of other groups that share an instance with this one.
+    fn nodes_mirrored_with(&self, group: usize) -> BTreeSet<usize> {
+        let inside = |node: usize| self.nodes[node].group == group;
+        let pairs = self.instances.iter().filter_map(|one| Some([one.primary, one.secondary?]));
+        let split = pairs.filter(|[one, other]| inside(*one) != inside(*other));
+        split.flatten().filter(|node| !inside(*node)).collect()
     }
 
     fn host(&self, index: usize, taken: i64, vcpu_ratio: f64, spindle_ratio: f64) -> SpreadHost {

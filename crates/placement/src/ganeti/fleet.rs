@@ -36,7 +36,8 @@ impl Cluster {
                 holds: Holds::All,
                 load: 1.0,
                 needs: Request {
-                    account: AccountId(0),
+                    // Who owns it the file does not say: each its own.
+                    account: AccountId(id(index)),
                     ..Request::of_size(mib(memory_needed), vcpus, mib(instance.disk_on_nodes()))
                 },
             });

@@ -57,8 +57,18 @@ pub fn read(text: &str) -> Result<Cluster, ReadError> {
     read_nodes(&mut cluster, &sections[1])?;
     read_instances(&mut cluster, &sections[2])?;
     for (line, tag) in &sections[3] {
-        if tag.starts_with("htools:nlocation:") {
-            let why = "location tags are not understood, and the score would be another than Ganeti's";
+        let not_understood = [
+            (
+                "htools:nlocation:",
+                "location tags are not understood, and the score would be another than Ganeti's",
+            ),
+            (
+                "htools:desiredlocation:",
+                "desired locations are not understood, and the score would be another than Ganeti's",
+            ),
+            ("htools:migration:", "restrictions of migration are not understood, and moves might break them"),
+        ];
+        if let Some((_, why)) = not_understood.iter().find(|(prefix, _)| tag.starts_with(prefix)) {
             return Err(ReadError::new(*line, format!("{tag}: {why}")));
         }
         cluster.tags.push((*tag).to_owned());

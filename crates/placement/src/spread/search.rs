@@ -6,7 +6,7 @@
 
 use super::order::{Step, in_legal_order};
 use super::state::{Movable, Online, Spread, WEIGHTS};
-use super::{GuestIndex, HostIndex, Place};
+use super::{GuestIndex, HostIndex, Place, SpreadGuest};
 
 /// How far balancing may go.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -60,12 +60,22 @@ pub fn balance(spread: &mut Spread, limits: &Limits) -> Outcome {
 
 /// Fleets up to this many hosts are searched host by host; larger ones by the hosts that matter most.
 const SMALL_FLEET: usize = 40;
-/// In larger ones, how many of the emptiest hosts are looked at for each guest.
+/// In larger ones, how many of the emptiest hosts that could take a guest are tried for it, and among how many they
+/// are looked for.
 const EMPTIEST: usize = 8;
+const LOOKED_AT: usize = 64;
+/// Beside these, how many of all hosts.
+const ANYWHERE: usize = 8;
+/// Up to this many guests every pair is tried in each other's place; of more, each with so many others, in so many
+/// parts: what an exchange makes room for is used before the next ones are sought.
+const FEW_GUESTS: usize = 600;
+const PARTNERS: usize = 12;
+const PARTS: usize = 16;
 /// No sense in going on for less.
 const TINY: f64 = 1e-9;
-/// Rounds of polishing; hardly anything was ever found later.
-const PASSES: usize = 3;
+/// Rounds of polishing, and what part of the score a round must bring for there to be another one.
+const ROUNDS: usize = 4;
+const WORTH_A_ROUND: f64 = 0.02;
 
 struct Search<'a> {
     spread: &'a mut Spread,
@@ -73,6 +83,8 @@ struct Search<'a> {
     price: f64,
     moves_left: usize,
     cost_left: i64,
+    /// Memory, disk, vCPUs and load of an average guest.
+    usual: [f64; 4],
     sample: u64,
 }
 
@@ -80,12 +92,14 @@ impl<'a> Search<'a> {
     fn new(spread: &'a mut Spread, limits: &Limits) -> Self {
         let origins = spread.guests.iter().map(|guest| guest.place).collect();
         let price = limits.min_gain.unwrap_or_else(|| Limits::usual_gain(spread.hosts.len()));
+        let usual = usual_guest(&spread.guests);
         Search {
             spread,
             origins,
             price,
             moves_left: limits.max_moves.unwrap_or(usize::MAX),
             cost_left: limits.max_cost.unwrap_or(i64::MAX),
+            usual,
             sample: 0x9e37_79b9_7f4a_7c15,
         }
     }
@@ -160,7 +174,7 @@ impl<'a> Search<'a> {
 
     /// The hosts from the fullest to the emptiest: by how much the score changes when a usual guest comes.
     fn by_fullness(&self) -> Vec<HostIndex> {
-        let usual = self.usual_guest();
+        let usual = self.usual;
         let slopes: Vec<f64> = self
             .spread
             .moments
@@ -198,46 +212,41 @@ impl<'a> Search<'a> {
         hosts.into_iter().map(|(_, host)| host).collect()
     }
 
-    /// Memory, disk, vCPUs and load of an average guest.
-    #[expect(clippy::cast_precision_loss, reason = "sizes in MiB are far below 2^52")]
-    fn usual_guest(&self) -> [f64; 4] {
-        let mut sums = [0.0; 4];
-        for guest in &self.spread.guests {
-            sums[0] += guest.memory as f64;
-            sums[1] += guest.disk as f64;
-            sums[2] += guest.vcpus as f64;
-            sums[3] += guest.load;
-        }
-        sums.map(|sum| sum / self.spread.guests.len().max(1) as f64)
-    }
-
     /// From the fullest hosts to the emptiest, the best guest each time, until none is worth it.
     fn descend(&mut self) {
         loop {
+            self.descend_from_the_fullest();
+            // Where the very fullest cannot be relieved, the others may be.
             let order = self.by_fullness();
-            let batch = (order.len() / 24).max(1);
-            let mut moved = self.relieve(&order, batch);
-            if moved == 0 {
-                // Where the very fullest cannot be relieved, the others may be.
-                moved = self.relieve(&order, order.len().div_ceil(2));
-            }
-            if moved == 0 || self.moves_left == 0 {
+            if self.moves_left == 0 || self.relieve(&order, order.len().div_ceil(2)) == 0 {
                 return;
             }
         }
     }
 
+    fn descend_from_the_fullest(&mut self) {
+        loop {
+            let order = self.by_fullness();
+            if self.moves_left == 0 || self.relieve(&order, (order.len() / 24).max(1)) == 0 {
+                return;
+            }
+        }
+    }
+
+    /// Takes the best guest off each of the first hosts. Says how many went.
     fn relieve(&mut self, order: &[HostIndex], sources: usize) -> usize {
         let mut moved = 0;
+        let open = self.open(order);
+        let mut targets = Vec::with_capacity(EMPTIEST);
         for source in order.iter().take(sources) {
             let score = self.spread.score();
-            let targets: Vec<HostIndex> =
-                order.iter().rev().skip(moved % order.len()).take(EMPTIEST).copied().collect();
             let mut best: Option<(f64, GuestIndex, Place)> = None;
-            for guest in self.spread.on_host[*source as usize].clone() {
+            for position in 0..self.spread.on_host[*source as usize].len() {
+                let guest = self.spread.on_host[*source as usize][position];
                 if self.spread.guests[guest as usize].movable == Movable::No {
                     continue;
                 }
+                self.emptiest(&open, guest, moved, &mut targets);
                 if let Some((after, to)) = self.best_place(guest, &targets, score)
                     && best.is_none_or(|(known, ..)| after < known)
                 {
@@ -252,14 +261,43 @@ impl<'a> Search<'a> {
         moved
     }
 
+    /// Hosts that could take a usual guest, the emptiest first; all that are online, where none could.
+    #[expect(clippy::cast_precision_loss, reason = "sizes in MiB are far below 2^52")]
+    fn open(&self, order: &[HostIndex]) -> Vec<HostIndex> {
+        let [memory, disk, vcpus, _] = self.usual;
+        let online = |index: &HostIndex| self.spread.hosts[*index as usize].online == Online::Yes;
+        let takes = |index: &HostIndex| {
+            let host = &self.spread.hosts[*index as usize];
+            host.memory_free.min(host.memory_free_if_all_ran) as f64 > memory
+                && (disk == 0.0 || host.disk_free as f64 > disk)
+                && host.vcpus_limit.is_none_or(|limit| host.vcpus as f64 + vcpus <= limit)
+        };
+        let emptiest_first = || order.iter().rev().copied().filter(online);
+        if order.len() <= SMALL_FLEET {
+            return emptiest_first().collect();
+        }
+        let open: Vec<HostIndex> = emptiest_first().filter(takes).collect();
+        if open.is_empty() { emptiest_first().collect() } else { open }
+    }
+
+    /// The emptiest hosts that could take a guest, after some that others are sent to.
+    fn emptiest(&self, open: &[HostIndex], guest: GuestIndex, skipped: usize, found: &mut Vec<HostIndex>) {
+        found.clear();
+        let mirrored = self.spread.guests[guest as usize].place.secondary.is_some();
+        let takes =
+            |host: &HostIndex| mirrored || self.spread.fits(guest, Place { primary: *host, secondary: None });
+        let looked_at = open.iter().skip(skipped % open.len().max(1)).take(LOOKED_AT).copied();
+        found.extend(looked_at.filter(takes).take(EMPTIEST));
+    }
+
     /// Better places one by one, and exchanges, until a round brings little.
     fn polish(&mut self) {
         let mut before = f64::INFINITY;
-        for _ in 0..PASSES {
+        for _ in 0..ROUNDS {
             self.replace_each();
             self.exchange();
             let after = self.spread.score();
-            if before - after < self.price {
+            if before - after < self.price.max(after * WORTH_A_ROUND) {
                 return;
             }
             before = after;
@@ -269,26 +307,34 @@ impl<'a> Search<'a> {
     fn replace_each(&mut self) {
         let guests = u32::try_from(self.spread.guests.len()).unwrap_or(u32::MAX);
         let refresh = (self.spread.hosts.len() / 64).max(4);
-        let mut order = self.by_fullness();
+        let mut open = self.open(&self.by_fullness());
+        let mut targets = Vec::new();
         let mut went = 0;
         for guest in 0..guests {
             if self.spread.guests[guest as usize].movable == Movable::No {
                 continue;
             }
-            let looked_at = if order.len() <= SMALL_FLEET { order.len() } else { EMPTIEST };
-            let targets: Vec<HostIndex> = order.iter().rev().take(looked_at).copied().collect();
+            if self.spread.hosts.len() <= SMALL_FLEET {
+                targets.clone_from(&open);
+            } else {
+                self.emptiest(&open, guest, 0, &mut targets);
+                for _ in 0..ANYWHERE {
+                    let host = self.draw(self.spread.hosts.len());
+                    targets.push(HostIndex::try_from(host).unwrap_or(0));
+                }
+            }
             let score = self.spread.score();
             if let Some((_, to)) = self.best_place(guest, &targets, score) {
                 self.go(guest, to);
                 went += 1;
                 if went % refresh == 0 {
-                    order = self.by_fullness();
+                    open = self.open(&self.by_fullness());
                 }
             }
         }
     }
 
-    /// Two guests change places. In a small fleet every pair is looked at, else each guest and a sample of others.
+    /// Two guests change places. Of few every pair is tried, else each guest with a sample of others.
     fn exchange(&mut self) {
         let unmirrored: Vec<GuestIndex> = (0..)
             .zip(&self.spread.guests)
@@ -296,7 +342,7 @@ impl<'a> Search<'a> {
             .map(|(index, _)| index)
             .collect();
         let mut score = self.spread.score();
-        if self.spread.hosts.len() <= SMALL_FLEET {
+        if unmirrored.len() <= FEW_GUESTS {
             for (position, one) in unmirrored.iter().enumerate() {
                 for other in &unmirrored[position + 1..] {
                     self.exchange_pair(*one, *other, &mut score);
@@ -304,11 +350,15 @@ impl<'a> Search<'a> {
             }
             return;
         }
-        for one in &unmirrored {
-            for _ in 0..SAMPLED {
-                let other = unmirrored[self.draw(unmirrored.len())];
-                self.exchange_pair(*one, other, &mut score);
+        for part in unmirrored.chunks(unmirrored.len().div_ceil(PARTS)) {
+            for one in part {
+                for _ in 0..PARTNERS {
+                    let other = unmirrored[self.draw(unmirrored.len())];
+                    self.exchange_pair(*one, other, &mut score);
+                }
             }
+            self.descend_from_the_fullest();
+            score = self.spread.score();
         }
     }
 
@@ -320,8 +370,8 @@ impl<'a> Search<'a> {
         }
         let (more_one, more_other) = (self.more_moves(one, at_other), self.more_moves(other, at_one));
         let more = more_one + more_other;
-        // Two that stay so far are better moved one by one.
-        if more > 1 {
+        // In a small fleet two that stay so far are better moved one by one. In a large one full hosts get room so.
+        if more > 1 && self.spread.hosts.len() <= SMALL_FLEET {
             return;
         }
         let price = f64::from(more) * self.price;
@@ -351,5 +401,15 @@ impl<'a> Search<'a> {
     }
 }
 
-/// How many partners each guest is tried with in a large fleet.
-const SAMPLED: usize = 12;
+/// Memory, disk, vCPUs and load of an average guest.
+#[expect(clippy::cast_precision_loss, reason = "sizes in MiB are far below 2^52")]
+fn usual_guest(guests: &[SpreadGuest]) -> [f64; 4] {
+    let mut sums = [0.0; 4];
+    for guest in guests {
+        sums[0] += guest.memory as f64;
+        sums[1] += guest.disk as f64;
+        sums[2] += guest.vcpus as f64;
+        sums[3] += guest.load;
+    }
+    sums.map(|sum| sum / guests.len().max(1) as f64)
+}

@@ -66,6 +66,8 @@ pub enum Online {
     Yes,
     /// Its guests should go.
     No,
+    /// It is not of this fleet: a guest of the fleet is mirrored there, or one of its guests here. It is left alone.
+    Outside,
 }
 
 impl SpreadHost {
@@ -172,6 +174,7 @@ impl Moments {
 
     #[inline]
     pub(crate) fn deviation(&self, count: f64) -> f64 {
+        let count = count.max(1.0);
         let mean = self.sum / count;
         (self.squares / count - mean * mean).max(0.0).sqrt()
     }
@@ -290,10 +293,10 @@ impl Spread {
         let online: Vec<[f64; DEVIATIONS]> =
             self.hosts.iter().filter(|host| host.online == Online::Yes).map(values).collect();
         #[expect(clippy::cast_precision_loss, reason = "no fleet has 2^52 hosts")]
-        let count = online.len().max(1) as f64;
+        let count = online.len() as f64;
         self.online = count;
         for component in 0..DEVIATIONS {
-            let around = online.iter().map(|values| values[component]).sum::<f64>() / count;
+            let around = online.iter().map(|values| values[component]).sum::<f64>() / count.max(1.0);
             let mut moments = Moments { around, sum: 0.0, squares: 0.0 };
             for values in &online {
                 moments.add(values[component]);
@@ -313,8 +316,11 @@ impl Spread {
         }
     }
 
-    /// The score: 0 is perfect.
+    /// The score: 0 is perfect. So is a fleet of which no host is online, as Ganeti has it.
     pub fn score(&self) -> f64 {
+        if self.online == 0.0 {
+            return 0.0;
+        }
         self.sums.score() + self.parts.iter().sum::<f64>()
     }
 
@@ -441,10 +447,14 @@ fn share(part: i64, whole: f64) -> f64 {
 pub(super) fn sums_of(host: &SpreadHost) -> Sums {
     let mut sums = Sums::default();
     let (primaries, secondaries) = (f64::from(host.primaries), f64::from(host.secondaries));
-    if host.online == Online::No {
-        sums.on_offline = primaries + secondaries;
-        sums.run_on_offline = primaries;
-        return sums;
+    match host.online {
+        Online::Yes => {}
+        Online::No => {
+            sums.on_offline = primaries + secondaries;
+            sums.run_on_offline = primaries;
+            return sums;
+        }
+        Online::Outside => return sums,
     }
     if is_unsafe(host) {
         sums.unsafe_guests = primaries + secondaries;
@@ -480,6 +490,21 @@ fn remove_tags(counts: &mut Vec<(u32, u32)>, tags: &[u32]) {
 }
 
 impl Spread {
+    /// How many hosts could not start all guests that are mirrored there, if the wrong other host died (N+1).
+    pub fn hosts_without_n_plus_one(&self) -> usize {
+        self.hosts.iter().filter(|host| host.online == Online::Yes && is_unsafe(host)).count()
+    }
+
+    /// How many guests share a host with another that has the same exclusion tag.
+    pub fn crowded_guests(&self) -> usize {
+        let online = |guest: &&SpreadGuest| self.hosts[guest.place.primary as usize].online == Online::Yes;
+        let crowded = |guest: &&SpreadGuest| {
+            let host = &self.hosts[guest.place.primary as usize];
+            guest.tags.iter().any(|tag| host.has_tag(*tag) > 1)
+        };
+        self.guests.iter().filter(online).filter(crowded).count()
+    }
+
     /// What the score is made of: each component's name, weight and value.
     pub fn components(&self) -> Vec<(&'static str, f64)> {
         let names = [

@@ -186,7 +186,7 @@ impl Spread {
             if host.online == Online::No {
                 after.on_offline += moved;
                 after.run_on_offline += moved;
-            } else {
+            } else if host.online == Online::Yes {
                 let guests = f64::from(host.primaries + host.secondaries) + moved;
                 let free = host.memory_free - i64::from(sign) * net.memory_now;
                 after.unsafe_guests = if free < host.reserved { guests } else { 0.0 };
