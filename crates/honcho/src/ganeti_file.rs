@@ -44,7 +44,7 @@ impl GanetiArguments {
         };
         let text = std::str::from_utf8(&bytes).map_err(|error| {
             let before = &bytes[..error.valid_up_to()];
-            malformed(before.iter().filter(|byte| **byte == b'\n').count() + 1, "this is no text (UTF-8)")
+            malformed(before.split(|byte| *byte == b'\n').count(), "this is no text (UTF-8)")
         })?;
         let cluster = read(text).map_err(|error| malformed(error.line, &error.message))?;
         let group = cluster.group(self.group.as_deref()).map_err(|error| refused(path, &error))?;
