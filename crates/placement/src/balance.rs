@@ -3,8 +3,8 @@
 use crate::filter::fixed;
 use crate::fleet::{Draining, Fleet, Holds, NPlusOne};
 use crate::spread::{self, Compare, Limits, Movable, Online, Place, Spread, SpreadGuest, SpreadHost};
-use crate::survive::{Coming, Survival};
-use crate::tallies::{is_open, signed};
+use crate::survive::Watch;
+use crate::tallies::{Tallies, is_open, signed};
 use honcho_model::{Bytes, GuestId, HostId};
 use std::collections::HashMap;
 
@@ -42,29 +42,15 @@ pub fn balance(fleet: &Fleet, limits: &Limits) -> Balance {
     let start = spread.clone();
     let outcome = spread::balance(&mut spread, limits);
     let mut replay = start;
-    let mut tallies = fleet.tallies.clone();
+    let mut placed = Placed::new(fleet);
     let mut moves = Vec::new();
     for step in outcome.steps {
         let guest = &fleet.guests[guests[step.guest as usize]];
         let (from, to) = (step.from.primary as usize, step.to.primary as usize);
         // A step left out may have been what made room for this one.
-        if !replay.fits(step.guest, step.to) {
+        if !replay.fits(step.guest, step.to) || !placed.go(guest, from, to) {
             continue;
         }
-        let mut without = tallies.clone();
-        without.remove(&fleet.hosts, from, guest);
-        let memory = signed(guest.needs.memory);
-        let strands = fleet.rules.n_plus_one != NPlusOne::Ignore
-            && Survival::new(&fleet.hosts, &without, memory).strands(Coming { host: to, memory }).is_some();
-        let pools = &without.hosts[to].pools_free;
-        let pool = (0..pools.len()).rev().max_by_key(|pool| pools[*pool]);
-        let room =
-            pool.is_some_and(|pool| pools[pool] >= signed(guest.needs.disk)) || guest.needs.disk.0 == 0;
-        if strands || !room {
-            continue;
-        }
-        without.add(&fleet.hosts, to, pool, &guest.needs, guest.load);
-        tallies = without;
         replay.apply(step.guest, step.to);
         moves.push(Move {
             guest: guest.id,
@@ -75,6 +61,60 @@ pub fn balance(fleet: &Fleet, limits: &Limits) -> Balance {
         });
     }
     Balance { score_before: outcome.score_before, score_after: replay.score(), moves }
+}
+
+/// A fleet as far as its moves are made.
+struct Placed<'a> {
+    fleet: &'a Fleet,
+    tallies: Tallies,
+    /// What N+1 is watched by, and who is stranded; none where nobody looks.
+    watch: Option<(Watch, Vec<usize>)>,
+}
+
+impl<'a> Placed<'a> {
+    fn new(fleet: &'a Fleet) -> Self {
+        let tallies = fleet.tallies.clone();
+        let watch = (fleet.rules.n_plus_one != NPlusOne::Ignore).then(|| {
+            let mut watch = Watch::new(&fleet.hosts, &tallies);
+            let stranded = watch.stranded(&fleet.hosts, &tallies);
+            // Where nobody can say, every host counts as one that is not to be stranded.
+            (watch, stranded.unwrap_or_default())
+        });
+        Placed { fleet, tallies, watch }
+    }
+
+    /// Moves a guest, if its disk has room and no host is stranded that was not.
+    fn go(&mut self, guest: &crate::Guest, from: usize, to: usize) -> bool {
+        let hosts = &self.fleet.hosts;
+        let pools = &self.tallies.hosts[to].pools_free;
+        let pool = (0..pools.len()).rev().max_by_key(|pool| pools[*pool]);
+        let room =
+            pool.is_some_and(|pool| pools[pool] >= signed(guest.needs.disk)) || guest.needs.disk.0 == 0;
+        if !room {
+            return false;
+        }
+        self.tallies.remove(hosts, from, guest);
+        self.tallies.add(hosts, to, pool, &guest.needs, guest.load);
+        let Some((watch, stranded)) = &mut self.watch else { return true };
+        watch.changed(hosts, &self.tallies, from);
+        watch.changed(hosts, &self.tallies, to);
+        if let Some(now) = watch.stranded(hosts, &self.tallies)
+            && now.iter().all(|host| stranded.contains(host))
+        {
+            *stranded = now;
+            return true;
+        }
+        let mut moved = guest.clone();
+        if let Some(pool) = pool {
+            moved.pool = hosts[to].pools[pool].id;
+        }
+        self.tallies.remove(hosts, to, &moved);
+        let pool = hosts[from].pools.iter().position(|pool| pool.id == guest.pool);
+        self.tallies.add(hosts, from, pool, &guest.needs, guest.load);
+        watch.changed(hosts, &self.tallies, from);
+        watch.changed(hosts, &self.tallies, to);
+        false
+    }
 }
 
 const MIB: i64 = 1 << 20;
@@ -99,7 +139,7 @@ fn spread_of(fleet: &Fleet) -> (Spread, Vec<usize>) {
         spread
     };
     let hosts: Vec<SpreadHost> = fleet.hosts.iter().enumerate().map(host).collect();
-    let mut classes = Classes { known: HashMap::new(), rows: Vec::new() };
+    let mut classes = Classes { known: HashMap::new(), same: HashMap::new(), rows: Vec::new() };
     let mut roles = HashMap::new();
     let (mut guests, mut places) = (Vec::new(), Vec::new());
     for (index, guest) in fleet.guests.iter().enumerate() {
@@ -145,6 +185,8 @@ fn up_to_mib(bytes: Bytes) -> i64 {
 /// Guests with the same wants may run on the same hosts.
 struct Classes {
     known: HashMap<String, u32>,
+    /// Many wants come to the same hosts.
+    same: HashMap<Vec<bool>, u32>,
     rows: Vec<Vec<bool>>,
 }
 
@@ -158,8 +200,12 @@ impl Classes {
         let allowed = |host: &crate::Host| {
             fixed(host, needs).is_ok() && needs.site.is_none_or(|site| host.site == Some(site))
         };
-        self.rows.push(fleet.hosts.iter().map(allowed).collect());
-        let class = u32::try_from(self.rows.len() - 1).unwrap_or(u32::MAX);
+        let row: Vec<bool> = fleet.hosts.iter().map(allowed).collect();
+        let next = u32::try_from(self.rows.len()).unwrap_or(u32::MAX);
+        let class = *self.same.entry(row).or_insert_with_key(|row| {
+            self.rows.push(row.clone());
+            next
+        });
         self.known.insert(wants, class);
         class
     }

@@ -8,6 +8,7 @@
 mod order;
 mod search;
 mod state;
+mod steepest;
 mod trial;
 
 pub use order::Step;

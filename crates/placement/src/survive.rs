@@ -112,31 +112,82 @@ impl<'a> Survival<'a> {
                 spare = self.spare_with(coming);
             }
         }
-        needed <= all - spare || self.reckon(lost, coming)
+        needed <= all - spare || reckon(self.hosts, self.tallies, lost, coming)
+    }
+}
+
+fn reckon(hosts: &[Host], tallies: &Tallies, lost: usize, coming: Option<Coming>) -> bool {
+    let mut guests = tallies.hosts[lost].guests.clone();
+    let mut free: Vec<i64> = hosts
+        .iter()
+        .zip(&tallies.hosts)
+        .map(|(host, tally)| if is_open(host) { tally.memory_free } else { 0 })
+        .collect();
+    if let Some(coming) = coming {
+        free[coming.host] -= coming.memory;
+        if coming.host == lost {
+            guests.push(coming.memory);
+        }
+    }
+    free[lost] = 0;
+    guests.sort_unstable_by(|one, other| other.cmp(one));
+    guests.into_iter().all(|memory| match free.iter_mut().find(|free| **free >= memory) {
+        Some(free) => {
+            *free -= memory;
+            true
+        }
+        None => memory == 0,
+    })
+}
+
+/// N+1 while guests move one by one. What is plain is seen in constant time a move, as a rule: the moves of a large
+/// fleet are many, and its hosts as well.
+pub(crate) struct Watch {
+    largest: i64,
+    spare: Vec<i64>,
+    spare_of_all: i64,
+    /// No host asks more of the others than this.
+    asked_at_most: i64,
+    reckonings_left: usize,
+}
+
+/// So often a host's loss may be reckoned in one balancing. Where even that does not do (a large fleet that is nearly
+/// full), what is not plain counts as not kept.
+const RECKONINGS: usize = 50_000;
+
+impl Watch {
+    pub(crate) fn new(hosts: &[Host], tallies: &Tallies) -> Self {
+        let largest = tallies.hosts.iter().flat_map(|tally| tally.guests.iter().copied()).max().unwrap_or(0);
+        let mut watch = Watch {
+            largest,
+            spare: vec![0; hosts.len()],
+            spare_of_all: 0,
+            asked_at_most: 0,
+            reckonings_left: RECKONINGS,
+        };
+        for host in 0..hosts.len() {
+            watch.changed(hosts, tallies, host);
+        }
+        watch
     }
 
-    fn reckon(&self, lost: usize, coming: Option<Coming>) -> bool {
-        let mut guests = self.tallies.hosts[lost].guests.clone();
-        let mut free: Vec<i64> = self
-            .hosts
-            .iter()
-            .zip(&self.tallies.hosts)
-            .map(|(host, tally)| if is_open(host) { tally.memory_free } else { 0 })
-            .collect();
-        if let Some(coming) = coming {
-            free[coming.host] -= coming.memory;
-            if coming.host == lost {
-                guests.push(coming.memory);
-            }
+    /// A guest has come to this host, or left it.
+    pub(crate) fn changed(&mut self, hosts: &[Host], tallies: &Tallies, host: usize) {
+        let tally = &tallies.hosts[host];
+        let spare = if is_open(&hosts[host]) { (tally.memory_free - self.largest).max(0) } else { 0 };
+        self.spare_of_all += spare - std::mem::replace(&mut self.spare[host], spare);
+        self.asked_at_most = self.asked_at_most.max(tally.memory_placed + spare);
+    }
+
+    /// The hosts whose guests could not be restarted elsewhere; `None` where it would take too long to find out.
+    pub(crate) fn stranded(&mut self, hosts: &[Host], tallies: &Tallies) -> Option<Vec<usize>> {
+        if self.asked_at_most <= self.spare_of_all {
+            return Some(Vec::new());
         }
-        free[lost] = 0;
-        guests.sort_unstable_by(|one, other| other.cmp(one));
-        guests.into_iter().all(|memory| match free.iter_mut().find(|free| **free >= memory) {
-            Some(free) => {
-                *free -= memory;
-                true
-            }
-            None => memory == 0,
-        })
+        let asks = |host: usize| tallies.hosts[host].memory_placed + self.spare[host];
+        self.asked_at_most = (0..hosts.len()).map(asks).max().unwrap_or(0);
+        let doubtful: Vec<usize> = (0..hosts.len()).filter(|host| asks(*host) > self.spare_of_all).collect();
+        self.reckonings_left = self.reckonings_left.checked_sub(doubtful.len())?;
+        Some(doubtful.into_iter().filter(|host| !reckon(hosts, tallies, *host, None)).collect())
     }
 }

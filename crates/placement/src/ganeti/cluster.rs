@@ -107,7 +107,7 @@ pub struct Instance {
     pub vcpus: i64,
     /// Whether it runs.
     pub status: InstanceStatus,
-    /// Whether memory is kept for it where it is mirrored.
+    /// Whether it is moved to balance, and memory kept for it where it is mirrored.
     pub auto_balance: AutoBalance,
     /// A place in [`Cluster::nodes`].
     pub primary: usize,
@@ -122,12 +122,12 @@ pub struct Instance {
     pub(super) fields: Vec<String>,
 }
 
-/// Whether memory is kept for an instance where it is mirrored.
+/// Whether an instance is moved to balance, and memory kept for it where it is mirrored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AutoBalance {
-    /// It is.
+    /// Both.
     Yes,
-    /// It is not.
+    /// Neither.
     No,
 }
 
@@ -374,9 +374,9 @@ fn guest(instance: &Instance, place: Place, tags: Vec<u32>) -> SpreadGuest {
         tags,
         domain_tags: Vec::new(),
         class: 0,
-        movable: match instance.template {
-            DiskTemplate::Drbd | DiskTemplate::Shared => Movable::Yes,
-            DiskTemplate::Plain | DiskTemplate::Fixed => Movable::No,
+        movable: match (instance.template, instance.auto_balance) {
+            (DiskTemplate::Drbd | DiskTemplate::Shared, AutoBalance::Yes) => Movable::Yes,
+            _ => Movable::No,
         },
         place,
     }

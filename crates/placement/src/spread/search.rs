@@ -49,12 +49,34 @@ pub struct Outcome {
 pub fn balance(spread: &mut Spread, limits: &Limits) -> Outcome {
     let start = spread.clone();
     let mut search = Search::new(spread, limits);
-    search.descend();
-    search.polish();
+    let descent = if search.spread.hosts.len() <= SMALL_FLEET {
+        Some(search.search_small())
+    } else {
+        search.descend();
+        search.polish();
+        None
+    };
     let targets: Vec<Place> = search.spread.guests.iter().map(|guest| guest.place).collect();
+    let outcome = carry_out(spread, start.clone(), &targets);
+    match descent {
+        // What was found later cannot be reached by legal steps; the descent was made of such.
+        Some(descent) if outcome.score_after > descent.score + TINY => {
+            let found = spread.clone();
+            let descended = carry_out(spread, start, &descent.places);
+            if descended.score_after < outcome.score_after {
+                return descended;
+            }
+            *spread = found;
+            outcome
+        }
+        _ => outcome,
+    }
+}
+
+fn carry_out(spread: &mut Spread, start: Spread, targets: &[Place]) -> Outcome {
     let score_before = start.score();
     *spread = start;
-    let steps = in_legal_order(spread, &targets);
+    let steps = in_legal_order(spread, targets);
     Outcome { score_before, score_after: spread.score(), steps }
 }
 
@@ -72,16 +94,18 @@ const FEW_GUESTS: usize = 600;
 const PARTNERS: usize = 12;
 const PARTS: usize = 16;
 /// No sense in going on for less.
-const TINY: f64 = 1e-9;
+pub(super) const TINY: f64 = 1e-9;
 /// Rounds of polishing, and what part of the score a round must bring for there to be another one.
 const ROUNDS: usize = 4;
 const WORTH_A_ROUND: f64 = 0.02;
 
-struct Search<'a> {
-    spread: &'a mut Spread,
-    origins: Vec<Place>,
-    price: f64,
-    moves_left: usize,
+pub(super) struct Search<'a> {
+    pub(super) spread: &'a mut Spread,
+    pub(super) origins: Vec<Place>,
+    pub(super) price: f64,
+    /// What the caller wants a move to gain, if anything.
+    pub(super) wanted_gain: Option<f64>,
+    pub(super) moves_left: usize,
     cost_left: i64,
     /// Memory, disk, vCPUs and load of an average guest.
     usual: [f64; 4],
@@ -97,6 +121,7 @@ impl<'a> Search<'a> {
             spread,
             origins,
             price,
+            wanted_gain: limits.min_gain,
             moves_left: limits.max_moves.unwrap_or(usize::MAX),
             cost_left: limits.max_cost.unwrap_or(i64::MAX),
             usual,
@@ -114,7 +139,7 @@ impl<'a> Search<'a> {
         more <= 0 || (self.moves_left >= more.unsigned_abs() as usize && self.cost_left >= cost)
     }
 
-    fn go(&mut self, guest: GuestIndex, to: Place) {
+    pub(super) fn go(&mut self, guest: GuestIndex, to: Place) {
         let more = self.more_moves(guest, to);
         let cost = self.spread.guests[guest as usize].cost;
         match more {
@@ -132,15 +157,25 @@ impl<'a> Search<'a> {
     }
 
     /// The best of these places, if going there is worth more than its price.
-    fn best_place(&mut self, guest: GuestIndex, hosts: &[HostIndex], score: f64) -> Option<(f64, Place)> {
+    pub(super) fn best_place(
+        &mut self,
+        guest: GuestIndex,
+        hosts: &[HostIndex],
+        score: f64,
+    ) -> Option<(f64, Place)> {
         let current = self.spread.guests[guest as usize].place;
         let cost = self.spread.guests[guest as usize].cost;
         let mut best: Option<(f64, Place)> = None;
         let mut consider = |search: &mut Self, to: Place| {
             let more = search.more_moves(guest, to);
-            if search.affordable(more, cost) && search.spread.fits(guest, to) {
-                let after = search.spread.score_after(guest, to) + f64::from(more) * search.price;
-                if after < best.map_or(score - TINY, |(known, _)| known) {
+            let paid = f64::from(more) * search.price;
+            let to_beat = best.map_or(score - TINY, |(known, _)| known);
+            if search.affordable(more, cost)
+                && search.spread.score_at_least(guest, to) + paid < to_beat
+                && search.spread.fits(guest, to)
+            {
+                let after = search.spread.score_after(guest, to) + paid;
+                if after < to_beat {
                     best = Some((after, to));
                 }
             }
@@ -173,7 +208,7 @@ impl<'a> Search<'a> {
     }
 
     /// The hosts from the fullest to the emptiest: by how much the score changes when a usual guest comes.
-    fn by_fullness(&self) -> Vec<HostIndex> {
+    pub(super) fn by_fullness(&self) -> Vec<HostIndex> {
         let usual = self.usual;
         let slopes: Vec<f64> = self
             .spread
@@ -263,7 +298,7 @@ impl<'a> Search<'a> {
 
     /// Hosts that could take a usual guest, the emptiest first; all that are online, where none could.
     #[expect(clippy::cast_precision_loss, reason = "sizes in MiB are far below 2^52")]
-    fn open(&self, order: &[HostIndex]) -> Vec<HostIndex> {
+    pub(super) fn open(&self, order: &[HostIndex]) -> Vec<HostIndex> {
         let [memory, disk, vcpus, _] = self.usual;
         let online = |index: &HostIndex| self.spread.hosts[*index as usize].online == Online::Yes;
         let takes = |index: &HostIndex| {
@@ -291,7 +326,7 @@ impl<'a> Search<'a> {
     }
 
     /// Better places one by one, and exchanges, until a round brings little.
-    fn polish(&mut self) {
+    pub(super) fn polish(&mut self) {
         let mut before = f64::INFINITY;
         for _ in 0..ROUNDS {
             self.replace_each();
@@ -311,7 +346,8 @@ impl<'a> Search<'a> {
         let mut targets = Vec::new();
         let mut went = 0;
         for guest in 0..guests {
-            if self.spread.guests[guest as usize].movable == Movable::No {
+            let no_move_left = self.moves_left == 0 && !self.is_away(guest);
+            if no_move_left || self.spread.guests[guest as usize].movable == Movable::No {
                 continue;
             }
             if self.spread.hosts.len() <= SMALL_FLEET {
@@ -341,15 +377,10 @@ impl<'a> Search<'a> {
             .filter(|(_, guest)| guest.movable == Movable::Yes && guest.place.secondary.is_none())
             .map(|(index, _)| index)
             .collect();
-        let mut score = self.spread.score();
         if unmirrored.len() <= FEW_GUESTS {
-            for (position, one) in unmirrored.iter().enumerate() {
-                for other in &unmirrored[position + 1..] {
-                    self.exchange_pair(*one, *other, &mut score);
-                }
-            }
-            return;
+            return self.exchange_few(&unmirrored);
         }
+        let mut score = self.spread.score();
         for part in unmirrored.chunks(unmirrored.len().div_ceil(PARTS)) {
             for one in part {
                 for _ in 0..PARTNERS {
@@ -360,6 +391,29 @@ impl<'a> Search<'a> {
             self.descend_from_the_fullest();
             score = self.spread.score();
         }
+    }
+
+    /// Every pair is tried of which one is away already. Where no further guest may go, that is two which are away, or
+    /// one with those that are where it was.
+    fn exchange_few(&mut self, unmirrored: &[GuestIndex]) {
+        let mut score = self.spread.score();
+        let (away, staying): (Vec<GuestIndex>, Vec<GuestIndex>) =
+            unmirrored.iter().partition(|guest| self.is_away(**guest));
+        for (position, one) in away.iter().enumerate() {
+            for other in &away[position + 1..] {
+                self.exchange_pair(*one, *other, &mut score);
+            }
+            for other in &staying {
+                let was = self.origins[*one as usize];
+                if self.moves_left > 0 || self.spread.guests[*other as usize].place == was {
+                    self.exchange_pair(*one, *other, &mut score);
+                }
+            }
+        }
+    }
+
+    fn is_away(&self, guest: GuestIndex) -> bool {
+        self.spread.guests[guest as usize].place != self.origins[guest as usize]
     }
 
     fn exchange_pair(&mut self, one: GuestIndex, other: GuestIndex, score: &mut f64) {
@@ -375,7 +429,9 @@ impl<'a> Search<'a> {
             return;
         }
         let price = f64::from(more) * self.price;
-        if self.spread.score_swapped(one, other) + price >= *score - TINY {
+        if self.spread.score_swapped_at_least(one, other) + price >= *score - TINY
+            || self.spread.score_swapped(one, other) + price >= *score - TINY
+        {
             return;
         }
         let cost = |guest: GuestIndex, more: i32| self.spread.guests[guest as usize].cost * i64::from(more);

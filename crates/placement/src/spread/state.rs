@@ -212,6 +212,13 @@ pub struct Spread {
     /// The weighted deviation of each component, and the values of each host: so that what a move leaves alone costs
     /// nothing to judge.
     pub(super) parts: [f64; DEVIATIONS],
+    /// Of each component the mean, and how steeply the score changes with a host's distance from it.
+    pub(super) means: [f64; DEVIATIONS],
+    pub(super) slopes: [f64; DEVIATIONS],
+    /// The score.
+    pub(super) total: f64,
+    /// What one of each thing is of each host.
+    pub(super) shares: Vec<Shares>,
     pub(super) values: Vec<[f64; DEVIATIONS]>,
     pub(super) sums: Sums,
     pub(super) online: f64,
@@ -237,6 +244,10 @@ impl Spread {
             compare,
             moments: [Moments::default(); DEVIATIONS],
             parts: [0.0; DEVIATIONS],
+            means: [0.0; DEVIATIONS],
+            slopes: [0.0; DEVIATIONS],
+            total: 0.0,
+            shares: Vec::new(),
             values: Vec::new(),
             sums: Sums::default(),
             online: 0.0,
@@ -304,7 +315,7 @@ impl Spread {
             self.moments[component] = moments;
         }
         self.values = self.hosts.iter().map(values).collect();
-        self.weigh();
+        self.shares = self.hosts.iter().map(Shares::of).collect();
         self.sums = Sums::default();
         for host in &self.hosts {
             let part = sums_of(host);
@@ -314,20 +325,25 @@ impl Spread {
             self.sums.crowded += part.crowded;
             self.sums.reserved += part.reserved;
         }
+        self.weigh();
     }
 
     /// The score: 0 is perfect. So is a fleet of which no host is online, as Ganeti has it.
     pub fn score(&self) -> f64 {
-        if self.online == 0.0 {
-            return 0.0;
-        }
-        self.sums.score() + self.parts.iter().sum::<f64>()
+        self.total
     }
 
     fn weigh(&mut self) {
-        for ((part, weight), moments) in self.parts.iter_mut().zip(WEIGHTS).zip(&self.moments) {
-            *part = weight * moments.deviation(self.online);
+        let count = self.online.max(1.0);
+        for (component, weight) in WEIGHTS.into_iter().enumerate() {
+            let moments = &self.moments[component];
+            let deviation = moments.deviation(count);
+            self.parts[component] = weight * deviation;
+            self.means[component] = moments.around + moments.sum / count;
+            self.slopes[component] = if deviation > 0.0 { weight / (count * deviation) } else { 0.0 };
         }
+        self.total =
+            if self.online == 0.0 { 0.0 } else { self.sums.score() + self.parts.iter().sum::<f64>() };
     }
 
     /// Moves a guest. The host that it leaves may be anything; whether it may go is [`Spread::fits`]'s to say.
@@ -356,10 +372,10 @@ impl Spread {
                 }
             }
         }
-        self.weigh();
         for host in touched.into_iter().flatten() {
             self.take_sums(host, 1.0);
         }
+        self.weigh();
     }
 
     fn take_sums(&mut self, host: HostIndex, sign: f64) {
@@ -419,6 +435,34 @@ impl Spread {
             self.hosts[secondary as usize].disk_free -= guest.disk;
         }
         self.tally(index as usize);
+    }
+}
+
+/// What one of each thing is of a host: divided once, for it is asked for often.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shares {
+    pub(super) memory: f64,
+    pub(super) disk: f64,
+    pub(super) vcpus: f64,
+    pub(super) spindles: f64,
+    /// 1 where the host is counted, else 0.
+    pub(super) load: f64,
+}
+
+impl Shares {
+    /// Nothing of a host that is not counted.
+    fn of(host: &SpreadHost) -> Self {
+        if host.online != Online::Yes {
+            return Shares { memory: 0.0, disk: 0.0, vcpus: 0.0, spindles: 0.0, load: 0.0 };
+        }
+        let one_of = |whole: f64| if whole == 0.0 { 0.0 } else { 1.0 / whole };
+        Shares {
+            memory: one_of(host.memory),
+            disk: one_of(host.disk),
+            vcpus: one_of(host.cpus),
+            spindles: one_of(host.spindles_limit),
+            load: 1.0,
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 //! What the score would be after a move, in constant time, and whether the move is legal.
 
-use super::state::{Compare, DEVIATIONS, Moments, Movable, Online, Spread, WEIGHTS, is_unsafe, sums_of};
+use super::state::{
+    Compare, DEVIATIONS, Moments, Movable, Online, Shares, Spread, WEIGHTS, is_unsafe, sums_of,
+};
 use super::{GuestIndex, HostIndex, Place, SpreadGuest, SpreadHost};
 
 impl Spread {
@@ -12,7 +14,15 @@ impl Spread {
             return false;
         }
         let primary_fits = from.primary == to.primary || self.primary_fits(moved, to.primary, from.secondary);
+        // To run it elsewhere on the same mirror, Ganeti lets the mirror's host run it meanwhile.
+        let meanwhile_fits = match (from.secondary, to.secondary) {
+            (Some(mirror), Some(same)) if mirror == same && from.primary != to.primary => {
+                self.primary_fits(moved, mirror, from.secondary)
+            }
+            _ => true,
+        };
         primary_fits
+            && meanwhile_fits
             && to.secondary.is_none_or(|secondary| {
                 Some(secondary) == from.secondary || self.secondary_fits(moved, secondary, from)
             })
@@ -120,12 +130,50 @@ impl Spread {
             let moved = &self.guests[guest as usize];
             return self.score_exchanged(from.primary, to.primary, moved, None);
         }
-        let kept = (self.moments, self.sums, self.parts);
+        let kept = (self.moments, self.sums, self.parts, self.means, self.slopes, self.total);
         self.apply(guest, to);
         let score = self.score();
         self.apply(guest, from);
-        (self.moments, self.sums, self.parts) = kept;
+        (self.moments, self.sums, self.parts, self.means, self.slopes, self.total) = kept;
         score
+    }
+
+    /// What the score after a move is not below. It costs a fraction of [`Spread::score_after`]: a standard deviation
+    /// is convex, so that it lies above every tangent.
+    pub(super) fn score_at_least(&self, guest: GuestIndex, to: Place) -> f64 {
+        let moved = &self.guests[guest as usize];
+        if moved.place.secondary.is_some() || to.secondary.is_some() {
+            return f64::NEG_INFINITY;
+        }
+        self.exchanged_at_least(moved.place.primary, to.primary, moved, None)
+    }
+
+    /// Likewise, for two guests that change places.
+    pub(super) fn score_swapped_at_least(&self, one: GuestIndex, other: GuestIndex) -> f64 {
+        let (a, b) = (&self.guests[one as usize], &self.guests[other as usize]);
+        self.exchanged_at_least(a.place.primary, b.place.primary, a, Some(b))
+    }
+
+    fn exchanged_at_least(
+        &self,
+        from: HostIndex,
+        to: HostIndex,
+        leaving: &SpreadGuest,
+        coming: Option<&SpreadGuest>,
+    ) -> f64 {
+        let (source, target) = (&self.hosts[from as usize], &self.hosts[to as usize]);
+        let net = Net::of(leaving, coming);
+        let less = net.shares(&self.shares[from as usize]);
+        let more = net.shares(&self.shares[to as usize]);
+        let (old_source, old_target) = (&self.values[from as usize], &self.values[to as usize]);
+        let mut score = self.total;
+        for component in 0..DEVIATIONS {
+            let mean = self.means[component];
+            score += self.slopes[component]
+                * ((old_target[component] - mean) * more[component]
+                    - (old_source[component] - mean) * less[component]);
+        }
+        score + Self::sums_change(source, target, leaving, coming, &net)
     }
 
     /// The score after two guests without mirrors have changed places.
@@ -145,9 +193,8 @@ impl Spread {
         let (source, target) = (&self.hosts[from as usize], &self.hosts[to as usize]);
         let net = Net::of(leaving, coming);
         let mut score = self.sums.score() + Self::sums_change(source, target, leaving, coming, &net);
-        let no_change = [0.0; DEVIATIONS];
-        let source_change = if source.online == Online::Yes { net.shares(source) } else { no_change };
-        let target_change = if target.online == Online::Yes { net.shares(target) } else { no_change };
+        let source_change = net.shares(&self.shares[from as usize]);
+        let target_change = net.shares(&self.shares[to as usize]);
         let (old_source, old_target) = (&self.values[from as usize], &self.values[to as usize]);
         for component in 0..DEVIATIONS {
             let (less, more) = (source_change[component], target_change[component]);
@@ -255,18 +302,17 @@ impl Net {
 
     /// The change of a host's values when it gains this.
     #[inline]
-    fn shares(&self, host: &SpreadHost) -> [f64; DEVIATIONS] {
+    fn shares(&self, one: &Shares) -> [f64; DEVIATIONS] {
         let [now, memory, disk, vcpus, spindles, load] = self.numbers;
-        let of = |part: f64, whole: f64| if whole == 0.0 { 0.0 } else { part / whole };
         [
-            -of(now, host.memory),
-            -of(memory, host.memory),
-            -of(disk, host.disk),
-            of(vcpus, host.cpus),
-            if spindles == 0.0 { 0.0 } else { of(spindles, host.spindles_limit) },
+            -now * one.memory,
+            -memory * one.memory,
+            -disk * one.disk,
+            vcpus * one.vcpus,
+            spindles * one.spindles,
             0.0,
-            load,
-            load,
+            load * one.load,
+            load * one.load,
         ]
     }
 }
