@@ -19,9 +19,26 @@ use std::sync::atomic::AtomicBool;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// The brain's parts; cheap to clone.
+/// The brain; cheap to clone, which every request makes happen several times.
 #[derive(Clone)]
-pub(crate) struct App {
+pub(crate) struct App(Arc<Parts>);
+
+impl std::ops::Deref for App {
+    type Target = Parts;
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl From<Parts> for App {
+    fn from(parts: Parts) -> App {
+        App(Arc::new(parts))
+    }
+}
+
+/// The brain's parts.
+#[derive(Clone)]
+pub(crate) struct Parts {
     pub(crate) store: Store,
     pub(crate) blobs: BlobStore,
     pub(crate) authority: Arc<Authority>,
@@ -81,6 +98,12 @@ impl App {
             Trial::InEarnest => self.write(actor, change).await,
             Trial::DryRun => self.store.rehearse(actor, self.now(), change).await,
         }
+    }
+
+    /// Another brain on the same store, with a memory of its own.
+    #[cfg(test)]
+    pub(crate) fn beside(&self) -> App {
+        Parts { credentials: Credentials::default(), ..Parts::clone(self) }.into()
     }
 
     /// The same for what takes something away from whoever shows a secret: it ends at once on this brain, and on others

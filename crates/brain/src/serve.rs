@@ -1,6 +1,6 @@
 //! Starting a brain.
 
-use crate::app::{App, hash_secret};
+use crate::app::{App, Parts, hash_secret};
 use crate::authority::{Authority, write_durably};
 use crate::outside::Outside;
 use crate::watching::Watching;
@@ -155,7 +155,7 @@ pub(crate) async fn open(
         [Some(options.listen.ip()), Some(options.agents_listen.ip()), host_of(&advertise).parse().ok()];
     let own: Vec<_> = listeners.into_iter().flatten().collect();
     let guard = Guard::new(store.clone(), &options.webhook_allow, &own, Guard::system_lookup());
-    let app = App {
+    let app = App::from(Parts {
         started_at,
         lead: Arc::new(store.lead()),
         _alone: alone,
@@ -176,7 +176,7 @@ pub(crate) async fn open(
         passwords: crate::passwords::Passwords::default(),
         agents_address: advertise.into(),
         ending,
-    };
+    });
     first_token(&app, data).await?;
     drop(starting);
     Ok(app)

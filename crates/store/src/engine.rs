@@ -96,6 +96,16 @@ const STATEMENT_TIMEOUT: &str = "60s";
 const LOCK_TIMEOUT: &str = "20s";
 const IDLE_TIMEOUT: &str = "60s";
 
+/// What is read are pages: a hundred rows in the order of an index, and a few by their keys for each. PostgreSQL takes the
+/// status of a guest to hold for one in two hundred, and would read all of every table to hash or merge them, or start
+/// processes that share the work.
+const PAGES: [(&str, &str); 4] = [
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+    ("max_parallel_workers_per_gather", "0"),
+    ("jit", "off"),
+];
+
 impl Engine {
     pub(crate) async fn connect(&self, purpose: Purpose) -> StoreResult<DatabaseConnection> {
         let mut options = match self {
@@ -147,6 +157,7 @@ fn postgres(url: &str, purpose: Purpose) -> ConnectOptions {
             Purpose::Reading => options
                 .application_name("honcho reading")
                 .options(limits())
+                .options(PAGES)
                 .options([("default_transaction_isolation", "repeatable read")])
                 .options([("default_transaction_read_only", "on")]),
         });

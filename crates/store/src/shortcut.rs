@@ -28,6 +28,9 @@ const MOST: usize = 4;
 /// How long to wait for whoever restores the file after a crash. Nothing else keeps a reader waiting.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// So much of the file does a connection keep in memory, in KiB: a page that it does not hold costs a system call.
+const CACHE_KIB: i64 = 16 * 1024;
+
 /// So many statements does a connection keep ready.
 const STATEMENTS: usize = 64;
 
@@ -107,7 +110,7 @@ impl Inner {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&self.path, flags)?;
         connection.busy_timeout(PATIENCE)?;
-        connection.pragma_update(None, "cache_size", "-4096")?;
+        connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
         connection.pragma_update(None, "query_only", true)?;
         // Else a statement that is kept ready is planned anew whenever other values are bound to it.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;

@@ -3,7 +3,6 @@
 use super::router;
 use crate::app::App;
 use crate::controllers::uses_step;
-use crate::credentials::Credentials;
 use crate::operations::tests::World;
 use crate::operations::{AccountCreate, NetworkCreate};
 use axum::body::Body;
@@ -259,7 +258,7 @@ async fn a_token_that_was_ended_lives_a_second_at_most_on_whichever_brain() {
     let office = Office::new().await;
     let (world, here) = (&office.world, &office.world.app);
     // The same store, and a memory of its own.
-    let there = App { credentials: Credentials::default(), ..here.clone() };
+    let there = here.beside();
     let status = async |app: &App, secret: &str| ask(app, secret, "GET", "/v1/whoami", Value::Null).await.0;
     let make = async |body: Value| {
         let token = office.operate("POST", "/v1/tokens", body).await;

@@ -3,7 +3,6 @@
 use super::people_tests::{Office, ask};
 use super::router;
 use crate::app::App;
-use crate::credentials::Credentials;
 use axum::body::{Body, BodyDataStream};
 use axum::http::{Request, header};
 use futures::StreamExt as _;
@@ -81,7 +80,7 @@ async fn a_stream_ends_when_its_token_is_deleted_and_others_go_on() {
 #[tokio::test]
 async fn a_stream_ends_where_another_brain_ended_its_token() {
     let office = Office::new().await;
-    let there = App { credentials: Credentials::default(), ..office.world.app.clone() };
+    let there = office.world.app.beside();
     let (id, secret) = token(&office, json!({ "name": "a" })).await;
     let mut events = Followed::open(&there, &secret, "/v1/events/stream").await;
     events.goes_on().await;

@@ -10,6 +10,7 @@ mod m0008_lists;
 mod m0009_addresses;
 mod m0010_restoring;
 mod m0012_search;
+mod m0013_covering;
 mod schema;
 
 use crate::engine::Purpose;
@@ -37,6 +38,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0009_addresses::Migration),
             Box::new(m0010_restoring::Migration),
             Box::new(m0012_search::Migration),
+            Box::new(m0013_covering::Migration),
         ]
     }
 }
