@@ -158,11 +158,7 @@ pub async fn list(
 }
 
 /// What rows of guests are to people.
-async fn complete(
-    connection: &impl Connection,
-    scope: Scope,
-    found: Vec<Row>,
-) -> StoreResult<Vec<Guest>> {
+async fn complete(connection: &impl Connection, scope: Scope, found: Vec<Row>) -> StoreResult<Vec<Guest>> {
     let mut interfaces = interfaces_of(connection, &found).await?;
     found
         .into_iter()

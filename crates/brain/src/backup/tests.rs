@@ -132,7 +132,7 @@ async fn what_is_restored_serves_the_same_from_either_engine() {
             crate::operations::AccountCreate { scope: Scope::Operator, uuid: app.outside.uuid(), body };
         let id = app.write(honcho_store::Actor::honcho(), &change).await.unwrap().id;
         assert!(id > 1_000_000, "{id}");
-        app.store.close().await.unwrap();
+        app.store.clone().close().await.unwrap();
         let again = restored(&file, &data, database, NOW).await.unwrap_err();
         assert!(again.to_string().contains("is not empty"), "{again}");
     }
