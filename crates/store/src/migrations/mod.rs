@@ -11,6 +11,7 @@ mod m0009_addresses;
 mod m0010_restoring;
 mod m0012_search;
 mod m0013_covering;
+mod m0017_address_names;
 mod schema;
 
 use crate::engine::Purpose;
@@ -39,6 +40,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0010_restoring::Migration),
             Box::new(m0012_search::Migration),
             Box::new(m0013_covering::Migration),
+            Box::new(m0017_address_names::Migration),
         ]
     }
 }

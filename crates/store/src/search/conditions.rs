@@ -58,7 +58,7 @@ pub(super) fn bytes(address: Ipv6Addr) -> Vec<u8> {
 pub(super) type Conditions = [Option<String>; 3];
 
 /// How a stored text is compared. Both sides are turned by the same engine, whatever letters it knows.
-fn text_conditions(bound: &Bound, column: &str) -> Conditions {
+pub(super) fn text_conditions(bound: &Bound, column: &str) -> Conditions {
     let [text, prefix, contains] = &bound.text;
     let like = |pattern: &str| Some(format!("LOWER({column}) LIKE LOWER({pattern}) ESCAPE '\\'"));
     [Some(format!("LOWER({column}) = LOWER({text})")), like(prefix), like(contains)]
@@ -78,7 +78,11 @@ impl Look {
                 [exact, prefix, contains]
             }
             Look::Subnet(column) => {
-                let [exact, prefix, mut contains] = text_conditions(bound, column);
+                let [mut exact, prefix, mut contains] = text_conditions(bound, column);
+                if let Ok(net) = needle.text.parse::<ipnet::IpNet>() {
+                    let canonical = bound.bind(net.to_string());
+                    exact = exact.map(|exact| format!("({exact} OR {column} = {canonical})"));
+                }
                 let around: Vec<String> = needle.subnets().into_iter().map(|net| bound.bind(net)).collect();
                 if !around.is_empty() {
                     let around = format!("{column} IN ({})", around.join(", "));

@@ -111,6 +111,7 @@ pub(super) const KINDS: &[Kind] = &[
             ("uuid", Look::Uuid),
             ("reference", Look::Text("t.reference")),
             ("subnet", Look::Subnet("t.subnet")),
+            ("subnet6", Look::Subnet("t.subnet6")),
             ("account", Look::Owner),
         ],
     },

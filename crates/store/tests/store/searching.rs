@@ -3,7 +3,7 @@
 use crate::world::{World, act, name};
 use honcho_model::host::Duty;
 use honcho_model::needle::Needle;
-use honcho_model::{AccountId, GuestId, Mac, PersonId, Right};
+use honcho_model::{AccountId, DomainName, GuestId, Mac, PersonId, Right};
 use honcho_store::addresses::{Holder, Wish};
 use honcho_store::host_places::{self, Attributes};
 use honcho_store::people::{self, NewPerson};
@@ -195,6 +195,69 @@ async fn an_address_tells_its_guest_and_its_network() {
     let address = hits.iter().find(|hit| hit.kind == "address").unwrap();
     assert_eq!((address.guest_name.as_deref(), address.network_id), (Some("my-web"), Some(world.network.0)));
     assert!(address.host_name.is_some() && address.account_name.is_some());
+}
+
+#[tokio::test]
+async fn an_address_is_found_by_its_names_and_a_network_by_its_ipv6_subnet() {
+    let world = furnished().await;
+    let (network, account) = (world.network, world.account);
+    let allocate = act(move |tx, _| {
+        Box::pin(async move {
+            let new = networks::NewNetwork {
+                subnets: networks::Subnets {
+                    ipv4: None,
+                    ipv6: Some(networks::Side {
+                        net: "2001:db8:7::/64".parse().unwrap(),
+                        gateway: "2001:db8:7::1".parse().unwrap(),
+                    }),
+                },
+                ..networks::NewNetwork::local(
+                    Uuid::from_u128(9),
+                    name("six"),
+                    None,
+                    "10.99.0.0/24".parse().unwrap(),
+                )
+            };
+            networks::create(tx, &new).await?;
+            let network = networks::addressing(tx, Scope::System, network).await?;
+            let named = [
+                (11, Some("www.shop.example"), None),
+                (12, Some("shop.example"), Some("mail.example")),
+                (13, None, Some("shop")),
+            ];
+            for (last, forward, reverse) in named {
+                let read = |text: Option<&str>| text.map(|text| DomainName::new(text).unwrap());
+                let (name, reverse_name) = (read(forward), read(reverse));
+                let holder = Holder { account, interface: None, name, reverse_name, reference: None };
+                addresses::take(tx, &network, Wish::This([10, 77, 0, last].into()), &holder).await?;
+            }
+            Ok(())
+        })
+    });
+    world.write(&allocate).await.unwrap();
+    let check = async |scope: Scope, text: &str, expected: &[&str]| {
+        assert_eq!(found(&world, scope, text).await, expected, "{text}");
+    };
+    let shops = [
+        "address 10.77.0.13: exact reverse_name shop",
+        "address 10.77.0.12: prefix name shop.example",
+        "account web-shop: contains name web-shop",
+        "address 10.77.0.11: contains name www.shop.example",
+    ];
+    check(Scope::Operator, "SHOP", &shops).await;
+    check(Scope::Account(account), "shop", &[shops[0], shops[1], shops[3]]).await;
+    check(Scope::Account(account), "mail.", &["address 10.77.0.12: prefix reverse_name mail.example"]).await;
+    check(Scope::Account(AccountId(2)), "mail.", &[]).await;
+    check(Scope::Machine(account, GuestId(2)), "mail.", &[]).await;
+    check(Scope::Operator, "m_il", &[]).await;
+    // One that is gone has no name any more.
+    world.write(&act(|tx, _| Box::pin(addresses::release_of_account(tx, AccountId(1))))).await.unwrap();
+    check(Scope::Operator, "mail.", &[]).await;
+    for text in ["2001:db8:7::/64", "2001:DB8:7:0::/64"] {
+        check(Scope::Operator, text, &["network six: exact subnet6 2001:db8:7::/64"]).await;
+    }
+    check(Scope::Operator, "2001:db8:7::c0de", &["network six: contains subnet6 2001:db8:7::/64"]).await;
+    check(Scope::Operator, "2001:db8:7", &["network six: prefix subnet6 2001:db8:7::/64"]).await;
 }
 
 #[tokio::test]
