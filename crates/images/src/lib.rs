@@ -34,3 +34,4 @@ pub use build::{SealedImage, build};
 pub use debian::{Package, parse_dpkg_status};
 pub use error::ImageError;
 pub use recipe::{Recipe, RecipeError};
+pub use seal::{Inspected, inspect};

@@ -43,6 +43,35 @@ pub(crate) fn seal(tar: impl Read, out: impl Write) -> io::Result<Sealed> {
     })
 }
 
+/// A tarball that was sealed before, looked through.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inspected {
+    /// SHA-256 of the compressed bytes.
+    pub digest: Digest,
+    /// How many they are.
+    pub compressed: Bytes,
+    /// The sum of the sizes of the files in it.
+    pub unpacked: Bytes,
+    /// The packages installed in it, if it is a Debian's.
+    pub packages: Vec<Package>,
+}
+
+/// Reads a tar.zst to its end. Nothing of it is written anywhere.
+pub fn inspect(compressed: impl Read) -> io::Result<Inspected> {
+    let hashing = HashingReader { from: compressed, hash: Sha256::new(), read: 0 };
+    let mut decoder = zstd::stream::read::Decoder::new(hashing)?;
+    let (unpacked, packages, _) = take_stock(&mut decoder)?;
+    // The reader stops at the end mark; tar pads after it.
+    io::copy(&mut decoder, &mut io::sink())?;
+    let hashing = decoder.finish().into_inner();
+    Ok(Inspected {
+        digest: Digest(hashing.hash.finalize().into()),
+        compressed: Bytes(hashing.read),
+        unpacked: Bytes(unpacked),
+        packages,
+    })
+}
+
 fn take_stock(tar: &mut impl Read) -> io::Result<(u64, Vec<Package>, Paths)> {
     let mut archive = tar::Archive::new(tar);
     let (mut unpacked, mut packages, mut paths) = (0_u64, Vec::new(), Paths::default());
@@ -127,6 +156,21 @@ impl<W: Write> Write for Hashing<W> {
     }
 }
 
+struct HashingReader<R> {
+    from: R,
+    hash: Sha256,
+    read: u64,
+}
+
+impl<R: Read> Read for HashingReader<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.from.read(buffer)?;
+        self.hash.update(&buffer[..n]);
+        self.read += n as u64;
+        Ok(n)
+    }
+}
+
 struct Tee<R, W> {
     from: R,
     to: W,
@@ -184,6 +228,20 @@ mod tests {
         for missing in ["/lost", "/loop", "/usr/bin/none"] {
             assert!(!sealed.paths.leads_somewhere(missing), "{missing}");
         }
+    }
+
+    #[test]
+    fn what_was_sealed_reads_as_it_was_sealed() {
+        let mut out = Vec::new();
+        let sealed = seal(tarball().as_slice(), &mut out).unwrap();
+        let inspected = inspect(out.as_slice()).unwrap();
+        assert_eq!((inspected.digest, inspected.compressed), (sealed.digest, sealed.compressed));
+        assert_eq!((inspected.unpacked, inspected.packages), (sealed.unpacked, sealed.packages));
+        // What is no tar.zst, or not all of one.
+        for bad in [tarball().as_slice(), &out[..out.len() / 2], b""] {
+            assert!(inspect(bad).is_err());
+        }
+        assert!(inspect(zstd::encode_all(&b"no tar"[..], 1).unwrap().as_slice()).is_err());
     }
 
     #[test]

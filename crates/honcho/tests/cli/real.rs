@@ -69,6 +69,13 @@ impl RealBrain {
         ended
     }
 
+    /// Writes a file; gives its path.
+    pub(crate) fn write(&self, name: &str, content: &[u8]) -> String {
+        let path = self.directory.path().join("work").join(name);
+        std::fs::write(&path, content).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
     /// Puts the operator's token where honcho looks for one that nobody named.
     pub(crate) fn leave_an_operators_token(&self) {
         let there = self.directory.path().join("work/var/brain");

@@ -1,16 +1,14 @@
 //! `honcho image build`: recipe to tarball on this machine, tarball to the brain.
 
+use super::send::{Tarball, bytes, packages, send, taken_by};
 use crate::clean::clean;
-use crate::command_error::{CommandError, Ending};
+use crate::command_error::CommandError;
 use crate::completion::accounts;
 use crate::context::Context;
-use crate::progress::{Progress, bytes_bar};
+use crate::progress::Progress;
 use crate::resolve;
-use crate::values::size_text;
 use clap_complete::engine::ArgValueCandidates;
-use futures::StreamExt;
-use honcho_api::client::Client;
-use honcho_api::{Account, Image, ImageCreate, ImagePackage};
+use honcho_api::{Account, Image, ImageCreate};
 use honcho_images::{Recipe, SealedImage};
 use std::path::{Path, PathBuf};
 
@@ -59,27 +57,17 @@ pub(crate) async fn run(context: &Context, arguments: BuildArguments) -> Result<
     // Before the long work: is the brain there, does it know the token, is the name free?
     let account_id = resolve::optional_id::<Account>(context, arguments.account.as_deref()).await?;
     if let Some(taken) = client.list::<Image>(&[("name", name.clone())]).await?.first() {
-        let error = CommandError::new(
-            Ending::Refused,
-            format!("there is an image named {name} already (id {})", taken.id),
-        );
-        return Err(error.hint(format!(
-            "--name gives the new one another name; `honcho image delete {name}` makes room"
-        )));
+        return Err(taken_by(taken));
     }
     let sealed = build(context, recipe, &arguments.directory, &name).await?;
-    send(context, client, &sealed, &name).await?;
-    let packages = sealed.packages.iter().map(|package| ImagePackage {
-        name: package.name.clone(),
-        version: package.version.clone(),
-        architecture: package.architecture.clone(),
-    });
+    let tarball = Tarball { path: &sealed.path, digest: sealed.digest, compressed: sealed.compressed };
+    send(context, client, &tarball, &name).await?;
     let body = ImageCreate {
         name: Some(name),
         account_id,
         digest: Some(sealed.digest.to_string()),
         unpacked_bytes: i64::try_from(sealed.unpacked.0).ok(),
-        packages: Some(packages.collect()),
+        packages: Some(packages(&sealed.packages)),
         recipe: Some(sealed.recipe.clone()),
     };
     let image = client.create::<Image>(&body).await?;
@@ -127,37 +115,4 @@ async fn build(
         sealed.packages.len()
     ));
     Ok(sealed)
-}
-
-fn bytes(bytes: honcho_model::Bytes) -> String {
-    size_text(i64::try_from(bytes.0).unwrap_or(i64::MAX))
-}
-
-/// Sends the tarball, unless the brain has it.
-async fn send(
-    context: &Context,
-    client: &Client,
-    sealed: &SealedImage,
-    name: &str,
-) -> Result<(), CommandError> {
-    let digest = sealed.digest.to_string();
-    if client.has_blob(&digest).await? {
-        context.output.note("the brain has it already");
-        return Ok(());
-    }
-    let cannot_read =
-        |error| CommandError::failed(format!("cannot read {}", sealed.path.display())).cause(&error);
-    let file = tokio::fs::File::open(&sealed.path).await.map_err(cannot_read)?;
-    let bar = bytes_bar(&format!("send {name}"), sealed.compressed.0);
-    let counter = bar.clone();
-    let chunks = tokio_util::io::ReaderStream::with_capacity(file, 256 * 1024).inspect(move |chunk| {
-        if let Ok(chunk) = chunk {
-            counter.inc(chunk.len() as u64);
-        }
-    });
-    let sent = client.send_blob(&digest, sealed.compressed.0, chunks).await;
-    bar.finish_and_clear();
-    sent?;
-    context.output.note(&format!("sent it to {}", client.url()));
-    Ok(())
 }
