@@ -292,7 +292,8 @@ pub(crate) struct Standing {
 }
 
 impl Standing {
-    async fn holds(&self, app: &App) -> StoreResult<bool> {
+    /// Whether the secret gives all that it gave, as far as this brain can know; see [`FRESH`].
+    pub(crate) async fn holds(&self, app: &App) -> StoreResult<bool> {
         let known = read(app, &self.hash, self.of).await?;
         Ok(known.is_some_and(|known| {
             app.credentials.is_good(&known, app.now()) && known.gives_all_of(&self.known)

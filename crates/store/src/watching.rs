@@ -1,7 +1,7 @@
 //! What those who watch the brain count: a few grouped statements, however much there is.
 
 use crate::cursor::Cursor;
-use crate::sql::{Connection, row, rows, values};
+use crate::sql::{Connection, is_postgres, number, row, rows, values};
 use crate::{Engine, Store, StoreResult, guests, webhooks};
 use honcho_model::Timestamp;
 use honcho_model::host::HostStatus;
@@ -57,6 +57,8 @@ pub struct Watched {
     pub open: OpenOperations,
     /// Hosts, the longest unheard first.
     pub hosts: Vec<WatchedHost>,
+    /// The size of the database, where it is PostgreSQL's.
+    pub database_bytes: Option<i64>,
     /// Webhooks.
     pub webhooks: WatchedWebhooks,
     /// Events by severity, after the one that was given.
@@ -119,6 +121,12 @@ pub async fn read(connection: &impl Connection, now: Timestamp, after: &Cursor) 
     let events = "SELECT severity AS word, COUNT(*) AS n FROM events \
         WHERE (xid, id) > ($1, $2) AND (xid, id) <= ($3, $4) GROUP BY severity";
     let operations = "SELECT state AS word, COUNT(*) AS n FROM operations GROUP BY state";
+    // SQLite's files are looked at where they are.
+    let size = if is_postgres(connection) {
+        number(connection, "SELECT pg_database_size(current_database()) AS n", values![]).await?
+    } else {
+        None
+    };
     let newest = webhooks::newest(connection).await?;
     let between = values![after.xid, after.id, newest.xid, newest.id];
     Ok(Watched {
@@ -128,6 +136,7 @@ pub async fn read(connection: &impl Connection, now: Timestamp, after: &Cursor) 
         hosts: hosts(connection, now).await?,
         webhooks: row(connection, webhooks, values![]).await?.unwrap_or_default(),
         events: counted(connection, events, between).await?,
+        database_bytes: size,
         place: newest,
     })
 }

@@ -81,6 +81,14 @@ pub(super) async fn stream(
                 Ok(found) => found,
                 Err(error) => return Some((vec![Err(error)], (app, caller, changes, filters, false))),
             };
+            // What happened after the secret ended is not told, however long it takes to notice its end.
+            if !found.is_empty() {
+                match caller.standing.holds(&app).await {
+                    Ok(true) => {}
+                    Ok(false) => return None,
+                    Err(error) => return Some((vec![Err(error)], (app, caller, changes, filters, false))),
+                }
+            }
             if let Some(last) = found.last() {
                 (filters.cursor, filters.after) = (last.cursor.parse().ok(), None);
             }

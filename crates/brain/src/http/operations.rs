@@ -68,9 +68,14 @@ pub(super) async fn stream(
                     first
                 } else {
                     changes.changed().await.ok()?;
-                    match operations::get(app.store.reader(), caller.scope, OperationId(id)).await {
-                        Ok(current) => current,
-                        Err(error) => return Some((Err(error), (app, caller, changes, None, last))),
+                    let read = operations::get(app.store.reader(), caller.scope, OperationId(id)).await;
+                    // What came of it after the secret ended is not told.
+                    match (read, caller.standing.holds(&app).await) {
+                        (Ok(current), Ok(true)) => current,
+                        (Ok(_), Ok(false)) => return None,
+                        (Err(error), _) | (_, Err(error)) => {
+                            return Some((Err(error), (app, caller, changes, None, last)));
+                        }
                     }
                 };
                 if last.as_ref() != Some(&current) {

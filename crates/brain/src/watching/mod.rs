@@ -226,7 +226,11 @@ fn registry(n: &Numbers) -> Registry {
         "Of these, how many somebody uses",
         n.connections_used.clone(),
     );
-    r.register("honcho_database_bytes", "Size of SQLite's files", n.database_bytes.clone());
+    r.register(
+        "honcho_database_bytes",
+        "Size of SQLite's files, or of the database on PostgreSQL",
+        n.database_bytes.clone(),
+    );
     r.register(
         "honcho_data_size_bytes",
         "Size of the filesystem that holds the brain's data",

@@ -117,6 +117,10 @@ fn show(numbers: &Numbers, watched: &Watched, now: Timestamp, first: bool) {
             counter.inc_by(u64::try_from(count(&watched.events, severity)).unwrap_or(0));
         }
     }
+    if let Some(size) = watched.database_bytes {
+        let labels = FileLabels { file: "database".to_owned() };
+        numbers.database_bytes.get_or_create(&labels).set(size);
+    }
     let webhooks = &watched.webhooks;
     for (status, n) in [("working", webhooks.working), ("failing", webhooks.failing), ("off", webhooks.off)] {
         numbers.webhooks.get_or_create(&StatusLabels { status: status.to_owned() }).set(n);
