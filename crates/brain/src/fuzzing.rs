@@ -171,8 +171,8 @@ impl Door {
 
 /// Reads a file as each table that is imported, and as NetBox's; what was read must read the same once written.
 pub fn csv(bytes: &[u8]) {
-    use crate::tables::{Table, hosts, netbox, written};
-    for known in [hosts::COLUMNS] {
+    use crate::tables::{Table, addresses, hosts, netbox, networks, written};
+    for known in [hosts::COLUMNS, networks::COLUMNS, addresses::COLUMNS] {
         let Ok(table) = Table::read(bytes, known) else { continue };
         let columns: Vec<&'static str> = known.iter().copied().filter(|column| table.has(column)).collect();
         let cells = |table: &Table| -> Vec<Vec<String>> {

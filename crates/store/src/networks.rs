@@ -1,7 +1,7 @@
 //! Networks, and on which hosts they stand.
 
 use crate::list::{Column, Filters, Select, Shared};
-use crate::sql::{Connection, execute, insert, number, time, values};
+use crate::sql::{Connection, execute, insert, number, rows, time, values};
 use crate::{Refusal, Scope, StoreError, StoreResult, Tx, addresses};
 use honcho_api::Network;
 use honcho_model::{AccountId, AddressRange, HostId, Name, NetworkId, NetworkKind, subnet};
@@ -166,6 +166,30 @@ pub async fn list(
 pub async fn get(connection: &impl Connection, scope: Scope, id: NetworkId) -> StoreResult<Network> {
     let found = list(connection, scope, &Filters::default().and("id", id)).await?;
     found.into_iter().next().ok_or_else(|| Refusal::NotFound("network").into())
+}
+
+/// What a network takes for itself. For whoever makes another one: nothing of it is counted.
+#[derive(Clone, Debug, FromQueryResult)]
+pub struct Claim {
+    /// What people call it.
+    pub name: String,
+    /// How its frames travel.
+    pub kind: String,
+    /// Its number as a VLAN.
+    pub vlan_id: Option<i64>,
+    /// Its number as a VXLAN.
+    pub vxlan_id: Option<i64>,
+    /// Its IPv4 addresses.
+    pub subnet: Option<String>,
+    /// Its IPv6 addresses.
+    pub subnet6: Option<String>,
+}
+
+/// What the living networks of all accounts have taken.
+pub async fn claims(connection: &impl Connection) -> StoreResult<Vec<Claim>> {
+    let sql = "SELECT n.name, n.kind, n.vlan_id, n.vxlan_id, n.subnet, n.subnet6 FROM networks n \
+        WHERE n.deleted_at IS NULL ORDER BY n.id";
+    rows(connection, sql, values![]).await
 }
 
 /// What there is to know of a network for whoever gives out its addresses; nothing of it is counted.

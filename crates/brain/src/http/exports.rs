@@ -5,13 +5,16 @@ use super::error::ApiResult;
 use super::extract::Operator;
 use super::listing::Listed;
 use crate::app::App;
+use crate::tables::addresses::{self as address_table, Surroundings};
 use crate::tables::hosts::{self as host_table, Places};
+use crate::tables::networks as network_table;
+use crate::tables::owners::Owners;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::header::{CONTENT_TYPE, HeaderValue};
 use axum::response::{IntoResponse, Response};
-use honcho_api::{ErrorBody, Host};
-use honcho_store::{Filters, StoreError, StoreResult, hosts};
+use honcho_api::{Address, ErrorBody, Host, Network};
+use honcho_store::{Filters, StoreError, StoreResult, addresses, hosts, networks};
 
 /// How many rows are read at a time.
 const CHUNK: i64 = 500;
@@ -68,4 +71,45 @@ pub(super) async fn export_hosts(State(app): State<App>, _: Operator) -> ApiResu
         async move { hosts::list(app.store.reader(), &filters, app.now()).await }
     };
     exported(host_table::COLUMNS, read, move |host: &Host| host_table::line(host, &places)).await
+}
+
+/// All networks as CSV.
+#[utoipa::path(get, path = "/v1/networks.csv", tag = "networks",
+    description = "Accounts stand by their names. What is exported imports again by `/v1/imports/networks` and changes nothing. \
+        A text that a spreadsheet would take for a formula has an apostrophe before it.",
+    responses((status = 200, body = String, content_type = "text/csv"), (status = 401, body = ErrorBody),
+        (status = 403, body = ErrorBody)))]
+pub(super) async fn export_networks(
+    State(app): State<App>,
+    Operator(caller): Operator,
+) -> ApiResult<Response> {
+    let scope = caller.scope;
+    let owners = Owners::read(app.store.reader(), scope).await?;
+    let read = move |filters: Filters| {
+        let app = app.clone();
+        async move { networks::list(app.store.reader(), scope, &filters).await }
+    };
+    let line = move |network: &Network| network_table::line(network, &owners);
+    exported(network_table::COLUMNS, read, line).await
+}
+
+/// All addresses that somebody holds, as CSV.
+#[utoipa::path(get, path = "/v1/addresses.csv", tag = "addresses",
+    description = "Those that an account holds, with a guest or without. Networks and accounts stand by their names. What is \
+        exported imports again by `/v1/imports/addresses` and changes nothing. A text that a spreadsheet would take for a \
+        formula has an apostrophe before it.",
+    responses((status = 200, body = String, content_type = "text/csv"), (status = 401, body = ErrorBody),
+        (status = 403, body = ErrorBody)))]
+pub(super) async fn export_addresses(
+    State(app): State<App>,
+    Operator(caller): Operator,
+) -> ApiResult<Response> {
+    let scope = caller.scope;
+    let around = Surroundings::read(app.store.reader(), scope).await?;
+    let read = move |filters: Filters| {
+        let app = app.clone();
+        async move { addresses::list(app.store.reader(), scope, &address_table::held(filters)).await }
+    };
+    let line = move |address: &Address| address_table::line(address, &around);
+    exported(address_table::COLUMNS, read, line).await
 }

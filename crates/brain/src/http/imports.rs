@@ -5,7 +5,7 @@ use super::error::{ApiError, ApiResult};
 use super::extract::{Arguments, Body, Caller, Operator};
 use crate::app::{App, Trial};
 use crate::tables::netbox::NetboxImport;
-use crate::tables::{Table, hosts};
+use crate::tables::{Table, addresses, hosts, networks};
 use axum::Json;
 use axum::extract::{Request, State};
 use honcho_api::{ErrorBody, ImportChange, ImportFiles, ImportOutcome};
@@ -82,10 +82,59 @@ pub(super) async fn import_hosts(
     run(&app, caller, trial, import.map_err(StoreError::from)).await
 }
 
-/// Imports devices and prefixes from NetBox.
+/// Imports networks.
+#[utoipa::path(post, path = "/v1/imports/networks", tag = "imports",
+    description = "Makes the networks of a CSV file that are not there, by id or else by name and account, and changes the names \
+        and reserved ranges of those that are: all lines or none. `errors` names each bad line (`line 7`). The columns are those \
+        of `/v1/networks.csv`, in any order; an empty cell says nothing, save that of `reserved_ranges`. 20,000 lines and \
+        10 MiB at most.",
+    params(("dry_run" = Option<bool>, Query, description = "Say what would be done, and do nothing")),
+    request_body(content = String, content_type = "text/csv"),
+    responses((status = 200, body = ImportOutcome), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
+        (status = 413, body = ErrorBody), (status = 422, body = ErrorBody)))]
+pub(super) async fn import_networks(
+    State(app): State<App>,
+    Operator(caller): Operator,
+    Arguments(meant): Arguments<Meant>,
+    request: Request,
+) -> ApiResult<Json<ImportOutcome>> {
+    let (trial, bytes) = (meant.trial()?, bodies::whole(request, &app).await?);
+    let (scope, outside) = (caller.scope, app.outside.clone());
+    let import = Table::read(&bytes, networks::COLUMNS).map(|table| networks::NetworksImport {
+        scope,
+        outside,
+        table,
+    });
+    run(&app, caller, trial, import.map_err(StoreError::from)).await
+}
+
+/// Imports addresses.
+#[utoipa::path(post, path = "/v1/imports/addresses", tag = "imports",
+    description = "Allocates the free addresses of a CSV file to the accounts that it names, and changes the names of those that \
+        are held: all lines or none. `errors` names each bad line (`line 7`). The columns are those of `/v1/addresses.csv`, in \
+        any order; `status` and `guest_id` are not read. An empty cell of `name` or `reverse_name` forgets it. 20,000 lines and \
+        10 MiB at most.",
+    params(("dry_run" = Option<bool>, Query, description = "Say what would be done, and do nothing")),
+    request_body(content = String, content_type = "text/csv"),
+    responses((status = 200, body = ImportOutcome), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
+        (status = 413, body = ErrorBody), (status = 422, body = ErrorBody)))]
+pub(super) async fn import_addresses(
+    State(app): State<App>,
+    Operator(caller): Operator,
+    Arguments(meant): Arguments<Meant>,
+    request: Request,
+) -> ApiResult<Json<ImportOutcome>> {
+    let (trial, bytes) = (meant.trial()?, bodies::whole(request, &app).await?);
+    let scope = caller.scope;
+    let import =
+        Table::read(&bytes, addresses::COLUMNS).map(|table| addresses::AddressesImport { scope, table });
+    run(&app, caller, trial, import.map_err(StoreError::from)).await
+}
+
+/// Imports devices, prefixes and VLANs from NetBox.
 #[utoipa::path(post, path = "/v1/imports/netbox", tag = "imports",
-    description = "Takes CSV exports of devices and of prefixes, several at once, and makes sites, racks, hosts and networks of them: all \
-        or none. `errors` names each bad line (`devices.csv line 7`); `notes` says what Honcho has no place for. 10 MiB at most.",
+    description = "Takes CSV exports of devices, prefixes and VLANs, several at once, and makes sites, racks, hosts and networks of them: \
+        all or none. `errors` names each bad line (`devices.csv line 7`); `notes` says what Honcho has no place for. 10 MiB at most.",
     params(("dry_run" = Option<bool>, Query, description = "Say what would be done, and do nothing")),
     request_body = ImportFiles,
     responses((status = 200, body = ImportOutcome), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),

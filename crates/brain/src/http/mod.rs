@@ -81,6 +81,8 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(sessions::whoami))
         .routes(routes!(search::search))
         .routes(routes!(exports::export_hosts))
+        .routes(routes!(exports::export_networks))
+        .routes(routes!(exports::export_addresses))
         .routes(routes!(hosts::list, hosts::create))
         .routes(routes!(hosts::show, hosts::replace, hosts::update, hosts::delete))
         .routes(routes!(hosts::rejoin, hosts::rejoin_by_post))
@@ -139,6 +141,8 @@ fn described() -> OpenApiRouter<App> {
         .merge(
             OpenApiRouter::new()
                 .routes(routes!(imports::import_hosts))
+                .routes(routes!(imports::import_networks))
+                .routes(routes!(imports::import_addresses))
                 .routes(routes!(imports::import_netbox))
                 .layer(DefaultBodyLimit::max(imports::LARGEST)),
         )

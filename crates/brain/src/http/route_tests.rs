@@ -72,7 +72,11 @@ GET    /v1/search?q=acme                  401 200 200 200 200 200
 GET    /v1/hosts                          401 403 403 403 403 200
 POST   /v1/hosts                          401 403 403 403 403 201 {"name":"h3"}
 GET    /v1/hosts.csv                      401 403 403 403 403 200
+GET    /v1/networks.csv                   401 403 403 403 403 200
+GET    /v1/addresses.csv                  401 403 403 403 403 200
 POST   /v1/imports/hosts                  401 403 403 403 403 200 csv
+POST   /v1/imports/networks               401 403 403 403 403 200 csv
+POST   /v1/imports/addresses              401 403 403 403 403 200 csv
 POST   /v1/imports/netbox                 401 403 403 403 403 200 {"files":[{"name":"d.csv","text":"name,type\nsw1,7050\n"}]}
 GET    /v1/hosts/{id}                     401 403 403 403 403 200
 PUT    /v1/hosts/{id}                     401 403 403 403 403 200 {"vendor":"acme"}

@@ -100,11 +100,13 @@ impl Change for AddressCreate {
 impl AddressCreate {
     /// A repeated POST with the same reference answers with the same address.
     async fn already(&self, tx: &Tx) -> StoreResult<Option<Address>> {
-        let (Some(reference), Some(account)) = (&self.body.reference, self.account()) else {
+        let mut problems = Problems::default();
+        // What is no reference is refused later, with all else that is wrong.
+        let reference = problems.line("reference", self.body.reference.as_deref());
+        let (Some(reference), Some(account)) = (reference, self.account()) else {
             return Ok(None);
         };
         // Of an account that the caller may not see, no address is given out either.
-        let mut problems = Problems::default();
         match problems.found("account_id", accounts::get(tx, self.scope, account).await)? {
             Some(_) => addresses::by_reference(tx, account, reference).await,
             None => Ok(None),
@@ -146,6 +148,7 @@ impl AddressCreate {
         let wish = network.as_ref().and_then(|network| self.wish(network, &mut problems));
         let name = domain_name(&mut problems, "name", body.name.as_deref());
         let reverse_name = domain_name(&mut problems, "reverse_name", body.reverse_name.as_deref());
+        problems.line("reference", body.reference.as_deref());
         let (Some(account), Some(network), Some(wish)) = (account, network, wish) else {
             return Err(problems.into());
         };

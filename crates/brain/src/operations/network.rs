@@ -181,7 +181,7 @@ async fn refuse_taken(
     subnets: &Subnets,
     problems: &mut Problems,
 ) -> StoreResult<()> {
-    for other in networks::list(tx, Scope::System, &Filters::default()).await? {
+    for other in networks::claims(tx).await? {
         let both_local = travel == Travel::Local && other.kind == NetworkKind::Local.as_str();
         for (attribute, net) in subnets.nets().map(|net| (attribute_of(net), net)) {
             let theirs = [&other.subnet, &other.subnet6];

@@ -4,7 +4,7 @@
 //! A host must have a name, a height and duties, so an empty cell there says nothing; `none` is a host without duties.
 
 use super::read::clipped;
-use super::{Line, LineProblems, Table, Tally, written};
+use super::{Line, LineProblems, Table, Tally, compare, written};
 use crate::operations::{host, host_update, operators_only};
 use crate::outside::Outside;
 use honcho_api::{Host, HostCreate, ImportOutcome, Nic, Rack, Site};
@@ -29,6 +29,21 @@ pub(crate) const COLUMNS: &[&str] = &[
     "memory_bought_bytes",
     "bmc_address",
     "duties",
+    "nics",
+];
+
+/// Columns whose empty cells say that there is nothing.
+const EMPTY_SAYS: &[&str] = &[
+    "site",
+    "rack",
+    "position",
+    "face",
+    "vendor",
+    "model",
+    "serial",
+    "cores",
+    "memory_bought_bytes",
+    "bmc_address",
     "nics",
 ];
 
@@ -107,22 +122,12 @@ pub(crate) fn line(host: &Host, places: &Places) -> Vec<u8> {
 
 /// What differs between two states of a host, column by column.
 pub(crate) fn differences(before: &Host, after: &Host, places: &Places) -> Vec<String> {
-    let shown = |cell: &str| if cell.is_empty() { "nothing".to_owned() } else { cell.to_owned() };
-    let pairs = cells(before, places).into_iter().zip(cells(after, places));
-    let differing = COLUMNS.iter().zip(pairs).filter(|(_, (before, after))| before != after);
-    differing
-        .map(|(column, (before, after))| format!("{column}: {} -> {}", shown(&before), shown(&after)))
-        .collect()
+    compare::differences(COLUMNS, &cells(before, places), &cells(after, places))
 }
 
-/// Whether a line says of a host what is so already, letter by letter.
+/// Whether a line says of a host what is so already.
 fn says_the_same(table: &Table, line: &Line, host: &Host, places: &Places) -> bool {
-    let cells = cells(host, places);
-    COLUMNS.iter().zip(&cells).all(|(column, is)| match table.cell(line, column) {
-        Some("") if matches!(*column, "id" | "name" | "height_units" | "duties") => true,
-        Some(said) => said == is,
-        None => true,
-    })
+    compare::says_the_same(table, line, (COLUMNS, &cells(host, places)), EMPTY_SAYS)
 }
 
 /// What an attribute of [`HostCreate`] is called among the columns.

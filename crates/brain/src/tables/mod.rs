@@ -9,14 +9,19 @@
 //! Reading decides nothing about hosts or networks; what a cell means is said in the file of its kind. The columns of an
 //! export are those of the import, so that what was exported imports again and changes nothing.
 
+mod compare;
 mod guard;
 mod outcome;
 mod read;
 mod write;
 
+pub(crate) mod addresses;
 pub(crate) mod hosts;
 pub(crate) mod netbox;
 mod netbox_prefixes;
+mod netbox_vlans;
+pub(crate) mod networks;
+pub(crate) mod owners;
 
 #[cfg(test)]
 mod tests;

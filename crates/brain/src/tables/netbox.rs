@@ -1,4 +1,4 @@
-//! NetBox's CSV exports of devices and of prefixes, several files at once.
+//! NetBox's CSV exports of devices, of prefixes and of VLANs, several files at once.
 //!
 //! An export has the headings of NetBox's tables ("Position (U)", "Serial number"); older versions, and files made for
 //! NetBox's own import, have the names of its fields (`position`, `serial`). Both are known. What a file is, its headings tell.
@@ -6,9 +6,10 @@
 //! ```text
 //!   devices  -> sites, racks (of 42 units, or as high as needed), hosts: vendor, model, serial, place, bmc_address
 //!   prefixes -> networks, of those that are active and hold no other prefix of the file
+//!   VLANs    -> names of networks, and prefixes that no file of prefixes has
 //! ```
 //!
-//! A second run changes nothing: hosts are known by their names, networks by their subnets. What NetBox says and Honcho has
+//! A second run changes nothing: hosts are known by their names, networks by their VLAN ids and subnets. What NetBox says and Honcho has
 //! no place for is told, column by column.
 
 use super::hosts::{Places, column_of, differences};
@@ -30,6 +31,7 @@ use std::net::IpAddr;
 enum Content {
     Devices,
     Prefixes,
+    Vlans,
 }
 
 /// Columns of devices that mean something here: how they are called here, and by the versions of NetBox.
@@ -55,8 +57,28 @@ const OF_PREFIXES: &[(&str, &[&str])] = &[
     ("status", &["status"]),
     ("tenant", &["tenant"]),
     ("vlan", &["vlan"]),
+    ("vlan_group", &["vlan_group"]),
+    ("vrf", &["vrf"]),
+    ("site", &["site", "site_name", "scope"]),
     ("description", &["description"]),
 ];
+
+/// The same of VLANs.
+const OF_VLANS: &[(&str, &[&str])] = &[
+    ("vid", &[VID]),
+    ("name", &["name"]),
+    ("group", &["group", "group_name"]),
+    ("site", &["site", "site_name"]),
+    ("tenant", &["tenant"]),
+    ("status", &["status"]),
+    ("prefixes", &["prefixes"]),
+];
+
+/// The column of a VLAN's id.
+const VID: &str = "vid";
+
+/// Columns by which prefixes and VLANs are told apart, and which are kept nowhere.
+const TOLD_APART_BY: &[&str] = &["vrf", "site", "group", "vlan_group"];
 
 /// Columns that count or name things inside of NetBox, of which nobody misses one.
 const OF_NETBOX: &[&str] = &[
@@ -90,23 +112,50 @@ struct Understood {
     left_out: Vec<String>,
 }
 
+/// What is in a file with these headings.
+fn content(words: &[String]) -> Option<Content> {
+    let has = |names: &[&str]| words.iter().any(|word| names.contains(&word.as_str()));
+    if has(&["prefix"]) {
+        Some(Content::Prefixes)
+    } else if has(&["name"]) && has(&[VID]) {
+        Some(Content::Vlans)
+    } else if has(&["name"]) && has(&["type", "device_type", "manufacturer", "device_role"]) {
+        Some(Content::Devices)
+    } else {
+        None
+    }
+}
+
+/// Before its version 4, NetBox headed the number of a VLAN "ID", behind that of the row if both are there.
+fn name_vlan_ids(words: &mut [String]) {
+    let has = |name: &str| words.iter().any(|word| word == name);
+    if !has(VID)
+        && has("name")
+        && has("group")
+        && has("prefixes")
+        && let Some(word) = words.iter_mut().rev().find(|word| *word == "id")
+    {
+        VID.clone_into(word);
+    }
+}
+
 fn understand(file: &ImportFile) -> Result<Understood, LineProblems> {
     let raw = Raw::read(file.text.as_bytes(), Some(&file.name))?;
-    let words: Vec<String> = raw.names().map(word).collect();
-    let has = |names: &[&str]| words.iter().any(|word| names.contains(&word.as_str()));
-    let content = if has(&["prefix"]) {
-        Content::Prefixes
-    } else if has(&["name"]) && has(&["type", "device_type", "manufacturer", "device_role"]) {
-        Content::Devices
-    } else {
+    let mut words: Vec<String> = raw.names().map(word).collect();
+    name_vlan_ids(&mut words);
+    let Some(content) = content(&words) else {
         let text = format!(
-            "is no export of devices or prefixes from NetBox: it has neither a column prefix nor the columns name and \
-             type, but {}",
+            "is no export of devices, prefixes or VLANs from NetBox: it has neither a column prefix nor the columns name \
+             and type, or name and vid, but {}",
             clipped(&words.join(", "))
         );
         return Err(LineProblems::whole(format!("{} {text}", file.name)));
     };
-    let known = if content == Content::Devices { OF_DEVICES } else { OF_PREFIXES };
+    let known = match content {
+        Content::Devices => OF_DEVICES,
+        Content::Prefixes => OF_PREFIXES,
+        Content::Vlans => OF_VLANS,
+    };
     let mut problems = LineProblems::default();
     let (mut columns, mut left_out) = (Vec::new(), Vec::new());
     for (number, word) in words.iter().enumerate() {
@@ -117,7 +166,10 @@ fn understand(file: &ImportFile) -> Result<Understood, LineProblems> {
         if again && !OF_NETBOX.contains(&word.as_str()) {
             problems.add(&raw.header, format!("column {word} stands there twice"));
         }
-        if column.is_none() && !OF_NETBOX.contains(&word.as_str()) && raw.says_something(number) {
+        let is_kept = column
+            .is_some_and(|column| content == Content::Devices || !TOLD_APART_BY.contains(&column))
+            || OF_NETBOX.contains(&word.as_str());
+        if !is_kept && raw.says_something(number) {
             left_out.push(word.clone());
         }
         columns.push(column.filter(|_| !again));
@@ -179,7 +231,8 @@ impl Change for NetboxImport {
         let of =
             |content| self.files.iter().filter(move |file| file.content == content).map(|file| &file.table);
         under_way.devices(of(Content::Devices).collect()).await?;
-        netbox_prefixes::import(&mut under_way, of(Content::Prefixes).collect()).await?;
+        let (prefixes, vlans) = (of(Content::Prefixes).collect(), of(Content::Vlans).collect());
+        netbox_prefixes::import(&mut under_way, prefixes, vlans).await?;
         let left_out: BTreeSet<&String> = self.files.iter().flat_map(|file| &file.left_out).collect();
         if !left_out.is_empty() {
             let columns = left_out.into_iter().cloned().collect::<Vec<_>>().join(", ");
@@ -496,7 +549,14 @@ fn duties(role: Option<&str>) -> Vec<String> {
 /// Reads a text as a file of NetBox's, for the fuzz target.
 pub(crate) fn read_for_fuzzing(text: &str) {
     let file = ImportFile { name: "file".to_owned(), text: text.to_owned() };
-    if let Ok(Understood { content: Content::Devices, table, .. }) = understand(&file) {
-        crowded_racks(&[&table]);
+    match understand(&file) {
+        Ok(Understood { content: Content::Devices, table, .. }) => drop(crowded_racks(&[&table])),
+        Ok(Understood { content: Content::Prefixes, table, .. }) => {
+            netbox_prefixes::read_for_fuzzing(&[&table], &[])
+        }
+        Ok(Understood { content: Content::Vlans, table, .. }) => {
+            netbox_prefixes::read_for_fuzzing(&[], &[&table])
+        }
+        Err(_) => {}
     }
 }

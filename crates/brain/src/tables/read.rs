@@ -43,7 +43,7 @@ impl Table {
     /// What stands in a column; `None` when there is no such column. An empty cell is an empty text.
     pub(crate) fn cell<'t>(&self, line: &'t Line, column: &str) -> Option<&'t str> {
         let at = self.columns.iter().position(|known| *known == Some(column))?;
-        Some(line.cells.get(at).map_or("", |cell| unguarded(cell).trim()))
+        Some(line.cells.get(at).map_or("", |cell| cell.trim()))
     }
 
     /// The same, where an empty cell says nothing.
@@ -123,9 +123,9 @@ impl Raw {
                         .add(&line, format!("cell {} is not UTF-8: save the file as \"CSV UTF-8\"", at + 1));
                     ""
                 });
-                line.cells.push(text.to_owned());
+                line.cells.push(unguarded(text));
             }
-            if lines.is_empty() || line.cells.iter().any(|cell| !unguarded(cell).trim().is_empty()) {
+            if lines.is_empty() || line.cells.iter().any(|cell| !cell.trim().is_empty()) {
                 lines.push(line);
             }
         }

@@ -160,4 +160,13 @@ proptest! {
             prop_assert!(numbers.iter().all(|number| (2..=lines).contains(number)), "{numbers:?} of {lines}");
         }
     }
+
+    /// What the fuzz target asks of every table, of texts that look like one.
+    #[test]
+    fn what_is_read_is_written_the_same_whatever_table_it_is(
+        header in "((id|name|address|network|account|subnet|reserved_ranges|prefix|vlan|vid|status|group|prefixes|VRF)[,;]){1,5}(name|prefix|vid)",
+        lines in "((web|7|10\\.1\\.[01]\\.0/24|fd00::/64|web \\(7\\)|Active|=1|'|\"a\n;=1\"|x)[,;\n]){0,40}",
+    ) {
+        crate::fuzzing::csv(format!("{header}\n{lines}").as_bytes());
+    }
 }

@@ -13,13 +13,18 @@ which an import takes off.
 
 Examples:
   honcho export hosts > hosts.csv
-  honcho export hosts --file hosts.csv";
+  honcho export networks --file networks.csv
+  honcho export addresses --file addresses.csv";
 
 /// What can be exported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Exported {
     /// Every host
     Hosts,
+    /// Every network
+    Networks,
+    /// Every address that somebody holds
+    Addresses,
 }
 
 #[derive(Clone, Debug, clap::Args)]
@@ -37,6 +42,8 @@ pub(crate) async fn run(context: &Context, arguments: &ExportArguments) -> Resul
     let client = context.client()?;
     let path = match arguments.what {
         Exported::Hosts => "/v1/hosts.csv",
+        Exported::Networks => "/v1/networks.csv",
+        Exported::Addresses => "/v1/addresses.csv",
     };
     let mut answer = client.send(client.request(Method::GET, path)).await?;
     let mut file = arguments.file.as_deref().map(Partial::beside).transpose()?;

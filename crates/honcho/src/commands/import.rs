@@ -19,14 +19,34 @@ Examples:
   honcho import hosts hosts.csv --dry-run
   honcho import hosts hosts.csv";
 
-const NETBOX_HELP: &str = "\
-In NetBox: Devices, Export, \"All data\" or \"Current view\"; the same for Prefixes. What a file holds is seen \
-from its first line. Sites, racks and hosts are made of devices, networks of the prefixes that are active and hold \
-no others. Importing the same files again changes nothing.
+const NETWORKS_HELP: &str = "\
+The first line names the columns, in any order; `honcho export networks` writes all there are. What has no id is \
+known by its name and account. What a network is made of stays: of one that is there, name and reserved ranges can \
+change. An empty cell says nothing, save that of reserved_ranges. Either all lines are imported or none, and every \
+bad line is named.
 
 Examples:
-  honcho import netbox netbox_devices.csv netbox_prefixes.csv --dry-run
-  honcho import netbox netbox_devices.csv netbox_prefixes.csv";
+  honcho import networks networks.csv --dry-run
+  printf 'name,kind,vlan_id,subnet\\nfront,vlan,120,10.1.0.0/24\\n' | honcho import networks -";
+
+const ADDRESSES_HELP: &str = "\
+The first line names the columns, in any order; `honcho export addresses` writes all there are, of which status \
+and guest_id are not read. What has no id is known by its network and itself. A line with an account allocates an \
+address that is free; of one that is held, name and reverse_name can change, and an empty cell forgets one. Either \
+all lines are imported or none, and every bad line is named.
+
+Examples:
+  honcho import addresses addresses.csv --dry-run
+  printf 'network,address,account\\noffice,10.77.0.9,acme\\n' | honcho import addresses -";
+
+const NETBOX_HELP: &str = "\
+In NetBox: Devices, Export, \"All data\" or \"Current view\"; the same for Prefixes and VLANs. What a file holds is \
+seen from its first line. Sites, racks and hosts are made of devices, networks of the prefixes that are active and \
+hold no others; those of one VLAN are one network. Importing the same files again changes nothing.
+
+Examples:
+  honcho import netbox netbox_devices.csv netbox_prefixes.csv netbox_vlans.csv --dry-run
+  honcho import netbox netbox_devices.csv netbox_prefixes.csv netbox_vlans.csv";
 
 /// A file, and whether it is meant.
 #[derive(Clone, Debug, clap::Args)]
@@ -44,10 +64,16 @@ pub(crate) enum ImportCommand {
     /// Add hosts, and change those that are there
     #[command(after_help = TABLE_HELP)]
     Hosts(TableArguments),
+    /// Make networks, and change those that are there
+    #[command(after_help = NETWORKS_HELP)]
+    Networks(TableArguments),
+    /// Allocate addresses to accounts, and name those that are held
+    #[command(after_help = ADDRESSES_HELP)]
+    Addresses(TableArguments),
     /// Take over sites, racks, hosts and networks from NetBox
     #[command(after_help = NETBOX_HELP)]
     Netbox {
-        /// CSV exports of devices and of prefixes
+        /// CSV exports of devices, prefixes and VLANs
         #[arg(value_name = "FILE", required = true)]
         files: Vec<PathBuf>,
         /// Say what would be done, and do nothing
@@ -59,6 +85,8 @@ pub(crate) enum ImportCommand {
 pub(crate) async fn run(context: &Context, command: ImportCommand) -> Result<(), CommandError> {
     let (kind, arguments) = match command {
         ImportCommand::Hosts(arguments) => ("hosts", arguments),
+        ImportCommand::Networks(arguments) => ("networks", arguments),
+        ImportCommand::Addresses(arguments) => ("addresses", arguments),
         ImportCommand::Netbox { files, dry_run } => {
             let files = files.iter().map(|file| file_of_netbox(file)).collect::<Result<Vec<_>, _>>()?;
             let request = request(context, "netbox", dry_run)?.json(&ImportFiles { files: Some(files) });

@@ -37,6 +37,14 @@ help! {
     address: "address --help";
     address_allocate: "address allocate --help";
     image_build: "image build --help";
+    image_register: "image register --help";
+    search: "search --help";
+    export: "export --help";
+    import: "import --help";
+    import_hosts: "import hosts --help";
+    import_networks: "import networks --help";
+    import_addresses: "import addresses --help";
+    import_netbox: "import netbox --help";
     guest: "guest --help";
     guest_create: "guest create --help";
     guest_list: "guest list --help";

@@ -1,17 +1,16 @@
-//! Imports: what lines do to hosts and networks, and that all of them do or none.
+//! Imports of hosts: what lines do, and that all of them do or none.
 #![allow(clippy::needless_raw_string_hashes, reason = "expect-test writes them so")]
 
 use super::inventory::{rack, site};
 use super::*;
 use crate::tables::hosts::{COLUMNS, HostsImport, Places, line};
-use crate::tables::netbox::NetboxImport;
 use crate::tables::{Table, written};
 use expect_test::{Expect, expect};
-use honcho_api::{HostCreate, ImportFile, ImportOutcome, Nic};
-use honcho_store::{Filters, hosts, networks, racks, sites};
+use honcho_api::{HostCreate, ImportOutcome, Nic};
+use honcho_store::{Filters, hosts};
 use proptest::prelude::*;
 
-fn told(outcome: StoreResult<ImportOutcome>) -> String {
+pub(super) fn told(outcome: StoreResult<ImportOutcome>) -> String {
     let mut told = Vec::new();
     match outcome {
         Ok(outcome) => {
@@ -45,7 +44,7 @@ async fn import(world: &World, csv: &str) -> StoreResult<ImportOutcome> {
     world.ask(&HostsImport { scope: Scope::Operator, outside: world.app.outside.clone(), table }).await
 }
 
-async fn exported(world: &World) -> String {
+pub(super) async fn exported(world: &World) -> String {
     let reader = world.app.store.reader();
     let places = Places::read(reader).await.unwrap();
     let all = hosts::list(reader, &Filters::default(), world.app.now()).await.unwrap();
@@ -251,132 +250,4 @@ proptest! {
             assert_eq!(exported(&elsewhere).await, csv);
         });
     }
-}
-
-const DEVICES: &str = "Name,Status,Tenant,Site,Location,Rack,Role,Manufacturer,Type,IP Address,Serial number,Asset tag,Position (U),Rack face,Out-of-band IP\n\
-    Web 01.example.com,Active,Acme,FRA 1,,R1,Server,Dell,PowerEdge R650,10.0.0.7/24,S1,A-17,12.0,Front,10.0.8.7/24\n\
-    sw1,Active,,FRA 1,,R1,Access Switch,Arista,7050,—,S2,,44.0,Rear,\n\
-    ,Offline,,FRA 1,,R1,Patch Panel,,24 ports,,,,20.0,Front,\n\
-    fw1,Planned,,AMS,,,Firewall,,SRX,,,,,,\n";
-
-const PREFIXES: &str = "Prefix,Status,Children,VRF,Utilization,Tenant,Site,VLAN,Role,Description\n\
-    10.0.0.0/8,Container,4,Global,1%,,,,,\n\
-    • 10.1.0.0/16,Active,1,Global,1%,,,,,Whole\n\
-    • • 10.1.2.0/24,Active,0,Global,1%,acme,,web (100),,Web servers\n\
-    10.9.0.0/30,Active,0,Global,1%,,,,,Link\n\
-    10.3.0.0/24,Reserved,0,Global,1%,,,,,\n\
-    10.4.0.0/24,Active,0,Global,1%,,,,,\n\
-    2001:db8::/64,Active,0,Global,0%,,,,,\n";
-
-async fn import_netbox(world: &World, files: &[(&str, &str)]) -> StoreResult<ImportOutcome> {
-    let file =
-        |(name, text): &(&str, &str)| ImportFile { name: (*name).to_owned(), text: (*text).to_owned() };
-    let files: Vec<ImportFile> = files.iter().map(file).collect();
-    let import = NetboxImport::read(Scope::Operator, world.app.outside.clone(), &files)?;
-    world.ask(&import).await
-}
-
-#[tokio::test]
-async fn netbox_is_taken_over_once() {
-    let world = World::new().await;
-    let files = [("devices.csv", DEVICES), ("prefixes.csv", PREFIXES)];
-    expect![[r#"
-        devices.csv:2 create site fra-1
-        devices.csv:2 create rack r1
-        devices.csv:5 create site ams
-        devices.csv:2 create host web-01-example-com
-        devices.csv:3 create host sw1
-        devices.csv:4 create host r1-u20
-        devices.csv:5 create host fw1
-        prefixes.csv:4 create network web-servers
-        prefixes.csv:7 create network net-10-4-0-0-24
-        note: devices that are not active in NetBox are hosts all the same: 1 offline, 1 planned
-        note: the export does not say how high devices are: each new one fills one unit of its rack
-        note: the export does not say how high racks are: those made have 42 units, or as many as what is in them needs
-        note: new hosts with these roles have no duties, so that no guest is placed on them: Access Switch, Patch Panel
-        note: prefixes that are no networks, for a network is a /16 to a /29: 10.9.0.0/30
-        note: prefixes that are no networks, for they are containers: 10.0.0.0/8
-        note: prefixes that are no networks, for they are not active: 10.3.0.0/24
-        note: prefixes that are no networks, for they hold other prefixes of the file: 10.1.0.0/16
-        note: prefixes that are no networks, for those of IPv6 are not taken over: 2001:db8::/64
-        note: new networks are local, their VLANs are left out: 10.1.2.0/24 (web (100))
-        note: left out, for Honcho has no place for it: asset_tag, ip_address, tenant, vrf
-        [9, 0, 0]
-    "#]].assert_eq(&told(import_netbox(&world, &files).await));
-    expect![[r#"
-        id,name,site,rack,position,height_units,face,vendor,model,serial,cores,memory_bought_bytes,bmc_address,duties,nics
-        1,h1,,,,1,,,,,,,,hypervisor,
-        2,web-01-example-com,fra-1,r1,12,1,front,Dell,PowerEdge R650,S1,,,10.0.8.7,hypervisor,
-        3,sw1,fra-1,r1,44,1,rear,Arista,7050,S2,,,,none,
-        4,r1-u20,fra-1,r1,20,1,front,,24 ports,,,,,none,
-        5,fw1,ams,,,1,,,SRX,,,,,firewall,
-    "#]].assert_eq(&exported(&world).await);
-    expect![[r#"
-        note: devices that are not active in NetBox are hosts all the same: 1 offline, 1 planned
-        note: the export does not say how high devices are: each new one fills one unit of its rack
-        note: prefixes that are no networks, for a network is a /16 to a /29: 10.9.0.0/30
-        note: prefixes that are no networks, for they are containers: 10.0.0.0/8
-        note: prefixes that are no networks, for they are not active: 10.3.0.0/24
-        note: prefixes that are no networks, for they hold other prefixes of the file: 10.1.0.0/16
-        note: prefixes that are no networks, for those of IPv6 are not taken over: 2001:db8::/64
-        note: new networks are local, their VLANs are left out: 10.1.2.0/24 (web (100))
-        note: left out, for Honcho has no place for it: asset_tag, ip_address, tenant, vrf
-        [0, 0, 6]
-    "#]]
-    .assert_eq(&told(import_netbox(&world, &files).await));
-    let reader = world.app.store.reader();
-    assert_eq!(sites::list(reader, &Filters::default()).await.unwrap().len(), 2);
-    let racks = racks::list(reader, &Filters::default()).await.unwrap();
-    assert_eq!((racks.len(), racks[0].height_units), (1, 44));
-    let made = networks::list(reader, Scope::Operator, &Filters::default()).await.unwrap();
-    let owned: Vec<_> = made
-        .iter()
-        .map(|network| (network.subnet.as_deref().unwrap_or_default(), network.account_id.is_some()))
-        .collect();
-    assert_eq!(owned, [("10.77.0.0/24", false), ("10.1.2.0/24", true), ("10.4.0.0/24", false)]);
-}
-
-#[tokio::test]
-async fn netbox_files_that_cannot_be_taken_are_refused_whole() {
-    let world = World::new().await;
-    // The fields by the names of NetBox's own import, as older versions export them.
-    let devices = "name,device_role,manufacturer,device_type,site,rack,position,face,serial\n\
-        web1,server,Dell,R650,fra1,r1,1,front,S1\n\
-        web.1,server,Dell,R650,fra1,r1,2.5,front,S1\n\
-        web-1,server,Dell,R650,fra1,r1,3,up,S1\n\
-        web2,server,Dell,R650,fra1,r1,1,front,S1\n\
-        ,server,Dell,R650,,,,,\n\
-        web3,server,Dell,R650,,r7,,,\n";
-    let prefixes =
-        "prefix,status,tenant\n10.77.0.0/25,active,\n10.5.0.0/24,active,Nobody Ltd\n10.6.0.1/24,active,\n";
-    let files = [("d.csv", devices), ("p.csv", prefixes)];
-    expect![[r#"
-        d.csv line 3: position: "2.5": Honcho counts whole units
-        d.csv line 4: name: "web-1" and "web.1" (d.csv line 3) would both be host web-1
-        d.csv line 4: face: must be front or rear
-        d.csv line 4: name: is taken
-        d.csv line 5: position: unit 1 would overlap with host web1, which fills unit 1
-        d.csv line 6: name: can't be blank where there is no rack and position either
-        d.csv line 7: rack: is in no site: NetBox says the site of every rack
-        p.csv line 2: subnet: overlaps with network office (10.77.0.0/24)
-        p.csv line 3: tenant: "Nobody Ltd": there is no account nobody-ltd; without an owner the network would be everybody's (`honcho account create nobody-ltd`)
-        p.csv line 4: prefix: "10.6.0.1/24" is no prefix, as in 10.77.0.0/24
-    "#]].assert_eq(&told(import_netbox(&world, &files).await));
-    assert_eq!(sites::list(world.app.store.reader(), &Filters::default()).await.unwrap().len(), 0);
-    let strange =
-        [("x.csv", "colour,size\nred,7\n"), ("empty.csv", ""), ("d.csv", "name,type,type\na,b,c\n")];
-    expect![[r#"
-        base: x.csv is no export of devices or prefixes from NetBox: it has neither a column prefix nor the columns name and type, but "colour, size"
-        base: empty.csv is empty: its first line names the columns
-        d.csv line 1: column type stands there twice
-    "#]].assert_eq(&told(import_netbox(&world, &strange).await));
-}
-
-#[tokio::test]
-async fn racks_of_one_name_at_several_locations_stay_apart() {
-    let world = World::new().await;
-    let devices = "name,type,site,location,rack,position\na,x,fra1,Room A,r1,1\nb,x,fra1,Room B,r1,1\n";
-    import_netbox(&world, &[("d.csv", devices)]).await.unwrap();
-    let racks = racks::list(world.app.store.reader(), &Filters::default()).await.unwrap();
-    assert_eq!(racks.iter().map(|rack| rack.name.as_str()).collect::<Vec<_>>(), ["room-a-r1", "room-b-r1"]);
 }

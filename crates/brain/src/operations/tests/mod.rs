@@ -4,6 +4,9 @@ mod accounts;
 mod addresses;
 mod ends;
 mod hosts;
+mod import_addresses;
+mod import_netbox;
+mod import_networks;
 mod imports;
 mod inventory;
 mod networks;
@@ -63,10 +66,21 @@ async fn database() -> Option<honcho_store::Engine> {
     Some(honcho_store::Engine::Postgres(honcho_test_postgres::migrated_database(migrate).await))
 }
 
-/// Tests named `sqlite_…` are about SQLite's files.
+/// Modules whose tests know no database: they would say the same twice.
+const WITHOUT_DATABASE: &[&str] = &[
+    "authority::",
+    "backup::archive::",
+    "http::bodies::",
+    "http::strict_json::",
+    "listening::",
+    "passwords::",
+    "tables::",
+];
+
+/// Every test of the brain, and not only those of operations. Tests named `sqlite_…` are about SQLite's files.
 #[test]
 fn all_of_it_on_postgres() {
-    honcho_test_postgres::run_again("operations::", &["all_of_it_on_postgres", "sqlite_"]);
+    honcho_test_postgres::run_again("", &[&["all_of_it_on_postgres", "sqlite_"], WITHOUT_DATABASE].concat());
 }
 
 impl World {
