@@ -552,10 +552,10 @@ pub(crate) fn read_for_fuzzing(text: &str) {
     match understand(&file) {
         Ok(Understood { content: Content::Devices, table, .. }) => drop(crowded_racks(&[&table])),
         Ok(Understood { content: Content::Prefixes, table, .. }) => {
-            netbox_prefixes::read_for_fuzzing(&[&table], &[])
+            netbox_prefixes::read_for_fuzzing(&[&table], &[]);
         }
         Ok(Understood { content: Content::Vlans, table, .. }) => {
-            netbox_prefixes::read_for_fuzzing(&[], &[&table])
+            netbox_prefixes::read_for_fuzzing(&[], &[&table]);
         }
         Err(_) => {}
     }

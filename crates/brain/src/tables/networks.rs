@@ -202,13 +202,13 @@ impl<'n> UnderWay<'n> {
         let mut number = |column: &str| {
             table.filled(line, column).and_then(|text| whole(&mut self.problems, line, column, text))
         };
-        let (vlan_id, vxlan_id) = (number("vlan_id"), number("vxlan_id"));
+        let [vlan, tunnel] = ["vlan_id", "vxlan_id"].map(&mut number);
         honcho_api::NetworkCreate {
             name: text("name"),
             reference: text("reference"),
             kind: text("kind").map(|kind| kind.to_ascii_lowercase()),
-            vlan_id,
-            vxlan_id,
+            vlan_id: vlan,
+            vxlan_id: tunnel,
             subnet: written("subnet"),
             subnet6: written("subnet6"),
             gateway: written("gateway"),
