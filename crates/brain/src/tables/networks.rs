@@ -199,10 +199,10 @@ impl<'n> UnderWay<'n> {
     fn body(&mut self, table: &Table, line: &Line) -> honcho_api::NetworkCreate {
         let text = |column: &str| table.filled(line, column).map(str::to_owned);
         let written = |column: &str| table.filled(line, column).map(canonical);
-        let mut number = |column: &str| {
+        let number = |column: &str| {
             table.filled(line, column).and_then(|text| whole(&mut self.problems, line, column, text))
         };
-        let [vlan, tunnel] = ["vlan_id", "vxlan_id"].map(&mut number);
+        let [vlan, tunnel] = ["vlan_id", "vxlan_id"].map(number);
         honcho_api::NetworkCreate {
             name: text("name"),
             reference: text("reference"),
