@@ -6,7 +6,7 @@ use crate::spread::{self, Compare, Limits, Movable, Online, Place, Spread, Sprea
 use crate::survive::Watch;
 use crate::tallies::{Tallies, is_open, signed};
 use honcho_model::{Bytes, GuestId, HostId};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// One move.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -60,15 +60,19 @@ pub fn balance(fleet: &Fleet, limits: &Limits) -> Balance {
             cost: guest.needs.disk,
         });
     }
-    Balance { score_before: outcome.score_before, score_after: replay.score(), moves }
+    // What was left out may have been what the last ones were for.
+    let scores = std::iter::once(outcome.score_before).chain(moves.iter().map(|one: &Move| one.score_after));
+    let (best, score_after) = spread::lowest(scores);
+    moves.truncate(best);
+    Balance { score_before: outcome.score_before, score_after, moves }
 }
 
 /// A fleet as far as its moves are made.
 struct Placed<'a> {
     fleet: &'a Fleet,
     tallies: Tallies,
-    /// What N+1 is watched by, and who is stranded; none where nobody looks.
-    watch: Option<(Watch, Vec<usize>)>,
+    /// What N+1 is watched by, and what fits nowhere if which host is lost; none where nobody looks.
+    watch: Option<(Watch, BTreeMap<usize, i64>)>,
 }
 
 impl<'a> Placed<'a> {
@@ -76,9 +80,9 @@ impl<'a> Placed<'a> {
         let tallies = fleet.tallies.clone();
         let watch = (fleet.rules.n_plus_one != NPlusOne::Ignore).then(|| {
             let mut watch = Watch::new(&fleet.hosts, &tallies);
-            let stranded = watch.stranded(&fleet.hosts, &tallies);
-            // Where nobody can say, every host counts as one that is not to be stranded.
-            (watch, stranded.unwrap_or_default())
+            let short = watch.short(&fleet.hosts, &tallies);
+            // Where nobody can say, no host counts as stranded already.
+            (watch, short.unwrap_or_default())
         });
         Placed { fleet, tallies, watch }
     }
@@ -95,13 +99,13 @@ impl<'a> Placed<'a> {
         }
         self.tallies.remove(hosts, from, guest);
         self.tallies.add(hosts, to, pool, &guest.needs, guest.load);
-        let Some((watch, stranded)) = &mut self.watch else { return true };
+        let Some((watch, short)) = &mut self.watch else { return true };
         watch.changed(hosts, &self.tallies, from);
         watch.changed(hosts, &self.tallies, to);
-        if let Some(now) = watch.stranded(hosts, &self.tallies)
-            && now.iter().all(|host| stranded.contains(host))
+        if let Some(now) = watch.short(hosts, &self.tallies)
+            && now.iter().all(|(host, less)| short.get(host).is_some_and(|before| less <= before))
         {
-            *stranded = now;
+            *short = now;
             return true;
         }
         let mut moved = guest.clone();

@@ -41,16 +41,16 @@ pub fn capacity(fleet: &Fleet, request: &Request) -> Capacity {
     Capacity { fit, fit_with_n_plus_one: with_n_plus_one(fleet, request, fit), runs_out }
 }
 
-/// The most of them that leave no host stranded that is not stranded now.
+/// The most of them with which no host's loss leaves more without a place than now.
 fn with_n_plus_one(fleet: &Fleet, request: &Request, most: usize) -> usize {
-    let survivors: Vec<usize> = {
-        let survival = Survival::new(&fleet.hosts, &fleet.tallies, 0);
-        (0..fleet.hosts.len()).filter(|host| survival.survives(*host, None)).collect()
+    let short = |tallies: &Tallies| -> Vec<i64> {
+        let survival = Survival::new(&fleet.hosts, tallies, 0);
+        (0..fleet.hosts.len()).map(|host| survival.short(host)).collect()
     };
+    let before = short(&fleet.tallies);
     let kept = |count: usize| {
         let (_, tallies) = fill(fleet, request, count);
-        let survival = Survival::new(&fleet.hosts, &tallies, 0);
-        survivors.iter().all(|host| survival.survives(*host, None))
+        short(&tallies).iter().zip(&before).all(|(after, before)| after <= before)
     };
     let (mut low, mut high) = (0, most);
     while low < high {

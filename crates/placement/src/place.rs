@@ -5,7 +5,7 @@ use crate::fleet::{Fleet, NPlusOne, Request};
 use crate::survive::{Coming, Survival};
 use crate::tallies::{SPREAD, Tallies, is_open, share, signed};
 use honcho_model::{HostId, PoolId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// Free memory, free disk, vCPUs per CPU: as Ganeti weighs them, all alike. Load, of which there is one number where
 /// Ganeti has four.
@@ -166,6 +166,8 @@ struct Trial<'a> {
     request: &'a Request,
     survival: Option<Survival<'a>>,
     deviations: [f64; SPREAD],
+    /// How many guests of the same account are where.
+    of_account: Option<&'a HashMap<usize, u32>>,
 }
 
 impl<'a> Trial<'a> {
@@ -173,7 +175,8 @@ impl<'a> Trial<'a> {
         let survival = (fleet.rules.n_plus_one != NPlusOne::Ignore)
             .then(|| Survival::new(&fleet.hosts, tallies, signed(request.memory)));
         let deviations = std::array::from_fn(|component| tallies.moments[component].deviation(tallies.open));
-        Trial { fleet, tallies, request, survival, deviations }
+        let of_account = tallies.accounts.get(&request.account).filter(|counts| !counts.is_empty());
+        Trial { fleet, tallies, request, survival, deviations, of_account }
     }
 
     fn coming(&self, host: usize) -> Coming {
@@ -190,7 +193,7 @@ impl<'a> Trial<'a> {
             share(f64::from(self.request.vcpus), f64::from(host.cpus)),
             1.0,
         ];
-        let values = crate::tallies::values(host, tally);
+        let values = tally.values;
         let mut spread = self.deviations;
         for component in 0..SPREAD {
             if changes[component] != 0.0 {
@@ -199,8 +202,7 @@ impl<'a> Trial<'a> {
                 spread[component] = moments.deviation(self.tallies.open);
             }
         }
-        let of_account = self.tallies.accounts.get(&self.request.account);
-        let others = of_account.and_then(|counts| counts.get(&index)).copied().unwrap_or(0);
+        let others = self.of_account.and_then(|counts| counts.get(&index)).copied().unwrap_or(0);
         let owner = OWNER * f64::from(others) / self.tallies.open;
         let total = spread.iter().zip(WEIGHTS).map(|(part, weight)| part * weight).sum::<f64>() + owner;
         Score { total, spread, owner }

@@ -12,6 +12,7 @@ mod steepest;
 mod trial;
 
 pub use order::Step;
+pub(crate) use search::lowest;
 pub use search::{Limits, Outcome, balance};
 pub(crate) use state::Moments;
 pub use state::{Compare, Movable, Online, Spread, SpreadGuest, SpreadHost};

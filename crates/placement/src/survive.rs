@@ -8,14 +8,12 @@
 use crate::fleet::{Fleet, Host};
 use crate::tallies::{Tallies, is_open};
 use honcho_model::HostId;
+use std::collections::BTreeMap;
 
 /// The hosts whose guests could not all be restarted elsewhere.
 pub fn stranded(fleet: &Fleet) -> Vec<HostId> {
     let survival = Survival::new(&fleet.hosts, &fleet.tallies, 0);
-    (0..fleet.hosts.len())
-        .filter(|host| !survival.survives(*host, None))
-        .map(|host| fleet.hosts[host].id)
-        .collect()
+    (0..fleet.hosts.len()).filter(|host| survival.short(*host) > 0).map(|host| fleet.hosts[host].id).collect()
 }
 
 /// What is known of a fleet before a guest comes.
@@ -28,8 +26,26 @@ pub(crate) struct Survival<'a> {
     spare_of_all: i64,
     /// The two hosts that ask most of the others, with what they ask.
     hardest: [(i64, usize); 2],
-    /// Hosts that are stranded already, if somebody asked.
-    already: std::cell::OnceCell<Vec<bool>>,
+    /// The memory of the guest that comes.
+    coming: i64,
+    /// The hosts that are not plainly safe wherever it goes, if somebody asked.
+    doubtful: std::cell::OnceCell<Vec<Doubtful>>,
+}
+
+/// A host that has to be reckoned with, and what would be if it were lost now.
+struct Doubtful {
+    host: usize,
+    /// On a host that takes none of its guests a guest that comes changes nothing for it: first fit passed that host
+    /// over, and does so again.
+    now: Restart,
+}
+
+/// What would be if a host were lost.
+struct Restart {
+    /// The hosts that would take its guests, in order.
+    taking: Vec<usize>,
+    /// Memory of the guests that fit nowhere.
+    short: i64,
 }
 
 /// A guest that comes to a host.
@@ -41,8 +57,7 @@ pub(crate) struct Coming {
 
 impl<'a> Survival<'a> {
     pub(crate) fn new(hosts: &'a [Host], tallies: &'a Tallies, coming: i64) -> Self {
-        let guests = tallies.hosts.iter().flat_map(|tally| tally.guests.iter().copied());
-        let largest = guests.max().unwrap_or(0).max(coming);
+        let largest = tallies.hosts.iter().map(|tally| tally.largest).max().unwrap_or(0).max(coming);
         let spare: Vec<i64> = hosts
             .iter()
             .zip(&tallies.hosts)
@@ -65,7 +80,8 @@ impl<'a> Survival<'a> {
             spare,
             spare_of_all,
             hardest,
-            already: std::cell::OnceCell::new(),
+            coming,
+            doubtful: std::cell::OnceCell::new(),
         }
     }
 
@@ -87,36 +103,44 @@ impl<'a> Survival<'a> {
         }
     }
 
-    /// The first host that this guest would strand, of those that are not stranded already.
+    /// The first host of which, if it were lost, more would fit nowhere because of this guest.
     pub(crate) fn strands(&self, coming: Coming) -> Option<HostId> {
         if self.plainly_kept(coming) {
             return None;
         }
-        let already = self
-            .already
-            .get_or_init(|| (0..self.hosts.len()).map(|host| !self.survives(host, None)).collect());
-        (0..self.hosts.len())
-            .find(|host| !already[*host] && !self.survives(*host, Some(coming)))
-            .map(|host| self.hosts[host].id)
+        let doubtful = self.doubtful.get_or_init(|| self.find_doubtful());
+        let at = doubtful.partition_point(|one| one.host < coming.host);
+        let (before, rest) = doubtful.split_at(at);
+        let short_with = |host: usize| reckon(self.hosts, self.tallies, host, Some(coming)).short;
+        let strands = |one: &Doubtful| {
+            let touched = one.now.taking.binary_search(&coming.host).is_ok();
+            (touched && short_with(one.host) > one.now.short).then_some(one.host)
+        };
+        let strands_own = || {
+            let now = rest.first().filter(|one| one.host == coming.host).map_or(0, |one| one.now.short);
+            (short_with(coming.host) > now).then_some(coming.host)
+        };
+        let others = |part: &[Doubtful]| part.iter().filter(|one| one.host != coming.host).find_map(strands);
+        others(before).or_else(strands_own).or_else(|| others(rest)).map(|host| self.hosts[host].id)
     }
 
-    /// Whether this host's guests could be restarted elsewhere.
-    pub(crate) fn survives(&self, lost: usize, coming: Option<Coming>) -> bool {
-        let mut all = self.spare_of_all;
-        let mut spare = self.spare[lost];
-        let mut needed = self.tallies.hosts[lost].memory_placed;
-        if let Some(coming) = coming {
-            all += self.spare_with(coming) - self.spare[coming.host];
-            if coming.host == lost {
-                needed += coming.memory;
-                spare = self.spare_with(coming);
-            }
-        }
-        needed <= all - spare || reckon(self.hosts, self.tallies, lost, coming)
+    /// Wherever the guest goes, it takes no more than its memory of what the others have to spare.
+    fn find_doubtful(&self) -> Vec<Doubtful> {
+        let asks = |host: usize| self.tallies.hosts[host].memory_placed + self.spare[host];
+        (0..self.hosts.len())
+            .filter(|host| asks(*host) > self.spare_of_all - self.coming)
+            .map(|host| Doubtful { host, now: reckon(self.hosts, self.tallies, host, None) })
+            .collect()
+    }
+
+    /// Memory of the guests of this host that would fit nowhere if it were lost.
+    pub(crate) fn short(&self, lost: usize) -> i64 {
+        let plain = self.tallies.hosts[lost].memory_placed <= self.spare_of_all - self.spare[lost];
+        if plain { 0 } else { reckon(self.hosts, self.tallies, lost, None).short }
     }
 }
 
-fn reckon(hosts: &[Host], tallies: &Tallies, lost: usize, coming: Option<Coming>) -> bool {
+fn reckon(hosts: &[Host], tallies: &Tallies, lost: usize, coming: Option<Coming>) -> Restart {
     let mut guests = tallies.hosts[lost].guests.clone();
     let mut free: Vec<i64> = hosts
         .iter()
@@ -130,14 +154,21 @@ fn reckon(hosts: &[Host], tallies: &Tallies, lost: usize, coming: Option<Coming>
         }
     }
     free[lost] = 0;
+    guests.retain(|memory| *memory > 0);
     guests.sort_unstable_by(|one, other| other.cmp(one));
-    guests.into_iter().all(|memory| match free.iter_mut().find(|free| **free >= memory) {
-        Some(free) => {
-            *free -= memory;
-            true
+    let mut restart = Restart { taking: Vec::with_capacity(guests.len()), short: 0 };
+    for memory in guests {
+        match free.iter().position(|free| *free >= memory) {
+            Some(host) => {
+                free[host] -= memory;
+                restart.taking.push(host);
+            }
+            None => restart.short += memory,
         }
-        None => memory == 0,
-    })
+    }
+    restart.taking.sort_unstable();
+    restart.taking.dedup();
+    restart
 }
 
 /// N+1 while guests move one by one. What is plain is seen in constant time a move, as a rule: the moves of a large
@@ -157,7 +188,7 @@ const RECKONINGS: usize = 50_000;
 
 impl Watch {
     pub(crate) fn new(hosts: &[Host], tallies: &Tallies) -> Self {
-        let largest = tallies.hosts.iter().flat_map(|tally| tally.guests.iter().copied()).max().unwrap_or(0);
+        let largest = tallies.hosts.iter().map(|tally| tally.largest).max().unwrap_or(0);
         let mut watch = Watch {
             largest,
             spare: vec![0; hosts.len()],
@@ -179,15 +210,17 @@ impl Watch {
         self.asked_at_most = self.asked_at_most.max(tally.memory_placed + spare);
     }
 
-    /// The hosts whose guests could not be restarted elsewhere; `None` where it would take too long to find out.
-    pub(crate) fn stranded(&mut self, hosts: &[Host], tallies: &Tallies) -> Option<Vec<usize>> {
+    /// The hosts whose guests could not all be restarted elsewhere, with how much memory fits nowhere; `None` where it
+    /// would take too long to find out.
+    pub(crate) fn short(&mut self, hosts: &[Host], tallies: &Tallies) -> Option<BTreeMap<usize, i64>> {
         if self.asked_at_most <= self.spare_of_all {
-            return Some(Vec::new());
+            return Some(BTreeMap::new());
         }
         let asks = |host: usize| tallies.hosts[host].memory_placed + self.spare[host];
         self.asked_at_most = (0..hosts.len()).map(asks).max().unwrap_or(0);
         let doubtful: Vec<usize> = (0..hosts.len()).filter(|host| asks(*host) > self.spare_of_all).collect();
         self.reckonings_left = self.reckonings_left.checked_sub(doubtful.len())?;
-        Some(doubtful.into_iter().filter(|host| !reckon(hosts, tallies, *host, None)).collect())
+        let short = doubtful.into_iter().map(|host| (host, reckon(hosts, tallies, host, None).short));
+        Some(short.filter(|(_, short)| *short > 0).collect())
     }
 }

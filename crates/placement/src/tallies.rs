@@ -22,6 +22,10 @@ pub(crate) struct Tally {
     pub(crate) load: f64,
     /// Memory of each guest that would have to be restarted elsewhere.
     pub(crate) guests: Vec<i64>,
+    /// The most of these.
+    pub(crate) largest: i64,
+    /// What the deviations are taken of.
+    pub(crate) values: [f64; SPREAD],
 }
 
 /// All of them.
@@ -56,6 +60,8 @@ impl Tallies {
             vcpus: 0,
             load: 0.0,
             guests: Vec::new(),
+            largest: 0,
+            values: [0.0; SPREAD],
         };
         let mut tallies = Tallies {
             hosts: hosts.iter().map(tally).collect(),
@@ -79,11 +85,14 @@ impl Tallies {
     }
 
     fn recompute(&mut self, hosts: &[Host]) {
+        for (host, tally) in hosts.iter().zip(&mut self.hosts) {
+            tally.values = values(host, tally);
+        }
         let open: Vec<[f64; SPREAD]> = hosts
             .iter()
             .zip(&self.hosts)
             .filter(|(host, _)| is_open(host))
-            .map(|(host, tally)| values(host, tally))
+            .map(|(_, tally)| tally.values)
             .collect();
         #[expect(clippy::cast_precision_loss, reason = "no fleet has 2^52 hosts")]
         let count = open.len().max(1) as f64;
@@ -113,6 +122,7 @@ impl Tallies {
         tally.vcpus += i64::from(needs.vcpus);
         tally.load += load;
         tally.guests.push(signed(needs.memory));
+        tally.largest = tally.largest.max(signed(needs.memory));
         if let Some(role) = &needs.apart {
             *self.roles.entry(role.clone()).or_default().entry(position).or_default() += 1;
         }
@@ -128,14 +138,12 @@ impl Tallies {
         needs: &Request,
         load: f64,
     ) {
-        let before = values(&hosts[position], &self.hosts[position]);
         self.count(position, pool, needs, Holds::All, load);
-        self.replace(hosts, position, before);
+        self.replace(hosts, position);
     }
 
     /// Takes a guest off a host.
     pub(crate) fn remove(&mut self, hosts: &[Host], position: usize, guest: &Guest) {
-        let before = values(&hosts[position], &self.hosts[position]);
         let needs = &guest.needs;
         let pool = hosts[position].pools.iter().position(|pool| pool.id == guest.pool);
         let tally = &mut self.hosts[position];
@@ -151,6 +159,9 @@ impl Tallies {
             if let Some(at) = tally.guests.iter().position(|known| *known == memory) {
                 tally.guests.swap_remove(at);
             }
+            if memory == tally.largest {
+                tally.largest = tally.guests.iter().copied().max().unwrap_or(0);
+            }
             let counted = |counts: Option<&mut HashMap<usize, u32>>| {
                 if let Some(counts) = counts
                     && let Some(count) = counts.get_mut(&position)
@@ -164,12 +175,13 @@ impl Tallies {
             counted(needs.apart.as_ref().and_then(|role| self.roles.get_mut(role)));
             counted(self.accounts.get_mut(&needs.account));
         }
-        self.replace(hosts, position, before);
+        self.replace(hosts, position);
     }
 
-    fn replace(&mut self, hosts: &[Host], position: usize, before: [f64; SPREAD]) {
+    fn replace(&mut self, hosts: &[Host], position: usize) {
+        let after = values(&hosts[position], &self.hosts[position]);
+        let before = std::mem::replace(&mut self.hosts[position].values, after);
         if is_open(&hosts[position]) {
-            let after = values(&hosts[position], &self.hosts[position]);
             for component in 0..SPREAD {
                 self.moments[component].replace(before[component], after[component]);
             }
@@ -179,7 +191,7 @@ impl Tallies {
 
 /// What the deviations are taken of.
 #[expect(clippy::cast_precision_loss, reason = "sizes are far below 2^52 where precision matters")]
-pub(crate) fn values(host: &Host, tally: &Tally) -> [f64; SPREAD] {
+fn values(host: &Host, tally: &Tally) -> [f64; SPREAD] {
     let disk: u64 = host.pools.iter().map(|pool| pool.size.0).sum();
     let disk_free: i64 = tally.pools_free.iter().sum();
     [

@@ -173,8 +173,7 @@ proptest! {
         fleet in fleets(), needs in requests(1..2), memory in 2u64..24, rack in 1i64..6, kind in 0u8..5,
     ) {
         let needs = &needs[0];
-        // Where N+1 must be kept, a host that restores it makes it something to keep: no promise is possible there.
-        if fleet.rules().n_plus_one != NPlusOne::Keep && place(&fleet, needs).choice.is_some() {
+        if place(&fleet, needs).choice.is_some() {
             let mut hosts = fleet.hosts().to_vec();
             hosts.push(host(99, memory, 8, 100, rack, kind));
             let larger = Fleet::new(hosts, fleet.guests().to_vec(), fleet.rules());

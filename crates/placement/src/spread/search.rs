@@ -75,9 +75,24 @@ pub fn balance(spread: &mut Spread, limits: &Limits) -> Outcome {
 
 fn carry_out(spread: &mut Spread, start: Spread, targets: &[Place]) -> Outcome {
     let score_before = start.score();
-    *spread = start;
-    let steps = in_legal_order(spread, targets);
-    Outcome { score_before, score_after: spread.score(), steps }
+    spread.clone_from(&start);
+    let mut steps = in_legal_order(spread, targets);
+    // Where a step could never be made legally, the last ones may have been made for nothing.
+    let scores = std::iter::once(score_before).chain(steps.iter().map(|step| step.score_after));
+    let (best, score_after) = lowest(scores);
+    if best < steps.len() {
+        steps.truncate(best);
+        *spread = start;
+        for step in &steps {
+            spread.apply(step.guest, step.to);
+        }
+    }
+    Outcome { score_before, score_after, steps }
+}
+
+/// The first of the lowest scores, and its place.
+pub(crate) fn lowest(scores: impl Iterator<Item = f64>) -> (usize, f64) {
+    scores.enumerate().min_by(|one, other| one.1.total_cmp(&other.1)).unwrap_or((0, 0.0))
 }
 
 /// Fleets up to this many hosts are searched host by host; larger ones by the hosts that matter most.
