@@ -11,6 +11,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("honcho-wire", &["honcho-model"]),
     ("honcho-api", &["honcho-model"]),
     ("honcho-placement", &["honcho-model"]),
+    ("honcho-slowlog", &[]),
     ("honcho-test-postgres", &[]),
     ("honcho-store", &["honcho-model", "honcho-wire", "honcho-api", "honcho-test-postgres"]),
     ("honcho-images", &["honcho-model"]),
