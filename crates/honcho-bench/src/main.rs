@@ -1,7 +1,7 @@
 //! Measures Honcho where it runs: `honcho bench …` starts this program.
 //!
-//! One file per measurement: `api` (how fast the brain answers), `guest_start` (how much Honcho adds to libvirt's own time) and `idle` (what brain and agent
-//! cost while nothing happens). They share `brain` (which brain, which token), `figures` (what is made of many
+//! One file per measurement: `api` (how fast the brain answers), `guest_start` (how much Honcho adds to libvirt's own time), `idle` (what brain and agent
+//! cost while nothing happens) and `placement` (how evenly guests are spread, and how fast, beside Ganeti's htools). They share `brain` (which brain, which token), `figures` (what is made of many
 //! measurements, and how it is printed) and `load` (what else the machine was doing). What a measurement makes it
 //! removes, also when it is interrupted.
 #![forbid(unsafe_code)]
@@ -16,6 +16,7 @@ mod idle;
 mod leftovers;
 mod load;
 mod order;
+mod placement;
 mod process;
 
 use clap::Parser as _;
@@ -41,6 +42,8 @@ enum Measurement {
     GuestStart(guest_start::GuestStartArguments),
     /// Processor and memory that brain and agent take while nothing happens
     Idle(idle::IdleArguments),
+    /// How evenly guests are spread and how fast, beside Ganeti's hbal and hail; no brain is needed
+    Placement(placement::PlacementArguments),
 }
 
 fn main() -> ExitCode {
@@ -91,6 +94,10 @@ fn measure(arguments: &Arguments) -> anyhow::Result<()> {
             }
             Measurement::Idle(idle) => {
                 let figures = idle::measure(idle).await?;
+                Ok(if arguments.json { serde_json::to_string_pretty(&figures)? } else { figures.text() })
+            }
+            Measurement::Placement(placement) => {
+                let figures = placement::measure(placement)?;
                 Ok(if arguments.json { serde_json::to_string_pretty(&figures)? } else { figures.text() })
             }
         }

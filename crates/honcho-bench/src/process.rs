@@ -31,6 +31,28 @@ pub(crate) fn usage(pid: u32) -> Result<Usage> {
     })
 }
 
+/// Processor time of the programs this one ran and waited for.
+pub(crate) fn processor_of_children() -> Result<Duration> {
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    let ticks = ticks(&stat, 13, 2).context("/proc/self/stat is none")?;
+    Ok(Duration::from_millis(ticks * 1000 / rustix::param::clock_ticks_per_second()))
+}
+
+/// Processor time of this thread; a few milliseconds may be missing.
+pub(crate) fn processor_of_thread() -> Result<Duration> {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat")?;
+    let nanoseconds = text.split_whitespace().next().and_then(|word| word.parse().ok());
+    Ok(Duration::from_nanos(nanoseconds.context("/proc/thread-self/schedstat holds no number")?))
+}
+
+/// The most memory this process ever held, in MB.
+#[expect(clippy::cast_precision_loss, reason = "no machine has 2^52 KiB")]
+pub(crate) fn peak_memory_mb() -> Result<f64> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let kib = kib(&status, "VmHWM:").context("/proc/self/status has no VmHWM")?;
+    Ok(kib as f64 * 1.024 / 1000.0)
+}
+
 /// The name of a process's program.
 pub(crate) fn program(pid: u32) -> Result<String> {
     let comm = std::fs::read_to_string(format!("/proc/{pid}/comm"));
@@ -41,10 +63,14 @@ pub(crate) fn program(pid: u32) -> Result<String> {
 /// utime, stime, cutime and cstime together: fields 14 to 17 of proc(5)'s stat. The second field, in parentheses, may
 /// hold anything.
 fn processor_ticks(stat: &str) -> Option<u64> {
+    ticks(stat, 11, 4)
+}
+
+fn ticks(stat: &str, behind_the_name: usize, count: usize) -> Option<u64> {
     let (_, after) = stat.rsplit_once(") ")?;
-    let fields = after.split_whitespace().skip(11).take(4);
+    let fields = after.split_whitespace().skip(behind_the_name).take(count);
     let ticks = fields.map(|field| field.parse::<u64>().ok()).collect::<Option<Vec<_>>>()?;
-    (ticks.len() == 4).then(|| ticks.iter().sum())
+    (ticks.len() == count).then(|| ticks.iter().sum())
 }
 
 fn kib(smaps: &str, label: &str) -> Option<u64> {
@@ -60,6 +86,7 @@ mod tests {
     fn a_stat_line_is_read_behind_its_name() {
         let stat = "7 (a) b (c) S 1 7 7 0 -1 4194560 1 2 3 4 100 20 3 1 20 0 1 0 9 10 11";
         assert_eq!(processor_ticks(stat), Some(124));
+        assert_eq!(ticks(stat, 13, 2), Some(4));
         assert_eq!(processor_ticks("7 (a) S 1"), None);
         assert_eq!(processor_ticks(""), None);
     }
