@@ -97,11 +97,14 @@ const LOCK_TIMEOUT: &str = "20s";
 const IDLE_TIMEOUT: &str = "60s";
 
 /// What is read are pages: a hundred rows in the order of an index, and a few by their keys for each. PostgreSQL takes the
-/// status of a guest to hold for one in two hundred, and would read all of every table to hash or merge them, or start
-/// processes that share the work.
-const PAGES: [(&str, &str); 4] = [
+/// status of a guest to hold for one in two hundred, and would read all of every table to hash, merge or sort them, or
+/// start processes that share the work. A page that is looked up by keys is as quick from a disk as from memory
+/// (`random_page_cost`), where the database is on anything that does not turn.
+const PAGES: [(&str, &str); 6] = [
     ("enable_hashjoin", "off"),
     ("enable_mergejoin", "off"),
+    ("enable_seqscan", "off"),
+    ("random_page_cost", "1.1"),
     ("max_parallel_workers_per_gather", "0"),
     ("jit", "off"),
 ];
