@@ -138,6 +138,7 @@ fn spread_of(fleet: &Fleet) -> (Spread, Vec<usize>) {
         });
         spread.memory_free = tally.memory_free.div_euclid(MIB);
         spread.memory_free_if_all_ran = spread.memory_free;
+        spread.memory_reported = spread.memory_free;
         spread.disk_free = tally.pools_free.iter().map(|free| free.div_euclid(MIB)).sum();
         spread.vcpus_limit = fleet.rules.vcpus_per_cpu.map(|ratio| ratio * f64::from(host.cpus));
         spread

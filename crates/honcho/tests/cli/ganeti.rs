@@ -165,10 +165,10 @@ htools:iextags:svc
         "balance --ganeti cluster.data",
         expect![[r#"
         MOVE  GUEST  FROM           TO             SCORE AFTER  COPIED
-           1  c      n2, mirror n1  n3, mirror n1  10.74449693     20G
-           2  a      n1, mirror n2  n3, mirror n2   2.60159964     20G
+           1  c      n2, mirror n1  n3, mirror n2  10.74449693     20G
+           2  a      n1, mirror n2  n3, mirror n1   2.62264633     20G
 
-        The score goes from 16.21401313 to 2.60159964 by 2 moves; 40G are copied.
+        The score goes from 16.21401313 to 2.62264633 by 2 moves; 40G are copied.
         N+1: on 2 nodes not all mirrored guests could be started, after the moves on 0.
         Exclusion tags: 2 guests share a node with one of the same tag, after the moves 0.
     "#]],

@@ -303,6 +303,7 @@ impl Cluster {
         host.online = if node.state == NodeState::Online { Online::Yes } else { Online::No };
         host.memory_free = self.memory_unallocated(index, taken);
         host.memory_free_if_all_ran = node.memory_free;
+        host.memory_reported = node.memory_free;
         host.disk_free = node.disk_free;
         host.vcpus = node.cpus_of_node;
         #[expect(clippy::cast_precision_loss, reason = "nobody has 2^52 spindles")]

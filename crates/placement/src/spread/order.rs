@@ -20,6 +20,14 @@ pub struct Step {
     pub cost: i64,
 }
 
+/// Makes a move.
+pub(super) fn step(spread: &mut Spread, guest: GuestIndex, to: Place) -> Step {
+    let moved = &spread.guests[guest as usize];
+    let (from, cost) = (moved.place, moved.cost);
+    spread.apply(guest, to);
+    Step { guest, from, to, score_after: spread.score(), cost }
+}
+
 struct Waiting {
     score: f64,
     guest: GuestIndex,
@@ -69,10 +77,7 @@ pub(super) fn in_legal_order(spread: &mut Spread, targets: &[Place]) -> Vec<Step
                 waiting.push(Waiting { score: now, guest });
                 continue;
             }
-            let moved = &spread.guests[guest as usize];
-            let (from, cost) = (moved.place, moved.cost);
-            spread.apply(guest, to);
-            steps.push(Step { guest, from, to, score_after: spread.score(), cost });
+            steps.push(step(spread, guest, to));
         }
         if blocked.is_empty() || steps.len() == before {
             return steps;

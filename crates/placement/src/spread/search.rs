@@ -4,7 +4,7 @@
 //! not sent round for nothing, and why of two plans that are as good the shorter one is found. The same input gives
 //! the same plan: where a sample stands for the whole, the same sample is drawn each time.
 
-use super::order::{Step, in_legal_order};
+use super::order::{Step, in_legal_order, step};
 use super::state::{Movable, Online, Spread, WEIGHTS};
 use super::{GuestIndex, HostIndex, Place, SpreadGuest};
 
@@ -61,13 +61,19 @@ pub fn balance(spread: &mut Spread, limits: &Limits) -> Outcome {
     match descent {
         // What was found later cannot be reached by legal steps; the descent was made of such.
         Some(descent) if outcome.score_after > descent.score + TINY => {
-            let found = spread.clone();
-            let descended = carry_out(spread, start, &descent.places);
-            if descended.score_after < outcome.score_after {
-                return descended;
+            *spread = start;
+            let score_before = spread.score();
+            let mut steps = Vec::new();
+            let mut cost_left = limits.max_cost.unwrap_or(i64::MAX);
+            for (guest, to) in descent.path.into_iter().take(limits.max_moves.unwrap_or(usize::MAX)) {
+                // Whoever moved twice is copied twice.
+                cost_left = cost_left.saturating_sub(spread.guests[guest as usize].cost);
+                if cost_left < 0 {
+                    break;
+                }
+                steps.push(step(spread, guest, to));
             }
-            *spread = found;
-            outcome
+            Outcome { score_before, score_after: spread.score(), steps }
         }
         _ => outcome,
     }
@@ -121,6 +127,8 @@ pub(super) struct Search<'a> {
     /// What the caller wants a move to gain, if anything.
     pub(super) wanted_gain: Option<f64>,
     pub(super) moves_left: usize,
+    /// Every move made so far, in order.
+    pub(super) path: Vec<(GuestIndex, Place)>,
     cost_left: i64,
     /// Memory, disk, vCPUs and load of an average guest.
     usual: [f64; 4],
@@ -137,6 +145,7 @@ impl<'a> Search<'a> {
             origins,
             price,
             wanted_gain: limits.min_gain,
+            path: Vec::new(),
             moves_left: limits.max_moves.unwrap_or(usize::MAX),
             cost_left: limits.max_cost.unwrap_or(i64::MAX),
             usual,
@@ -169,6 +178,7 @@ impl<'a> Search<'a> {
             _ => {}
         }
         self.spread.apply(guest, to);
+        self.path.push((guest, to));
     }
 
     /// The best of these places, if going there is worth more than its price.

@@ -37,6 +37,8 @@ pub struct SpreadHost {
     pub memory_free: i64,
     /// Memory not taken if every guest ran.
     pub memory_free_if_all_ran: i64,
+    /// Memory that the host itself says is free: what mirrored guests could be started in.
+    pub memory_reported: i64,
     /// Disk not taken.
     pub disk_free: i64,
     /// vCPUs taken.
@@ -83,6 +85,7 @@ impl SpreadHost {
             domain: 0,
             memory_free: 0,
             memory_free_if_all_ran: 0,
+            memory_reported: 0,
             disk_free: 0,
             vcpus: 0,
             spindles: 0.0,
@@ -176,7 +179,9 @@ impl Moments {
     pub(crate) fn deviation(&self, count: f64) -> f64 {
         let count = count.max(1.0);
         let mean = self.sum / count;
-        (self.squares / count - mean * mean).max(0.0).sqrt()
+        let variance = self.squares / count - mean * mean;
+        // Less is what rounding leaves where all are equal.
+        if variance < 1e-14 { 0.0 } else { variance.sqrt() }
     }
 }
 
@@ -392,6 +397,7 @@ impl Spread {
         let host = &mut self.hosts[from.primary as usize];
         host.memory_free += guest.memory_now;
         host.memory_free_if_all_ran += guest.memory;
+        host.memory_reported += guest.memory_now;
         host.disk_free += guest.disk;
         host.vcpus -= guest.vcpus;
         host.spindles -= guest.spindles;
@@ -430,6 +436,7 @@ impl Spread {
         let host = &mut self.hosts[to.primary as usize];
         host.memory_free -= guest.memory_now;
         host.memory_free_if_all_ran -= guest.memory;
+        host.memory_reported -= guest.memory_now;
         host.disk_free -= guest.disk;
         if let Some(secondary) = to.secondary {
             self.hosts[secondary as usize].disk_free -= guest.disk;
@@ -510,7 +517,7 @@ pub(super) fn sums_of(host: &SpreadHost) -> Sums {
 
 /// Whether the guests mirrored here could not all be started if the wrong host died.
 pub(super) fn is_unsafe(host: &SpreadHost) -> bool {
-    host.memory_free < host.reserved
+    host.memory_reported < host.reserved
 }
 
 fn add_tags(counts: &mut Vec<(u32, u32)>, tags: &[u32]) {

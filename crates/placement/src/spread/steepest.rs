@@ -28,7 +28,8 @@ const SPENT: f64 = 0.5;
 #[derive(Clone, Debug)]
 pub(super) struct Descent {
     pub(super) score: f64,
-    pub(super) places: Vec<Place>,
+    /// The moves, each legal when its turn came.
+    pub(super) path: Vec<(GuestIndex, Place)>,
 }
 
 struct Waiting {
@@ -61,8 +62,7 @@ impl Search<'_> {
         let price = std::mem::replace(&mut self.price, 0.0);
         self.descend_steepest(price);
         self.price = price;
-        let places = self.spread.guests.iter().map(|guest| guest.place).collect();
-        let descent = Descent { score: self.spread.score(), places };
+        let descent = Descent { score: self.spread.score(), path: self.path.clone() };
         let moves = moves_allowed - self.moves_left;
         self.moves_left = 0;
         self.polish();

@@ -26,7 +26,14 @@ impl Spread {
             && to.secondary.is_none_or(|secondary| {
                 Some(secondary) == from.secondary || self.secondary_fits(moved, secondary, from)
             })
-            && (to.secondary.is_none() || self.stays_safe(guest, to))
+            && (to.secondary.is_none() || self.is_forced(moved) || self.stays_safe(guest, to))
+    }
+
+    /// Whether rules give way that only keep order. Ganeti's do for guests whose host is off: better crowded than down.
+    fn is_forced(&self, guest: &SpreadGuest) -> bool {
+        let off = |host: HostIndex| self.hosts[host as usize].online == Online::No;
+        self.compare == Compare::MustRemain
+            && (off(guest.place.primary) || guest.place.secondary.is_some_and(off))
     }
 
     fn remains(&self, free: i64) -> bool {
@@ -42,23 +49,30 @@ impl Spread {
         self.classes[guest.class as usize][to as usize]
             && host.online == Online::Yes
             && self.remains(host.memory_free - guest.memory_now)
-            && self.remains(host.memory_free_if_all_ran - guest.memory)
             && (guest.disk == 0 || has_its_disk || self.disk_fits(host, guest))
+            && (self.is_orderly(guest, to) || self.is_forced(guest))
+    }
+
+    fn is_orderly(&self, guest: &SpreadGuest, to: HostIndex) -> bool {
+        let host = &self.hosts[to as usize];
+        self.remains(host.memory_free_if_all_ran - guest.memory)
             && vcpus_fit(host, guest.vcpus)
             && guest.tags.iter().all(|tag| host.has_tag(*tag) == 0)
             && self.domain_fits(guest, host.domain)
     }
 
     fn disk_fits(&self, host: &SpreadHost, guest: &SpreadGuest) -> bool {
-        self.remains(host.disk_free - guest.disk) && host.spindles + guest.spindles <= host.spindles_limit
+        self.remains(host.disk_free - guest.disk)
+            && (host.spindles + guest.spindles <= host.spindles_limit || self.is_forced(guest))
     }
 
     fn secondary_fits(&self, guest: &SpreadGuest, to: HostIndex, from: Place) -> bool {
         let host = &self.hosts[to as usize];
+        let leaves = if from.primary == to { guest.memory_now } else { 0 };
         self.classes[guest.class as usize][to as usize]
             && host.online == Online::Yes
             && (from.primary == to || self.disk_fits(host, guest))
-            && host.memory_free > guest.memory_mirrored
+            && (host.memory_free + leaves > guest.memory_mirrored || self.is_forced(guest))
     }
 
     /// Whether no host that was safe becomes unsafe: seen by doing it.
@@ -66,11 +80,9 @@ impl Spread {
         let moved = &self.guests[guest as usize];
         let mirrored = moved.memory_mirrored;
         let from = moved.place;
-        let reserved_after = |host: HostIndex| {
+        let reserved = |host: HostIndex, gains: Option<HostIndex>, loses: Option<HostIndex>| {
             let state = &self.hosts[host as usize];
             let mut most = 0;
-            let gains = (to.secondary == Some(host)).then_some(to.primary);
-            let loses = (from.secondary == Some(host)).then_some(from.primary);
             for (peer, need) in &state.peers {
                 let lost = if loses == Some(*peer) { mirrored } else { 0 };
                 let gained = if gains == Some(*peer) { mirrored } else { 0 };
@@ -81,15 +93,29 @@ impl Spread {
                 _ => most,
             }
         };
+        let loses = |host: HostIndex| (from.secondary == Some(host)).then_some(from.primary);
+        let reserved_after =
+            |host: HostIndex| reserved(host, (to.secondary == Some(host)).then_some(to.primary), loses(host));
+        // Ganeti takes the guest away first, and asks whether what is left was safe.
+        let is_unsafe_without = |host: HostIndex| {
+            let state = &self.hosts[host as usize];
+            if from.primary == host {
+                return state.memory_reported + moved.memory_now <= state.reserved;
+            }
+            match loses(host) {
+                Some(peer) => state.memory_reported <= reserved(host, None, Some(peer)),
+                None => is_unsafe(state),
+            }
+        };
         let free_after = |host: HostIndex| {
-            let mut free = self.hosts[host as usize].memory_free;
+            let mut free = self.hosts[host as usize].memory_reported;
             free += if from.primary == host { moved.memory_now } else { 0 };
             free - if to.primary == host { moved.memory_now } else { 0 }
         };
-        [Some(to.primary), to.secondary]
+        [Some(to.primary).filter(|host| *host != from.primary), to.secondary]
             .into_iter()
             .flatten()
-            .all(|host| is_unsafe(&self.hosts[host as usize]) || free_after(host) > reserved_after(host))
+            .all(|host| is_unsafe_without(host) || free_after(host) > reserved_after(host))
     }
 
     fn domain_fits(&self, guest: &SpreadGuest, domain: u32) -> bool {
@@ -222,7 +248,7 @@ impl Spread {
             && source.secondaries == 0
             && target.secondaries == 0;
         let tagged = !leaving.tags.is_empty() || coming.is_some_and(|guest| !guest.tags.is_empty());
-        if plain && !tagged && source.memory_free >= 0 && target.memory_free - net.memory_now >= 0 {
+        if plain && !tagged && source.memory_reported >= 0 && target.memory_reported - net.memory_now >= 0 {
             return 0.0;
         }
         let mut change = 0.0;
@@ -235,7 +261,7 @@ impl Spread {
                 after.run_on_offline += moved;
             } else if host.online == Online::Yes {
                 let guests = f64::from(host.primaries + host.secondaries) + moved;
-                let free = host.memory_free - i64::from(sign) * net.memory_now;
+                let free = host.memory_reported - i64::from(sign) * net.memory_now;
                 after.unsafe_guests = if free < host.reserved { guests } else { 0.0 };
                 let (arrives, leaves) =
                     if sign > 0 { (Some(leaving), coming) } else { (coming, Some(leaving)) };
