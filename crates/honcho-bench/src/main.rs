@@ -1,7 +1,8 @@
 //! Measures Honcho where it runs: `honcho bench …` starts this program.
 //!
 //! One file per measurement: `api` (how fast the brain answers), `guest_start` (how much Honcho adds to libvirt's own time), `idle` (what brain and agent
-//! cost while nothing happens) and `placement` (how evenly guests are spread, and how fast, beside Ganeti's htools). They share `brain` (which brain, which token), `figures` (what is made of many
+//! cost while nothing happens), `placement` (how evenly guests are spread, and how fast, beside Ganeti's htools) and `slowlog` (reading slow
+//! logs, beside pt-query-digest). They share `brain` (which brain, which token), `figures` (what is made of many
 //! measurements, and how it is printed) and `load` (what else the machine was doing). What a measurement makes it
 //! removes, also when it is interrupted.
 #![forbid(unsafe_code)]
@@ -18,6 +19,7 @@ mod load;
 mod order;
 mod placement;
 mod process;
+mod slowlog;
 
 use clap::Parser as _;
 use std::process::ExitCode;
@@ -44,6 +46,8 @@ enum Measurement {
     Idle(idle::IdleArguments),
     /// How evenly guests are spread and how fast, beside Ganeti's hbal and hail; no brain is needed
     Placement(placement::PlacementArguments),
+    /// Reading slow logs, beside pt-query-digest
+    Slowlog(slowlog::SlowlogArguments),
 }
 
 fn main() -> ExitCode {
@@ -98,6 +102,10 @@ fn measure(arguments: &Arguments) -> anyhow::Result<()> {
             }
             Measurement::Placement(placement) => {
                 let figures = placement::measure(placement)?;
+                Ok(if arguments.json { serde_json::to_string_pretty(&figures)? } else { figures.text() })
+            }
+            Measurement::Slowlog(slowlog) => {
+                let figures = slowlog::measure(slowlog)?;
                 Ok(if arguments.json { serde_json::to_string_pretty(&figures)? } else { figures.text() })
             }
         }

@@ -53,6 +53,35 @@ pub(crate) fn peak_memory_mb() -> Result<f64> {
     Ok(kib as f64 * 1.024 / 1000.0)
 }
 
+/// What a process had used when it ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peak {
+    pub(crate) processor: Duration,
+    /// The most memory it held, as last seen before it ended.
+    pub(crate) peak_mb: f64,
+}
+
+/// Waits for a child and tells what it used. It must end well.
+pub(crate) fn peak(mut child: std::process::Child) -> Result<Peak> {
+    let pid = child.id();
+    let mut most = 0;
+    loop {
+        if let Ok(status) = std::fs::read_to_string(format!("/proc/{pid}/status")) {
+            most = kib(&status, "VmHWM:").map_or(most, |now| most.max(now));
+        }
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        // It has ended and was not waited for: its times are there still.
+        if stat.rsplit_once(") ").is_some_and(|(_, after)| after.starts_with('Z')) {
+            let ticks = processor_ticks(&stat).context("a stat file")?;
+            let status = child.wait()?;
+            anyhow::ensure!(status.success(), "it ended with {status}");
+            let processor = Duration::from_millis(ticks * 1000 / rustix::param::clock_ticks_per_second());
+            return Ok(Peak { processor, peak_mb: f64::from(u32::try_from(most)?) * 1024.0 / 1e6 });
+        }
+        std::thread::sleep(Duration::from_millis(3));
+    }
+}
+
 /// The name of a process's program.
 pub(crate) fn program(pid: u32) -> Result<String> {
     let comm = std::fs::read_to_string(format!("/proc/{pid}/comm"));

@@ -8,7 +8,7 @@ use crate::commands::{
     network::NetworkCommand, operation::OperationCommand, person::PersonCommand, placement::PlacementCommand,
     pool::PoolCommand, rack::RackCommand, restore::RestoreArguments, san::SanCommand,
     search::SearchArguments, serve::ServeArguments, session::SessionCommand, site::SiteCommand,
-    token::TokenCommand, webhook::WebhookCommand, whoami,
+    slow::SlowCommand, token::TokenCommand, webhook::WebhookCommand, whoami,
 };
 use crate::connection::GlobalArguments;
 
@@ -126,6 +126,9 @@ pub(crate) enum Command {
     /// Placement: where guests go, and why
     #[command(subcommand)]
     Placement(PlacementCommand),
+    /// Slow logs of databases: which queries took the time. Needs no brain
+    #[command(subcommand)]
+    Slow(SlowCommand),
     /// Measure Honcho on this machine
     Bench(BenchArguments),
     /// Print what makes a shell complete honcho's words and names

@@ -28,6 +28,7 @@ pub(crate) mod search;
 pub(crate) mod serve;
 pub(crate) mod session;
 pub(crate) mod site;
+pub(crate) mod slow;
 pub(crate) mod token;
 pub(crate) mod webhook;
 pub(crate) mod whoami;
@@ -74,6 +75,7 @@ async fn run_in(context: &Context, command: Command) -> Result<(), CommandError>
         Command::Balance(arguments) => balance::run(context, &arguments),
         Command::Capacity(arguments) => capacity::run(context, &arguments),
         Command::Placement(command) => placement::run(context, &command),
+        Command::Slow(command) => slow::run(context, &command),
         Command::Bench(arguments) => bench::run(context, &arguments),
         Command::Completion(arguments) => completion::run(context, &arguments),
     }

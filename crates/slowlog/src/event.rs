@@ -176,7 +176,8 @@ impl<'log> Reader<'log> {
             Some(b'u') => self.uses = true,
             Some(b'S') if self.timestamp.is_none() => {
                 const NAME: &[u8] = b"timestamp=";
-                if let Some(found) = memchr::memmem::find(line, NAME) {
+                let first = line.starts_with(b"SET timestamp=").then_some(b"SET ".len());
+                if let Some(found) = first.or_else(|| memchr::memmem::find(line, NAME)) {
                     self.timestamp = number::timestamp(&line[found + NAME.len()..]);
                 }
             }
@@ -198,9 +199,12 @@ impl<'log> Reader<'log> {
         if std::mem::replace(&mut self.named, true) {
             return;
         }
-        let Some(at) = memchr::memmem::find(text, b" @ ") else {
+        let Some(at) =
+            memchr::memchr_iter(b'@', text).find(|at| *at > 0 && text[at - 1..].starts_with(b" @ "))
+        else {
             return;
         };
+        let at = at - 1;
         let (who, whence) = (&text[..at], &text[at + 3..]);
         let Some(open) = memchr::memchr(b'[', whence) else {
             return;
@@ -222,22 +226,30 @@ impl<'log> Reader<'log> {
 
     /// `Query_time: 2.0  Lock_time: 0.1 …`: a word that ends in a colon, and the next one unless it is another such.
     fn attributes(&mut self, line: &'log [u8]) {
+        let mut name: Option<&[u8]> = None;
         let mut at = 0;
-        while let Some((name, after_name)) = word(line, at) {
-            let Some(name) = name.strip_suffix(b":") else {
-                at = after_name;
+        while at < line.len() {
+            if line[at] <= b' ' {
+                at += 1;
                 continue;
-            };
-            match word(line, after_name) {
-                Some((value, after_value)) if !value.ends_with(b":") => {
-                    self.attribute(name, value);
-                    at = after_value;
-                }
-                _ => {
-                    self.attribute(name, b"");
-                    at = after_name;
-                }
             }
+            let start = at;
+            while at < line.len() && line[at] > b' ' {
+                at += 1;
+            }
+            match (&line[start..at], name.take()) {
+                ([next @ .., b':'], before) => {
+                    if let Some(before) = before {
+                        self.attribute(before, b"");
+                    }
+                    name = Some(next);
+                }
+                (value, Some(before)) => self.attribute(before, value),
+                (_, None) => {}
+            }
+        }
+        if let Some(last) = name {
+            self.attribute(last, b"");
         }
     }
 
@@ -267,12 +279,4 @@ impl<'log> Reader<'log> {
             _ => {}
         }
     }
-}
-
-/// The next word from there, and where it ends.
-fn word(line: &[u8], from: usize) -> Option<(&[u8], usize)> {
-    let start = from + line[from..].iter().position(|byte| *byte != b' ' && *byte != b'\t')?;
-    let end = line[start..].iter().position(|byte| *byte == b' ' || *byte == b'\t');
-    let end = end.map_or(line.len(), |end| start + end);
-    Some((&line[start..end], end))
 }

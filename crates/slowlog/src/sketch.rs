@@ -78,7 +78,8 @@ impl Sketch {
         self.bins.len()
     }
 
-    /// The value of this rank, `0.95` for the 95th percentile: within [`Self::RELATIVE_ERROR`]. None if it has seen none.
+    /// The least value that so many are at or below, `0.95` for the 95th percentile: within [`Self::RELATIVE_ERROR`]. None
+    /// if it has seen none.
     #[expect(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
@@ -87,11 +88,11 @@ impl Sketch {
     )]
     pub fn quantile(&self, quantile: f64) -> Option<u64> {
         let last = self.bins.last()?;
-        let rank = (quantile.clamp(0.0, 1.0) * (self.count - 1) as f64).round() as u64;
+        let rank = (quantile.clamp(0.0, 1.0) * self.count as f64).ceil().max(1.0) as u64;
         let mut seen = 0;
         let found = self.bins.iter().find(|bin| {
             seen += u64::from(bin.count());
-            seen > rank
+            seen >= rank
         });
         Some(middle_of(found.unwrap_or(last).bin()))
     }
@@ -131,8 +132,8 @@ mod tests {
             }
             values.sort_unstable();
             #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rank")]
-            let rank = (quantile * (values.len() - 1) as f64).round() as usize;
-            let (truth, found) = (values[rank], sketch.quantile(quantile).unwrap());
+            let rank = (quantile * values.len() as f64).ceil().max(1.0) as usize;
+            let (truth, found) = (values[rank - 1], sketch.quantile(quantile).unwrap());
             #[expect(clippy::cast_precision_loss, reason = "a share")]
             let off = truth.abs_diff(found) as f64;
             #[expect(clippy::cast_precision_loss, reason = "a share")]

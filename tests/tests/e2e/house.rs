@@ -36,6 +36,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "honcho-brain",
             "honcho-images",
             "honcho-placement",
+            "honcho-slowlog",
             "honcho-test-postgres",
         ],
     ),

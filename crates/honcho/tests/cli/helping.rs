@@ -63,6 +63,9 @@ help! {
     restore_accept: "restore accept --help";
     webhook_create: "webhook create --help";
     completion: "completion --help";
+    slow: "slow --help";
+    slow_digest: "slow digest --help";
+    slow_fingerprint: "slow fingerprint --help";
 }
 
 #[tokio::test]

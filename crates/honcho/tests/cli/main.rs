@@ -17,6 +17,7 @@ mod people;
 mod real;
 mod restoring;
 mod searching;
+mod slow;
 mod things;
 mod usage;
 mod waiting;

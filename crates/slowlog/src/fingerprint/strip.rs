@@ -120,11 +120,12 @@ fn remove_pairs(text: &mut Vec<u8>, is_second: impl Fn(u8) -> bool) {
     while at < text.len() {
         if text[at] == b'\\' && text.get(at + 1).is_some_and(|second| is_second(*second)) {
             at += 2;
-        } else {
-            text[kept] = text[at];
-            kept += 1;
-            at += 1;
+            continue;
         }
+        let end = memchr(b'\\', &text[at + 1..]).map_or(text.len(), |found| at + 1 + found);
+        text.copy_within(at..end, kept);
+        kept += end - at;
+        at = end;
     }
     text.truncate(kept);
 }
@@ -133,17 +134,20 @@ fn remove_pairs(text: &mut Vec<u8>, is_second: impl Fn(u8) -> bool) {
 fn remove_escaped_once(text: &mut Vec<u8>, quote: u8) {
     let mut kept = 0;
     let mut at = 0;
-    while at < text.len() {
-        let first = text[at];
-        text[kept] = first;
-        kept += 1;
-        at += 1;
-        if first != b'\\' && text.get(at) == Some(&b'\\') && text.get(at + 1) == Some(&quote) {
-            at += 2;
+    let mut from = 1;
+    while let Some(found) = text.get(from..).and_then(|rest| memchr(b'\\', rest)).map(|found| from + found) {
+        from = found + 1;
+        if text[found - 1] != b'\\' && text.get(found + 1) == Some(&quote) {
+            text.copy_within(at..found, kept);
+            kept += found - at;
+            at = found + 2;
             // What follows needs a byte of its own before it.
+            from = at + 1;
         }
     }
-    text.truncate(kept);
+    let rest = text.len() - at;
+    text.copy_within(at.., kept);
+    text.truncate(kept + rest);
 }
 
 /// From a quote to the next one.
