@@ -7,7 +7,7 @@
 //!   alive, a boot is due -------> the same, then start
 //!   alive, paused by its disk --> resume, again after pauses that grow
 //!   alive ----------------------> nothing
-//!   off: volume unmade ---------> (fetch image) build
+//!   off: volume unmade ---------> (fetch image) build; nothing, if somebody gave up on it
 //!        volume too small ------> grow (if that can never be: start as it is)
 //!        wanted running --------> start
 //! ```
@@ -88,7 +88,7 @@ fn while_running(
     match guest.power {
         Power::Stopped if planner.latitude == Latitude::None => {}
         Power::Stopped => stop(planner, verdict, guest, guest.stop_mode),
-        Power::Running if boots < guest.boots_wanted => {
+        Power::Running if boot_is_due(guest, boots) => {
             // A reboot stops what it must be able to start again.
             let startable =
                 planner.latitude == Latitude::Full && verdict.volume.state == VolumeState::Present;
@@ -103,6 +103,11 @@ fn while_running(
         }
         Power::Running => {}
     }
+}
+
+/// Whether a running guest is to be booted anew: a boot that was asked for is missing, and nobody gave up on it.
+fn boot_is_due(guest: &GuestWanted, boots: u64) -> bool {
+    boots < guest.boots_wanted && guest.boots_wanted > guest.boots_waived
 }
 
 /// Whether there is latitude to make this guest run.
@@ -139,6 +144,8 @@ fn while_off(planner: &mut Planner<'_>, verdict: &mut Verdict, guest: &GuestWant
     let runs = guest.power == Power::Running && may_start(planner, guest);
     let stays_small = runs && grow_refused(planner, guest).is_some();
     match verdict.volume.state {
+        // Somebody gave up on it: not made, and not missed.
+        VolumeState::Unmade if guest.root.given_up => {}
         VolumeState::Unmade if full => build(planner, verdict, guest, pool),
         VolumeState::Present if verdict.volume.size < guest.root.size && full && !stays_small => {
             let action = Action::GrowVolume { pool: pool.clone(), guest: Box::new(guest.clone()) };
@@ -253,13 +260,17 @@ fn look_at_volume<'a>(
 
 /// Says whether anything is left to do, and why it does not get on if it does not.
 fn judge(planner: &Planner<'_>, verdict: &mut Verdict, guest: &GuestWanted, leftover: bool) {
-    let booted = verdict.boots_done.is_some_and(|boots| boots >= guest.boots_wanted);
+    let booted = verdict.boots_done.is_some_and(|boots| !boot_is_due(guest, boots));
     let as_wanted = match guest.power {
         Power::Running => verdict.power == Power::Running && booted && networks_ready(planner, guest),
         Power::Stopped => verdict.power == Power::Stopped,
     };
     let volume = &verdict.volume;
-    let whole = volume.state == VolumeState::Present && volume.size >= guest.root.size;
+    let whole = match volume.state {
+        VolumeState::Present => volume.size >= guest.root.size,
+        VolumeState::Unmade => guest.root.given_up,
+        VolumeState::Missing | VolumeState::Unknown => false,
+    };
     verdict.settled =
         as_wanted && whole && !leftover && verdict.waits_for.is_empty() && verdict.failure.is_none();
     let failed = verdict.waits_for.iter().find_map(|step| failure_behind(planner, *step));

@@ -19,6 +19,7 @@ enum Happening {
     Start(usize),
     Stop(usize, bool),
     Reboot(usize, bool),
+    GiveUp(usize),
     Grow(usize),
     RaiseEpoch(usize),
     StartAlone(usize),
@@ -50,6 +51,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         2 => which.clone().prop_map(H::Start),
         2 => (which.clone(), any::<bool>()).prop_map(|(w, hard)| H::Stop(w, hard)),
         2 => (which.clone(), any::<bool>()).prop_map(|(w, hard)| H::Reboot(w, hard)),
+        2 => which.clone().prop_map(H::GiveUp),
         1 => which.clone().prop_map(H::Grow),
         1 => which.clone().prop_map(H::RaiseEpoch),
         1 => which.clone().prop_map(H::StartAlone),
@@ -85,12 +87,14 @@ fn happen(world: &mut World, happening: &Happening) {
             world.add_guest(pool, &networks, if running { Power::Running } else { Power::Stopped });
         }
         Happening::Start(which) => world.change(which, |guest| {
+            guest.root.given_up = false;
             if guest.power == Power::Stopped {
                 guest.power = Power::Running;
                 guest.boots_wanted += 1;
             }
         }),
         Happening::Stop(which, hard) => world.change(which, |guest| {
+            guest.root.given_up = false;
             guest.power = Power::Stopped;
             guest.stop_mode = mode(hard);
         }),
@@ -98,6 +102,7 @@ fn happen(world: &mut World, happening: &Happening) {
             guest.boots_wanted += 1;
             guest.boot_mode = mode(hard);
         }),
+        Happening::GiveUp(which) => world.give_up(which),
         Happening::Grow(which) => {
             world.change(which, |guest| guest.root.size = Bytes(guest.root.size.0 + 10));
         }
@@ -169,14 +174,22 @@ fn assert_as_wanted(world: &World) {
         .filter(|mark| mark.brain == BRAIN)
         .map(|mark| mark.guest)
         .collect();
+    let mut unmade = BTreeSet::new();
     for guest in &world.wanted.guests {
         assert_eq!(ours.contains(&guest.id), guest.power == Power::Running, "guest {}", guest.id);
-        let volume = &world.pools[&guest.root.pool].volumes[&guest.root.uuid];
+        let volumes = &world.pools[&guest.root.pool].volumes;
+        if guest.root.given_up && !volumes.contains_key(&guest.root.uuid) {
+            unmade.insert(guest.root.uuid);
+            continue;
+        }
+        let volume = &volumes[&guest.root.uuid];
         assert!(volume.size >= guest.root.size, "volume {} is too small", volume.id);
     }
     let volumes: usize = world.pools.values().map(|pool| pool.volumes.len()).sum();
-    assert_eq!(volumes, world.wanted.guests.len(), "volumes are left over");
-    assert!(world.pools.values().all(|pool| pool.partials.is_empty()), "half-made volumes are left over");
+    assert_eq!(volumes, world.wanted.guests.len() - unmade.len(), "volumes are left over");
+    // Half of one that somebody gave up on waits for another wish.
+    let halves_are_wanted = world.pools.values().all(|pool| pool.partials.is_subset(&unmade));
+    assert!(halves_are_wanted, "half-made volumes are left over");
     let running = world.wanted.guests.iter().filter(|guest| guest.power == Power::Running).count();
     assert_eq!(world.domains.len(), running + 2, "the two foreign domains, and one for each running guest");
     assert_eq!(

@@ -48,6 +48,8 @@ pub enum GuestStatus {
     Damaged,
     /// A step failed and will be tried again.
     Failing,
+    /// It was not made, and is not made until it is asked for again: somebody gave up on it.
+    GivenUp,
     /// Its volume is being made.
     Building,
     /// It should run and does not yet.
@@ -70,13 +72,13 @@ pub enum GuestStatus {
 
 impl GuestStatus {
     /// Every status.
-    pub const ALL: [GuestStatus; 16] = {
+    pub const ALL: [GuestStatus; 17] = {
         use GuestStatus::{
-            Building, Cancelled, Damaged, Deleted, Deleting, Failing, Frozen, Pending, Rebooting, Resizing,
+            Building, Cancelled, Damaged, Deleted, Deleting, Failing, Frozen, GivenUp, Pending, Rebooting, Resizing,
             Running, Starting, Stopped, Stopping, Suspended, Unknown,
         };
         [
-            Deleted, Deleting, Pending, Unknown, Frozen, Damaged, Failing, Building, Starting, Rebooting,
+            Deleted, Deleting, Pending, Unknown, Frozen, Damaged, Failing, GivenUp, Building, Starting, Rebooting,
             Running, Stopping, Cancelled, Suspended, Resizing, Stopped,
         ]
     };
@@ -91,6 +93,7 @@ impl GuestStatus {
             GuestStatus::Frozen => "frozen",
             GuestStatus::Damaged => "damaged",
             GuestStatus::Failing => "failing",
+            GuestStatus::GivenUp => "given_up",
             GuestStatus::Building => "building",
             GuestStatus::Starting => "starting",
             GuestStatus::Rebooting => "rebooting",
@@ -130,13 +133,15 @@ pub enum Fact {
     Damaged,
     /// The agent reported a failed step.
     Failing,
+    /// Somebody gave up on what was asked of it last.
+    GivenUp,
     /// Its volume has been seen complete.
     Built,
     /// It should run (and is neither cancelled nor suspended).
     WantedRunning,
     /// It was last seen running.
     SeenRunning,
-    /// A boot that was asked for has not been seen.
+    /// A boot that was asked for has not been seen, and nobody gave up on it.
     BootDue,
     /// The agent had nothing left to do for the current generation.
     Settled,
@@ -144,9 +149,9 @@ pub enum Fact {
 
 impl Fact {
     /// Every fact, in the order of [`Facts`].
-    pub const ALL: [Fact; 14] = {
+    pub const ALL: [Fact; 15] = {
         use Fact::{
-            BootDue, Built, Cancelled, Damaged, Deleted, Deleting, Failing, HostFrozen, HostSilent, Placed,
+            BootDue, Built, Cancelled, Damaged, Deleted, Deleting, Failing, GivenUp, HostFrozen, HostSilent, Placed,
             SeenRunning, Settled, Suspended, WantedRunning,
         };
         [
@@ -159,6 +164,7 @@ impl Fact {
             HostFrozen,
             Damaged,
             Failing,
+            GivenUp,
             Built,
             WantedRunning,
             SeenRunning,
@@ -216,6 +222,7 @@ pub const RULES: &[Rule] = {
         (&[Is(F::Failing)], S::Failing),
         (&[Is(F::Cancelled), Is(F::SeenRunning)], S::Stopping),
         (&[Is(F::Cancelled)], S::Cancelled),
+        (&[Not(F::Built), Is(F::GivenUp)], S::GivenUp),
         (&[Not(F::Built)], S::Building),
         (&[Is(F::WantedRunning), Is(F::SeenRunning), Is(F::BootDue)], S::Rebooting),
         (&[Is(F::WantedRunning), Is(F::SeenRunning)], S::Running),
@@ -253,6 +260,8 @@ mod tests {
         use Fact::*;
         check(&[WantedRunning], GuestStatus::Pending);
         check(&[Placed, WantedRunning], GuestStatus::Building);
+        check(&[Placed, GivenUp], GuestStatus::GivenUp);
+        check(&[Placed, GivenUp, Built, Settled], GuestStatus::Stopped);
         check(&[Placed, WantedRunning, Built], GuestStatus::Starting);
         check(&[Placed, WantedRunning, Built, SeenRunning, Settled], GuestStatus::Running);
         check(&[Placed, WantedRunning, Built, SeenRunning, BootDue], GuestStatus::Rebooting);

@@ -34,10 +34,11 @@ fn fact_sql(fact: Fact) -> &'static str {
         Fact::HostFrozen => "(h.frozen_at IS NOT NULL OR h.unaccepted_since IS NOT NULL)",
         Fact::Damaged => "COALESCE(o.volume_state IN ('missing', 'unknown'), FALSE)",
         Fact::Failing => "o.failure IS NOT NULL",
+        Fact::GivenUp => "g.given_up_operation IS NOT NULL",
         Fact::Built => "COALESCE(v.existing, FALSE)",
         Fact::WantedRunning => "(g.power = 'running' AND g.cancelled_at IS NULL AND g.suspended_at IS NULL)",
         Fact::SeenRunning => "COALESCE(o.power = 'running', FALSE)",
-        Fact::BootDue => "COALESCE(o.boots_done < g.boots_wanted, FALSE)",
+        Fact::BootDue => "COALESCE(o.boots_done < g.boots_wanted AND g.boots_wanted > g.boots_waived, FALSE)",
         Fact::Settled => "COALESCE(o.settled AND o.generation >= g.generation, FALSE)",
     }
 }
@@ -96,6 +97,9 @@ cells! {
         failure: Option<String> = "o.failure",
         frozen_reason: Option<String> = "{frozen_reason}",
         memory_claimed: bool = "g.memory_claimed",
+        given_up_operation: Option<i64> = "g.given_up_operation",
+        given_up_kind: Option<String> = "(CASE WHEN g.given_up_operation IS NOT NULL THEN \
+            (SELECT p.kind FROM operations p WHERE p.id = g.given_up_operation) END)",
         suspended_reason: Option<String> = "(CASE WHEN g.suspended_at IS NOT NULL THEN \
             (SELECT a.suspended_reason FROM accounts a WHERE a.id = g.account_id) END)",
     }
@@ -322,6 +326,9 @@ fn reason(status: GuestStatus, row: &Row) -> StoreResult<Option<String>> {
             None => "its account is suspended".to_owned(),
         }),
         GuestStatus::Stopped if !row.memory_claimed => Some(NO_ROOM.to_owned()),
+        GuestStatus::GivenUp | GuestStatus::Stopped | GuestStatus::Running if row.given_up_operation.is_some() => {
+            given_up(status, row)
+        }
         _ => match from_json::<Failure>("failure", row.failure.as_deref())? {
             Some(failure) => Some(describe_failure(&failure)),
             None => {
@@ -334,6 +341,17 @@ fn reason(status: GuestStatus, row: &Row) -> StoreResult<Option<String>> {
             }
         },
     })
+}
+
+/// What giving up on an operation has left it as, and the next thing to do.
+fn given_up(status: GuestStatus, row: &Row) -> Option<String> {
+    let (operation, kind) = (row.given_up_operation?, row.given_up_kind.as_deref()?);
+    let left = match status {
+        GuestStatus::GivenUp => "it was not made: start it to have it made, or delete it",
+        GuestStatus::Running => "it runs on as it was",
+        _ => "it stays stopped until it is started",
+    };
+    Some(format!("operation {operation} ({kind}) was given up: {left}"))
 }
 
 /// The same for customers, who are not shown the machine room: no host, no path, no driver's words.
@@ -353,9 +371,15 @@ fn reason_for_customers(status: GuestStatus, row: &Row) -> StoreResult<Option<St
 /// A failure in words for customers.
 pub(crate) fn failure_for_customers(failure: &Failure) -> String {
     match failure.next_try_ms {
-        Some(_) => format!("{} failed and is tried again", failure.step),
+        Some(pause) => {
+            format!("{} failed; {}", failure.step, tried_again(pause))
+        }
         None => format!("{} failed; an operator has to look at it", failure.step),
     }
+}
+
+fn tried_again(pause: u64) -> String {
+    format!("it is tried again {} s after each failure", pause.div_ceil(1000).max(1))
 }
 
 /// A failure as a sentence: what, how often, and what comes next.
@@ -364,7 +388,7 @@ pub(crate) fn describe_failure(failure: &Failure) -> String {
         return failure.error.clone();
     }
     let next = match failure.next_try_ms {
-        Some(pause) => format!("it is tried again {} s after each failure", pause.div_ceil(1000).max(1)),
+        Some(pause) => tried_again(pause),
         None => "it is not tried again until something else is asked for".to_owned(),
     };
     let times = if failure.attempts > 1 { format!(" ({} times)", failure.attempts) } else { String::new() };

@@ -7,7 +7,7 @@ use crate::{Refusal, Scope, StoreError, StoreResult, Tx, addresses, networks};
 use honcho_model::guest::Power;
 use honcho_model::{
     AccountId, Bytes, Epoch, Family, Generation, GuestId, HostId, ImageId, InterfaceId, Name, NetworkId,
-    PoolId, Timestamp,
+    OperationId, PoolId, Timestamp,
 };
 use sea_orm::FromQueryResult;
 use std::net::IpAddr;
@@ -142,10 +142,14 @@ pub struct Desired {
     pub start_alone: bool,
     /// How many boots were asked for.
     pub boots_wanted: i64,
+    /// Up to this number, boots that are missing are not made up for.
+    pub boots_waived: i64,
     /// Whether the waiting boot may pull the plug.
     pub boot_hard: bool,
     /// Whether stopping may pull the plug.
     pub stop_hard: bool,
+    /// The operation that was given up, until the next wish.
+    pub given_up: Option<OperationId>,
     /// Virtual processors.
     pub vcpus: u32,
     /// Memory.
@@ -174,6 +178,10 @@ pub struct Desired {
     pub deleted_at: Option<Timestamp>,
     /// Whether it was last seen running (observed, for the operations that ask).
     pub seen_running: bool,
+    /// Whether its volume was ever seen whole, and its size then, if that is known (observed too).
+    pub existing: bool,
+    /// See `existing`.
+    pub seen_disk: Option<Bytes>,
 }
 
 #[derive(FromQueryResult)]
@@ -186,6 +194,10 @@ struct Row {
     power: String,
     start_alone: bool,
     boots_wanted: i64,
+    boots_waived: i64,
+    given_up_operation: Option<i64>,
+    existing: bool,
+    volume_size: Option<i64>,
     boot_hard: bool,
     stop_hard: bool,
     vcpus: i64,
@@ -217,6 +229,10 @@ impl TryFrom<Row> for Desired {
             power: Power::parse(&row.power).ok_or_else(|| damaged("power", row.power.clone()))?,
             start_alone: row.start_alone,
             boots_wanted: row.boots_wanted,
+            boots_waived: row.boots_waived,
+            given_up: row.given_up_operation.map(OperationId),
+            existing: row.existing,
+            seen_disk: row.volume_size.map(|size| Bytes(unsigned(size))),
             boot_hard: row.boot_hard,
             stop_hard: row.stop_hard,
             vcpus: u32::try_from(row.vcpus).map_err(|error| damaged("vcpus", error.to_string()))?,
@@ -240,7 +256,8 @@ impl TryFrom<Row> for Desired {
 const SELECT: &str = "SELECT g.id, g.account_id, g.name, g.host_id, COALESCE(v.pool_id, 0) AS pool_id, g.power, g.start_alone, g.boots_wanted, \
     g.boot_hard, g.stop_hard, CAST(g.vcpus AS BIGINT) AS vcpus, g.memory, COALESCE(v.size, 0) AS disk, g.generation, g.epoch, \
     g.lock_version, g.cancelled_at, g.cancelled_with_account, g.suspended_at, g.memory_claimed, g.deletes_at, g.deleting_at, g.deleted_at, \
-    COALESCE(o.power = 'running', FALSE) AS seen_running \
+    COALESCE(o.power = 'running', FALSE) AS seen_running, COALESCE(v.existing, FALSE) AS existing, o.volume_size, \
+    g.boots_waived, g.given_up_operation \
     FROM guests g LEFT JOIN volumes v ON v.guest_id = g.id \
     LEFT JOIN guest_observed o ON o.guest_id = g.id AND o.epoch = g.epoch";
 
@@ -314,7 +331,8 @@ pub async fn save(tx: &Tx, guest: &mut Desired) -> StoreResult<()> {
         tx,
         "UPDATE guests SET name = $1, power = $2, start_alone = $3, boots_wanted = $4, boot_hard = $5, stop_hard = $6, \
          vcpus = $7, memory = $8, generation = $9, lock_version = $10, cancelled_at = $11, deletes_at = $12, \
-         deleting_at = $13, cancelled_with_account = $14, suspended_at = $15, memory_claimed = $16 WHERE id = $17",
+         deleting_at = $13, cancelled_with_account = $14, suspended_at = $15, memory_claimed = $16, boots_waived = $17, \
+         given_up_operation = $18 WHERE id = $19",
         values![
             guest.name.as_str(),
             guest.power.as_str(),
@@ -332,6 +350,8 @@ pub async fn save(tx: &Tx, guest: &mut Desired) -> StoreResult<()> {
             guest.cancelled_with_account,
             guest.suspended_at.map(|at| at.0),
             guest.memory_claimed,
+            guest.boots_waived,
+            guest.given_up.map(|operation| operation.0),
             guest.id.0
         ],
     )

@@ -199,6 +199,8 @@ struct GuestRow {
     deleting_at: Option<i64>,
     start_alone: bool,
     boots_wanted: i64,
+    boots_waived: i64,
+    given_up: bool,
     boot_hard: bool,
     stop_hard: bool,
     vcpus: i64,
@@ -222,7 +224,7 @@ async fn guests(
     let found: Vec<GuestRow> = rows(
         snapshot,
         "SELECT g.id, g.uuid, g.name, g.account_id, g.epoch, g.generation, g.power, g.cancelled_at, g.suspended_at, g.deleting_at, g.start_alone, \
-         g.boots_wanted, g.boot_hard, g.stop_hard, CAST(g.vcpus AS BIGINT) AS vcpus, g.memory, g.ssh_keys, \
+         g.boots_wanted, g.boots_waived, (g.given_up_operation IS NOT NULL) AS given_up, g.boot_hard, g.stop_hard, CAST(g.vcpus AS BIGINT) AS vcpus, g.memory, g.ssh_keys, \
          v.id AS volume_id, v.uuid AS volume_uuid, v.pool_id, v.size, v.existing, m.digest, m.compressed, m.unpacked \
          FROM guests g JOIN volumes v ON v.guest_id = g.id JOIN images m ON m.id = g.image_id \
          WHERE g.host_id = $1 AND g.deleted_at IS NULL ORDER BY g.id",
@@ -268,6 +270,7 @@ fn wanted_guest(row: &GuestRow, interfaces: Vec<InterfaceWanted>) -> StoreResult
         power: if row.cancelled_at.or(row.suspended_at).is_some() { Power::Stopped } else { power },
         start_alone: row.start_alone,
         boots_wanted: unsigned(row.boots_wanted),
+        boots_waived: unsigned(row.boots_waived),
         boot_mode: mode(row.boot_hard),
         stop_mode: mode(row.stop_hard),
         memory: Bytes(unsigned(row.memory)),
@@ -278,6 +281,7 @@ fn wanted_guest(row: &GuestRow, interfaces: Vec<InterfaceWanted>) -> StoreResult
             pool: PoolId(row.pool_id),
             size: Bytes(unsigned(row.size)),
             existence: existence(row.existing),
+            given_up: row.given_up,
             image: ImageWanted {
                 digest: row.digest.parse::<Digest>().map_err(|error| damaged("digest", error))?,
                 compressed: Bytes(unsigned(row.compressed)),

@@ -147,6 +147,12 @@ pub(crate) async fn open_of_guest(tx: &Tx, guest: GuestId) -> StoreResult<Vec<Op
         .collect()
 }
 
+/// The open operations of a guest, oldest first.
+pub async fn open_kinds(tx: &Tx, guest: GuestId) -> StoreResult<Vec<(OperationId, OperationKind)>> {
+    let open = open_of_guest(tx, guest).await?;
+    Ok(open.into_iter().map(|open| (OperationId(open.id), open.kind)).collect())
+}
+
 /// Says in advance how one ends, where there is something to say.
 pub async fn note(tx: &Tx, id: OperationId, outcome: &str) -> StoreResult<()> {
     execute(tx, "UPDATE operations SET outcome = $1 WHERE id = $2", values![outcome, id.0]).await?;

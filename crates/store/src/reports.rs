@@ -277,7 +277,7 @@ impl ApplyReport {
         rows(
             tx,
             "SELECT g.id, g.name, g.account_id, g.epoch, v.existing, o.generation, o.settled, o.power, o.boots_done, \
-             o.volume_state, o.ssh_host_key, o.progress, o.failure, COALESCE(o.unexpected_stops, 0) AS unexpected_stops FROM guests g JOIN volumes v ON v.guest_id = g.id \
+             o.volume_state, o.volume_size, o.ssh_host_key, o.progress, o.failure, COALESCE(o.unexpected_stops, 0) AS unexpected_stops FROM guests g JOIN volumes v ON v.guest_id = g.id \
              LEFT JOIN guest_observed o ON o.guest_id = g.id AND o.epoch = g.epoch \
              WHERE g.host_id = $1 AND g.deleted_at IS NULL",
             values![self.host.0],
@@ -299,9 +299,10 @@ impl ApplyReport {
         execute(
             tx,
             "INSERT INTO guest_observed (guest_id, epoch, generation, settled, power, boots_done, volume_state, ssh_host_key, \
-             progress, failure, unexpected_stops) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
+             progress, failure, unexpected_stops, volume_size) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
              ON CONFLICT (guest_id) DO UPDATE SET epoch = $2, generation = $3, settled = $4, power = $5, boots_done = $6, \
-             volume_state = $7, ssh_host_key = COALESCE($8, guest_observed.ssh_host_key), progress = $9, failure = $10, unexpected_stops = $11",
+             volume_state = $7, ssh_host_key = COALESCE($8, guest_observed.ssh_host_key), progress = $9, failure = $10, unexpected_stops = $11, \
+             volume_size = COALESCE($12, guest_observed.volume_size)",
             values![
                 seen.id.0,
                 seen.epoch.0,
@@ -313,7 +314,8 @@ impl ApplyReport {
                 seen.ssh_host_key.clone(),
                 progress,
                 failure,
-                signed(seen.unexpected_stops)
+                signed(seen.unexpected_stops),
+                volume_size(seen)
             ],
         )
         .await?;
@@ -397,6 +399,7 @@ struct Before {
     power: Option<String>,
     boots_done: Option<i64>,
     volume_state: Option<String>,
+    volume_size: Option<i64>,
     ssh_host_key: Option<String>,
     progress: Option<String>,
     failure: Option<String>,
@@ -411,6 +414,7 @@ impl Before {
             && self.power.as_deref() == Some(seen.power.as_str())
             && self.boots_done == seen.boots_done.map(signed)
             && self.volume_state.as_deref() == Some(volume_state(seen.volume.state))
+            && (volume_size(seen).is_none() || self.volume_size == volume_size(seen))
             // Made with the volume and never again: while the pool cannot be looked into, it is still known.
             && (seen.ssh_host_key.is_none() || self.ssh_host_key == seen.ssh_host_key)
             && self.progress.as_deref() == progress
@@ -425,6 +429,11 @@ fn pool_state(state: PoolState) -> &'static str {
         PoolState::Blank => "blank",
         PoolState::Wrong => "wrong",
     }
+}
+
+/// The size of a volume that can be looked at; what was seen of one that cannot is still known.
+fn volume_size(seen: &GuestObserved) -> Option<i64> {
+    (seen.volume.state == VolumeState::Present).then(|| signed(seen.volume.size.0))
 }
 
 fn volume_state(state: VolumeState) -> &'static str {

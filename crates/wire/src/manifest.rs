@@ -140,6 +140,9 @@ pub struct GuestWanted {
     /// How many boots have been asked for in its life (starts of a stopped guest and reboots). A running domain that
     /// carries a lower number is stopped and started once, however many are missing.
     pub boots_wanted: u64,
+    /// Up to this number, boots that are missing are not made up for: somebody gave up on them. A guest that is off and
+    /// starts carries `boots_wanted` as ever.
+    pub boots_waived: u64,
     /// Whether the waiting boot may pull the plug at once.
     pub boot_mode: StopMode,
     /// Whether stopping may pull the plug at once.
@@ -183,6 +186,8 @@ pub struct VolumeWanted {
     pub size: Bytes,
     /// Whether it may be made.
     pub existence: Existence,
+    /// Whether somebody gave up on making it: one that was never seen is not made then, and is nothing that is missing.
+    pub given_up: bool,
     /// What it is made from.
     pub image: ImageWanted,
 }

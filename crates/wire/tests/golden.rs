@@ -52,6 +52,7 @@ fn manifest() -> Manifest {
             power: Power::Running,
             start_alone: false,
             boots_wanted: 2,
+            boots_waived: 1,
             boot_mode: StopMode::Soft,
             stop_mode: StopMode::Hard,
             memory: Bytes::mib(512),
@@ -62,6 +63,7 @@ fn manifest() -> Manifest {
                 pool: PoolId(3),
                 size: Bytes::gib(3),
                 existence: Existence::Make,
+                given_up: false,
                 image: ImageWanted {
                     digest: Digest([0xab; 32]),
                     compressed: Bytes(117 << 20),

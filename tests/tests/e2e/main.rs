@@ -9,6 +9,7 @@ mod contract;
 mod crashes;
 mod document;
 mod failures;
+mod giving_up;
 mod house;
 mod life;
 mod real_failures;

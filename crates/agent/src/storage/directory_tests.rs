@@ -100,6 +100,7 @@ impl Bench {
             pool: self.pool.id,
             size,
             existence: Existence::Make,
+            given_up: false,
             image: self.image.clone(),
         }
     }

@@ -82,6 +82,11 @@ pub(crate) struct World {
 /// The agent died.
 struct Died;
 
+/// Whether a boot is missing that nobody gave up on.
+fn boot_is_missing(guest: &GuestWanted, boots: u64) -> bool {
+    guest.boots_wanted > boots && guest.boots_wanted > guest.boots_waived
+}
+
 impl World {
     pub(crate) fn new(seed: u64) -> Self {
         let pool = |id| PoolWanted {
@@ -184,6 +189,7 @@ impl World {
             power,
             start_alone: false,
             boots_wanted: 1,
+            boots_waived: 0,
             boot_mode: StopMode::Soft,
             stop_mode: StopMode::Soft,
             memory: Bytes(1),
@@ -194,6 +200,7 @@ impl World {
                 pool: PoolId(pool),
                 size: Bytes(100),
                 existence: Existence::Make,
+                given_up: false,
                 image,
             },
             interfaces,
@@ -248,6 +255,17 @@ impl World {
             guest.generation = guest.generation.next();
             self.tell();
         }
+    }
+
+    /// Somebody gives up on whatever a guest has open: from then on what there is is what is wanted.
+    pub(crate) fn give_up(&mut self, which: usize) {
+        let running: BTreeSet<Uuid> = self.domains.iter().map(|domain| domain.uuid).collect();
+        self.change(which, |guest| {
+            guest.boots_waived = guest.boots_wanted;
+            guest.root.given_up = guest.root.existence == Existence::Make;
+            let runs = !guest.root.given_up && running.contains(&guest.uuid);
+            guest.power = if runs { Power::Running } else { Power::Stopped };
+        });
     }
 
     pub(crate) fn delete_guest(&mut self, which: usize) {
@@ -528,6 +546,8 @@ impl World {
     }
 
     fn build(&mut self, pool: &PoolWanted, guest: &GuestWanted) -> Result<Result<(), DriverError>, Died> {
+        let wanted = self.wanted.guests.iter().find(|wanted| wanted.uuid == guest.uuid);
+        assert!(wanted.is_none_or(|wanted| !wanted.root.given_up), "made what somebody gave up on");
         let uuid = guest.root.uuid;
         let real = self.pools.get_mut(&pool.id).unwrap();
         assert!(
@@ -611,7 +631,7 @@ impl World {
         assert_eq!(mark.brain, BRAIN, "stopped another brain's domain");
         if let Some(guest) = self.wanted.guests.iter().find(|guest| guest.uuid == uuid) {
             let wanted =
-                guest.power == Power::Stopped || guest.boots_wanted > mark.boots || guest.epoch > mark.epoch;
+                guest.power == Power::Stopped || guest.epoch > mark.epoch || boot_is_missing(guest, mark.boots);
             assert!(wanted, "stopped guest {}, which is wanted as it is", guest.id);
         } else {
             let listed =

@@ -95,7 +95,9 @@ async fn given_up(app: App, caller: Writer, id: i64) -> ApiResult<(StatusCode, J
 
 /// Gives up on an operation.
 #[utoipa::path(put, path = "/v1/operations/{id}/abandon", tag = "operations", params(("id" = i64, Path)),
-    description = "Stops watching it. What is desired stays as it is.",
+    description = "From then on what was last seen is what is desired, so that nothing more is tried until something else is asked for. \
+        A guest that was not made is not made; one that is off stays off; one that runs runs on. Deleting, cancelling and suspending \
+        are not given up (409).",
     responses((status = 202, body = Operation), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
         (status = 409, body = ErrorBody)))]
 pub(super) async fn abandon(

@@ -38,6 +38,8 @@ impl PowerAction {
         if guest.suspended_at.is_some() && !matches!(self, PowerAction::Stop { .. }) {
             return Err(Refusal::Conflict(SUSPENDED.to_owned()));
         }
+        // Whatever was given up before, this is another wish.
+        guest.given_up = None;
         match (self, guest.power) {
             // One that runs already is left as it is: starting is not rebooting.
             (PowerAction::Start, Power::Running) => {}
@@ -97,12 +99,12 @@ pub(super) async fn save(
 }
 
 /// What an event tells of a guest's desired facts.
-fn facts(guest: &Desired) -> serde_json::Value {
+pub(super) fn facts(guest: &Desired) -> serde_json::Value {
     serde_json::json!({
         "name": guest.name, "power": guest.power, "start_alone": guest.start_alone, "boots_wanted": guest.boots_wanted,
         "vcpus": guest.vcpus, "memory_bytes": guest.memory, "disk_bytes": guest.disk, "generation": guest.generation,
         "epoch": guest.epoch, "cancelled": guest.cancelled_at.is_some(), "deleting": guest.deleting_at.is_some(),
-        "suspended": guest.suspended_at.is_some(),
+        "suspended": guest.suspended_at.is_some(), "given_up": guest.given_up.is_some(),
     })
 }
 

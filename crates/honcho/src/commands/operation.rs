@@ -6,6 +6,7 @@ use crate::completion::{accounts, guests};
 use crate::context::Context;
 use crate::listing::{self, ListArguments};
 use crate::output::Tone;
+use crate::question::{Answer, ConfirmArguments};
 use crate::resolve::{self, Cancelled};
 use crate::table::{Cell, details};
 use crate::waiting::{self, Patience, Seen};
@@ -20,6 +21,15 @@ With --json each change is one line of JSON; the last line is the operation as i
 Examples:
   honcho operation watch 12
   honcho operation watch 12 --json | jq -r .state";
+
+const ABANDON_EXAMPLES: &str = "\
+From then on what is there is what is wanted: a guest that was not made is not made, one that is off stays off, one that
+runs runs on. Its address and its disk stay its own. Deleting cannot be given up, for it may be half done; to take back a
+cancellation, restore the guest.
+
+Examples:
+  honcho operation abandon 12
+  honcho operation abandon 12 --dry-run";
 
 #[derive(Clone, Debug, clap::Subcommand)]
 pub(crate) enum OperationCommand {
@@ -56,10 +66,13 @@ pub(crate) enum OperationCommand {
         #[command(flatten)]
         patience: Patience,
     },
-    /// Give up on one: it ends as abandoned (what is desired of the guest stays as it is)
+    /// Give up on one: nothing more is tried until something else is asked for
+    #[command(after_help = ABANDON_EXAMPLES)]
     Abandon {
         /// Its id
         operation: i64,
+        #[command(flatten)]
+        confirm: ConfirmArguments,
     },
 }
 
@@ -80,7 +93,11 @@ pub(crate) async fn run(context: &Context, command: OperationCommand) -> Result<
         }
         OperationCommand::Show { operation } => show(context, &context.client()?.operation(operation).await?),
         OperationCommand::Watch { operation, patience } => watch(context, operation, patience).await,
-        OperationCommand::Abandon { operation } => {
+        OperationCommand::Abandon { operation, confirm } => {
+            let known = context.client()?.operation(operation).await?;
+            if known.state == OperationState::Open && confirm.ask(context, &giving_up(&known))? == Answer::Stop {
+                return Ok(());
+            }
             let path = format!("/v1/operations/{operation}/abandon.json");
             let operation: Operation = context.client()?.post(&path, &serde_json::json!({})).await?;
             if context.output.json {
@@ -89,6 +106,23 @@ pub(crate) async fn run(context: &Context, command: OperationCommand) -> Result<
             context.output.print(&waiting::ended_line(&operation))
         }
     }
+}
+
+/// What giving up on an operation means, before it is done.
+fn giving_up(operation: &Operation) -> String {
+    let left = match operation.kind {
+        OperationKind::Create => {
+            "it is not made, or stays stopped if it was made; \"honcho guest start\" tries again, \"honcho guest delete\" removes it"
+        }
+        OperationKind::Stop => "it runs on, if it runs",
+        OperationKind::Resize => {
+            "its disk stays as large as it is; memory and vCPUs hold from its next boot on"
+        }
+        OperationKind::Rename | OperationKind::Update => "what was asked for holds already",
+        _ => "it stays stopped until it is started, or runs on if it runs",
+    };
+    let (id, kind, guest) = (operation.id, operation.kind.as_str(), &operation.guest_name);
+    format!("This gives up on operation {id}, {kind} of guest {guest}: nothing more is tried. {left}.")
 }
 
 async fn list_operations(

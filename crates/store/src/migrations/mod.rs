@@ -9,6 +9,7 @@ mod m0007_webhooks;
 mod m0008_lists;
 mod m0009_addresses;
 mod m0010_restoring;
+mod m0011_giving_up;
 mod m0012_search;
 mod m0013_covering;
 mod m0017_address_names;
@@ -38,6 +39,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0008_lists::Migration),
             Box::new(m0009_addresses::Migration),
             Box::new(m0010_restoring::Migration),
+            Box::new(m0011_giving_up::Migration),
             Box::new(m0012_search::Migration),
             Box::new(m0013_covering::Migration),
             Box::new(m0017_address_names::Migration),

@@ -212,6 +212,7 @@ async fn a_new_guest_in_full() {
           "power": "running",
           "start_alone": false,
           "boots_wanted": 1,
+          "boots_waived": 0,
           "boot_mode": "soft",
           "stop_mode": "soft",
           "memory": 536870912,
@@ -222,6 +223,7 @@ async fn a_new_guest_in_full() {
             "pool": 1,
             "size": 3221225472,
             "existence": "make",
+            "given_up": false,
             "image": {
               "digest": "0707070707070707070707070707070707070707070707070707070707070707",
               "compressed": 104857600,

@@ -24,6 +24,8 @@ struct GuestDraw {
     deleted: bool,
     running_wanted: bool,
     boots_wanted: i64,
+    boots_waived: i64,
+    given_up: bool,
     generation: i64,
     volume: Option<bool>,
     observed: Option<Observed>,
@@ -63,7 +65,7 @@ fn guest_draw() -> impl Strategy<Value = GuestDraw> {
             proptest::bool::weighted(0.1),
         ),
         any::<bool>(),
-        0..4_i64,
+        (0..4_i64, 0..4_i64, any::<bool>()),
         1..4_i64,
         proptest::option::weighted(0.9, any::<bool>()),
         proptest::option::weighted(0.8, observed),
@@ -73,7 +75,7 @@ fn guest_draw() -> impl Strategy<Value = GuestDraw> {
                 host,
                 (cancelled, suspended, deleting, deleted),
                 running_wanted,
-                boots_wanted,
+                (boots_wanted, boots_waived, given_up),
                 generation,
                 volume,
                 observed,
@@ -86,6 +88,8 @@ fn guest_draw() -> impl Strategy<Value = GuestDraw> {
                     deleted,
                     running_wanted,
                     boots_wanted,
+                    boots_waived,
+                    given_up,
                     generation,
                     volume,
                     observed,
@@ -113,7 +117,12 @@ fn facts(draw: &GuestDraw, hosts: &[HostDraw]) -> Facts {
         .with(Fact::Built, draw.volume == Some(true))
         .with(Fact::WantedRunning, draw.running_wanted && !draw.cancelled && !draw.suspended)
         .with(Fact::SeenRunning, seen(&|seen| seen.running))
-        .with(Fact::BootDue, seen(&|seen| seen.boots_done.is_some_and(|done| done < draw.boots_wanted)))
+        .with(Fact::GivenUp, draw.given_up)
+        .with(
+            Fact::BootDue,
+            draw.boots_wanted > draw.boots_waived
+                && seen(&|seen| seen.boots_done.is_some_and(|done| done < draw.boots_wanted)),
+        )
         .with(Fact::Settled, seen(&|seen| seen.settled && seen.generation >= draw.generation))
 }
 
@@ -151,8 +160,8 @@ async fn insert(world: &World, hosts: &[HostDraw], guests: &[GuestDraw]) {
         run(format!(
             "INSERT INTO guests (id, uuid, account_id, name, image_id, host_id, power, start_alone, boots_wanted, boot_hard, \
              stop_hard, vcpus, memory, epoch, generation, lock_version, created_at, cancelled_at, deletes_at, deleting_at, \
-             deleted_at, suspended_at) VALUES ({id}, {}, 1, 'g{index}', 1, {}, '{power}', FALSE, {}, FALSE, FALSE, 1, 1, 1, {}, 1, \
-             0, {}, NULL, {}, {}, {})",
+             deleted_at, suspended_at, boots_waived, given_up_operation) VALUES ({id}, {}, 1, 'g{index}', 1, {}, '{power}', FALSE, {}, FALSE, FALSE, 1, 1, 1, {}, 1, \
+             0, {}, NULL, {}, {}, {}, {}, {})",
             uuid(id),
             null(draw.host.map(|host| 100 + i64::try_from(host).unwrap())),
             draw.boots_wanted,
@@ -161,6 +170,8 @@ async fn insert(world: &World, hosts: &[HostDraw], guests: &[GuestDraw]) {
             at(draw.deleting),
             at(draw.deleted),
             at(draw.suspended),
+            draw.boots_waived,
+            at(draw.given_up),
         ))
         .await;
         if let Some(existing) = draw.volume {

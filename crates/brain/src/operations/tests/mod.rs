@@ -3,6 +3,7 @@
 mod accounts;
 mod addresses;
 mod ends;
+mod giving_up;
 mod hosts;
 mod import_addresses;
 mod import_netbox;
