@@ -685,36 +685,51 @@ fn what_somebody_gave_up_on_is_left_as_it_is_until_it_is_asked_for() {
         guest.boots_wanted += 1;
         guest.boots_waived = guest.boots_wanted;
     });
-    check(&mut world, expect![[r#"
+    check(
+        &mut world,
+        expect![[r#"
         guest 1: settled, running, volume Present
-    "#]]);
+    "#]],
+    );
     world.change(0, |guest| guest.boots_wanted += 1);
-    check(&mut world, expect![[r#"
+    check(
+        &mut world,
+        expect![[r#"
         guest/1 ask_to_stop
         guest 1: unsettled, running, volume Present
-    "#]]);
+    "#]],
+    );
     // One that runs without the boot that was waived is started after it stopped by itself, as any.
     world.change(0, |guest| guest.boots_waived = guest.boots_wanted);
     world.stops_itself(2);
-    check(&mut world, expect![[r#"
+    check(
+        &mut world,
+        expect![[r#"
         guest/1 start in 2 s
         guest 1: unsettled, stopped, volume Present
-    "#]]);
+    "#]],
+    );
     // A volume that was not made is neither made nor missed.
     let mut world = World::new(2);
     world.add_guest(1, 1, Power::Running);
     world.give_up(0);
     rest(&mut world);
-    check(&mut world, expect![[r#"
+    check(
+        &mut world,
+        expect![[r#"
         guest 1: settled, stopped, volume Unmade
-    "#]]);
+    "#]],
+    );
     world.change(0, |guest| {
         guest.root.given_up = false;
         guest.power = Power::Running;
     });
-    check(&mut world, expect![[r#"
+    check(
+        &mut world,
+        expect![[r#"
         image/1/0101010101010101010101010101010101010101010101010101010101010101 fetch_image
         guest/1 build_volume after [0]
         guest 1: unsettled, stopped, volume Unmade
-    "#]]);
+    "#]],
+    );
 }

@@ -74,12 +74,12 @@ impl GuestStatus {
     /// Every status.
     pub const ALL: [GuestStatus; 17] = {
         use GuestStatus::{
-            Building, Cancelled, Damaged, Deleted, Deleting, Failing, Frozen, GivenUp, Pending, Rebooting, Resizing,
-            Running, Starting, Stopped, Stopping, Suspended, Unknown,
+            Building, Cancelled, Damaged, Deleted, Deleting, Failing, Frozen, GivenUp, Pending, Rebooting,
+            Resizing, Running, Starting, Stopped, Stopping, Suspended, Unknown,
         };
         [
-            Deleted, Deleting, Pending, Unknown, Frozen, Damaged, Failing, GivenUp, Building, Starting, Rebooting,
-            Running, Stopping, Cancelled, Suspended, Resizing, Stopped,
+            Deleted, Deleting, Pending, Unknown, Frozen, Damaged, Failing, GivenUp, Building, Starting,
+            Rebooting, Running, Stopping, Cancelled, Suspended, Resizing, Stopped,
         ]
     };
 
@@ -151,8 +151,8 @@ impl Fact {
     /// Every fact, in the order of [`Facts`].
     pub const ALL: [Fact; 15] = {
         use Fact::{
-            BootDue, Built, Cancelled, Damaged, Deleted, Deleting, Failing, GivenUp, HostFrozen, HostSilent, Placed,
-            SeenRunning, Settled, Suspended, WantedRunning,
+            BootDue, Built, Cancelled, Damaged, Deleted, Deleting, Failing, GivenUp, HostFrozen, HostSilent,
+            Placed, SeenRunning, Settled, Suspended, WantedRunning,
         };
         [
             Deleted,

@@ -326,7 +326,9 @@ fn reason(status: GuestStatus, row: &Row) -> StoreResult<Option<String>> {
             None => "its account is suspended".to_owned(),
         }),
         GuestStatus::Stopped if !row.memory_claimed => Some(NO_ROOM.to_owned()),
-        GuestStatus::GivenUp | GuestStatus::Stopped | GuestStatus::Running if row.given_up_operation.is_some() => {
+        GuestStatus::GivenUp | GuestStatus::Stopped | GuestStatus::Running
+            if row.given_up_operation.is_some() =>
+        {
             given_up(status, row)
         }
         _ => match from_json::<Failure>("failure", row.failure.as_deref())? {

@@ -33,12 +33,16 @@ async fn an_order_that_fails_is_given_up_and_asked_for_again() -> Result<()> {
     let guest: Guest = world.client.create(&world.order("web1")).await?;
     let operation = guest.operation_id.context("an operation")?;
     let id = operation.to_string();
-    eventually("the command line says why, and what is tried next and when", Duration::from_secs(30), async || {
-        let (_, said) = honcho(&brain, &["operation", "show", &id])?;
-        let why = said.contains("No space left on device") && said.contains("it is tried again");
-        ensure!(why, "{said}");
-        Ok(())
-    })
+    eventually(
+        "the command line says why, and what is tried next and when",
+        Duration::from_secs(30),
+        async || {
+            let (_, said) = honcho(&brain, &["operation", "show", &id])?;
+            let why = said.contains("No space left on device") && said.contains("it is tried again");
+            ensure!(why, "{said}");
+            Ok(())
+        },
+    )
     .await?;
 
     // Nobody can be asked here, and what would happen is said.

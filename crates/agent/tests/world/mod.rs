@@ -630,8 +630,9 @@ impl World {
         let mark = domain.mark.expect("stopped somebody else's domain");
         assert_eq!(mark.brain, BRAIN, "stopped another brain's domain");
         if let Some(guest) = self.wanted.guests.iter().find(|guest| guest.uuid == uuid) {
-            let wanted =
-                guest.power == Power::Stopped || guest.epoch > mark.epoch || boot_is_missing(guest, mark.boots);
+            let wanted = guest.power == Power::Stopped
+                || guest.epoch > mark.epoch
+                || boot_is_missing(guest, mark.boots);
             assert!(wanted, "stopped guest {}, which is wanted as it is", guest.id);
         } else {
             let listed =

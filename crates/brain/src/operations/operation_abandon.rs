@@ -39,9 +39,7 @@ impl Wish {
                  rest of it on its host",
             ),
             OperationKind::Cancel => refused("it is cancelled: to keep it, restore it, which ends this"),
-            OperationKind::Suspend => {
-                refused("its account is suspended: unsuspending the account ends this")
-            }
+            OperationKind::Suspend => refused("its account is suspended: unsuspending the account ends this"),
             OperationKind::Resize if !guest.existing => refused(
                 "it is not made yet, and will be made at this size: resize it again, or give up on making it",
             ),
@@ -91,8 +89,12 @@ impl Wish {
                 guest.power = if runs { Power::Running } else { Power::Stopped };
                 guest.boots_waived = guest.boots_wanted;
                 guest.given_up = Some(operation.id.into());
-                if runs { "given up: it runs on as it was" } else { "given up: it stays stopped until it is started" }
-                    .to_owned()
+                if runs {
+                    "given up: it runs on as it was"
+                } else {
+                    "given up: it stays stopped until it is started"
+                }
+                .to_owned()
             }
             Wish::Size => {
                 guest.disk = guest.seen_disk.map_or(guest.disk, |seen| seen.min(guest.disk));

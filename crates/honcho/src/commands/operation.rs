@@ -95,7 +95,9 @@ pub(crate) async fn run(context: &Context, command: OperationCommand) -> Result<
         OperationCommand::Watch { operation, patience } => watch(context, operation, patience).await,
         OperationCommand::Abandon { operation, confirm } => {
             let known = context.client()?.operation(operation).await?;
-            if known.state == OperationState::Open && confirm.ask(context, &giving_up(&known))? == Answer::Stop {
+            if known.state == OperationState::Open
+                && confirm.ask(context, &giving_up(&known))? == Answer::Stop
+            {
                 return Ok(());
             }
             let path = format!("/v1/operations/{operation}/abandon.json");

@@ -63,7 +63,7 @@ impl World {
     }
 
     /// Status and reason, and the address, which stays.
-    async fn told(&self, id: i64) -> (GuestStatus, String) {
+    async fn shown_as(&self, id: i64) -> (GuestStatus, String) {
         let guest = self.guest(id).await;
         assert_eq!(guest.address.as_deref(), Some("10.77.0.2"), "its address is its own");
         (guest.status, guest.status_reason.unwrap_or_default())
@@ -87,15 +87,18 @@ async fn a_guest_that_cannot_be_made_is_not_made_until_it_is_asked_for() {
     assert_eq!(desired.generation.0, before.generation.0 + 1, "a change of desired state like any other");
     assert!(desired.lock_version > before.lock_version);
     // Whatever else waited for its making has ended too.
-    let reboot = honcho_store::operations::get(world.app.store.reader(), Scope::System, reboot.id.into()).await;
+    let reboot =
+        honcho_store::operations::get(world.app.store.reader(), Scope::System, reboot.id.into()).await;
     assert_eq!(reboot.unwrap().state.as_str(), "abandoned");
     // The agent has nothing to do for it, and says so.
     world.sees(guest.id, UNMADE, Gets::On).await;
-    let (status, reason) = world.told(guest.id).await;
+    let (status, reason) = world.shown_as(guest.id).await;
     assert_eq!(status, GuestStatus::GivenUp);
     assert_eq!(
         reason,
-        format!("operation {create} (create) was given up: it was not made: start it to have it made, or delete it")
+        format!(
+            "operation {create} (create) was given up: it was not made: start it to have it made, or delete it"
+        )
     );
     // To change what it is called takes nothing up again; to start it does.
     let name = Some("other".to_owned());
@@ -105,9 +108,9 @@ async fn a_guest_that_cannot_be_made_is_not_made_until_it_is_asked_for() {
     assert!(world.desired(guest.id).await.given_up.is_some());
     world.power(guest.id, Start).await.unwrap();
     assert_eq!(world.desired(guest.id).await.given_up, None);
-    assert_eq!(world.told(guest.id).await.0, GuestStatus::Building);
+    assert_eq!(world.shown_as(guest.id).await.0, GuestStatus::Building);
     world.sees(guest.id, RUNS, Gets::On).await;
-    assert_eq!(world.told(guest.id).await.0, GuestStatus::Running);
+    assert_eq!(world.shown_as(guest.id).await.0, GuestStatus::Running);
 }
 
 #[tokio::test]
@@ -129,15 +132,18 @@ async fn what_was_made_and_does_not_start_stays_off() {
     world.sees(guest.id, OFF, Gets::On).await;
     let start = world.power(guest.id, Start).await.unwrap();
     world.sees(guest.id, OFF, Gets::Stuck).await;
-    assert_eq!(world.told(guest.id).await.0, GuestStatus::Failing);
+    assert_eq!(world.shown_as(guest.id).await.0, GuestStatus::Failing);
     world.give_up(start.id).await.unwrap();
     world.sees(guest.id, OFF, Gets::On).await;
-    let (status, reason) = world.told(guest.id).await;
+    let (status, reason) = world.shown_as(guest.id).await;
     assert_eq!(status, GuestStatus::Stopped);
-    assert_eq!(reason, format!("operation {} (start) was given up: it stays stopped until it is started", start.id));
+    assert_eq!(
+        reason,
+        format!("operation {} (start) was given up: it stays stopped until it is started", start.id)
+    );
     world.power(guest.id, Start).await.unwrap();
     world.sees(guest.id, Seen { boots_done: Some(3), ..RUNS }, Gets::On).await;
-    assert_eq!(world.told(guest.id).await, (GuestStatus::Running, String::new()));
+    assert_eq!(world.shown_as(guest.id).await, (GuestStatus::Running, String::new()));
 }
 
 #[tokio::test]
@@ -151,13 +157,13 @@ async fn a_reboot_that_was_given_up_is_waived_and_the_next_is_one_more() {
     let desired = world.desired(guest.id).await;
     assert_eq!((desired.power, desired.boots_wanted, desired.boots_waived), (Power::Running, 2, 2));
     world.sees(guest.id, RUNS, Gets::On).await;
-    let (status, reason) = world.told(guest.id).await;
+    let (status, reason) = world.shown_as(guest.id).await;
     assert_eq!(status, GuestStatus::Running);
     assert_eq!(reason, format!("operation {} (reboot) was given up: it runs on as it was", reboot.id));
     world.power(guest.id, Reboot { hard: false }).await.unwrap();
     let desired = world.desired(guest.id).await;
     assert_eq!((desired.boots_wanted, desired.boots_waived), (3, 2));
-    assert_eq!(world.told(guest.id).await.0, GuestStatus::Rebooting);
+    assert_eq!(world.shown_as(guest.id).await.0, GuestStatus::Rebooting);
 }
 
 #[tokio::test]
@@ -170,7 +176,7 @@ async fn a_guest_that_does_not_stop_runs_on() {
     world.give_up(stop.id).await.unwrap();
     world.sees(guest.id, RUNS, Gets::On).await;
     assert_eq!(world.desired(guest.id).await.power, Power::Running);
-    assert_eq!(world.told(guest.id).await.0, GuestStatus::Running);
+    assert_eq!(world.shown_as(guest.id).await.0, GuestStatus::Running);
 }
 
 #[tokio::test]
@@ -184,7 +190,8 @@ async fn a_disk_that_cannot_grow_stays_and_is_paid_for_as_it_is() {
         ..honcho_api::GuestUpdate::default()
     };
     let (scope, restart) = (Scope::Operator, Restart::Allowed);
-    let resize = world.ask(&GuestUpdate { scope, id: GuestId(guest.id), body, restart }).await.unwrap().unwrap();
+    let resize =
+        world.ask(&GuestUpdate { scope, id: GuestId(guest.id), body, restart }).await.unwrap().unwrap();
     world.sees(guest.id, RUNS, Gets::Stuck).await;
     let ended = world.give_up(resize.id).await.unwrap();
     assert_eq!(
@@ -195,12 +202,15 @@ async fn a_disk_that_cannot_grow_stays_and_is_paid_for_as_it_is() {
     assert_eq!((desired.disk, desired.memory, desired.power), (DISK, Bytes::gib(2), Power::Running));
     assert_eq!(desired.boots_waived, desired.boots_wanted);
     world.sees(guest.id, RUNS, Gets::On).await;
-    assert_eq!(world.told(guest.id).await.0, GuestStatus::Running);
+    assert_eq!(world.shown_as(guest.id).await.0, GuestStatus::Running);
     // The event says what it is from now on: usage is read from events.
     let filters = honcho_store::Filters::default().and("kind", "operation.abandon");
     let told = honcho_store::events::list(world.app.store.reader(), Scope::System, &filters).await.unwrap();
     let (before, after) = (told[0].before.as_ref().unwrap(), told[0].after.as_ref().unwrap());
-    assert_eq!((before["disk_bytes"].as_i64(), after["disk_bytes"].as_i64()), (Some(20 << 30), Some(3 << 30)));
+    assert_eq!(
+        (before["disk_bytes"].as_i64(), after["disk_bytes"].as_i64()),
+        (Some(20 << 30), Some(3 << 30))
+    );
 }
 
 #[tokio::test]

@@ -90,7 +90,7 @@ pub(super) fn status_cell(status: GuestStatus) -> Cell {
         S::Pending | S::Building | S::Starting | S::Rebooting | S::Stopping | S::Resizing | S::Deleting => {
             Tone::Busy
         }
-        S::Unknown | S::Frozen | S::Damaged | S::Failing => Tone::Bad,
+        S::Unknown | S::Frozen | S::Damaged | S::Failing | S::GivenUp => Tone::Bad,
         S::Stopped | S::Suspended | S::Cancelled | S::Deleted => Tone::Faint,
     })
 }
