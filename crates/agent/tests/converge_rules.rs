@@ -711,7 +711,7 @@ fn what_somebody_gave_up_on_is_left_as_it_is_until_it_is_asked_for() {
     );
     // A volume that was not made is neither made nor missed.
     let mut world = World::new(2);
-    world.add_guest(1, 1, Power::Running);
+    world.add_guest(1, &[1], Power::Running);
     world.give_up(0);
     rest(&mut world);
     check(
