@@ -699,15 +699,15 @@ fn what_somebody_gave_up_on_is_left_as_it_is_until_it_is_asked_for() {
         guest 1: unsettled, running, volume Present
     "#]],
     );
-    // One that runs without the boot that was waived is started after it stopped by itself, as any.
+    // One that stops by itself is started, as any: the boot that is missing comes with that.
     world.change(0, |guest| guest.boots_waived = guest.boots_wanted);
     world.stops_itself(2);
     check(
         &mut world,
         expect![[r#"
-        guest/1 start in 2 s
-        guest 1: unsettled, stopped, volume Present
-    "#]],
+            guest/1 start
+            guest 1: unsettled, stopped, volume Present
+        "#]],
     );
     // A volume that was not made is neither made nor missed.
     let mut world = World::new(2);
