@@ -14,7 +14,7 @@ use std::time::Duration;
 /// Runs `honcho`; gives whether it went well, and all that it said.
 fn honcho(brain: &Brain, arguments: &[&str]) -> Result<(bool, String)> {
     let output = Command::new(program("honcho")?)
-        .args(["--brain", &brain.url(), "--token-file"])
+        .args(["--url", &brain.url(), "--token-file"])
         .arg(brain.data().join("operator.token"))
         .args(arguments)
         .output()?;
