@@ -105,8 +105,9 @@ fn while_running(
     }
 }
 
-/// Whether a running guest is to be booted anew: a boot that was asked for is missing, and nobody gave up on it.
-fn boot_is_due(guest: &GuestWanted, boots: u64) -> bool {
+/// Whether a guest that was booted so often is to be booted anew: a boot that was asked for is missing, and nobody gave up
+/// on it.
+pub(crate) fn boot_is_due(guest: &GuestWanted, boots: u64) -> bool {
     boots < guest.boots_wanted && guest.boots_wanted > guest.boots_waived
 }
 
@@ -216,7 +217,7 @@ fn grow_refused<'a>(planner: &Planner<'a>, guest: &GuestWanted) -> Option<&'a Fa
 /// Until when a guest that stopped by itself is left off. A boot that somebody asked for since does not wait.
 fn restart_at(planner: &Planner<'_>, memory: &GuestMemory, guest: &GuestWanted) -> Option<Moment> {
     let restart = memory.restart.as_ref()?;
-    let same = restart.epoch == guest.epoch && restart.boots >= guest.boots_wanted;
+    let same = restart.epoch == guest.epoch && !boot_is_due(guest, restart.boots);
     restart.pause.ends(&planner.observed.boot_id).filter(|_| same)
 }
 

@@ -5,6 +5,7 @@
 //! to stop. Pure: [`crate::journal_file`] keeps it on disk, and does so before a step whenever the step changes it.
 
 use crate::clock::{Moment, Pause, growing, millis};
+use crate::converge_guest::boot_is_due;
 use crate::drivers::{DomainSeen, DriverError};
 use crate::observed::Observed;
 use crate::plan::{Action, Resource, Step};
@@ -365,7 +366,7 @@ impl GuestMemory {
                     _ => now,
                 };
                 let run = Run { epoch: mark.epoch, boots: mark.boots, boot_id: boot_id.to_owned(), since };
-                let as_wanted = guest.power == Power::Running && guest.boots_wanted <= mark.boots;
+                let as_wanted = guest.power == Power::Running && !boot_is_due(guest, mark.boots);
                 let stop = self.stop.map(|stop| Stop { withdrawn: stop.withdrawn || as_wanted, ..stop });
                 // Not stuck when the pause is over: it got on, so that the next pause is the first again.
                 let stuck = domain.is_some_and(|domain| domain.stuck.is_some());
@@ -385,7 +386,7 @@ impl GuestMemory {
             stop.boot_id == boot_id && (!stop.withdrawn || now.since(stop.last) <= SOFT_STOP)
         });
         let as_wanted =
-            guest.power == Power::Stopped || guest.boots_wanted > run.boots || guest.epoch != run.epoch;
+            guest.power == Power::Stopped || boot_is_due(guest, run.boots) || guest.epoch != run.epoch;
         if told || as_wanted || run.boot_id != boot_id {
             return GuestMemory { streak: 0, restart: None, ..self };
         }

@@ -733,3 +733,39 @@ fn what_somebody_gave_up_on_is_left_as_it_is_until_it_is_asked_for() {
     "#]],
     );
 }
+
+#[test]
+fn a_stop_that_was_withdrawn_by_giving_up_is_not_remembered_against_the_next() {
+    // A reboot is asked of a guest that does not heed it, and somebody gives up on that.
+    let mut world = running();
+    world.change(0, |guest| guest.boots_wanted += 1);
+    let observed = world.look();
+    let manifest = world.mind.manifest.clone().unwrap();
+    let plan = honcho_agent_lib::converge::converge(&manifest, &observed, &world.mind, world.now);
+    world.mind.step_begins(&plan.steps[0], &observed.boot_id, world.now);
+    world.give_up(0);
+    check(
+        &mut world,
+        expect![[r#"
+            guest 1: settled, running, volume Present
+        "#]],
+    );
+    // Months later it is to stop: it is asked first, and not destroyed as one that was asked months ago.
+    world.now = world.now.plus(Duration::from_hours(2000));
+    world.change(0, |guest| guest.power = Power::Stopped);
+    check(
+        &mut world,
+        expect![[r#"
+            guest/1 ask_to_stop
+            guest 1: unsettled, running, volume Present
+        "#]],
+    );
+    // One that ends by itself with a waived boot is started after a pause, as any that does.
+    let mut world = running();
+    world.change(0, |guest| guest.boots_wanted += 1);
+    world.give_up(0);
+    world.stops_itself(2);
+    check(&mut world, expect![[r#""#]]);
+    let guest = &world.mind.guests[&honcho_model::GuestId(1)];
+    assert_eq!(guest.unexpected_stops, 1, "nobody told it to");
+}

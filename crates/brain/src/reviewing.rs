@@ -115,13 +115,19 @@ fn changed(guest: &GuestReview, later: &GuestWanted, raise: Step) -> Decision {
     change("its disk", size(guest.disk), later.root.size.to_string());
     let boots = later.boots_wanted.saturating_sub(unsigned(guest.boots_wanted));
     if boots > 0 {
-        let waits = guest.boots_done.is_some_and(|done| unsigned(done) < later.boots_wanted);
+        let waits = guest.boots_done.is_some_and(|done| unsigned(done) < later.boots_wanted)
+            && later.boots_wanted > later.boots_waived;
         changes.push(match (boots, waits) {
             (1, true) => "1 boot was asked for, which is still to come".to_owned(),
             (1, false) => "1 boot was asked for, which is not repeated".to_owned(),
             (_, true) => format!("{boots} boots were asked for, the last of which is still to come"),
             (_, false) => format!("{boots} boots were asked for, none of which is repeated"),
         });
+    }
+    match (guest.given_up, later.root.given_up) {
+        (false, true) => changes.push("somebody gave up on what was asked of it".to_owned()),
+        (true, false) => changes.push("it was asked for again".to_owned()),
+        (true, true) | (false, false) => {}
     }
     if changes.is_empty() {
         changes.push("nothing that its host sees".to_owned());

@@ -29,6 +29,7 @@ fn wanted(id: i64) -> GuestWanted {
         power: Power::Running,
         start_alone: false,
         boots_wanted: 1,
+        boots_waived: 0,
         boot_mode: StopMode::Soft,
         stop_mode: StopMode::Soft,
         memory: Bytes::mib(512),
@@ -39,6 +40,7 @@ fn wanted(id: i64) -> GuestWanted {
             pool: PoolId(1),
             size: Bytes::gib(3),
             existence: Existence::Existing,
+            given_up: false,
             image: ImageWanted { digest: Digest([7; 32]), compressed: Bytes(1), unpacked: Bytes(1) },
         },
         interfaces: vec![InterfaceWanted {
@@ -64,6 +66,8 @@ fn known(id: i64) -> GuestReview {
         epoch: 1,
         generation: 3,
         boots_wanted: 1,
+        boots_waived: 0,
+        given_up: false,
         power: "running".to_owned(),
         held_down: false,
         vcpus: 1,
@@ -72,6 +76,7 @@ fn known(id: i64) -> GuestReview {
         deleting: false,
         existing: true,
         volume_state: Some("present".to_owned()),
+        volume_size: Some(3 << 30),
         seen_running: true,
         boots_done: Some(1),
     }
@@ -188,6 +193,26 @@ fn what_was_wanted_after_the_backup_is_wanted_again_and_no_boot_is_repeated() {
         - take over 2
         - raise 2 above generation 4, to epoch 1 and 2 boots
     "#]],
+    );
+}
+
+#[test]
+fn what_was_given_up_after_the_backup_stays_given_up() {
+    // A reboot that was waived is not still to come, and a disk that could not grow is as small as it was.
+    let waived = GuestWanted { generation: Generation(6), boots_wanted: 2, boots_waived: 2, ..wanted(1) };
+    let root = VolumeWanted { existence: Existence::Make, given_up: true, ..wanted(2).root };
+    let unmade = GuestWanted { generation: Generation(4), power: Power::Stopped, root, ..wanted(2) };
+    let small = GuestWanted { generation: Generation(5), ..wanted(3) };
+    let again = GuestWanted { generation: Generation(5), ..wanted(4) };
+    let ordered = GuestReview { existing: false, volume_state: Some("unmade".to_owned()), ..gone(2) };
+    let grown = GuestReview { disk: 20 << 30, ..known(3) };
+    let was_given_up =
+        GuestReview { power: "stopped".to_owned(), given_up: true, existing: false, ..known(4) };
+    check(
+        &review(vec![known(1), ordered, grown, was_given_up], vec![waived, unmade, small, again], Vec::new()),
+        Missing::Kept,
+        &[],
+        expect![[r#""#]],
     );
 }
 

@@ -93,6 +93,19 @@ impl OperationKind {
         }
     }
 
+    /// Whether it ends with the guest running, booted anew or stopped because somebody asked for that.
+    pub fn wants_power(self) -> bool {
+        matches!(
+            self,
+            OperationKind::Create
+                | OperationKind::Start
+                | OperationKind::Stop
+                | OperationKind::Reboot
+                | OperationKind::Restore
+                | OperationKind::Unsuspend
+        )
+    }
+
     /// Whether asking for `self` ends an open `earlier` of the same guest as superseded. Two reboots do not: waiting
     /// reboots are one, and one act fulfils both. Cancelling and deleting end everything.
     pub fn supersedes(self, earlier: OperationKind) -> bool {

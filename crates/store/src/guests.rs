@@ -347,13 +347,16 @@ fn reason(status: GuestStatus, row: &Row) -> StoreResult<Option<String>> {
 
 /// What giving up on an operation has left it as, and the next thing to do.
 fn given_up(status: GuestStatus, row: &Row) -> Option<String> {
-    let (operation, kind) = (row.given_up_operation?, row.given_up_kind.as_deref()?);
+    let operation = row.given_up_operation?;
     let left = match status {
         GuestStatus::GivenUp => "it was not made: start it to have it made, or delete it",
         GuestStatus::Running => "it runs on as it was",
         _ => "it stays stopped until it is started",
     };
-    Some(format!("operation {operation} ({kind}) was given up: {left}"))
+    Some(match row.given_up_kind.as_deref() {
+        Some(kind) => format!("operation {operation} ({kind}) was given up: {left}"),
+        None => format!("somebody gave up on it before the brain was restored: {left}"),
+    })
 }
 
 /// The same for customers, who are not shown the machine room: no host, no path, no driver's words.

@@ -156,6 +156,8 @@ pub struct Desired {
     pub memory: Bytes,
     /// Disk.
     pub disk: Bytes,
+    /// What its disk may still become, where a growth was given up: it counts until its host has said what it is.
+    pub growing_to: Option<Bytes>,
     /// Covers all of this.
     pub generation: Generation,
     /// Of this guest at its host.
@@ -203,6 +205,7 @@ struct Row {
     vcpus: i64,
     memory: i64,
     disk: i64,
+    growing_to: Option<i64>,
     generation: i64,
     epoch: i64,
     lock_version: i64,
@@ -238,6 +241,7 @@ impl TryFrom<Row> for Desired {
             vcpus: u32::try_from(row.vcpus).map_err(|error| damaged("vcpus", error.to_string()))?,
             memory: Bytes(unsigned(row.memory)),
             disk: Bytes(unsigned(row.disk)),
+            growing_to: row.growing_to.map(|size| Bytes(unsigned(size))),
             generation: Generation(row.generation),
             epoch: Epoch(row.epoch),
             lock_version: row.lock_version,
@@ -257,7 +261,7 @@ const SELECT: &str = "SELECT g.id, g.account_id, g.name, g.host_id, COALESCE(v.p
     g.boot_hard, g.stop_hard, CAST(g.vcpus AS BIGINT) AS vcpus, g.memory, COALESCE(v.size, 0) AS disk, g.generation, g.epoch, \
     g.lock_version, g.cancelled_at, g.cancelled_with_account, g.suspended_at, g.memory_claimed, g.deletes_at, g.deleting_at, g.deleted_at, \
     COALESCE(o.power = 'running', FALSE) AS seen_running, COALESCE(v.existing, FALSE) AS existing, o.volume_size, \
-    g.boots_waived, g.given_up_operation \
+    v.growing_to, g.boots_waived, g.given_up_operation \
     FROM guests g LEFT JOIN volumes v ON v.guest_id = g.id \
     LEFT JOIN guest_observed o ON o.guest_id = g.id AND o.epoch = g.epoch";
 
@@ -358,8 +362,8 @@ pub async fn save(tx: &Tx, guest: &mut Desired) -> StoreResult<()> {
     .await?;
     execute(
         tx,
-        "UPDATE volumes SET size = $1 WHERE guest_id = $2",
-        values![signed(guest.disk.0), guest.id.0],
+        "UPDATE volumes SET size = $1, growing_to = $2 WHERE guest_id = $3",
+        values![signed(guest.disk.0), guest.growing_to.map(|size| signed(size.0)), guest.id.0],
     )
     .await?;
     if let Some(host) = guest.host {

@@ -27,7 +27,8 @@ struct Row {
 
 const SELECT: &str = "SELECT p.id, p.uuid, p.host_id, p.name, p.kind, p.path, p.created_at, \
     o.state, o.problem, o.size, o.free, o.reflink, \
-    CAST(COALESCE((SELECT SUM(v.size) FROM volumes v WHERE v.pool_id = p.id), 0) AS BIGINT) AS placed \
+    CAST(COALESCE((SELECT SUM(CASE WHEN v.growing_to > v.size THEN v.growing_to ELSE v.size END) FROM volumes v \
+        WHERE v.pool_id = p.id), 0) AS BIGINT) AS placed \
     FROM pools p LEFT JOIN pool_observed o ON o.pool_id = p.id";
 const COLUMNS: &[Column] = &[
     Column::Integer("id", "p.id"),

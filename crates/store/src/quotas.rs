@@ -51,7 +51,8 @@ pub async fn used(connection: &impl Connection, account: AccountId) -> StoreResu
         "SELECT CAST(COALESCE(SUM(CASE WHEN {kept} THEN 1 ELSE 0 END), 0) AS BIGINT) AS guests, \
          CAST(COALESCE(SUM(CASE WHEN {kept} THEN g.vcpus ELSE 0 END), 0) AS BIGINT) AS vcpus, \
          CAST(COALESCE(SUM(CASE WHEN {kept} THEN g.memory ELSE 0 END), 0) AS BIGINT) AS memory, \
-         CAST(COALESCE(SUM((SELECT SUM(v.size) FROM volumes v WHERE v.guest_id = g.id)), 0) AS BIGINT) AS disk \
+         CAST(COALESCE(SUM((SELECT SUM(CASE WHEN v.growing_to > v.size THEN v.growing_to ELSE v.size END) \
+         FROM volumes v WHERE v.guest_id = g.id)), 0) AS BIGINT) AS disk \
          FROM guests g WHERE g.account_id = $1 AND g.deleted_at IS NULL"
     );
     let found: Option<UsedRow> = row(connection, &sql, values![account.0]).await?;

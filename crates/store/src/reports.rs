@@ -6,7 +6,7 @@
 
 use crate::events::{self, NewEvent};
 use crate::sql::{Connection, execute, from_json, row, rows, signed, to_json, values};
-use crate::{Change, StoreResult, Tx, guests_desired, networks, operations};
+use crate::{Change, Scope, StoreResult, Tx, guests_desired, networks, operations};
 use honcho_model::event::ResourceKind;
 use honcho_model::guest::Power;
 use honcho_model::operation::{OperationKind, OperationState};
@@ -276,8 +276,8 @@ impl ApplyReport {
     async fn guests_before(&self, tx: &Tx) -> StoreResult<Vec<Before>> {
         rows(
             tx,
-            "SELECT g.id, g.name, g.account_id, g.epoch, v.existing, o.generation, o.settled, o.power, o.boots_done, \
-             o.volume_state, o.volume_size, o.ssh_host_key, o.progress, o.failure, COALESCE(o.unexpected_stops, 0) AS unexpected_stops FROM guests g JOIN volumes v ON v.guest_id = g.id \
+            "SELECT g.id, g.name, g.account_id, g.epoch, g.generation AS wanted, v.existing, v.size, v.growing_to, o.generation, \
+             o.settled, o.power, o.boots_done, o.volume_state, o.volume_size, o.ssh_host_key, o.progress, o.failure, COALESCE(o.unexpected_stops, 0) AS unexpected_stops FROM guests g JOIN volumes v ON v.guest_id = g.id \
              LEFT JOIN guest_observed o ON o.guest_id = g.id AND o.epoch = g.epoch \
              WHERE g.host_id = $1 AND g.deleted_at IS NULL",
             values![self.host.0],
@@ -321,9 +321,39 @@ impl ApplyReport {
         .await?;
         if seen.settled {
             let account = AccountId(before.account_id);
+            if before.growing_to.is_some() && seen.generation.0 >= before.wanted {
+                self.growth_is_over(tx, before, seen).await?;
+            }
             self.end_operations(tx, seen.id, &before.name, account, seen.generation.0, Ending::Settled)
                 .await?;
         }
+        Ok(())
+    }
+
+    /// The growth of a disk that somebody gave up on is over, for its host has nothing under way: what has grown in the
+    /// meantime is what it has, and what has not counts no more.
+    async fn growth_is_over(&self, tx: &Tx, before: &Before, seen: &GuestObserved) -> StoreResult<()> {
+        let grown = volume_size(seen).filter(|size| *size > before.size);
+        let sql = "UPDATE volumes SET size = $1, growing_to = NULL WHERE guest_id = $2";
+        execute(tx, sql, values![grown.unwrap_or(before.size), seen.id.0]).await?;
+        if grown.is_none() {
+            return Ok(());
+        }
+        // Who holds an older copy must not write its size back.
+        let sql = "UPDATE guests SET lock_version = lock_version + 1 WHERE id = $1";
+        execute(tx, sql, values![seen.id.0]).await?;
+        tx.touch(self.host);
+        let guest = crate::guests::get(tx, Scope::System, seen.id, tx.now).await?;
+        let mut after = serde_json::to_value(&guest).unwrap_or_default();
+        if let Some(after) = after.as_object_mut() {
+            // Usage is read from events alone.
+            let held = guests_desired::addresses(tx, seen.id).await?;
+            after.insert("addresses".to_owned(), held.into());
+        }
+        let resource = (ResourceKind::Guest, seen.id.0, before.name.as_str());
+        let text = format!("its disk has {} after all: it grew while that was given up", seen.volume.size);
+        let event = NewEvent::info("guest.grown", resource, text).of(Some(AccountId(before.account_id)));
+        events::record(tx, event.change(None, Some(after))).await?;
         Ok(())
     }
 
@@ -393,7 +423,10 @@ struct Before {
     name: String,
     account_id: i64,
     epoch: i64,
+    wanted: i64,
     existing: bool,
+    size: i64,
+    growing_to: Option<i64>,
     generation: Option<i64>,
     settled: Option<bool>,
     power: Option<String>,

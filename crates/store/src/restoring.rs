@@ -67,7 +67,7 @@ async fn begin(
     for sql in [
         // What was held of an agent's last report is old: it has to report everything.
         "UPDATE host_observed SET digest = NULL, incarnation = NULL, former = NULL",
-        "UPDATE guest_observed SET settled = FALSE, volume_state = 'unknown', boots_done = NULL",
+        "UPDATE guest_observed SET settled = FALSE, volume_state = 'unknown', volume_size = NULL, boots_done = NULL",
         // They may have been used since, and are to be used once.
         "UPDATE hosts SET join_hash = NULL, join_expires_at = NULL",
         // Who has logged out since is not to be logged in again.

@@ -3,8 +3,9 @@
 
 use crate::addresses::{Holder, Wish};
 use crate::sql::{Connection, execute, from_json, number, row, rows, signed, to_json, values};
-use crate::{Refusal, Scope, StoreResult, Tx, addresses, networks};
+use crate::{Refusal, Scope, StoreResult, Tx, addresses, networks, operations};
 use honcho_model::guest::Power;
+use honcho_model::operation::{OperationKind, OperationState};
 use honcho_model::{AccountId, Epoch, Generation, GuestId, HostId, ImageId, Incarnation, NetworkId};
 use honcho_wire::{GuestWanted, Manifest, Orphan, PoolKind, PoolWanted, StopMode};
 use sea_orm::FromQueryResult;
@@ -51,6 +52,10 @@ pub struct GuestReview {
     pub generation: i64,
     /// How many boots it was asked.
     pub boots_wanted: i64,
+    /// Up to which of them they are waived.
+    pub boots_waived: i64,
+    /// Whether somebody gave up on it.
+    pub given_up: bool,
     /// Its power, were it not cancelled or suspended.
     pub power: String,
     /// Whether it is not to run in spite of that.
@@ -67,6 +72,8 @@ pub struct GuestReview {
     pub existing: bool,
     /// Its volume, as seen under this life.
     pub volume_state: Option<String>,
+    /// The size of that, if it could be looked at.
+    pub volume_size: Option<i64>,
     /// Whether it was seen running under this life.
     pub seen_running: bool,
     /// The boot count of its domain.
@@ -117,10 +124,11 @@ pub async fn hosts(connection: &impl Connection, incarnation: Incarnation) -> St
 async fn guests(connection: &impl Connection, host: HostId) -> StoreResult<Vec<GuestReview>> {
     rows(
         connection,
-        "SELECT g.id, g.uuid, g.name, g.account_id, g.epoch, g.generation, g.boots_wanted, g.power, \
+        "SELECT g.id, g.uuid, g.name, g.account_id, g.epoch, g.generation, g.boots_wanted, g.boots_waived, \
+         g.given_up_operation IS NOT NULL AS given_up, g.power, \
          (g.cancelled_at IS NOT NULL OR g.suspended_at IS NOT NULL) AS held_down, \
          CAST(g.vcpus AS BIGINT) AS vcpus, g.memory, v.size AS disk, g.deleting_at IS NOT NULL AS deleting, v.existing, \
-         o.volume_state, COALESCE(o.power = 'running', FALSE) AS seen_running, o.boots_done \
+         o.volume_state, o.volume_size, COALESCE(o.power = 'running', FALSE) AS seen_running, o.boots_done \
          FROM guests g JOIN volumes v ON v.guest_id = g.id LEFT JOIN guest_observed o ON o.guest_id = g.id \
          WHERE g.host_id = $1 AND g.deleted_at IS NULL ORDER BY g.id",
         values![host.0],
@@ -220,6 +228,9 @@ pub enum VolumeFound {
     Never,
 }
 
+/// The operation that was given up, where only the guest's host knows that one was.
+const OF_AN_EARLIER_LIFE: i64 = 0;
+
 /// Writes a guest down that only its host knows of. Nothing about it is changed there.
 pub async fn adopt(tx: &Tx, host: HostId, guest: &GuestWanted, volume: VolumeFound) -> StoreResult<()> {
     let image = image_of(tx, guest).await?.ok_or(Refusal::NotFound("image"))?;
@@ -228,8 +239,8 @@ pub async fn adopt(tx: &Tx, host: HostId, guest: &GuestWanted, volume: VolumeFou
     execute(
         tx,
         "INSERT INTO guests (id, uuid, account_id, name, image_id, host_id, power, start_alone, boots_wanted, boot_hard, \
-         stop_hard, vcpus, memory, ssh_keys, epoch, generation, lock_version, created_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 1, $17)",
+         stop_hard, vcpus, memory, ssh_keys, epoch, generation, lock_version, created_at, boots_waived, given_up_operation) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 1, $17, $18, $19)",
         values![
             guest.id.0,
             guest.uuid,
@@ -247,7 +258,9 @@ pub async fn adopt(tx: &Tx, host: HostId, guest: &GuestWanted, volume: VolumeFou
             to_json(&guest.ssh_keys)?,
             guest.epoch.0,
             guest.generation.next().0,
-            tx.now.0
+            tx.now.0,
+            signed(guest.boots_waived),
+            guest.root.given_up.then_some(OF_AN_EARLIER_LIFE)
         ],
     )
     .await?;
@@ -316,10 +329,12 @@ pub async fn take_over(tx: &Tx, guest: &GuestReview, later: &GuestWanted) -> Sto
     let power = if guest.held_down { guest.power.as_str() } else { later.power.as_str() };
     let name =
         if later.name.as_str() == guest.name { guest.name.clone() } else { free_name(tx, later).await? };
+    let given_up = end_given_up(tx, guest, later).await?;
     execute(
         tx,
         "UPDATE guests SET name = $1, power = $2, start_alone = $3, boot_hard = $4, stop_hard = $5, vcpus = $6, memory = $7, \
-         ssh_keys = $8, lock_version = lock_version + 1 WHERE id = $9",
+         ssh_keys = $8, boots_waived = CASE WHEN boots_waived > $9 THEN boots_waived ELSE $9 END, given_up_operation = $10, \
+         lock_version = lock_version + 1 WHERE id = $11",
         values![
             name,
             power,
@@ -329,13 +344,36 @@ pub async fn take_over(tx: &Tx, guest: &GuestReview, later: &GuestWanted) -> Sto
             i64::from(later.vcpus),
             signed(later.memory.0),
             to_json(&later.ssh_keys)?,
+            signed(later.boots_waived),
+            given_up,
             guest.id
         ],
     )
     .await?;
-    let sql = "UPDATE volumes SET size = $1 WHERE guest_id = $2 AND size < $1";
-    execute(tx, sql, values![signed(later.root.size.0), guest.id]).await?;
+    // Less than the backup has, where somebody gave up on its growth since. What is there stays what it is all the same.
+    let seen = guest.volume_size.filter(|_| guest.volume_state.as_deref() == Some("present"));
+    let size = signed(later.root.size.0).max(seen.unwrap_or(0));
+    let growing_to = Some(guest.disk).filter(|before| *before > size);
+    let sql = "UPDATE volumes SET size = $1, growing_to = COALESCE($2, growing_to) WHERE guest_id = $3";
+    execute(tx, sql, values![size, growing_to, guest.id]).await?;
     Ok(())
+}
+
+/// Ends what was given up after the backup, where the backup has it as open. Gives the operation by which what is seen
+/// of the guest is explained.
+async fn end_given_up(tx: &Tx, guest: &GuestReview, later: &GuestWanted) -> StoreResult<Option<i64>> {
+    let shrunk = signed(later.root.size.0) < guest.disk;
+    let mut given_up = None;
+    for (id, kind) in operations::open_kinds(tx, GuestId(guest.id)).await? {
+        if (later.root.given_up && kind.wants_power()) || (shrunk && kind == OperationKind::Resize) {
+            let text = "given up after the backup that the brain was restored from";
+            operations::end(tx, id, OperationState::Abandoned, Some(text)).await?;
+            given_up = Some(id.0);
+        }
+    }
+    let sql = "SELECT given_up_operation AS n FROM guests WHERE id = $1 AND given_up_operation IS NOT NULL";
+    let known = number(tx, sql, values![guest.id]).await?;
+    Ok(later.root.given_up.then(|| given_up.or(known).unwrap_or(OF_AN_EARLIER_LIFE)))
 }
 
 /// What a guest's counters are at least.

@@ -260,8 +260,13 @@ impl World {
     /// Somebody gives up on whatever a guest has open: from then on what there is is what is wanted.
     pub(crate) fn give_up(&mut self, which: usize) {
         let running: BTreeSet<Uuid> = self.domains.iter().map(|domain| domain.uuid).collect();
+        let volumes = self.pools.values().flat_map(|pool| &pool.volumes);
+        let sizes: BTreeMap<Uuid, Bytes> = volumes.map(|(uuid, volume)| (*uuid, volume.size)).collect();
         self.change(which, |guest| {
             guest.boots_waived = guest.boots_wanted;
+            if let Some(size) = sizes.get(&guest.root.uuid) {
+                guest.root.size = guest.root.size.min(*size);
+            }
             guest.root.given_up = guest.root.existence == Existence::Make;
             let runs = !guest.root.given_up && running.contains(&guest.uuid);
             guest.power = if runs { Power::Running } else { Power::Stopped };

@@ -391,3 +391,113 @@ async fn what_agents_report_is_taken_over_when_an_operator_accepts_it() {
     // Orders are taken, and its deletion is one of them.
     app.write(honcho(), &GuestDelete { scope: Scope::Operator, id: GuestId(2) }).await.unwrap();
 }
+
+/// A guest that was given up after the backup stays given up: it is not made, not booted and not grown, and what the
+/// backup has as open has ended.
+#[tokio::test]
+async fn what_was_given_up_after_the_backup_is_not_tried_again() {
+    use crate::operations::{
+        GuestUpdate, OperationAbandon, PowerAction, Restart, RestoreAccept, restore_show,
+    };
+    use crate::reviewing::Missing;
+    use honcho_model::guest::Power;
+    use honcho_model::{Bytes, GuestId, OperationId};
+    use honcho_wire::{VolumeObserved, VolumeState};
+
+    let world = World::new().await;
+    let unmade = world.order("unmade").await;
+    let (waits, grows) = (world.order("waits").await, world.order("grows").await);
+    let again = world.order("again").await;
+    let host = honcho_model::HostId(world.host.id);
+    let render = async |app: &crate::app::App| {
+        let snapshot = app.store.snapshot().await.unwrap();
+        honcho_store::manifests::render(&snapshot, host).await.unwrap().unwrap()
+    };
+    // All but the one that cannot be made and the one that will be asked for again run, in their first boot.
+    let see = async |app: &crate::app::App, run: u128, former: Option<honcho_wire::Manifest>| {
+        let manifest = render(app).await;
+        let seen = |wanted: &honcho_wire::GuestWanted| {
+            let made = ![unmade.id, again.id].contains(&wanted.id.0);
+            let boot_is_due = wanted.boots_wanted > wanted.boots_waived.max(1);
+            honcho_wire::GuestObserved {
+                generation: wanted.generation,
+                settled: made && !boot_is_due && wanted.root.size <= Bytes::gib(3),
+                power: if made { Power::Running } else { Power::Stopped },
+                boots_done: made.then_some(1),
+                volume: VolumeObserved {
+                    id: wanted.root.id,
+                    state: if made { VolumeState::Present } else { VolumeState::Unmade },
+                    size: if made { Bytes::gib(3) } else { Bytes(0) },
+                },
+                ..seen_later(wanted)
+            }
+        };
+        let observation = honcho_wire::Observation {
+            guests: manifest.guests.iter().map(seen).collect(),
+            former: former.map(Box::new),
+            ..honcho_wire::Observation::default()
+        };
+        let report = reported(&world, manifest.incarnation, run, observation);
+        app.write(honcho_store::Actor::honcho(), &report).await.unwrap();
+    };
+    see(&world.app, 20, None).await;
+    let give_up = async |id: i64| {
+        world.ask(&OperationAbandon { scope: Scope::Operator, id: OperationId(id) }).await.unwrap();
+    };
+    let reboot = world.power(waits.id, PowerAction::Reboot { hard: false }).await.unwrap();
+    let body = honcho_api::GuestUpdate { disk_bytes: Some(20 << 30), ..honcho_api::GuestUpdate::default() };
+    let (scope, restart) = (Scope::Operator, Restart::Allowed);
+    let resize = GuestUpdate { scope, id: GuestId(grows.id), body, restart };
+    let resize = world.ask(&resize).await.unwrap().unwrap();
+    give_up(again.operation_id.unwrap()).await;
+    let directory = tempfile::tempdir().unwrap();
+    let file = backed_up(&world, directory.path()).await;
+    // After the backup.
+    for id in [unmade.operation_id.unwrap(), reboot.id, resize.id] {
+        give_up(id).await;
+    }
+    world.power(again.id, PowerAction::Start).await.unwrap();
+    let new = world.order("new").await;
+    give_up(new.operation_id.unwrap()).await;
+    let former = render(&world.app).await;
+
+    let database =
+        world.database.as_ref().map(|_| Engine::Postgres(honcho_test_postgres::cluster().create_empty()));
+    let data = directory.path().join("data");
+    restored(&file, &data, database.clone(), NOW).await.unwrap();
+    let app = serving(&data, database).await;
+    see(&app, 30, Some(former.clone())).await;
+    expect_test::expect![[r#""#]].assert_eq(&lines(&restore_show(app.store.reader()).await.unwrap()));
+    let accept = RestoreAccept { scope: Scope::Operator, without: Vec::new(), missing: Missing::Kept };
+    app.write(honcho_store::Actor::honcho(), &accept).await.unwrap();
+
+    let now = render(&app).await;
+    assert_eq!(now.guests.len(), 5);
+    for was in &former.guests {
+        let is = now.guests.iter().find(|guest| guest.id == was.id).unwrap();
+        assert!(is.generation > was.generation, "{is:?}");
+        assert_eq!(
+            (is.power, is.boots_wanted, is.boots_waived, &is.root),
+            (was.power, was.boots_wanted, was.boots_waived, &was.root),
+            "{}",
+            was.name
+        );
+    }
+    let reader = app.store.reader();
+    let guest = async |id: i64| guests::get(reader, Scope::System, GuestId(id), NOW).await.unwrap();
+    for (id, status, reason) in [
+        (unmade.id, "given_up", "operation 1 (create) was given up"),
+        (waits.id, "running", "was given up: it runs on as it was"),
+        (grows.id, "running", "was given up: it runs on as it was"),
+        (again.id, "building", ""),
+        (new.id, "given_up", "somebody gave up on it before the brain was restored"),
+    ] {
+        let guest = guest(id).await;
+        let said = guest.status_reason.unwrap_or_default();
+        assert!(guest.status.as_str() == status && said.contains(reason), "{}: {said}", guest.name);
+    }
+    for id in [unmade.operation_id.unwrap(), reboot.id, resize.id] {
+        let ended = honcho_store::operations::get(reader, Scope::System, OperationId(id)).await.unwrap();
+        assert_eq!(ended.state.as_str(), "abandoned", "{ended:?}");
+    }
+}

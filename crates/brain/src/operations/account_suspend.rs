@@ -71,6 +71,7 @@ impl Change for AccountUnsuspend {
                 // The domain that may still be stopping carries a lower number, so this start is one of its own.
                 guest.boots_wanted += 1;
                 guest.boot_hard = guest.stop_hard;
+                guest.given_up = None;
             }
             save(tx, self.scope, OperationKind::Unsuspend, &before, &mut guest).await?;
         }

@@ -97,6 +97,7 @@ pub(super) fn take_back(guest: &mut Desired, rooms: &mut Rooms) -> Option<&'stat
     if guest.power == Power::Running && guest.suspended_at.is_none() {
         guest.boots_wanted += 1;
         guest.boot_hard = guest.stop_hard;
+        guest.given_up = None;
     }
     None
 }

@@ -134,7 +134,8 @@ impl GuestUpdate {
         let need = Need {
             // What is not claimed takes no room, however much it is.
             memory: if before.memory_claimed { memory } else { Bytes(0) },
-            disk: more(guest.disk, before.disk),
+            // What a growth that was given up may still take is counted already.
+            disk: more(guest.disk, before.disk.max(before.growing_to.unwrap_or_default())),
             host: guest.host,
         };
         let vcpus = guest.vcpus.saturating_sub(before.vcpus);

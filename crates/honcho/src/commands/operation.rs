@@ -67,7 +67,7 @@ pub(crate) enum OperationCommand {
         patience: Patience,
     },
     /// Give up on one: nothing more is tried until something else is asked for
-    #[command(after_help = ABANDON_EXAMPLES)]
+    #[command(after_help = ABANDON_EXAMPLES, visible_alias = "give-up")]
     Abandon {
         /// Its id
         operation: i64,
@@ -95,8 +95,8 @@ pub(crate) async fn run(context: &Context, command: OperationCommand) -> Result<
         OperationCommand::Watch { operation, patience } => watch(context, operation, patience).await,
         OperationCommand::Abandon { operation, confirm } => {
             let known = context.client()?.operation(operation).await?;
-            if known.state == OperationState::Open
-                && confirm.ask(context, &giving_up(&known))? == Answer::Stop
+            if let Some(text) = giving_up(&known)
+                && confirm.ask(context, &text)? == Answer::Stop
             {
                 return Ok(());
             }
@@ -110,21 +110,30 @@ pub(crate) async fn run(context: &Context, command: OperationCommand) -> Result<
     }
 }
 
-/// What giving up on an operation means, before it is done.
-fn giving_up(operation: &Operation) -> String {
+/// What giving up on an operation means, before it is done; `None` where the brain refuses and says why.
+fn giving_up(operation: &Operation) -> Option<String> {
+    use OperationKind as Kind;
+    if operation.state != OperationState::Open {
+        return None;
+    }
     let left = match operation.kind {
-        OperationKind::Create => {
-            "it is not made, or stays stopped if it was made; \"honcho guest start\" tries again, \"honcho guest delete\" removes it"
+        Kind::Delete | Kind::Cancel | Kind::Suspend => return None,
+        Kind::Create => {
+            "The guest is not made, or stays stopped if it was made. \"honcho guest start\" tries again, \"honcho guest delete\" \
+             removes it."
         }
-        OperationKind::Stop => "it runs on, if it runs",
-        OperationKind::Resize => {
-            "its disk stays as large as it is; memory and vCPUs hold from its next boot on"
+        Kind::Stop => "The guest runs on, if it runs.",
+        Kind::Resize => {
+            "Its disk stays as large as it is; its memory and vCPUs hold from its next boot on. A guest that runs runs on, and \
+             one that is off because its disk could not grow is started as it is."
         }
-        OperationKind::Rename | OperationKind::Update => "what was asked for holds already",
-        _ => "it stays stopped until it is started, or runs on if it runs",
+        Kind::Rename | Kind::Update => "What was asked for holds already.",
+        Kind::Start | Kind::Reboot | Kind::Restore | Kind::Unsuspend => {
+            "The guest runs on if it runs, and stays stopped until it is started if it does not."
+        }
     };
     let (id, kind, guest) = (operation.id, operation.kind.as_str(), &operation.guest_name);
-    format!("This gives up on operation {id}, {kind} of guest {guest}: nothing more is tried. {left}.")
+    Some(format!("This gives up on operation {id} ({kind} of guest {guest}): nothing more is tried. {left}"))
 }
 
 async fn list_operations(

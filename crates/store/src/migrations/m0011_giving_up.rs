@@ -6,12 +6,16 @@ use sea_orm_migration::prelude::*;
 pub(super) struct Migration;
 
 const STATEMENTS: &[&str] = &[
-    // The operation that was given up, as long as that explains what is seen: ended by the next wish.
+    // The operation that was given up, as long as that explains what is seen: ended by the next wish. 0 is one of an
+    // earlier life of the brain, of which only the guest's host knew.
     "ALTER TABLE guests ADD COLUMN given_up_operation BIGINT",
     // Up to this number, boots that are missing are not made up for.
     "ALTER TABLE guests ADD COLUMN boots_waived BIGINT NOT NULL DEFAULT 0",
-    // NULL until the next report.
+    // What a disk may still become whose growth was given up: it counts until the guest's host has said what it is.
+    "ALTER TABLE volumes ADD COLUMN growing_to BIGINT",
+    // NULL until the next report, which is asked for in full.
     "ALTER TABLE guest_observed ADD COLUMN volume_size BIGINT",
+    "UPDATE host_observed SET digest = NULL",
 ];
 
 #[async_trait::async_trait]

@@ -30,6 +30,10 @@ enum Gets {
 
 impl World {
     async fn sees(&self, id: i64, seen: Seen, gets: Gets) {
+        self.sees_disk(id, DISK, seen, gets).await;
+    }
+
+    async fn sees_disk(&self, id: i64, size: Bytes, seen: Seen, gets: Gets) {
         let guest = self.guest(id).await;
         let failure = || Failure {
             step: "start".to_owned(),
@@ -44,7 +48,7 @@ impl World {
             settled: gets == Gets::On,
             power: if seen.boots_done.is_some() { Power::Running } else { Power::Stopped },
             boots_done: seen.boots_done,
-            volume: VolumeObserved { id: VolumeId(id), state: seen.volume, size: DISK },
+            volume: VolumeObserved { id: VolumeId(id), state: seen.volume, size },
             interfaces: Vec::new(),
             ssh_host_key: None,
             progress: None,
@@ -56,6 +60,23 @@ impl World {
 
     async fn give_up(&self, id: i64) -> StoreResult<Operation> {
         self.ask(&OperationAbandon { scope: Scope::Operator, id: id.into() }).await
+    }
+
+    async fn resize(&self, id: i64, body: honcho_api::GuestUpdate) -> Operation {
+        let (scope, restart) = (Scope::Operator, Restart::Allowed);
+        self.ask(&GuestUpdate { scope, id: GuestId(id), body, restart }).await.unwrap().unwrap()
+    }
+
+    async fn state(&self, id: i64) -> String {
+        let reader = self.app.store.reader();
+        let found = honcho_store::operations::get(reader, Scope::System, id.into()).await.unwrap();
+        found.state.as_str().to_owned()
+    }
+
+    /// What counts of the host's pool, in GiB.
+    async fn placed(&self) -> i64 {
+        let filters = honcho_store::Filters::default();
+        honcho_store::pools::list(self.app.store.reader(), &filters).await.unwrap()[0].placed_bytes >> 30
     }
 
     async fn desired(&self, id: i64) -> Desired {
@@ -196,7 +217,9 @@ async fn a_disk_that_cannot_grow_stays_and_is_paid_for_as_it_is() {
     let ended = world.give_up(resize.id).await.unwrap();
     assert_eq!(
         ended.outcome.as_deref(),
-        Some("given up: its disk stays at 3 GiB; its memory and vCPUs hold from its next boot on")
+        Some(
+            "given up: it runs on as it was; its disk stays at 3G, and its memory and vCPUs hold from its next boot on"
+        )
     );
     let desired = world.desired(guest.id).await;
     assert_eq!((desired.disk, desired.memory, desired.power), (DISK, Bytes::gib(2), Power::Running));
@@ -237,4 +260,171 @@ async fn the_operations_of_another_account_cannot_be_given_up() {
     let id = guest.operation_id.unwrap().into();
     let change = OperationAbandon { scope: Scope::Account(honcho_model::AccountId(999)), id };
     assert_eq!(refused(world.ask(&change).await), "there is no such operation");
+}
+
+fn larger(disk: i64) -> honcho_api::GuestUpdate {
+    honcho_api::GuestUpdate { disk_bytes: Some(disk << 30), ..honcho_api::GuestUpdate::default() }
+}
+
+fn more_memory() -> honcho_api::GuestUpdate {
+    honcho_api::GuestUpdate { memory_bytes: Some(2 << 30), ..honcho_api::GuestUpdate::default() }
+}
+
+/// The agent is at it when somebody gives up, and ends what it began: the room counts until it has said what came of it.
+#[tokio::test]
+async fn a_disk_that_grew_while_that_was_given_up_is_as_large_as_it_is() {
+    let world = World::new().await;
+    for grew in [20, 3] {
+        let guest = world.order(&format!("web{grew}")).await;
+        world.sees(guest.id, RUNS, Gets::On).await;
+        let others = world.placed().await - 3;
+        let resize = world.resize(guest.id, larger(20)).await;
+        world.sees(guest.id, OFF, Gets::Stuck).await;
+        world.give_up(resize.id).await.unwrap();
+        let stale = world.guest(guest.id).await.lock_version;
+        assert_eq!((world.desired(guest.id).await.disk, world.placed().await - others), (DISK, 20));
+        // It has not heard of it, then has and is still at it, then has ended.
+        for gets in [Gets::Stuck, Gets::On] {
+            assert_eq!(world.placed().await - others, 20);
+            let seen = Seen { boots_done: (gets == Gets::On).then_some(2), ..RUNS };
+            world.sees_disk(guest.id, Bytes::gib(grew), seen, gets).await;
+        }
+        let is = world.guest(guest.id).await;
+        assert_eq!(
+            (is.disk_bytes, world.placed().await - others),
+            (i64::try_from(grew << 30).unwrap(), i64::try_from(grew).unwrap())
+        );
+        assert_eq!((is.status, world.state(resize.id).await.as_str()), (GuestStatus::Running, "abandoned"));
+        // Who has an older copy does not write its size back; what is paid for is what there is.
+        assert_eq!(is.lock_version > stale, grew == 20);
+        let filters = honcho_store::Filters::default().and("kind", "guest.grown");
+        let told =
+            honcho_store::events::list(world.app.store.reader(), Scope::System, &filters).await.unwrap();
+        let after = told[0].after.as_ref().unwrap();
+        assert_eq!((told.len(), after["disk_bytes"].as_i64()), (1, Some(20 << 30)));
+    }
+}
+
+#[tokio::test]
+async fn a_guest_that_is_off_because_its_disk_could_not_grow_starts_as_it_is() {
+    let world = World::new().await;
+    let guest = world.order("web1").await;
+    world.sees(guest.id, RUNS, Gets::On).await;
+    let resize = world.resize(guest.id, larger(20)).await;
+    world.sees(guest.id, OFF, Gets::Stuck).await;
+    let ended = world.give_up(resize.id).await.unwrap();
+    assert_eq!(
+        ended.outcome.as_deref(),
+        Some("given up: its disk stays at 3G, and its memory and vCPUs hold from its next boot on")
+    );
+    let desired = world.desired(guest.id).await;
+    assert_eq!((desired.power, desired.disk, desired.given_up), (Power::Running, DISK, None));
+    assert_eq!(world.shown_as(guest.id).await.0, GuestStatus::Failing, "as it was seen last");
+    world.sees(guest.id, Seen { boots_done: Some(2), ..RUNS }, Gets::On).await;
+    assert_eq!(world.shown_as(guest.id).await, (GuestStatus::Running, String::new()));
+}
+
+#[tokio::test]
+async fn a_guest_that_does_not_start_with_its_new_memory_stays_off() {
+    let world = World::new().await;
+    let guest = world.order("web1").await;
+    world.sees(guest.id, RUNS, Gets::On).await;
+    let resize = world.resize(guest.id, more_memory()).await;
+    world.sees(guest.id, OFF, Gets::Stuck).await;
+    world.give_up(resize.id).await.unwrap();
+    assert_eq!(world.desired(guest.id).await.power, Power::Stopped, "else it would be tried for ever");
+    world.sees(guest.id, OFF, Gets::On).await;
+    assert_eq!(world.shown_as(guest.id).await.0, GuestStatus::Stopped);
+}
+
+#[tokio::test]
+async fn a_boot_that_two_wait_for_is_waived_for_both_or_neither() {
+    let world = World::new().await;
+    let guest = world.order("web1").await;
+    world.sees(guest.id, RUNS, Gets::On).await;
+    // Who gives up on the new size has the reboot all the same.
+    let reboot = world.power(guest.id, Reboot { hard: false }).await.unwrap();
+    let resize = world.resize(guest.id, more_memory()).await;
+    world.sees(guest.id, RUNS, Gets::Stuck).await;
+    world.give_up(resize.id).await.unwrap();
+    let desired = world.desired(guest.id).await;
+    assert!(desired.boots_waived < desired.boots_wanted, "{desired:?}");
+    assert_eq!(world.state(reboot.id).await, "open");
+    // Who gives up on the reboot cannot have the new size, which would be told as done without it.
+    let resize = world.resize(guest.id, larger(20)).await;
+    world.give_up(reboot.id).await.unwrap();
+    let desired = world.desired(guest.id).await;
+    assert_eq!((desired.boots_waived, desired.disk), (desired.boots_wanted, DISK));
+    assert_eq!(world.state(resize.id).await, "abandoned");
+}
+
+/// The agent has made it and started it, and has not told yet when somebody gives up on it.
+#[tokio::test]
+async fn a_guest_that_was_made_meanwhile_is_stopped_and_kept() {
+    let world = World::new().await;
+    let guest = world.order("web1").await;
+    world.sees(guest.id, UNMADE, Gets::On).await;
+    let create = guest.operation_id.unwrap();
+    let before = world.guest(guest.id).await.generation;
+    world.give_up(create).await.unwrap();
+    assert!(world.guest(guest.id).await.generation > before);
+    world.sees(guest.id, RUNS, Gets::Stuck).await;
+    assert_eq!(world.shown_as(guest.id).await.0, GuestStatus::Failing);
+    world.sees(guest.id, OFF, Gets::On).await;
+    let (status, reason) = world.shown_as(guest.id).await;
+    assert_eq!(status, GuestStatus::Stopped);
+    assert!(reason.ends_with("was given up: it stays stopped until it is started"), "{reason}");
+    assert_eq!(world.state(create).await, "abandoned");
+    let snapshot = world.app.store.snapshot().await.unwrap();
+    let manifest = honcho_store::manifests::render(&snapshot, HostId(world.host.id)).await.unwrap().unwrap();
+    assert_eq!(manifest.guests[0].root.existence, honcho_wire::Existence::Existing, "never made again");
+}
+
+#[tokio::test]
+async fn what_another_wish_decides_is_not_changed_by_giving_up() {
+    let world = World::new().await;
+    let guest = world.order("web1").await;
+    let id = GuestId(guest.id);
+    world.sees(guest.id, RUNS, Gets::On).await;
+    world.power(guest.id, Stop { hard: false }).await.unwrap();
+    world.sees(guest.id, OFF, Gets::On).await;
+    world.power(guest.id, Start).await.unwrap();
+    world.sees(guest.id, RUNS, Gets::Stuck).await;
+    // It is cancelled, and its account's suspension ends meanwhile: it does not run once it is taken back for that.
+    let account = honcho_model::AccountId(world.account.id);
+    world.power(guest.id, Stop { hard: false }).await.unwrap();
+    world.ask(&GuestCancel { scope: Scope::Operator, id }).await.unwrap();
+    let scope = Scope::Operator;
+    world.ask(&AccountSuspend { scope, id: account, reason: None }).await.unwrap();
+    world.ask(&AccountUnsuspend { scope, id: account }).await.unwrap();
+    let before = world.desired(guest.id).await;
+    let open = honcho_store::Filters::default().and("state", "open").and("kind", "unsuspend");
+    let open = honcho_store::operations::list(world.app.store.reader(), Scope::System, &open).await.unwrap();
+    let ended = world.give_up(open[0].id).await.unwrap();
+    assert_eq!(ended.outcome.as_deref(), Some("given up: it holds already, and nothing is left to be tried"));
+    assert_eq!(world.desired(guest.id).await, before);
+}
+
+/// A guest that was taken back has no memory on its host, and runs still: it has to stop.
+#[tokio::test]
+async fn a_guest_without_room_does_not_run_on() {
+    let world = World::new().await;
+    let mut body = world.body("web1");
+    body.memory_bytes = Some(9 << 30);
+    let guest = world.order_as(Scope::Operator, body.clone()).await.unwrap();
+    let id = GuestId(guest.id);
+    world.sees(guest.id, RUNS, Gets::On).await;
+    world.ask(&GuestCancel { scope: Scope::Operator, id }).await.unwrap();
+    body.name = Some("web2".into());
+    let other = world.order_as(Scope::Operator, body).await.unwrap();
+    let restore = world.ask(&GuestRestore { scope: Scope::Operator, id }).await.unwrap();
+    world.sees(guest.id, RUNS, Gets::Stuck).await;
+    let why = refused(world.give_up(restore.id).await);
+    assert!(why.starts_with("conflict: its host has no memory for it any more"), "{why}");
+    assert_eq!(world.desired(guest.id).await.power, Power::Stopped);
+    // Once there is room it does.
+    world.ask(&GuestCancel { scope: Scope::Operator, id: GuestId(other.id) }).await.unwrap();
+    world.give_up(restore.id).await.unwrap();
+    let desired = world.desired(guest.id).await;
+    assert_eq!((desired.power, desired.memory_claimed), (Power::Running, true));
 }
