@@ -325,8 +325,10 @@ pub async fn pool_is_known(connection: &impl Connection, pool: &PoolWanted) -> S
 /// Takes over what was wanted of a guest after the backup: its host's last manifest says it.
 pub async fn take_over(tx: &Tx, guest: &GuestReview, later: &GuestWanted) -> StoreResult<()> {
     let hard = |mode: StopMode| mode == StopMode::Hard;
-    // What the backup has as cancelled or suspended is stopped for that reason, whatever was wanted besides.
-    let power = if guest.held_down { guest.power.as_str() } else { later.power.as_str() };
+    // What the backup has as cancelled or suspended is stopped for that reason, whatever was wanted besides; but one that is
+    // not to be made is not to run either.
+    let is_unmade = later.root.given_up && !guest.existing;
+    let power = if guest.held_down && !is_unmade { guest.power.as_str() } else { later.power.as_str() };
     let name =
         if later.name.as_str() == guest.name { guest.name.clone() } else { free_name(tx, later).await? };
     let given_up = end_given_up(tx, guest, later).await?;
