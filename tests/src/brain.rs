@@ -153,6 +153,17 @@ impl Brain {
             .to_owned())
     }
 
+    /// Runs `honcho` against it as the operator; gives whether it went well, and all that it said.
+    pub fn honcho(&self, arguments: &[&str]) -> Result<(bool, String)> {
+        let output = Command::new(program("honcho")?)
+            .args(["--url", &self.url(), "--token-file"])
+            .arg(self.data().join("operator.token"))
+            .args(arguments)
+            .output()?;
+        let said = [output.stdout, output.stderr].concat();
+        Ok((output.status.success(), String::from_utf8_lossy(&said).into_owned()))
+    }
+
     /// A client with the operator's token.
     pub fn client(&self) -> Result<Client> {
         self.client_with(&self.token()?)

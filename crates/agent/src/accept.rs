@@ -224,9 +224,9 @@ mod tests {
                     "addresses": [{"address": address, "prefix": 24, "gateway": null}]})
             };
             json!([{"id": 1, "uuid": Uuid::from_u128(11), "name": "web1", "account": 1, "epoch": 1, "generation": 1,
-                "power": "running", "start_alone": false, "boots_wanted": 1, "boot_mode": "soft", "stop_mode": "soft",
+                "power": "running", "start_alone": false, "boots_wanted": 1, "boots_waived": 0, "boot_mode": "soft", "stop_mode": "soft",
                 "memory": 1, "vcpus": 1, "interfaces": [card(1, "10.77.0.2"), card(2, address)], "ssh_keys": [],
-                "root": {"id": 1, "uuid": Uuid::from_u128(12), "pool": 1, "size": 1, "existence": "make", "image":
+                "root": {"id": 1, "uuid": Uuid::from_u128(12), "pool": 1, "size": 1, "existence": "make", "given_up": false, "image":
                     {"digest": "ab".repeat(32), "compressed": 1, "unpacked": 1}}}])
         };
         check(|raw| raw["guests"] = guest("10.77.0.3"), expect!["accepted"]);

@@ -705,7 +705,7 @@ fn what_somebody_gave_up_on_is_left_as_it_is_until_it_is_asked_for() {
     check(
         &mut world,
         expect![[r#"
-            guest/1 start
+            guest/1 start in 2 s
             guest 1: unsettled, stopped, volume Present
         "#]],
     );
@@ -765,7 +765,13 @@ fn a_stop_that_was_withdrawn_by_giving_up_is_not_remembered_against_the_next() {
     world.change(0, |guest| guest.boots_wanted += 1);
     world.give_up(0);
     world.stops_itself(2);
-    check(&mut world, expect![[r#""#]]);
+    check(
+        &mut world,
+        expect![[r#"
+        guest/1 start in 2 s
+        guest 1: unsettled, stopped, volume Present
+    "#]],
+    );
     let guest = &world.mind.guests[&honcho_model::GuestId(1)];
     assert_eq!(guest.unexpected_stops, 1, "nobody told it to");
 }

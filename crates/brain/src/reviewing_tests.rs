@@ -212,7 +212,20 @@ fn what_was_given_up_after_the_backup_stays_given_up() {
         &review(vec![known(1), ordered, grown, was_given_up], vec![waived, unmade, small, again], Vec::new()),
         Missing::Kept,
         &[],
-        expect![[r#""#]],
+        expect![[r#"
+            changed Some(1) web1: was changed after the backup, and is taken over so: 1 boot was asked for, which is not repeated
+            - take over 1
+            - raise 1 above generation 6, to epoch 1 and 2 boots
+            changed Some(2) web2: was changed after the backup, and is taken over so: its power running became stopped; somebody gave up on what was asked of it
+            - take over 2
+            - raise 2 above generation 4, to epoch 1 and 1 boots
+            changed Some(3) web3: was changed after the backup, and is taken over so: its disk 20G became 3G
+            - take over 3
+            - raise 3 above generation 5, to epoch 1 and 1 boots
+            changed Some(4) web4: was changed after the backup, and is taken over so: its power stopped became running; it was asked for again
+            - take over 4
+            - raise 4 above generation 5, to epoch 1 and 1 boots
+        "#]],
     );
 }
 

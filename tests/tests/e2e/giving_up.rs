@@ -4,23 +4,10 @@ use anyhow::{Context as _, Result, ensure};
 use honcho_api::Guest;
 use honcho_e2e::agent::SimulatedAgent;
 use honcho_e2e::brain::Brain;
-use honcho_e2e::programs::program;
 use honcho_e2e::world::{World, eventually};
 use honcho_model::guest::GuestStatus;
 use honcho_model::operation::OperationState;
-use std::process::Command;
 use std::time::Duration;
-
-/// Runs `honcho`; gives whether it went well, and all that it said.
-fn honcho(brain: &Brain, arguments: &[&str]) -> Result<(bool, String)> {
-    let output = Command::new(program("honcho")?)
-        .args(["--url", &brain.url(), "--token-file"])
-        .arg(brain.data().join("operator.token"))
-        .args(arguments)
-        .output()?;
-    let said = [output.stdout, output.stderr].concat();
-    Ok((output.status.success(), String::from_utf8_lossy(&said).into_owned()))
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_that_fails_is_given_up_and_asked_for_again() -> Result<()> {
@@ -37,7 +24,7 @@ async fn an_order_that_fails_is_given_up_and_asked_for_again() -> Result<()> {
         "the command line says why, and what is tried next and when",
         Duration::from_secs(30),
         async || {
-            let (_, said) = honcho(&brain, &["operation", "show", &id])?;
+            let (_, said) = brain.honcho(&["operation", "show", &id])?;
             let why = said.contains("No space left on device") && said.contains("it is tried again");
             ensure!(why, "{said}");
             Ok(())
@@ -46,11 +33,11 @@ async fn an_order_that_fails_is_given_up_and_asked_for_again() -> Result<()> {
     .await?;
 
     // Nobody can be asked here, and what would happen is said.
-    let (well, said) = honcho(&brain, &["operation", "abandon", &id])?;
+    let (well, said) = brain.honcho(&["operation", "abandon", &id])?;
     ensure!(!well && said.contains("nothing more is tried") && said.contains("--yes"), "{said}");
-    let (well, said) = honcho(&brain, &["operation", "abandon", &id, "--dry-run"])?;
+    let (well, said) = brain.honcho(&["operation", "abandon", &id, "--dry-run"])?;
     ensure!(well && world.client.operation(operation).await?.state == OperationState::Open, "{said}");
-    let (well, said) = honcho(&brain, &["operation", "abandon", &id, "--yes"])?;
+    let (well, said) = brain.honcho(&["operation", "abandon", &id, "--yes"])?;
     ensure!(well && said.contains("abandoned") && said.contains("start"), "{said}");
 
     // There is room again, and nothing is made.
@@ -68,7 +55,7 @@ async fn an_order_that_fails_is_given_up_and_asked_for_again() -> Result<()> {
     let rested = world.guest(guest.id).await?;
     ensure!(rested.address == guest.address && rested.address.is_some(), "its address is its own");
 
-    let (well, said) = honcho(&brain, &["guest", "start", "web1", "--wait"])?;
+    let (well, said) = brain.honcho(&["guest", "start", "web1", "--wait"])?;
     ensure!(well, "{said}");
     let started = world.guest(guest.id).await?;
     ensure!(started.status == GuestStatus::Running && started.status_reason.is_none(), "{started:?}");

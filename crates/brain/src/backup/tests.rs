@@ -437,7 +437,9 @@ async fn what_was_given_up_after_the_backup_is_not_tried_again() {
             former: former.map(Box::new),
             ..honcho_wire::Observation::default()
         };
-        let report = reported(&world, manifest.incarnation, run, observation);
+        let mut report = reported(&world, manifest.incarnation, run, observation);
+        report.report.capabilities =
+            honcho_wire::CAPABILITIES.iter().map(|name| (*name).to_owned()).collect();
         app.write(honcho_store::Actor::honcho(), &report).await.unwrap();
     };
     see(&world.app, 20, None).await;

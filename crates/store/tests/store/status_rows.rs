@@ -65,7 +65,7 @@ fn guest_draw() -> impl Strategy<Value = GuestDraw> {
             proptest::bool::weighted(0.1),
         ),
         any::<bool>(),
-        (0..4_i64, 0..4_i64, any::<bool>()),
+        (0..4_i64, prop_oneof![3 => Just(0_i64), 1 => 0..4_i64], proptest::bool::weighted(0.2)),
         1..4_i64,
         proptest::option::weighted(0.9, any::<bool>()),
         proptest::option::weighted(0.8, observed),

@@ -130,8 +130,8 @@ async fn a_guest_that_cannot_be_made_is_not_made_until_it_is_asked_for() {
     world.power(guest.id, Start).await.unwrap();
     assert_eq!(world.desired(guest.id).await.given_up, None);
     assert_eq!(world.shown_as(guest.id).await.0, GuestStatus::Building);
-    world.sees(guest.id, RUNS, Gets::On).await;
-    assert_eq!(world.shown_as(guest.id).await.0, GuestStatus::Running);
+    world.sees(guest.id, Seen { boots_done: Some(3), ..RUNS }, Gets::On).await;
+    assert_eq!(world.shown_as(guest.id).await, (GuestStatus::Running, String::new()));
 }
 
 #[tokio::test]
@@ -363,7 +363,7 @@ async fn a_boot_that_two_wait_for_is_waived_for_both_or_neither() {
 async fn a_guest_that_was_made_meanwhile_is_stopped_and_kept() {
     let world = World::new().await;
     let guest = world.order("web1").await;
-    world.sees(guest.id, UNMADE, Gets::On).await;
+    world.sees(guest.id, UNMADE, Gets::Stuck).await;
     let create = guest.operation_id.unwrap();
     let before = world.guest(guest.id).await.generation;
     world.give_up(create).await.unwrap();
