@@ -469,7 +469,15 @@ async fn what_was_given_up_after_the_backup_is_not_tried_again() {
     restored(&file, &data, database.clone(), NOW).await.unwrap();
     let app = serving(&data, database).await;
     see(&app, 30, Some(former.clone())).await;
-    expect_test::expect![[r#""#]].assert_eq(&lines(&restore_show(app.store.reader()).await.unwrap()));
+    expect_test::expect![[r#"
+        unaccepted
+        changed unmade: was changed after the backup, and is taken over so: its power running became stopped; somebody gave up on what was asked of it
+        changed waits: was changed after the backup, and is taken over so: somebody gave up on what was asked of it
+        changed grows: was changed after the backup, and is taken over so: its disk 20G became 3G; somebody gave up on what was asked of it
+        changed again: was changed after the backup, and is taken over so: its power stopped became running; 1 boot was asked for, which is not repeated; it was asked for again
+        ordered new: is not made yet and was ordered after the backup: it becomes a guest of account 1 again, as it is
+    "#]]
+    .assert_eq(&lines(&restore_show(app.store.reader()).await.unwrap()));
     let accept = RestoreAccept { scope: Scope::Operator, without: Vec::new(), missing: Missing::Kept };
     app.write(honcho_store::Actor::honcho(), &accept).await.unwrap();
 
