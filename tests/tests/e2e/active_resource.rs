@@ -252,6 +252,91 @@ async fn a_stock_client_verb_by_verb() -> Result<()> {
     Ok(())
 }
 
+/// Addresses are nested under networks and accounts, and have an attribute of their own name: rooted and flat bodies are
+/// told apart all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn addresses_verb_by_verb() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let brain = Brain::start(directory.path()).await?;
+    let world = World::make(&brain).await?;
+    let ruby = Ruby::new(&brain, &brain.token()?);
+    let (account, network) = (world.account.id, world.network.id);
+    let held = format!("/v1/accounts/{account}/addresses.json");
+
+    // Address.find(:all, params: {account_id: 5}) by prefix, of none
+    let none = ruby.get(&held).await?;
+    assert_eq!((none.code, none.json()?), (200, json!([])));
+
+    // Address.new(prefix).save, rooted; and the same flat, where the only key is the attribute of the same name
+    let wish =
+        json!({"address": {"address": "10.77.0.9", "name": "www.acme.example", "account_id": account}});
+    let saved = ruby.post(&format!("/v1/networks/{network}/addresses.json"), &wish).await?;
+    assert_eq!(saved.code, 201, "{}", saved.text);
+    let first = saved.json()?;
+    assert_eq!(saved.id_from_location().map(str::to_owned), Some(first["id"].to_string()));
+    assert!(no_envelope(&first));
+    assert_eq!((&first["address"], &first["status"]), (&json!("10.77.0.9"), &json!("allocated")));
+    let flat = json!({"address": "10.77.0.10", "network_id": network, "account_id": account.to_string()});
+    let saved = ruby.post("/v1/addresses.json", &flat).await?;
+    assert_eq!((saved.code, &saved.json()?["address"]), (201, &json!("10.77.0.10")), "{}", saved.text);
+    let only = json!({"address": "10.77.0.11"});
+    let refused = ruby.post(&held, &only).await?;
+    assert_eq!((refused.code, refused.errors_on("network_id")?.len()), (422, 1), "{}", refused.text);
+
+    // Refusals that Errors#from_json reads: taken, outside, no address at all
+    let taken = ruby.post("/v1/addresses.json", &flat).await?;
+    assert_eq!(taken.code, 422);
+    ensure!(taken.errors_on("address")?[0].contains("10.77.0.10"), "{}", taken.text);
+    for nonsense in ["192.0.2.1", "10.77.0.256", ""] {
+        let body = json!({"address": nonsense, "network_id": network, "account_id": account});
+        let refused = ruby.post("/v1/addresses.json", &body).await?;
+        assert_eq!(refused.code, 422, "{nonsense:?}: {}", refused.text);
+        ensure!(!refused.errors_on("address")?.is_empty(), "{}", refused.text);
+    }
+
+    // find, exists?, where, paging
+    let path = format!("/v1/addresses/{}.json", first["id"]);
+    assert_eq!(ruby.get(&path).await?.json()?, first);
+    assert_eq!(ruby.head(&path).await?.code, 200);
+    assert_eq!(ruby.head("/v1/addresses/999999.json").await?.code, 404);
+    let found = ruby.get("/v1/addresses.json?name=www.acme.example").await?.json()?;
+    assert_eq!(found, json!([first]));
+    let found = ruby.get(&format!("{held}?status[]=used&status[]=allocated&limit=1")).await?.json()?;
+    assert_eq!(found, json!([first]));
+    let rest = ruby.get(&format!("{held}?after={}", first["id"])).await?.json()?;
+    assert_eq!((rest.as_array().map(Vec::len), &rest[0]["address"]), (Some(1), &json!("10.77.0.10")));
+
+    // address.save: all that was loaded goes back; what is read-only is let pass, and a stale copy is not
+    let mut loaded = first.clone();
+    loaded["reverse_name"] = json!("mail.acme.example");
+    loaded["status"] = json!("free");
+    let saved = ruby.put(&path, &json!({ "address": loaded })).await?;
+    assert_eq!(saved.code, 200, "{}", saved.text);
+    let now = saved.json()?;
+    assert_eq!(
+        (&now["reverse_name"], &now["status"], &now["name"]),
+        (&json!("mail.acme.example"), &json!("allocated"), &json!("www.acme.example"))
+    );
+    loaded["name"] = json!("ftp.acme.example");
+    let stale = ruby.put(&path, &json!({ "address": loaded })).await?;
+    assert_eq!(stale.code, 409, "{}", stale.text);
+    let mut bad = now.clone();
+    bad["name"] = json!("not a name");
+    let refused = ruby.put(&path, &json!({ "address": bad })).await?;
+    ensure!(refused.code == 422 && !refused.errors_on("name")?.is_empty(), "{}", refused.text);
+
+    // destroy: it is released, and is there still as one that is free
+    assert_eq!(ruby.delete(&path).await?.code, 200);
+    let free = ruby.get(&path).await?.json()?;
+    assert_eq!(
+        (&free["status"], &free["account_id"], &free["name"]),
+        (&json!("free"), &Value::Null, &Value::Null)
+    );
+    let left = ruby.get(&held).await?.json()?;
+    assert_eq!(left.as_array().map(Vec::len), Some(1));
+    Ok(())
+}
+
 /// Attributes that such a client cannot bear, whatever they hold; and those it cannot bear with an object in them.
 const UNBEARABLE: &[&str] = &[
     "load", "method", "hash", "class", "schema", "display", "errors", "get", "put", "post", "patch",

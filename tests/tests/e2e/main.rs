@@ -2,6 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 
 mod active_resource;
+mod addresses;
 mod bad_input;
 mod brain_down;
 mod certificates;
