@@ -99,7 +99,7 @@ async fn an_address_is_held_with_and_without_a_guest() -> Result<()> {
         subnet: Some("10.77.0.0/24".into()),
         ..NetworkCreate::default()
     };
-    world.client.create(&other).await?;
+    world.client.create::<honcho_api::Network>(&other).await?;
     let several = refused(&brain, "address show 10.77.0.2")?;
     ensure!(several.contains("--network"), "{several}");
     let one = said(&brain, "address show 10.77.0.2 --network lab")?;
