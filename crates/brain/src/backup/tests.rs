@@ -432,7 +432,14 @@ async fn what_was_given_up_after_the_backup_is_not_tried_again() {
                 ..seen_later(wanted)
             }
         };
+        // As large as the world has said it is.
+        let host = honcho_wire::HostObserved {
+            cpus: 4,
+            memory: Bytes::gib(16),
+            ..honcho_wire::HostObserved::default()
+        };
         let observation = honcho_wire::Observation {
+            host,
             guests: manifest.guests.iter().map(seen).collect(),
             former: former.map(Box::new),
             ..honcho_wire::Observation::default()
