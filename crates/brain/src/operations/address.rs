@@ -14,11 +14,11 @@ use super::quotas::{self, Extra};
 use super::refuse_cancelled;
 use honcho_api::Address;
 use honcho_model::event::ResourceKind;
-use honcho_model::{AccountId, AddressId, DomainName, Family, NetworkId, address, range};
+use honcho_model::{AccountId, AddressId, DomainName, Family, GuestId, NetworkId, address, range};
 use honcho_store::addresses::{self, Holder, Wish};
 use honcho_store::events::{self, NewEvent};
 use honcho_store::networks::{self, Addressing};
-use honcho_store::{Change, Refusal, Scope, StoreResult, Turn, Tx, accounts};
+use honcho_store::{Change, Refusal, Scope, StoreResult, Turn, Tx, accounts, guests};
 use std::net::IpAddr;
 
 async fn record(
@@ -228,7 +228,9 @@ impl Change for AddressRelease {
     async fn run<'a>(&'a self, tx: &'a Tx) -> StoreResult<Address> {
         let before = addresses::get(tx, self.scope, self.id).await?;
         if let Some(guest) = before.guest_id {
-            let text = format!("is guest {guest}'s: it is free once that is gone");
+            // The address is in the caller's scope, and its guest is of the same account.
+            let guest = guests::get(tx, Scope::System, GuestId(guest), tx.now).await?;
+            let text = format!("is guest {}'s: it is free once that is gone", guest.name);
             return Err(Refusal::invalid("base", text).into());
         }
         if before.account_id.is_none() {

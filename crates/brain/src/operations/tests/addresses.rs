@@ -213,7 +213,7 @@ async fn what_was_allocated_by_itself_outlives_its_guest() {
     assert_eq!(get(&world, &kept).await.status, "used");
     assert_eq!(
         refused(release(&world, &kept).await),
-        format!("base is guest {}'s: it is free once that is gone\n", guest.id)
+        format!("base is guest {}'s: it is free once that is gone\n", guest.name)
     );
     for guest in [guest.id, other.id] {
         world.ask(&GuestDelete { scope: Scope::Operator, id: GuestId(guest) }).await.unwrap();
