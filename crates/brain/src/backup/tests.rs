@@ -409,13 +409,13 @@ async fn what_was_given_up_after_the_backup_is_not_tried_again() {
     let (waits, grows) = (world.order("waits").await, world.order("grows").await);
     let again = world.order("again").await;
     let host = honcho_model::HostId(world.host.id);
-    let render = async |app: &crate::app::App| {
+    let manifest_of = async |app: &crate::app::App| {
         let snapshot = app.store.snapshot().await.unwrap();
         honcho_store::manifests::render(&snapshot, host).await.unwrap().unwrap()
     };
     // All but the one that cannot be made and the one that will be asked for again run, in their first boot.
     let see = async |app: &crate::app::App, run: u128, former: Option<honcho_wire::Manifest>| {
-        let manifest = render(app).await;
+        let manifest = manifest_of(app).await;
         let seen = |wanted: &honcho_wire::GuestWanted| {
             let made = ![unmade.id, again.id].contains(&wanted.id.0);
             let boot_is_due = wanted.boots_wanted > wanted.boots_waived.max(1);
@@ -468,7 +468,7 @@ async fn what_was_given_up_after_the_backup_is_not_tried_again() {
     world.power(again.id, PowerAction::Start).await.unwrap();
     let new = world.order("new").await;
     give_up(new.operation_id.unwrap()).await;
-    let former = render(&world.app).await;
+    let former = manifest_of(&world.app).await;
 
     let database =
         world.database.as_ref().map(|_| Engine::Postgres(honcho_test_postgres::cluster().create_empty()));
@@ -488,7 +488,7 @@ async fn what_was_given_up_after_the_backup_is_not_tried_again() {
     let accept = RestoreAccept { scope: Scope::Operator, without: Vec::new(), missing: Missing::Kept };
     app.write(honcho_store::Actor::honcho(), &accept).await.unwrap();
 
-    let now = render(&app).await;
+    let now = manifest_of(&app).await;
     assert_eq!(now.guests.len(), 5);
     for was in &former.guests {
         let is = now.guests.iter().find(|guest| guest.id == was.id).unwrap();
