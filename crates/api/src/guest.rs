@@ -37,6 +37,11 @@ pub struct Guest {
     pub host_id: Option<i64>,
     /// The image its volume was made from.
     pub image_id: i64,
+    /// With which guests of its account it belongs together.
+    pub cluster: Option<String>,
+    /// What it is in its cluster: guests of the same cluster and role are kept on different hosts, racks and sites while
+    /// others have room.
+    pub role: Option<String>,
     /// Virtual processors.
     pub vcpus: i64,
     /// Memory in bytes.
@@ -135,6 +140,15 @@ pub struct GuestCreate {
     pub start_alone: Option<bool>,
     /// Where to put it; operators only. Placement decides, when absent.
     pub host_id: Option<i64>,
+    /// Put it on a host of this site; operators only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub site_id: Option<i64>,
+    /// A DNS label; see [`Guest::cluster`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
+    /// A DNS label; see [`Guest::role`]. It needs a cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
 }
 
 /// A network card of a new guest. It gets an address of each family that its network has: those that are named here, and

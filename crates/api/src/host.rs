@@ -83,6 +83,9 @@ pub struct Host {
     pub duties: Vec<String>,
     /// Its network cards.
     pub nics: Vec<Nic>,
+    /// Since when it is being emptied: no new guest is placed on it. `drain` and `undrain` change it.
+    #[schema(read_only, value_type = Option<String>, format = DateTime)]
+    pub draining_since: Option<Timestamp>,
     /// When it was added.
     #[schema(read_only, value_type = String, format = DateTime)]
     pub created_at: Timestamp,

@@ -53,6 +53,8 @@ pub(crate) struct Parts {
     /// Held while this brain uses a SQLite file: there is one brain for each.
     pub(crate) _alone: Option<Arc<std::fs::File>>,
     pub(crate) webhooks: Webhooks,
+    /// What placing holds to.
+    pub(crate) rules: honcho_placement::Rules,
     pub(crate) watching: Watching,
     /// Whether this brain's life is known to be accepted, or began without a backup: it never ceases to be.
     pub(crate) accepted: Arc<AtomicBool>,

@@ -128,6 +128,7 @@ impl Door {
             data: directory.to_owned(),
             database: None,
             webhook_allow: Vec::new(),
+            rules: crate::USUAL_RULES,
         };
         let app = open(&options, outside, CancellationToken::new()).await?;
         let token = std::fs::read_to_string(directory.join("operator.token"))?.trim().to_owned();

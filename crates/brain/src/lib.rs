@@ -45,4 +45,5 @@ pub use honcho_store::Engine;
 pub use honcho_store::moving::TableMoved;
 pub use http::openapi_json;
 pub use outside::Outside;
+pub use placing::{USUAL_RULES, VCPUS_PER_CPU};
 pub use serve::{ServeOptions, database_in, serve};

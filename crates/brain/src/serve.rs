@@ -36,6 +36,8 @@ pub struct ServeOptions {
     pub database: Option<Engine>,
     /// Networks that webhooks may be sent to although they are not public.
     pub webhook_allow: Vec<ipnet::IpNet>,
+    /// What placing holds to; brains of one database are given the same.
+    pub rules: honcho_placement::Rules,
 }
 
 /// The database of a brain that was given none.
@@ -160,6 +162,7 @@ pub(crate) async fn open(
         lead: Arc::new(store.lead()),
         _alone: alone,
         watching: Watching::new(),
+        rules: options.rules,
         accepted: Arc::default(),
         data: data.as_path().into(),
         database_files: database.files().into(),

@@ -28,13 +28,16 @@ pub(crate) struct GanetiFile<'a> {
 }
 
 impl GanetiArguments {
+    /// Whether a file was named; otherwise the brain is asked.
+    pub(crate) fn is_given(&self) -> bool {
+        self.ganeti.is_some()
+    }
+
     /// What the file says.
     pub(crate) fn read(&self) -> Result<GanetiFile<'_>, CommandError> {
         let Some(path) = &self.ganeti else {
-            return Err(CommandError::usage(
-                "--ganeti FILE is needed: the brain cannot be asked for this yet",
-            )
-            .hint("hscan, or hbal with -S, writes a Ganeti cluster's file"));
+            return Err(CommandError::usage("--ganeti FILE is needed")
+                .hint("hscan, or hbal with -S, writes a Ganeti cluster's file"));
         };
         let bytes = std::fs::read(path)
             .map_err(|error| CommandError::failed(format!("cannot read {}", path.display())).cause(&error))?;
@@ -89,6 +92,15 @@ pub(crate) struct GuestSize {
 }
 
 impl GuestSize {
+    /// The size as the API takes it.
+    pub(crate) fn query(self) -> [(&'static str, String); 3] {
+        [
+            ("memory_bytes", self.memory.0.to_string()),
+            ("vcpus", self.vcpus.to_string()),
+            ("disk_bytes", self.disk.0.to_string()),
+        ]
+    }
+
     /// A guest of this size that needs nothing else.
     pub(crate) fn request(self) -> Request {
         Request::of_size(self.memory, self.vcpus, self.disk)

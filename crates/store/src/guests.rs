@@ -75,6 +75,8 @@ cells! {
         start_alone: bool = "g.start_alone",
         host_id: Option<i64> = "g.host_id",
         image_id: i64 = "g.image_id",
+        cluster: Option<String> = "g.cluster",
+        role: Option<String> = "g.role",
         vcpus: i64 = "CAST(g.vcpus AS BIGINT)",
         memory: i64 = "g.memory",
         disk: Option<i64> = "v.size",
@@ -149,6 +151,8 @@ pub async fn list(
         Column::Integer("image_id", "g.image_id"),
         Column::Text("reference", "g.reference"),
         Column::Text("power", "g.power"),
+        Column::Text("cluster", "g.cluster"),
+        Column::Text("role", "g.role"),
         Column::Derived("status", status),
     ];
     let mut select = select(now);
@@ -284,6 +288,8 @@ fn to_api(row: Row, interfaces: Vec<Interface>, scope: Scope) -> StoreResult<Gue
         start_alone: row.start_alone,
         host_id: row.host_id,
         image_id: row.image_id,
+        cluster: row.cluster,
+        role: row.role,
         vcpus: row.vcpus,
         memory_bytes: row.memory,
         disk_bytes: row.disk.unwrap_or(0),

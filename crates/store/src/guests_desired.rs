@@ -45,6 +45,10 @@ pub struct NewGuest {
     pub disk: Bytes,
     /// Who may log in.
     pub ssh_keys: Vec<String>,
+    /// With which of the account's guests it belongs together.
+    pub cluster: Option<Name>,
+    /// What it is there.
+    pub role: Option<Name>,
 }
 
 /// A network card of a new guest.
@@ -68,8 +72,8 @@ pub async fn create(tx: &Tx, new: &NewGuest) -> StoreResult<GuestId> {
     let id = insert(
         tx,
         "INSERT INTO guests (uuid, account_id, name, reference, image_id, host_id, power, start_alone, boots_wanted, \
-         boot_hard, stop_hard, vcpus, memory, ssh_keys, epoch, generation, lock_version, created_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, FALSE, FALSE, $10, $11, $12, 1, 1, 1, $13) RETURNING id AS n",
+         boot_hard, stop_hard, vcpus, memory, ssh_keys, epoch, generation, lock_version, created_at, cluster, role) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, FALSE, FALSE, $10, $11, $12, 1, 1, 1, $13, $14, $15) RETURNING id AS n",
         values![
             new.uuid,
             new.account.0,
@@ -83,7 +87,9 @@ pub async fn create(tx: &Tx, new: &NewGuest) -> StoreResult<GuestId> {
             i64::from(new.vcpus),
             signed(new.memory.0),
             to_json(&new.ssh_keys)?,
-            tx.now.0
+            tx.now.0,
+            new.cluster.as_ref().map(Name::as_str),
+            new.role.as_ref().map(Name::as_str)
         ],
     )
     .await?;

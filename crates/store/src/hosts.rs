@@ -6,11 +6,10 @@ use crate::sql::{Connection, execute, from_json, insert, number, row, rows, time
 use crate::{Refusal, StoreResult, Tx, host_places};
 use honcho_api::{Host, Nic};
 use honcho_model::event::ResourceKind;
-use honcho_model::host::{Duty, HostStatus};
+use honcho_model::host::HostStatus;
 use honcho_model::{Generation, HostId, Name, Timestamp};
 use honcho_wire::{HostObserved, Orphan};
 use sea_orm::FromQueryResult;
-use std::collections::{BTreeSet, HashMap};
 use uuid::Uuid;
 
 #[derive(FromQueryResult)]
@@ -42,6 +41,7 @@ struct Row {
     memory_bought: Option<i64>,
     bmc_address: Option<String>,
     duties: String,
+    draining_since: Option<i64>,
     nics: Option<String>,
 }
 
@@ -69,7 +69,7 @@ const SELECT: &str = "SELECT h.id, h.uuid, h.name, h.generation, FROZEN_REASON A
         AND g.deleting_at IS NULL AND g.memory_claimed), 0) AS BIGINT) AS memory_placed, \
     (SELECT COUNT(*) FROM guests g WHERE g.host_id = h.id AND g.deleted_at IS NULL) AS guests_count, \
     COALESCE(r.site_id, h.site_id) AS site_id, h.rack_id, h.position, h.height_units, h.face, h.vendor, h.model, h.serial, \
-    h.cores, h.memory_bought, h.bmc_address, h.duties, \
+    h.cores, h.memory_bought, h.bmc_address, h.duties, h.draining_since, \
     (SELECT STRING_AGG(n.name || ' ' || n.mac, ',' ORDER BY n.id) FROM host_nics n WHERE n.host_id = h.id) AS nics \
     FROM hosts h LEFT JOIN host_observed o ON o.host_id = h.id LEFT JOIN racks r ON r.id = h.rack_id";
 const COLUMNS: &[Column] = &[
@@ -126,6 +126,7 @@ fn to_api(row: Row, now: Timestamp) -> StoreResult<Host> {
         memory_bought_bytes: row.memory_bought,
         bmc_address: row.bmc_address,
         duties: row.duties.split_whitespace().map(str::to_owned).collect(),
+        draining_since: row.draining_since.map(time),
         nics: nics(row.nics.as_deref().unwrap_or_default()),
         created_at: time(row.created_at),
         lock_version: row.lock_version,
@@ -193,6 +194,17 @@ pub async fn delete(tx: &Tx, id: HostId) -> StoreResult<()> {
     )
     .await?;
     tx.touch(id);
+    Ok(())
+}
+
+/// Begins to empty a host, or ends that: no new guest goes where `since` stands.
+pub async fn set_draining(tx: &Tx, id: HostId, since: Option<Timestamp>) -> StoreResult<()> {
+    execute(
+        tx,
+        "UPDATE hosts SET draining_since = $1 WHERE id = $2",
+        values![since.map(|since| since.0), id.0],
+    )
+    .await?;
     Ok(())
 }
 
@@ -402,86 +414,4 @@ pub async fn take_fallen_silent(tx: &Tx) -> StoreResult<Vec<Joining>> {
             .await?;
     }
     Ok(fallen.into_iter().map(|row| Joining { id: HostId(row.id), name: row.name }).collect())
-}
-
-/// What a host could still take.
-#[derive(Clone, Debug)]
-pub struct Room {
-    /// The host.
-    pub host: HostId,
-    /// Its name.
-    pub host_name: String,
-    /// Its status.
-    pub status: HostStatus,
-    /// What it is there for.
-    pub duties: Vec<Duty>,
-    /// What its agent says it can do, of what this program knows: what only a newer one knows cannot be asked for.
-    pub capabilities: BTreeSet<&'static str>,
-    /// Memory of the machine in bytes.
-    pub memory: i64,
-    /// Memory placed on it in bytes.
-    pub memory_placed: i64,
-    /// Its ready pools.
-    pub pools: Vec<PoolRoom>,
-}
-
-/// What a pool could still take.
-#[derive(Clone, Debug)]
-pub struct PoolRoom {
-    /// The pool.
-    pub pool: honcho_model::PoolId,
-    /// Its name.
-    pub name: String,
-    /// Its size in bytes.
-    pub size: i64,
-    /// Disk placed on it in bytes.
-    pub placed: i64,
-    /// Free space on its filesystem in bytes.
-    pub free: i64,
-}
-
-/// What the agent of each host says it can do.
-async fn capabilities(connection: &impl Connection) -> StoreResult<HashMap<i64, BTreeSet<&'static str>>> {
-    #[derive(FromQueryResult)]
-    struct CapabilitiesRow {
-        host_id: i64,
-        capabilities: Option<String>,
-    }
-    let sql = "SELECT host_id, capabilities FROM host_observed";
-    let found: Vec<CapabilitiesRow> = rows(connection, sql, values![]).await?;
-    let known = |row: CapabilitiesRow| {
-        let said = row.capabilities.unwrap_or_default();
-        let said: BTreeSet<&str> = said.split(' ').collect();
-        let known = honcho_wire::CAPABILITIES.iter().copied().filter(|name| said.contains(name));
-        (row.host_id, known.collect())
-    };
-    Ok(found.into_iter().map(known).collect())
-}
-
-/// The room on every host, for placement.
-pub async fn rooms(connection: &impl Connection, now: Timestamp) -> StoreResult<Vec<Room>> {
-    let hosts = list(connection, &Filters::default(), now).await?;
-    let pools = crate::pools::list(connection, &Filters::default()).await?;
-    let mut capabilities = capabilities(connection).await?;
-    let rooms = hosts.into_iter().map(|host| Room {
-        host: HostId(host.id),
-        status: host.status,
-        capabilities: capabilities.remove(&host.id).unwrap_or_default(),
-        duties: host.duties.iter().filter_map(|duty| Duty::parse(duty)).collect(),
-        memory: host.memory_bytes.unwrap_or(0),
-        memory_placed: host.memory_placed_bytes,
-        pools: pools
-            .iter()
-            .filter(|pool| pool.host_id == host.id && pool.status == "ready")
-            .map(|pool| PoolRoom {
-                pool: honcho_model::PoolId(pool.id),
-                name: pool.name.clone(),
-                size: pool.size_bytes.unwrap_or(0),
-                placed: pool.placed_bytes,
-                free: pool.free_bytes.unwrap_or(0),
-            })
-            .collect(),
-        host_name: host.name,
-    });
-    Ok(rooms.collect())
 }

@@ -36,12 +36,14 @@ pub mod multiplying;
 pub mod networks;
 pub mod operations;
 pub mod people;
+pub mod placements;
 pub mod pools;
 pub mod quotas;
 pub mod racks;
 pub mod reports;
 pub mod restoring;
 pub mod reviewing;
+pub mod rooms;
 pub mod sans;
 pub mod search;
 pub mod sessions;
@@ -125,6 +127,8 @@ pub enum Turn {
     /// Whoever else gives out addresses. All of them want the same few rows, the next to be given: side by side all but
     /// one would have done their work in vain.
     Addresses,
+    /// Whoever else claims room on hosts, or takes some away, and whoever gives out addresses: a new guest does both.
+    Room,
 }
 
 /// One thing that can be done to the store: one operation, one file. `run` has no effect outside the transaction, so

@@ -9,8 +9,8 @@
 //! transactions, and refuses one of two that got in each other's way (`40001`, `40P01`); that one is run again, after a
 //! pause that grows. From the [`ALONE_AFTER`]th time on it runs alone: it holds a lock that every other change needs a
 //! weaker one of, so that a busy moment ends with everybody served instead of with everybody trying. So does one that met a
-//! key that is taken: what it met may be younger than what it sees. Changes that give out addresses take turns from the
-//! start ([`Turn::Addresses`]), by the same lock.
+//! key that is taken: what it met may be younger than what it sees. Changes that give out addresses, or room on hosts, take
+//! turns from the start ([`Turn`]), by the same lock.
 
 use crate::error::FailureKind;
 use crate::{Change, Store, StoreError, StoreResult, Turn, Tx, hosts};
@@ -163,7 +163,7 @@ impl Store {
             // The middle one keeps out its own kind, and those who are alone, and nobody else.
             let mode = match turn {
                 _ if alone => "EXCLUSIVE",
-                Turn::Addresses => "SHARE UPDATE EXCLUSIVE",
+                Turn::Addresses | Turn::Room => "SHARE UPDATE EXCLUSIVE",
                 Turn::None => "ROW SHARE",
             };
             inner.execute_unprepared(&format!("LOCK TABLE brain IN {mode} MODE")).await?;

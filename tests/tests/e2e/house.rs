@@ -23,6 +23,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "honcho-api",
             "honcho-store",
             "honcho-images",
+            "honcho-placement",
             "honcho-test-postgres",
         ],
     ),

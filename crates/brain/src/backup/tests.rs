@@ -54,6 +54,7 @@ async fn serving(data: &Path, database: Option<Engine>) -> crate::app::App {
         data: data.to_owned(),
         database,
         webhook_allow: Vec::new(),
+        rules: crate::USUAL_RULES,
     };
     let outside = Outside::new(|| NOW, |bytes| bytes.fill(7));
     open(&options, outside, CancellationToken::new()).await.unwrap()

@@ -1,18 +1,20 @@
 //! `/v1/guests`.
 
-use super::accounts::{Created, created};
+use super::accounts::created;
 use super::error::{ApiError, ApiResult};
 use super::extract::{Arguments, Body, Caller, Id, ListQuery, Writer, WriterOrMachine};
+use super::imports::Meant;
 use super::listing::listed;
-use crate::app::App;
+use crate::app::{App, Trial};
 use crate::operations::{
-    GuestCancel, GuestCreate, GuestDelete, GuestPower, GuestRestore, GuestUpdate, PowerAction, Restart,
+    GuestCancel, GuestCreate, GuestDelete, GuestPower, GuestRestore, GuestTrial, GuestUpdate, PowerAction,
+    Restart,
 };
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use honcho_api::{ErrorBody, Guest, Operation};
+use honcho_api::{ErrorBody, Guest, Operation, Placement};
 use honcho_model::{AccountId, GuestId};
 use honcho_store::{Filters, accounts, guests};
 use serde::Deserialize;
@@ -31,6 +33,8 @@ fn accepted(operation: Operation) -> Accepted {
         ("image_id" = Option<i64>, Query, description = "Filterable"),
         ("status" = Option<String>, Query, description = "Filterable"),
         ("power" = Option<String>, Query, description = "Filterable"),
+        ("cluster" = Option<String>, Query, description = "Filterable"),
+        ("role" = Option<String>, Query, description = "Filterable"),
         ("reference" = Option<String>, Query, description = "Filterable"),
         ("cancelled" = Option<bool>, Query, description = "Also what is cancelled or deleted"),
         ("limit" = Option<i64>, Query, description = "At most so many"),
@@ -69,36 +73,49 @@ pub(super) async fn list_of_account(
     listed(filters, read).await
 }
 
-async fn order(app: App, caller: Writer, body: honcho_api::GuestCreate) -> ApiResult<Created<Guest>> {
+async fn order(app: App, caller: Writer, meant: Meant, body: honcho_api::GuestCreate) -> ApiResult<Response> {
     let (uuid, volume_uuid) = (app.outside.uuid(), app.outside.uuid());
-    let change = GuestCreate { scope: caller.scope, uuid, volume_uuid, body };
-    Ok(created(app.write(caller.actor, &change).await?))
+    let change = GuestCreate { scope: caller.scope, uuid, volume_uuid, body, rules: app.rules };
+    match meant.trial()? {
+        Trial::InEarnest => Ok(created(app.write(caller.actor, &change).await?).into_response()),
+        trial @ Trial::DryRun => {
+            let placement = app.write_or_try(caller.actor, &GuestTrial(change), trial).await?;
+            Ok(Json(placement).into_response())
+        }
+    }
 }
 
 /// Orders a guest.
 #[utoipa::path(post, path = "/v1/guests", tag = "guests", request_body = honcho_api::GuestCreate,
-    responses((status = 201, body = Guest), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 422, body = ErrorBody)))]
+    params(("dry_run" = Option<bool>, Query, description = "Say where it would go and why, and make nothing")),
+    responses((status = 201, body = Guest), (status = 200, body = Placement, description = "Of a dry run"),
+        (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 422, body = ErrorBody)))]
 pub(super) async fn create(
     State(app): State<App>,
     caller: Writer,
+    Arguments(meant): Arguments<Meant>,
     body: Body<honcho_api::GuestCreate>,
-) -> ApiResult<Created<Guest>> {
-    order(app, caller, body.value).await
+) -> ApiResult<Response> {
+    order(app, caller, meant, body.value).await
 }
 
 /// Orders a guest for an account.
-#[utoipa::path(post, path = "/v1/accounts/{id}/guests", tag = "guests", params(("id" = i64, Path)),
+#[utoipa::path(post, path = "/v1/accounts/{id}/guests", tag = "guests",
+    params(("id" = i64, Path),
+        ("dry_run" = Option<bool>, Query, description = "Say where it would go and why, and make nothing")),
     request_body = honcho_api::GuestCreate,
-    responses((status = 201, body = Guest), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
+    responses((status = 201, body = Guest), (status = 200, body = Placement, description = "Of a dry run"),
+        (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
         (status = 422, body = ErrorBody)))]
 pub(super) async fn create_of_account(
     State(app): State<App>,
     caller: Writer,
     Id(id): Id,
+    Arguments(meant): Arguments<Meant>,
     body: Body<honcho_api::GuestCreate>,
-) -> ApiResult<Created<Guest>> {
+) -> ApiResult<Response> {
     let account = accounts::get(app.store.reader(), caller.scope, AccountId(id)).await?;
-    order(app, caller, honcho_api::GuestCreate { account_id: Some(account.id), ..body.value }).await
+    order(app, caller, meant, honcho_api::GuestCreate { account_id: Some(account.id), ..body.value }).await
 }
 
 /// What a look at one guest may say.
@@ -135,7 +152,7 @@ async fn change(
 ) -> ApiResult<Json<Guest>> {
     body.refuse_null(WRITABLE)?;
     let (scope, body) = (caller.scope, body.value);
-    let change = GuestUpdate { scope, id: GuestId(id), body, restart: Restart::Refused };
+    let change = GuestUpdate { scope, id: GuestId(id), body, restart: Restart::Refused, rules: app.rules };
     app.write(caller.actor, &change).await?;
     Ok(Json(guests::get(app.store.reader(), scope, GuestId(id), app.now()).await?))
 }
@@ -232,7 +249,7 @@ async fn resized(app: App, caller: Writer, id: i64, size: Resize) -> ApiResult<A
         ..honcho_api::GuestUpdate::default()
     };
     let restart = if size.restart == Some(true) { Restart::Allowed } else { Restart::Refused };
-    let change = GuestUpdate { scope: caller.scope, id: GuestId(id), body, restart };
+    let change = GuestUpdate { scope: caller.scope, id: GuestId(id), body, restart, rules: app.rules };
     let operation = app.write(caller.actor, &change).await?;
     operation.map(accepted).ok_or_else(|| ApiError::invalid("base", "is that large already"))
 }

@@ -22,7 +22,7 @@ pub(super) struct Meant {
 }
 
 impl Meant {
-    fn trial(&self) -> ApiResult<Trial> {
+    pub(super) fn trial(&self) -> ApiResult<Trial> {
         match self.dry_run.as_deref() {
             None | Some("false") => Ok(Trial::InEarnest),
             Some("true") => Ok(Trial::DryRun),

@@ -21,6 +21,7 @@ mod networks;
 mod openapi;
 mod operations;
 mod people;
+mod placements;
 mod pools;
 mod racks;
 mod restore;
@@ -86,6 +87,10 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(hosts::list, hosts::create))
         .routes(routes!(hosts::show, hosts::replace, hosts::update, hosts::delete))
         .routes(routes!(hosts::rejoin, hosts::rejoin_by_post))
+        .routes(routes!(placements::drain_plan, placements::drain, placements::drain_by_post))
+        .routes(routes!(placements::undrain, placements::undrain_by_post))
+        .routes(routes!(placements::capacity))
+        .routes(routes!(placements::balance))
         .routes(routes!(restore::show))
         .routes(routes!(restore::accept, restore::accept_by_post))
         .routes(routes!(sites::list, sites::create))
@@ -112,6 +117,7 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(guests::reboot, guests::reboot_by_post))
         .routes(routes!(guests::resize, guests::resize_by_post))
         .routes(routes!(guests::restore, guests::restore_by_post))
+        .routes(routes!(placements::of_guest))
         .routes(routes!(streams::log))
         .routes(routes!(streams::console))
         .routes(routes!(operations::list))

@@ -20,7 +20,7 @@ use honcho_api::Account;
 use honcho_model::AccountId;
 use honcho_model::operation::OperationKind;
 use honcho_store::accounts::Standing;
-use honcho_store::{Change, Refusal, Scope, StoreResult, Tx, accounts, guests_desired, operations};
+use honcho_store::{Change, Refusal, Scope, StoreResult, Turn, Tx, accounts, guests_desired, operations};
 use std::time::Duration;
 
 /// Whether what is cancelled is kept for a while.
@@ -96,6 +96,9 @@ pub(crate) struct AccountRestore {
 
 impl Change for AccountRestore {
     type Out = Account;
+    // The memory of its guests was given up, and is claimed again.
+    const TURN: Turn = Turn::Room;
+
     async fn run<'a>(&'a self, tx: &'a Tx) -> StoreResult<Account> {
         operators_only(self.scope)?;
         let before = accounts::find(tx, self.scope, self.id).await?;

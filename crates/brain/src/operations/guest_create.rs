@@ -4,15 +4,19 @@ use super::guest_power::with_addresses;
 use super::problems::Problems;
 use super::quotas::{self, Extra};
 use super::{guest_interfaces, refuse_cancelled};
-use crate::placing::{self, Need};
-use honcho_api::Guest;
+use crate::placing::{self, Decided, Kin, Told};
+use honcho_api::{Guest, Placement};
 use honcho_model::event::ResourceKind;
 use honcho_model::guest::Power;
 use honcho_model::operation::OperationKind;
-use honcho_model::{AccountId, Bytes, GuestId, HostId, ImageId, Name, NetworkKind};
+use honcho_model::{AccountId, Bytes, GuestId, HostId, ImageId, Name, NetworkKind, SiteId};
+use honcho_placement::{Request, Rules};
 use honcho_store::events::{self, NewEvent};
 use honcho_store::guests_desired::{self, NewGuest, NewInterface};
-use honcho_store::{Change, Scope, StoreResult, Turn, Tx, accounts, guests, hosts, images, operations};
+use honcho_store::{
+    Change, Scope, StoreResult, Turn, Tx, accounts, guests, hosts, images, operations, placements, rooms,
+    sites,
+};
 use uuid::Uuid;
 
 /// Sizes that a guest may have, in bytes and in number.
@@ -29,6 +33,8 @@ pub(crate) struct GuestCreate {
     pub(crate) uuid: Uuid,
     pub(crate) volume_uuid: Uuid,
     pub(crate) body: honcho_api::GuestCreate,
+    /// What placing holds to.
+    pub(crate) rules: Rules,
 }
 
 /// What was asked for, checked.
@@ -42,17 +48,52 @@ struct Order {
     disk: Bytes,
     vcpus: u32,
     ssh_keys: Vec<String>,
+    cluster: Option<Name>,
+    role: Option<Name>,
 }
 
 impl Change for GuestCreate {
     type Out = Guest;
-    const TURN: Turn = Turn::Addresses;
+    // Its host's room, its distance to its kin and its addresses are looked up and taken here.
+    const TURN: Turn = Turn::Room;
 
     async fn run<'a>(&'a self, tx: &'a Tx) -> StoreResult<Guest> {
         if let Some(known) = self.already(tx).await? {
             return Ok(known);
         }
         let order = self.check(tx).await?;
+        self.check_quotas(tx, &order).await?;
+        let decided = self.decide(tx, &order).await?;
+        let id = self.make(tx, order, &decided).await?;
+        self.answer(tx, id).await
+    }
+}
+
+/// Tries an order, for [`honcho_store::Store::rehearse`]: gives where the guest would go and why. An operator is told so
+/// also where it would go nowhere.
+pub(crate) struct GuestTrial(pub(crate) GuestCreate);
+
+impl Change for GuestTrial {
+    type Out = Placement;
+    const TURN: Turn = Turn::Room;
+
+    async fn run<'a>(&'a self, tx: &'a Tx) -> StoreResult<Placement> {
+        let create = &self.0;
+        let order = create.check(tx).await?;
+        create.check_quotas(tx, &order).await?;
+        let decided = create.decide(tx, &order).await?;
+        let inputs = placements::inputs(tx).await?;
+        let at = jiff::Timestamp::from_microsecond(tx.now.0).unwrap_or_default();
+        let shown = decided.shown(None, at, &inputs, Told::Whole);
+        if decided.place().is_some() || !create.scope.is_operator() {
+            create.make(tx, order, &decided).await?;
+        }
+        Ok(if create.scope.is_operator() { shown } else { placing::for_customers(shown) })
+    }
+}
+
+impl GuestCreate {
+    async fn check_quotas(&self, tx: &Tx, order: &Order) -> StoreResult<()> {
         let extra = Extra {
             guests: 1,
             vcpus: order.vcpus,
@@ -60,27 +101,55 @@ impl Change for GuestCreate {
             disk: order.disk,
             ..Extra::default()
         };
-        quotas::check(tx, order.account, extra).await?;
-        let need = Need { memory: order.memory, disk: order.disk, host: self.body.host_id.map(HostId) };
+        quotas::check(tx, order.account, extra).await
+    }
+
+    /// Where it goes, as everything stands in this transaction.
+    async fn decide(&self, tx: &Tx, order: &Order) -> StoreResult<Decided> {
+        let rooms = rooms::list(tx, None, tx.now).await?;
         let mut problems = Problems::default();
-        let rooms = hosts::rooms(tx, tx.now).await?;
         // No secret of the machine room: it says what kinds of networks there can be at all.
         problems.check("base", placing::carried(&rooms, &order.kinds));
-        if !problems.is_empty() {
+        problems.none()?;
+        let of_account = rooms::of_account(tx, order.account).await?;
+        let apart = match (&order.cluster, &order.role) {
+            (Some(cluster), Some(role)) => {
+                let there = rooms::of_role(tx, order.account, cluster, role).await?;
+                Some((Kin::role(role.as_str()), there))
+            }
+            _ => None,
+        };
+        let request = Request {
+            account: order.account,
+            apart: apart.as_ref().map(|(role, _)| role.clone()),
+            capabilities: placing::capabilities(&order.kinds),
+            host: self.body.host_id.map(HostId),
+            site: self.body.site_id.map(SiteId),
+            ..Request::of_size(order.memory, order.vcpus, order.disk)
+        };
+        let kin = Kin { account: order.account, of_account, apart };
+        Ok(placing::decide(&rooms, &kin, self.rules, request))
+    }
+
+    /// Makes it where it was decided, and keeps the decision.
+    async fn make(&self, tx: &Tx, order: Order, decided: &Decided) -> StoreResult<GuestId> {
+        let Some(place) = decided.place() else {
+            let mut problems = Problems::default();
+            for why in decided.refused(self.scope) {
+                problems.add("base", why);
+            }
             return Err(problems.into());
-        }
-        let choice = placing::choose(&rooms, need, &order.kinds);
-        let choice = choice.map_err(|why| placing::said_to(self.scope, why));
-        let Some(choice) = problems.check("base", choice) else { return Err(problems.into()) };
+        };
+        let account = order.account;
         let new = NewGuest {
             uuid: self.uuid,
             volume_uuid: self.volume_uuid,
-            account: order.account,
+            account,
             name: order.name,
             reference: self.body.reference.clone(),
             image: ImageId(order.image.id),
-            host: choice.host,
-            pool: choice.pool,
+            host: place.host,
+            pool: place.pool,
             interfaces: order.interfaces,
             power: self.body.power.unwrap_or(Power::Running),
             start_alone: self.body.start_alone.unwrap_or(false),
@@ -88,15 +157,18 @@ impl Change for GuestCreate {
             memory: order.memory,
             disk: order.disk,
             ssh_keys: order.ssh_keys,
+            cluster: order.cluster,
+            role: order.role,
         };
         let id = guests_desired::create(tx, &new).await?;
-        quotas::check_addresses_of(tx, order.account, id).await?;
-        operations::begin(tx, OperationKind::Create, id, order.account, honcho_model::Generation(1)).await?;
-        self.answer(tx, id).await
+        quotas::check_addresses_of(tx, account, id).await?;
+        operations::begin(tx, OperationKind::Create, id, account, honcho_model::Generation(1)).await?;
+        let inputs = placements::inputs(tx).await?;
+        let at = jiff::Timestamp::from_microsecond(tx.now.0).unwrap_or_default();
+        placements::keep(tx, id, &decided.shown(Some(id), at, &inputs, Told::Kept)).await?;
+        Ok(id)
     }
-}
 
-impl GuestCreate {
     /// A repeated POST with the same reference answers with the same guest.
     async fn already(&self, tx: &Tx) -> StoreResult<Option<Guest>> {
         let mut problems = Problems::default();
@@ -166,14 +238,11 @@ impl GuestCreate {
         for key in &ssh_keys {
             problems.check("ssh_keys", public_key(key));
         }
-        match body.host_id {
-            Some(_) if !self.scope.is_operator() => {
-                problems.add("host_id", "may be chosen by operators only");
-            }
-            Some(id) => {
-                problems.found("host_id", hosts::get(tx, HostId(id), tx.now).await)?;
-            }
-            None => {}
+        self.check_where(tx, &mut problems).await?;
+        let cluster = body.cluster.as_deref().and_then(|word| problems.check("cluster", Name::new(word)));
+        let role = body.role.as_deref().and_then(|word| problems.check("role", Name::new(word)));
+        if body.role.is_some() && body.cluster.is_none() {
+            problems.add("role", "is one in a cluster: say which, by cluster");
         }
         let (Some(name), Some(account), Some(image), Some(memory), Some(disk), Some(vcpus)) =
             (name, account, image, memory, disk, vcpus)
@@ -182,7 +251,27 @@ impl GuestCreate {
         };
         problems.none()?;
         let (account, memory, disk) = (AccountId(account.id), Bytes(memory), Bytes(disk));
-        Ok(Order { account, name, image, interfaces, kinds, memory, disk, vcpus, ssh_keys })
+        Ok(Order { account, name, image, interfaces, kinds, memory, disk, vcpus, ssh_keys, cluster, role })
+    }
+
+    /// The host or site that was asked for.
+    async fn check_where(&self, tx: &Tx, problems: &mut Problems) -> StoreResult<()> {
+        let (host, site) = (self.body.host_id, self.body.site_id);
+        if !self.scope.is_operator() {
+            for (attribute, asked) in [("host_id", host), ("site_id", site)] {
+                if asked.is_some() {
+                    problems.add(attribute, "may be chosen by operators only");
+                }
+            }
+            return Ok(());
+        }
+        if let Some(id) = host {
+            problems.found("host_id", hosts::get(tx, HostId(id), tx.now).await)?;
+        }
+        if let Some(id) = site {
+            problems.found("site_id", sites::get(tx, SiteId(id)).await)?;
+        }
+        Ok(())
     }
 
     async fn answer(&self, tx: &Tx, id: GuestId) -> StoreResult<Guest> {

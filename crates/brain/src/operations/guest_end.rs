@@ -3,14 +3,14 @@
 use super::guest_power::save;
 use super::operators_only;
 use super::quotas::{self, Extra};
-use crate::placing::{self, Need};
+use crate::placing::{self, Growth, USUAL_RULES};
 use honcho_api::Operation;
+use honcho_model::GuestId;
 use honcho_model::guest::Power;
 use honcho_model::operation::OperationKind;
-use honcho_model::{Bytes, GuestId};
 use honcho_store::guests_desired::{self, Desired};
-use honcho_store::hosts::Room;
-use honcho_store::{Change, Refusal, Scope, StoreResult, Tx, accounts, guests, hosts, operations};
+use honcho_store::rooms::{self, Claimed, Room};
+use honcho_store::{Change, Refusal, Scope, StoreResult, Turn, Tx, accounts, guests, operations};
 use std::time::Duration;
 
 /// Stops a guest and keeps its disk until the account's grace period ends.
@@ -46,6 +46,9 @@ pub(crate) struct GuestRestore {
 
 impl Change for GuestRestore {
     type Out = Operation;
+    // Its memory was given up, and is claimed again.
+    const TURN: Turn = Turn::Room;
+
     async fn run<'a>(&'a self, tx: &'a Tx) -> StoreResult<Operation> {
         let before = guests_desired::get(tx, self.scope, self.id).await?;
         refuse_deleted(&before)?;
@@ -73,7 +76,7 @@ pub(super) struct Rooms(Vec<Room>);
 
 impl Rooms {
     pub(super) async fn read(tx: &Tx) -> StoreResult<Self> {
-        Ok(Rooms(hosts::rooms(tx, tx.now).await?))
+        Ok(Rooms(rooms::list(tx, None, tx.now).await?))
     }
 }
 
@@ -83,16 +86,17 @@ pub(super) fn take_back(guest: &mut Desired, rooms: &mut Rooms) -> Option<&'stat
     guest.cancelled_at = None;
     guest.deletes_at = None;
     guest.cancelled_with_account = false;
-    let need = Need { memory: guest.memory, disk: Bytes(0), host: guest.host };
-    guest.memory_claimed = placing::room_to_grow(&rooms.0, guest.pool, need).is_ok();
+    let room = rooms.0.iter_mut().find(|room| Some(room.host) == guest.host);
+    let growth = Growth { memory: guest.memory, ..Growth::default() };
+    guest.memory_claimed = placing::room_to_grow(room.as_deref(), guest.pool, growth, USUAL_RULES).is_ok();
     if !guest.memory_claimed {
         guest.power = Power::Stopped;
         guest.lock_version += 1;
         return Some(guests::NO_ROOM);
     }
-    if let Some(room) = rooms.0.iter_mut().find(|room| Some(room.host) == guest.host) {
-        room.memory_placed =
-            room.memory_placed.saturating_add(i64::try_from(guest.memory.0).unwrap_or(i64::MAX));
+    if let Some(room) = room {
+        let memory = i64::try_from(guest.memory.0).unwrap_or(i64::MAX);
+        room.claimed.push(Claimed { memory, vcpus: guest.vcpus.into(), guests: 1 });
     }
     if guest.power == Power::Running && guest.suspended_at.is_none() {
         guest.boots_wanted += 1;

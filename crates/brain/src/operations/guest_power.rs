@@ -1,14 +1,14 @@
 //! Starting, stopping and rebooting.
 
-use crate::placing::{self, Need};
+use crate::placing::{self, Growth, USUAL_RULES};
 use honcho_api::Operation;
+use honcho_model::GuestId;
 use honcho_model::event::ResourceKind;
 use honcho_model::guest::Power;
 use honcho_model::operation::OperationKind;
-use honcho_model::{Bytes, GuestId};
 use honcho_store::events::{self, NewEvent};
 use honcho_store::guests_desired::{self, Desired};
-use honcho_store::{Change, Refusal, Scope, StoreResult, Tx, hosts, operations};
+use honcho_store::{Change, Refusal, Scope, StoreResult, Tx, operations, rooms};
 
 /// Why a guest may not start.
 pub(super) const SUSPENDED: &str = "its account is suspended: it may not start until that ends";
@@ -121,8 +121,12 @@ pub(super) async fn claim_memory(tx: &Tx, scope: Scope, guest: &mut Desired) -> 
     if guest.memory_claimed || guest.power == Power::Stopped {
         return Ok(());
     }
-    let need = Need { memory: guest.memory, disk: Bytes(0), host: guest.host };
-    let room = placing::room_to_grow(&hosts::rooms(tx, tx.now).await?, guest.pool, need);
+    let growth = Growth { memory: guest.memory, ..Growth::default() };
+    let found = match guest.host {
+        Some(host) => rooms::list(tx, Some(host), tx.now).await?,
+        None => Vec::new(),
+    };
+    let room = placing::room_to_grow(found.first(), guest.pool, growth, USUAL_RULES);
     room.map_err(|why| Refusal::invalid("base", placing::said_to(scope, why)))?;
     guest.memory_claimed = true;
     Ok(())

@@ -5,13 +5,14 @@ use super::guest_create::{DISK, MEMORY, VCPUS};
 use super::guest_power::{PowerAction, claim_memory, refuse_ended, save};
 use super::problems::Problems;
 use super::quotas::{self, Extra};
-use crate::placing::{self, Need};
+use crate::placing::{self, Growth};
 use honcho_api::Operation;
 use honcho_model::guest::Power;
 use honcho_model::operation::OperationKind;
 use honcho_model::{Bytes, GuestId, OperationId};
+use honcho_placement::Rules;
 use honcho_store::guests_desired::{self, Desired};
-use honcho_store::{Change, Refusal, Scope, StoreResult, Tx, hosts, operations};
+use honcho_store::{Change, Refusal, Scope, StoreResult, Turn, Tx, operations, rooms};
 
 /// Whether a running guest may be restarted to take on its new size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,11 +29,15 @@ pub(crate) struct GuestUpdate {
     pub(crate) id: GuestId,
     pub(crate) body: honcho_api::GuestUpdate,
     pub(crate) restart: Restart,
+    /// What placing holds to: a guest may grow.
+    pub(crate) rules: Rules,
 }
 
 impl Change for GuestUpdate {
     /// The operation; `None` when nothing changed.
     type Out = Option<Operation>;
+    // It may grow.
+    const TURN: Turn = Turn::Room;
 
     async fn run<'a>(&'a self, tx: &'a Tx) -> StoreResult<Option<Operation>> {
         let before = guests_desired::get(tx, self.scope, self.id).await?;
@@ -131,18 +136,22 @@ impl GuestUpdate {
         }
         let more = |new: Bytes, old: Bytes| Bytes(new.0.saturating_sub(old.0));
         let memory = more(guest.memory, before.memory);
-        let need = Need {
-            // What is not claimed takes no room, however much it is.
-            memory: if before.memory_claimed { memory } else { Bytes(0) },
-            // What a growth that was given up may still take is counted already.
-            disk: more(guest.disk, before.disk.max(before.growing_to.unwrap_or_default())),
-            host: guest.host,
-        };
         let vcpus = guest.vcpus.saturating_sub(before.vcpus);
-        let extra = Extra { vcpus, memory, disk: need.disk, ..Extra::default() };
+        // What a growth that was given up may still take is counted already.
+        let disk = more(guest.disk, before.disk.max(before.growing_to.unwrap_or_default()));
+        let extra = Extra { vcpus, memory, disk, ..Extra::default() };
         quotas::check(tx, guest.account, extra).await?;
-        let rooms = hosts::rooms(tx, tx.now).await?;
-        let room = placing::room_to_grow(&rooms, guest.pool, need);
+        // What is not claimed takes no room, however much it is.
+        let growth = if before.memory_claimed {
+            Growth { memory, vcpus, disk }
+        } else {
+            Growth { disk, ..Growth::default() }
+        };
+        let found = match guest.host {
+            Some(host) => rooms::list(tx, Some(host), tx.now).await?,
+            None => Vec::new(),
+        };
+        let room = placing::room_to_grow(found.first(), guest.pool, growth, self.rules);
         room.map_err(|why| Refusal::invalid("base", placing::said_to(self.scope, why)).into())
     }
 }

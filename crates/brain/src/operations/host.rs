@@ -8,7 +8,7 @@ use honcho_model::HostId;
 use honcho_model::event::ResourceKind;
 use honcho_store::events::{self, NewEvent};
 use honcho_store::reports::ApplyReport;
-use honcho_store::{Change, Refusal, Scope, StoreResult, Tx, host_places, hosts};
+use honcho_store::{Change, Refusal, Scope, StoreResult, Turn, Tx, host_places, hosts};
 use honcho_wire::ReportAnswer;
 use std::time::Duration;
 use uuid::Uuid;
@@ -210,6 +210,9 @@ pub(crate) struct HostDelete {
 
 impl Change for HostDelete {
     type Out = Host;
+    // A guest may be on its way there.
+    const TURN: Turn = Turn::Room;
+
     async fn run<'a>(&'a self, tx: &'a Tx) -> StoreResult<Host> {
         operators_only(self.scope)?;
         let host = hosts::get(tx, self.id, tx.now).await?;

@@ -10,7 +10,7 @@ use honcho_model::rack::{Face, HIGHEST};
 use honcho_model::{HostId, Mac, Name, RackId, SiteId};
 use honcho_store::events::{self, NewEvent};
 use honcho_store::host_places::{self, Attributes};
-use honcho_store::{Change, Scope, StoreResult, Tx, hosts, racks, sites};
+use honcho_store::{Change, Scope, StoreResult, Turn, Tx, hosts, racks, sites};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
@@ -246,6 +246,9 @@ pub(crate) struct HostUpdate {
 
 impl Change for HostUpdate {
     type Out = Host;
+    // What it is there for, and where it stands, says whether guests may come.
+    const TURN: Turn = Turn::Room;
+
     async fn run<'a>(&'a self, tx: &'a Tx) -> StoreResult<Host> {
         operators_only(self.scope)?;
         let before = hosts::get(tx, self.id, tx.now).await?;

@@ -13,6 +13,7 @@ mod guest_interfaces;
 mod guest_power;
 mod guest_update;
 pub(crate) mod host;
+mod host_drain;
 pub(crate) mod host_update;
 mod image;
 mod network;
@@ -35,7 +36,7 @@ pub(crate) use account::{AccountCreate, AccountUpdate};
 pub(crate) use account_end::{AccountBury, AccountCancel, AccountLapse, AccountRestore, Grace};
 pub(crate) use account_suspend::{AccountSuspend, AccountUnsuspend};
 pub(crate) use address::{AddressCreate, AddressRelease, AddressUpdate};
-pub(crate) use guest_create::{GuestCreate, public_key};
+pub(crate) use guest_create::{GuestCreate, GuestTrial, public_key};
 pub(crate) use guest_end::{GuestCancel, GuestDelete, GuestLapse, GuestRestore};
 pub(crate) use guest_power::{GuestPower, PowerAction};
 pub(crate) use guest_update::{GuestUpdate, Restart};
@@ -43,6 +44,7 @@ pub(crate) use host::{
     HostAdd, HostDelete, HostFreeze, HostJoin, HostOfferJoin, HostRenewCertificate, HostReport,
     HostUseCertificate, JoinToken,
 };
+pub(crate) use host_drain::{HostDrain, Wanted};
 pub(crate) use host_update::HostUpdate;
 pub(crate) use image::{ImageCreate, ImageDelete};
 pub(crate) use network::{NetworkCreate, NetworkDelete, NetworkUpdate};

@@ -6,7 +6,7 @@ use honcho_api::Pool;
 use honcho_model::event::ResourceKind;
 use honcho_model::{HostId, PoolId};
 use honcho_store::events::{self, NewEvent};
-use honcho_store::{Change, Scope, StoreResult, Tx, hosts, pools};
+use honcho_store::{Change, Scope, StoreResult, Turn, Tx, hosts, pools};
 use std::path::{Component, Path};
 use uuid::Uuid;
 
@@ -55,6 +55,9 @@ pub(crate) struct PoolDelete {
 
 impl Change for PoolDelete {
     type Out = Pool;
+    // A guest may be on its way there.
+    const TURN: Turn = Turn::Room;
+
     async fn run<'a>(&'a self, tx: &'a Tx) -> StoreResult<Pool> {
         operators_only(self.scope)?;
         let pool = pools::get(tx, self.id).await?;

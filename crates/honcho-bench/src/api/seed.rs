@@ -123,6 +123,8 @@ impl Change for MakeGuests<'_> {
                 vcpus: 2,
                 memory: Bytes::gib(1),
                 disk: Bytes::gib(20),
+                cluster: None,
+                role: None,
                 ssh_keys: vec![
                     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGPKSUTyz1HwHReFVvD5obVsALAgJRNarH4TRpNePnAS ann"
                         .to_owned(),

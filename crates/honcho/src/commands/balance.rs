@@ -1,4 +1,4 @@
-//! `honcho balance`: moves that spread guests more evenly, planned for a file of Ganeti's.
+//! `honcho balance`: moves that spread guests more evenly, planned for the brain's fleet or for a file of Ganeti's.
 
 use crate::command_error::CommandError;
 use crate::context::Context;
@@ -19,7 +19,10 @@ with the same exclusion tag meet, and no node loses the memory that mirrored gue
 The score is Ganeti's own, 0 is perfect: what `hbal -l 0` says of the same file. Instances on
 plain disks stay where they are, as with hbal.
 
+Of the brain's own fleet this is a plan and no more: nothing moves guests yet.
+
 Examples:
+  honcho balance --max-moves 20 --max-cost 500
   honcho balance --ganeti cluster.data
   honcho balance --ganeti cluster.data --max-moves 20 --max-cost 500 --save after.data
   honcho balance --ganeti cluster.data --json | jq '.moves | length'")]
@@ -38,6 +41,9 @@ pub(crate) struct BalanceArguments {
     /// Write the cluster as it is after the moves, with free memory and disk reckoned anew, for `hbal -t OUT -l 0`
     #[arg(long, value_name = "OUT", requires = "ganeti")]
     save: Option<PathBuf>,
+    /// Make the moves; refused, for nothing moves guests yet
+    #[arg(long, conflicts_with = "ganeti")]
+    apply: bool,
 }
 
 /// What may be copied, in MiB: a number alone is GiB.
@@ -77,7 +83,16 @@ struct PlannedMove<'a> {
     cost_bytes: i64,
 }
 
-pub(crate) fn run(context: &Context, arguments: &BalanceArguments) -> Result<(), CommandError> {
+pub(crate) async fn run(context: &Context, arguments: &BalanceArguments) -> Result<(), CommandError> {
+    if arguments.apply {
+        return Err(CommandError::failed(
+            "the moves cannot be made: guests stay on the host they were placed on",
+        )
+        .hint("a guest goes to another host by hand: order one there with --host, and carry its data over"));
+    }
+    if !arguments.ganeti.is_given() {
+        return of_brain(context, arguments).await;
+    }
     let output = &context.output;
     let GanetiFile { mut cluster, group, .. } = arguments.ganeti.read()?;
     let begun = output.now();
@@ -96,6 +111,33 @@ pub(crate) fn run(context: &Context, arguments: &BalanceArguments) -> Result<(),
     }
     let plan = plan(&names, &group, &outcome, seconds);
     if output.json { output.json(&plan) } else { output.page(&text(output, &plan, &before, &group.spread)) }
+}
+
+/// A plan for the brain's own fleet.
+async fn of_brain(context: &Context, arguments: &BalanceArguments) -> Result<(), CommandError> {
+    let asked = [
+        ("max_moves", arguments.max_moves.map(|moves| moves.to_string())),
+        ("max_cost_bytes", arguments.max_cost.map(|mib| (mib << 20).to_string())),
+        ("min_gain", arguments.min_gain.map(|gain| gain.to_string())),
+    ];
+    let query: Vec<_> = asked.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+    let plan: honcho_api::Balance = context.client()?.get_path("/v1/balance.json", &query).await?;
+    let output = &context.output;
+    if output.json {
+        return output.json(&plan);
+    }
+    if plan.moves.is_empty() {
+        return output.print(&format!(
+            "The score is {:.8}: no move is allowed that is worth its trouble.",
+            plan.score_before
+        ));
+    }
+    output.page(&format!(
+        "{}\n\nThe score would go from {:.8} to {:.8}. This is a plan: nothing moves guests yet.",
+        super::placement::moves(output, &plan.moves),
+        plan.score_before,
+        plan.score_after
+    ))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "no disk has 2^52 MiB")]

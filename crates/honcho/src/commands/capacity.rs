@@ -1,8 +1,11 @@
-//! `honcho capacity`: how many more guests of a size fit. It reckons with a file of Ganeti's.
+//! `honcho capacity`: how many more guests of a size fit, in the brain's fleet or in a file of Ganeti's.
 
+use crate::clean::clean;
 use crate::command_error::CommandError;
 use crate::context::Context;
 use crate::ganeti_file::{GanetiArguments, GuestSize, guest_size};
+use crate::resolve;
+use honcho_api::Host;
 use honcho_model::GuestId;
 use honcho_placement::ganeti::Cluster;
 use honcho_placement::{Capacity, Loss, Rules, capacity, if_lost};
@@ -14,6 +17,8 @@ With N+1 is how many fit so that, whichever host dies, its guests could still be
 the others.
 
 Examples:
+  honcho capacity --size 2G,2cpu,20G
+  honcho capacity --size 2G,2cpu,20G --if-lost h7
   honcho capacity --ganeti cluster.data --size 2G,2cpu,20G
   honcho capacity --ganeti cluster.data --size 2G,2cpu,0 --if-lost node7")]
 pub(crate) struct CapacityArguments {
@@ -38,7 +43,7 @@ struct Answer {
 
 #[derive(Serialize)]
 struct RunsOut {
-    what: &'static str,
+    what: String,
     hosts: usize,
 }
 
@@ -55,7 +60,10 @@ struct Homeless {
     reason: String,
 }
 
-pub(crate) fn run(context: &Context, arguments: &CapacityArguments) -> Result<(), CommandError> {
+pub(crate) async fn run(context: &Context, arguments: &CapacityArguments) -> Result<(), CommandError> {
+    if !arguments.ganeti.is_given() {
+        return of_brain(context, arguments).await;
+    }
     let file = arguments.ganeti.read()?;
     let fleet = file.cluster.fleet(file.group, Rules::default());
     let request = arguments.size.request();
@@ -75,9 +83,42 @@ pub(crate) fn run(context: &Context, arguments: &CapacityArguments) -> Result<()
     if output.json { output.json(&answer) } else { output.print(&text(&answer, arguments.size)) }
 }
 
-fn answer(capacity: &Capacity, lost: Option<Lost>) -> Answer {
+/// The brain's own fleet.
+async fn of_brain(context: &Context, arguments: &CapacityArguments) -> Result<(), CommandError> {
+    let mut query = arguments.size.query().to_vec();
+    let lost = match &arguments.if_lost {
+        Some(name) => Some(resolve::one::<Host>(context, name).await?),
+        None => None,
+    };
+    query.extend(lost.as_ref().map(|host| ("if_lost", host.id.to_string())));
+    let capacity: honcho_api::Capacity = context.client()?.get_path("/v1/capacity.json", &query).await?;
+    let output = &context.output;
+    if output.json {
+        return output.json(&capacity);
+    }
+    let number = |n: i64| usize::try_from(n).unwrap_or(0);
     let runs_out =
-        capacity.runs_out.iter().map(|(filter, hosts)| RunsOut { what: filter.as_str(), hosts: *hosts });
+        capacity.runs_out.iter().map(|one| RunsOut { what: clean(&one.filter), hosts: number(one.hosts) });
+    let homeless = capacity.homeless.unwrap_or_default().into_iter();
+    let homeless = homeless.map(|one| Homeless { guest: clean(&one.guest), reason: clean(&one.reason) });
+    let answer = Answer {
+        fit: number(capacity.fit),
+        fit_with_n_plus_one: number(capacity.fit_with_n_plus_one),
+        runs_out: runs_out.collect(),
+        lost: lost.map(|host| Lost {
+            host: clean(&host.name),
+            restarted: number(capacity.restarted.unwrap_or(0)),
+            homeless: homeless.collect(),
+        }),
+    };
+    output.print(&text(&answer, arguments.size))
+}
+
+fn answer(capacity: &Capacity, lost: Option<Lost>) -> Answer {
+    let runs_out = capacity
+        .runs_out
+        .iter()
+        .map(|(filter, hosts)| RunsOut { what: filter.as_str().to_owned(), hosts: *hosts });
     Answer {
         fit: capacity.fit,
         fit_with_n_plus_one: capacity.fit_with_n_plus_one,

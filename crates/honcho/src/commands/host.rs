@@ -1,5 +1,6 @@
 //! `honcho host`: the physical machines.
 
+mod drain;
 mod update;
 
 use crate::age::age;
@@ -74,6 +75,23 @@ pub(crate) enum HostCommand {
         name: Option<String>,
         #[command(flatten)]
         arguments: update::HostArguments,
+    },
+    /// Place no new guest on a host, and show where its guests would go
+    #[command(after_help = drain::DRAIN_HELP)]
+    Drain {
+        /// Name or id
+        #[arg(add = ArgValueCandidates::new(hosts))]
+        host: String,
+        /// Show the plan, and change nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Let a host take new guests again
+    #[command(after_help = "Example:\n  honcho host undrain h7")]
+    Undrain {
+        /// Name or id
+        #[arg(add = ArgValueCandidates::new(hosts))]
+        host: String,
     },
     /// Revoke a host's certificate and print how its agent joins anew (it keeps its id and its guests)
     Rejoin {
@@ -155,6 +173,8 @@ pub(crate) async fn run(context: &Context, command: HostCommand) -> Result<(), C
             let body = HostCreate { name, ..arguments.body(context).await? };
             show(context, &context.client()?.update::<Host>(host.id, &body).await?).await
         }
+        HostCommand::Drain { host, dry_run } => drain::drain(context, &host, dry_run).await,
+        HostCommand::Undrain { host } => drain::undrain(context, &host).await,
         HostCommand::Rejoin { host, confirm } => {
             let host: Host = resolve::one(context, &host).await?;
             let what = format!(
@@ -249,6 +269,12 @@ async fn show(context: &Context, host: &Host) -> Result<(), CommandError> {
         ("status", status_cell(host)),
         ("reason", Cell::maybe(host.status_reason.as_ref())),
         ("guests", Cell::text(host.guests_count.to_string())),
+    ];
+    rows.extend(host.draining_since.map(|at| {
+        let text = format!("{}: no new guest is placed on it", age(at, output.now()));
+        ("draining", Cell::text(text).tone(Tone::Busy))
+    }));
+    rows.extend([
         ("cpus", Cell::maybe(host.cpus.map(|cpus| cpus.to_string()))),
         ("memory", Cell::maybe(host.memory_bytes.map(size_text))),
         ("memory placed", Cell::text(size_text(host.memory_placed_bytes))),
@@ -258,7 +284,7 @@ async fn show(context: &Context, host: &Host) -> Result<(), CommandError> {
         ("seen", Cell::maybe(host.last_seen_at.map(|at| age(at, output.now())))),
         ("generation", Cell::text(generation(host.generation, host.observed_generation))),
         ("added", Cell::text(age(host.created_at, output.now()))),
-    ];
+    ]);
     rows.extend(written_down(context, host).await?);
     rows.extend(host.orphans.iter().map(|orphan| ("orphan", Cell::text(orphan).tone(Tone::Bad))));
     output.print(&details(output, &format!("host {}", host.name), rows))

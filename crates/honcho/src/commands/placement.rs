@@ -1,30 +1,48 @@
 //! `honcho placement`: where a guest would go, and what each host says to it.
 
+use crate::age::age;
+use crate::clean::clean;
 use crate::command_error::CommandError;
+use crate::completion::{accounts, guests};
 use crate::context::Context;
 use crate::ganeti_file::{GanetiArguments, GuestSize, guest_size};
 use crate::output::{Output, Tone};
+use crate::resolve::{self, Cancelled};
 use crate::table::{Cell, table};
+use clap_complete::engine::ArgValueCandidates;
+use honcho_api::{Placement, PlacementHost, PlannedMove};
 use honcho_placement::{Decision, Filter, Fleet, Request, Rules, Score, Verdict, place};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
 #[derive(Clone, Debug, clap::Subcommand)]
 pub(crate) enum PlacementCommand {
-    /// Where a guest of a size would go, and what each host says to it
+    /// Why a guest is where it is; or, of a Ganeti cluster, where one of a size would go
     #[command(after_help = "\
 A host is refused by the first filter that it does not pass, or scored: the lower, the more
 evenly would guests be spread with this one on it. The parts of a score are the standard
 deviations over all hosts of free memory, free disk, vCPUs per CPU and load.
 
-Example:
+Kept with a guest are how many hosts each filter refused and the ten best. Where a new guest
+would go, with every host: honcho guest create --dry-run.
+
+Examples:
+  honcho placement explain web3
   honcho placement explain --ganeti cluster.data --size 2G,2cpu,20G")]
     Explain {
+        /// The guest: its name or id
+        #[arg(value_name = "GUEST", required_unless_present = "ganeti", conflicts_with = "ganeti",
+            add = ArgValueCandidates::new(guests))]
+        guest: Option<String>,
+        /// The account that owns it, where several have a guest of that name
+        #[arg(long, value_name = "ACCOUNT", conflicts_with = "ganeti", add = ArgValueCandidates::new(accounts))]
+        account: Option<String>,
         #[command(flatten)]
         ganeti: GanetiArguments,
         /// Memory, vCPUs and disk; a disk outside the nodes is 0
-        #[arg(long, value_name = "MEMORY,VCPUS,DISK", value_parser = guest_size)]
-        size: GuestSize,
+        #[arg(long, value_name = "MEMORY,VCPUS,DISK", value_parser = guest_size, required_unless_present = "guest",
+            requires = "ganeti")]
+        size: Option<GuestSize>,
     },
 }
 
@@ -53,9 +71,17 @@ struct Parts {
     owner: f64,
 }
 
-pub(crate) fn run(context: &Context, command: &PlacementCommand) -> Result<(), CommandError> {
+pub(crate) async fn run(context: &Context, command: &PlacementCommand) -> Result<(), CommandError> {
     match command {
-        PlacementCommand::Explain { ganeti, size } => {
+        PlacementCommand::Explain { guest: Some(guest), account, .. } => {
+            let guest = resolve::guest(context, guest, account.as_deref(), Cancelled::Too).await?;
+            let path = format!("/v1/guests/{}/placement.json", guest.id);
+            let placement: Placement = context.client()?.get_path(&path, &[]).await?;
+            show(context, &clean(&guest.name), &placement)
+        }
+        PlacementCommand::Explain { ganeti, size, .. } => {
+            let size = size
+                .ok_or_else(|| CommandError::usage("--size is needed: memory, vCPUs and disk of a guest"))?;
             let file = ganeti.read()?;
             let fleet = file.cluster.fleet(file.group, Rules::default());
             let request = size.request();
@@ -65,9 +91,93 @@ pub(crate) fn run(context: &Context, command: &PlacementCommand) -> Result<(), C
             if output.json {
                 return output.json(&explanation);
             }
-            output.page(&text(output, &fleet, &decision, &explanation, *size))
+            output.page(&text(output, &fleet, &decision, &explanation, size))
         }
     }
+}
+
+/// A decision of the brain's: why a guest is where it is, or where it would go.
+pub(crate) fn show(context: &Context, name: &str, placement: &Placement) -> Result<(), CommandError> {
+    let output = &context.output;
+    if output.json {
+        return output.json(placement);
+    }
+    let mut parts = Vec::new();
+    let hosts = placement.hosts.as_ref().or(placement.best.as_ref());
+    if let Some(hosts) = hosts.filter(|hosts| !hosts.is_empty()) {
+        let headings = ["HOST", "SCORE", "MEMORY", "DISK", "VCPUS", "LOAD", "OWNER", "REFUSED BY", "WHY"];
+        parts.push(table(output, &headings, hosts.iter().map(host_row).collect()));
+    }
+    let refused: Vec<String> = placement
+        .refused
+        .iter()
+        .flatten()
+        .map(|count| format!("{} by {}", count.hosts, clean(&count.filter)))
+        .collect();
+    if placement.hosts.is_none() && !refused.is_empty() {
+        parts.push(format!("Hosts that could not take it: {}.", refused.join(", ")));
+    }
+    parts.push(sentence(output, name, placement));
+    output.page(&parts.join("\n\n"))
+}
+
+fn sentence(output: &Output, name: &str, placement: &Placement) -> String {
+    let would = placement.guest_id.is_none();
+    match (&placement.host, would, placement.decided_at) {
+        (Some(host), true, _) => format!("{name} would go to {}. Nothing was made.", clean(host)),
+        (Some(host), false, at) => {
+            let when = at.map_or_else(String::new, |at| format!(" {}", age(at, output.now())));
+            let inputs = placement
+                .inputs
+                .as_deref()
+                .map_or_else(String::new, |inputs| format!(" (as of {})", clean(inputs)));
+            format!("{name} was placed on {}{when}{inputs}.", clean(host))
+        }
+        (None, true, _) if placement.placed => format!("{name} would find room. Nothing was made."),
+        (None, true, _) => format!(
+            "{name} would find no room: {}.",
+            clean(placement.reason.as_deref().unwrap_or("nobody says why"))
+        ),
+        (None, false, Some(at)) => format!("{name} was placed {}.", age(at, output.now())),
+        (None, false, None) => {
+            format!("{name} was placed before decisions were kept: nobody knows why it is there.")
+        }
+    }
+}
+
+fn host_row(host: &PlacementHost) -> Vec<Cell> {
+    let number =
+        |value: Option<f64>| value.map_or_else(Cell::none, |value| Cell::number(format!("{value:.4}")));
+    vec![
+        Cell::text(&host.host),
+        number(host.score).tone(Tone::Good),
+        number(host.memory_spread),
+        number(host.disk_spread),
+        number(host.vcpus_spread),
+        number(host.load_spread),
+        number(host.owner_part),
+        Cell::maybe(host.filter.as_ref()).tone(Tone::Bad),
+        Cell::maybe(host.reason.as_ref()),
+    ]
+}
+
+/// Planned moves, in their order.
+pub(crate) fn moves(output: &Output, moves: &[PlannedMove]) -> String {
+    let scored = moves.iter().any(|one| one.score_after.is_some());
+    let row = |(one, number): (&PlannedMove, i64)| {
+        let mut row = vec![
+            Cell::number(number),
+            Cell::text(&one.guest),
+            Cell::text(&one.from_host),
+            Cell::text(&one.to_host),
+            Cell::size(one.copied_bytes),
+        ];
+        row.extend(one.score_after.map(|score| Cell::number(format!("{score:.8}"))));
+        row
+    };
+    let headings = ["MOVE", "GUEST", "FROM", "TO", "COPIED", "SCORE AFTER"];
+    let headings = if scored { &headings[..] } else { &headings[..5] };
+    table(output, headings, moves.iter().zip(1_i64..).map(row).collect())
 }
 
 fn explain<'a>(fleet: &'a Fleet, request: &Request, decision: &Decision) -> Explanation<'a> {

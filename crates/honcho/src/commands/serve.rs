@@ -2,6 +2,7 @@
 
 use crate::command_error::CommandError;
 use honcho_model::Timestamp;
+use honcho_placement::{NPlusOne, Rules};
 use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -49,6 +50,45 @@ pub(crate) struct ServeArguments {
     /// Webhooks may be sent to this network although it is not public (10.1.0.0/16); may be repeated
     #[arg(long, value_name = "NETWORK", env = "HONCHO_WEBHOOK_ALLOW", value_delimiter = ',')]
     pub(crate) webhook_allow: Vec<ipnet::IpNet>,
+
+    /// So many vCPUs may be promised for each processor of a host; `none` is no limit
+    #[arg(long, value_name = "RATIO", env = "HONCHO_VCPUS_PER_CPU", value_parser = ratio,
+        default_value_t = Ratio(Some(honcho_brain::VCPUS_PER_CPU)))]
+    pub(crate) vcpus_per_cpu: Ratio,
+
+    /// Whether all guests of any one host must stay restartable elsewhere (N+1) when a guest is placed: where it can be
+    /// so, always, or nobody looks
+    #[arg(long, value_name = "HOW", env = "HONCHO_N_PLUS_ONE", default_value = "prefer")]
+    pub(crate) n_plus_one: NPlusOneWord,
+}
+
+/// How N+1 is held to.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(crate) enum NPlusOneWord {
+    Prefer,
+    Keep,
+    Ignore,
+}
+
+/// vCPUs for each processor; none is no limit.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Ratio(Option<f64>);
+
+impl std::fmt::Display for Ratio {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Some(ratio) => ratio.fmt(f),
+            None => f.write_str("none"),
+        }
+    }
+}
+
+fn ratio(text: &str) -> Result<Ratio, String> {
+    match text.parse::<f64>() {
+        _ if text == "none" => Ok(Ratio(None)),
+        Ok(ratio) if ratio.is_finite() && ratio > 0.0 => Ok(Ratio(Some(ratio))),
+        _ => Err("write how many vCPUs, as in 8 or 1.5, or none".to_owned()),
+    }
 }
 
 pub(crate) async fn run(arguments: ServeArguments) -> Result<(), CommandError> {
@@ -64,6 +104,14 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<(), CommandError> {
         }
         on_signal.cancel();
     });
+    let rules = Rules {
+        vcpus_per_cpu: arguments.vcpus_per_cpu.0,
+        n_plus_one: match arguments.n_plus_one {
+            NPlusOneWord::Prefer => NPlusOne::Prefer,
+            NPlusOneWord::Keep => NPlusOne::Keep,
+            NPlusOneWord::Ignore => NPlusOne::Ignore,
+        },
+    };
     let options = honcho_brain::ServeOptions {
         listen: arguments.listen,
         agents_listen: arguments.agents_listen,
@@ -71,6 +119,7 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<(), CommandError> {
         data: arguments.data.clone(),
         database: arguments.database,
         webhook_allow: arguments.webhook_allow,
+        rules,
     };
     let data = arguments.data.display().to_string();
     let ready = |people: SocketAddr, agents: SocketAddr| {

@@ -32,6 +32,7 @@ help! {
     account: "account --help";
     account_usage: "account usage --help";
     host_add: "host add --help";
+    host_drain: "host drain --help";
     network_create: "network create --help";
     network_update: "network update --help";
     address: "address --help";

@@ -14,6 +14,7 @@ mod importing;
 mod listing;
 mod moving;
 mod people;
+mod placing;
 mod real;
 mod restoring;
 mod searching;

@@ -12,6 +12,7 @@ mod m0010_restoring;
 mod m0011_giving_up;
 mod m0012_search;
 mod m0013_covering;
+mod m0014_placing;
 mod m0017_address_names;
 mod schema;
 
@@ -42,6 +43,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0011_giving_up::Migration),
             Box::new(m0012_search::Migration),
             Box::new(m0013_covering::Migration),
+            Box::new(m0014_placing::Migration),
             Box::new(m0017_address_names::Migration),
         ]
     }

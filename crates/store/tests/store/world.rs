@@ -232,6 +232,8 @@ impl World {
             vcpus: 1,
             memory: Bytes::mib(512),
             disk: Bytes::gib(3),
+            cluster: None,
+            role: None,
             ssh_keys: vec!["ssh-ed25519 AAAA".to_owned()],
         }
     }

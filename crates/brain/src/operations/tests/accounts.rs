@@ -107,7 +107,13 @@ async fn a_suspended_accounts_guests_stop_and_start_again_as_they_were() {
         assert_eq!(refused(world.power(stopped, action).await), text);
     }
     let body = honcho_api::GuestUpdate { power: Some(Power::Running), ..honcho_api::GuestUpdate::default() };
-    let change = GuestUpdate { scope: OPERATOR, id: GuestId(stopped), body, restart: Restart::Allowed };
+    let change = GuestUpdate {
+        scope: OPERATOR,
+        id: GuestId(stopped),
+        body,
+        restart: Restart::Allowed,
+        rules: crate::USUAL_RULES,
+    };
     assert_eq!(
         refused(world.ask(&change).await),
         "power its account is suspended: it may not start until that ends\n"

@@ -86,7 +86,10 @@ async fn a_deleted_guest_is_asked_for_nothing_more() {
         assert_eq!(refused(world.power(guest.id, PowerAction::Start).await), gone);
         let body = honcho_api::GuestUpdate::default();
         let (scope, id, restart) = (Scope::Operator, GuestId(guest.id), Restart::Allowed);
-        assert_eq!(refused(world.ask(&GuestUpdate { scope, id, body, restart }).await), gone);
+        assert_eq!(
+            refused(world.ask(&GuestUpdate { scope, id, body, restart, rules: crate::USUAL_RULES }).await),
+            gone
+        );
     };
     check().await;
     world.bury(guest.id).await;

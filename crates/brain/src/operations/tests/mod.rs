@@ -12,6 +12,7 @@ mod imports;
 mod inventory;
 mod networks;
 mod orders;
+mod placing;
 mod power;
 mod quotas;
 mod trust;
@@ -105,6 +106,7 @@ impl World {
             webhook_allow: vec!["127.0.0.0/8".parse().unwrap()],
             data: directory.path().join("data"),
             database: database.clone(),
+            rules: crate::USUAL_RULES,
         };
         let app = open(&options, outside, tokio_util::sync::CancellationToken::new()).await.unwrap();
         let ask = async |change: &AccountCreate| app.write(Actor::honcho(), change).await.unwrap();
@@ -183,7 +185,7 @@ impl World {
 
     pub(crate) async fn order_as(&self, scope: Scope, body: honcho_api::GuestCreate) -> StoreResult<Guest> {
         let (uuid, volume_uuid) = (self.app.outside.uuid(), self.app.outside.uuid());
-        self.ask(&GuestCreate { scope, uuid, volume_uuid, body }).await
+        self.ask(&GuestCreate { scope, uuid, volume_uuid, body, rules: crate::USUAL_RULES }).await
     }
 
     pub(crate) async fn order(&self, name: &str) -> Guest {

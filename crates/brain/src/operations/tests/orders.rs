@@ -43,6 +43,9 @@ async fn everything_that_is_wrong_is_said_at_once() {
         power: None,
         start_alone: None,
         host_id: None,
+        site_id: None,
+        cluster: None,
+        role: None,
     };
     check(
         &world,

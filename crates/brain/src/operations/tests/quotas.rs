@@ -24,7 +24,13 @@ async fn resize(world: &World, id: i64, memory: i64, disk: i64, vcpus: i64) -> S
         vcpus: Some(vcpus),
         ..honcho_api::GuestUpdate::default()
     };
-    let change = GuestUpdate { scope: Scope::Operator, id: GuestId(id), body, restart: Restart::Allowed };
+    let change = GuestUpdate {
+        scope: Scope::Operator,
+        id: GuestId(id),
+        body,
+        restart: Restart::Allowed,
+        rules: crate::USUAL_RULES,
+    };
     world.ask(&change).await.map(|_| ())
 }
 

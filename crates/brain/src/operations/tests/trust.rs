@@ -12,7 +12,15 @@ async fn an_old_copy_does_not_undo_an_operators_stop_or_resize() {
     world.power(old.id, PowerAction::Stop { hard: false }).await.unwrap();
     let send = async |body: Body| {
         let restart = Restart::Refused;
-        world.ask(&GuestUpdate { scope: Scope::Operator, id: GuestId(old.id), body, restart }).await
+        world
+            .ask(&GuestUpdate {
+                scope: Scope::Operator,
+                id: GuestId(old.id),
+                body,
+                restart,
+                rules: crate::USUAL_RULES,
+            })
+            .await
     };
     let copy = || Body {
         power: Some(old.power),

@@ -6,7 +6,15 @@ use honcho_api::GuestUpdate as Body;
 
 async fn put(world: &World, id: i64, body: Body) -> StoreResult<Option<honcho_api::Operation>> {
     let restart = Restart::Refused;
-    world.ask(&GuestUpdate { scope: Scope::Operator, id: GuestId(id), body, restart }).await
+    world
+        .ask(&GuestUpdate {
+            scope: Scope::Operator,
+            id: GuestId(id),
+            body,
+            restart,
+            rules: crate::USUAL_RULES,
+        })
+        .await
 }
 
 /// The whole guest as a client that loaded it sends it back, after `edit`.
@@ -90,7 +98,15 @@ async fn resize(
     restart: Restart,
 ) -> StoreResult<Option<honcho_api::Operation>> {
     let body = Body { memory_bytes: Some(memory), ..Body::default() };
-    world.ask(&GuestUpdate { scope: Scope::Operator, id: GuestId(id), body, restart }).await
+    world
+        .ask(&GuestUpdate {
+            scope: Scope::Operator,
+            id: GuestId(id),
+            body,
+            restart,
+            rules: crate::USUAL_RULES,
+        })
+        .await
 }
 
 #[tokio::test]

@@ -71,7 +71,10 @@ impl Bookkeeper {
             ..honcho_api::GuestUpdate::default()
         };
         let (scope, id) = (Scope::Operator, GuestId(id));
-        self.world.ask(&GuestUpdate { scope, id, body, restart: Restart::Allowed }).await.unwrap();
+        self.world
+            .ask(&GuestUpdate { scope, id, body, restart: Restart::Allowed, rules: crate::USUAL_RULES })
+            .await
+            .unwrap();
     }
 }
 

@@ -3,14 +3,16 @@
 use crate::age::span;
 use crate::clean::clean;
 use crate::command_error::{CommandError, Ending};
-use crate::completion::{accounts, hosts, images, networks};
+use crate::completion::{accounts, hosts, images, networks, sites};
 use crate::context::Context;
 use crate::progress::Progress;
 use crate::resolve;
 use crate::values;
 use crate::waiting::{self, Patience};
 use clap_complete::engine::ArgValueCandidates;
-use honcho_api::{Account, Guest, GuestCreate, Host, Image, InterfaceCreate, Network, Resource};
+use honcho_api::{
+    Account, Guest, GuestCreate, Host, Image, InterfaceCreate, Network, Placement, Resource, Site,
+};
 use honcho_model::guest::Power;
 use honcho_model::operation::OperationState;
 use std::net::{IpAddr, SocketAddr};
@@ -36,7 +38,9 @@ Examples:
   honcho guest create web1 --account acme --image debian-12 --memory 512M --disk 3G \\
       --network office --ssh-key ~/.ssh/id_ed25519.pub --wait
   honcho guest create db1 --account acme --image debian-12 --memory 4G --disk 40G --vcpus 2 \\
-      --network office --network db=10.1.0.5 --ssh-key team.pub --stopped --json";
+      --network office --network db=10.1.0.5 --ssh-key team.pub --stopped --json
+  honcho guest create app2 --account acme --image debian-12 --memory 4G --disk 40G \\
+      --network office --cluster shop --role app --dry-run";
 
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
@@ -85,9 +89,25 @@ pub(crate) struct CreateArguments {
     #[arg(long, value_name = "HOST", add = ArgValueCandidates::new(hosts))]
     host: Option<String>,
 
+    /// The site to put it in
+    #[arg(long, value_name = "SITE", add = ArgValueCandidates::new(sites))]
+    site: Option<String>,
+
+    /// With which guests of the account it belongs together
+    #[arg(long, value_name = "WORD")]
+    cluster: Option<String>,
+
+    /// What it is there: those of one role are kept on different hosts, racks and sites while others have room
+    #[arg(long, value_name = "WORD", requires = "cluster")]
+    role: Option<String>,
+
     /// A key of your own: asked again with it, the brain answers with the same guest
     #[arg(long, value_name = "KEY")]
     reference: Option<String>,
+
+    /// Say where it would go and why, what every host says to it, and make nothing
+    #[arg(long, conflicts_with = "wait")]
+    dry_run: bool,
 
     /// Wait until it answers as SSH, or (--wait=operation) only until the operation has ended
     #[arg(long, value_name = "FOR", num_args = 0..=1, require_equals = true, default_missing_value = "ssh")]
@@ -131,6 +151,10 @@ enum WaitFor {
 pub(crate) async fn run(context: &Context, arguments: CreateArguments) -> Result<(), CommandError> {
     let body = body(context, &arguments).await?;
     let client = context.client()?;
+    if arguments.dry_run {
+        let placement: Placement = client.post("/v1/guests.json?dry_run=true", &body).await?;
+        return crate::commands::placement::show(context, &arguments.name, &placement);
+    }
     let guest = client.create::<Guest>(&body).await?;
     let Some(wait) = arguments.wait else { return created(context, &guest) };
 
@@ -191,6 +215,9 @@ async fn body(context: &Context, arguments: &CreateArguments) -> Result<GuestCre
         power: Some(if arguments.stopped { Power::Stopped } else { Power::Running }),
         start_alone: Some(arguments.start_alone),
         host_id: resolve::optional_id::<Host>(context, arguments.host.as_deref()).await?,
+        site_id: resolve::optional_id::<Site>(context, arguments.site.as_deref()).await?,
+        cluster: arguments.cluster.clone(),
+        role: arguments.role.clone(),
     })
 }
 

@@ -44,6 +44,8 @@ pub(super) async fn print(context: &Context, guest: &Guest) -> Result<(), Comman
         ("memory", Cell::text(size_text(guest.memory_bytes))),
         ("disk", Cell::text(size_text(guest.disk_bytes))),
     ];
+    rows.extend(guest.cluster.as_ref().map(|cluster| ("cluster", Cell::text(cluster))));
+    rows.extend(guest.role.as_ref().map(|role| ("role", Cell::text(role))));
     for interface in &guest.interfaces {
         let addresses = [&interface.address, &interface.address6];
         let addresses: Vec<&str> = addresses.into_iter().flatten().map(String::as_str).collect();

@@ -1,0 +1,125 @@
+//! Rows as the fleet that placing looks at.
+
+use super::{HOST_RESERVE, capabilities};
+use honcho_model::{AccountId, Bytes, GuestId, PoolId};
+use honcho_placement::{
+    Capability, ClusterId, ClusterRole, Draining, Fleet, Guest, Holds, Host, Pool, Reach, Request, Rules,
+};
+use honcho_store::rooms::{Claims, Counts, PlacedGuest, Room};
+use std::collections::HashMap;
+
+/// What a guest does is not seen yet. Were each to count the same, a small host would be given as many as a large one.
+const UNSEEN: f64 = 0.0;
+
+/// What else the account of a new guest has: how many guests on which hosts, and how many of the same cluster and role.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Kin {
+    pub(crate) account: AccountId,
+    pub(crate) of_account: Counts,
+    /// The role that the new guest has, and where others have it.
+    pub(crate) apart: Option<(ClusterRole, Counts)>,
+}
+
+impl Kin {
+    /// The role of a guest in a cluster of its own account. A word names a cluster within its account alone, and no other
+    /// account's guests are told apart here.
+    pub(crate) fn role(role: &str) -> ClusterRole {
+        ClusterRole { cluster: ClusterId(0), role: role.to_owned() }
+    }
+}
+
+/// A host without its guests.
+fn host(room: &Room, taken: impl Fn(PoolId, i64) -> Bytes) -> Host {
+    let bytes = |bytes: i64| Bytes(u64::try_from(bytes).unwrap_or(0));
+    let pool = |pool: &honcho_store::rooms::PoolRoom| Pool {
+        id: pool.pool,
+        name: pool.name.clone(),
+        size: bytes(pool.size),
+        taken: taken(pool.pool, pool.placed),
+    };
+    Host {
+        id: room.host,
+        name: room.host_name.clone(),
+        site: room.site,
+        rack: room.rack,
+        status: room.status,
+        duties: room.duties.clone(),
+        draining: if room.draining_since.is_some() { Draining::Yes } else { Draining::No },
+        capabilities: room.capabilities.iter().map(|word| Capability((*word).to_owned())).collect(),
+        memory: bytes(room.memory),
+        memory_reserved: HOST_RESERVE,
+        cpus: room.cpus,
+        pools: room.pools.iter().map(pool).collect(),
+        networks: Reach::All,
+    }
+}
+
+/// The fleet for one order, out of sums. Its guests stand for those of the real one: on each host as many, of the same
+/// memory each, with the same vCPUs and disk together, and as many of them the account's, and of the role.
+pub(super) fn summed(rooms: &[Room], kin: &Kin, rules: Rules) -> Fleet {
+    let hosts = rooms.iter().map(|room| host(room, |_, placed| Bytes(u64::try_from(placed).unwrap_or(0))));
+    let mut guests = Vec::new();
+    for room in rooms {
+        let count = |counts: &Counts| counts.get(&room.host).copied().unwrap_or(0);
+        let (of_account, of_role) =
+            (count(&kin.of_account), kin.apart.as_ref().map_or(0, |(_, counts)| count(counts)));
+        let mut number = 0;
+        for size in &room.claimed {
+            for at in 0..size.guests {
+                let vcpus = if at == 0 { u32::try_from(size.vcpus).unwrap_or(u32::MAX) } else { 0 };
+                let memory = Bytes(u64::try_from(size.memory).unwrap_or(0));
+                let mut needs = Request::of_size(memory, vcpus, Bytes(0));
+                needs.account = if number < of_account { kin.account } else { AccountId(0) };
+                needs.apart = kin.apart.as_ref().filter(|_| number < of_role).map(|(role, _)| role.clone());
+                guests.push(Guest {
+                    id: GuestId(0),
+                    host: room.host,
+                    pool: PoolId(0),
+                    holds: Holds::All,
+                    load: UNSEEN,
+                    needs,
+                });
+                number += 1;
+            }
+        }
+    }
+    Fleet::new(hosts.collect(), guests, rules)
+}
+
+/// The fleet with every guest by its id, for plans.
+pub(crate) fn whole(rooms: &[Room], placed: &[PlacedGuest], rules: Rules) -> Fleet {
+    let mut disks: HashMap<PoolId, u64> = HashMap::new();
+    for guest in placed {
+        *disks.entry(guest.pool).or_default() += guest.disk.0;
+    }
+    let taken = |pool: PoolId, placed: i64| {
+        let known = disks.get(&pool).copied().unwrap_or(0);
+        Bytes(u64::try_from(placed).unwrap_or(0).saturating_sub(known))
+    };
+    let hosts = rooms.iter().map(|room| host(room, taken)).collect();
+    let mut clusters: HashMap<(AccountId, &str), i64> = HashMap::new();
+    let guests = placed.iter().map(|guest| {
+        let apart = guest.apart.as_ref().map(|(cluster, role)| {
+            let next = i64::try_from(clusters.len()).unwrap_or(i64::MAX);
+            let cluster = *clusters.entry((guest.account, cluster.as_str())).or_insert(next);
+            ClusterRole { cluster: ClusterId(cluster), role: role.clone() }
+        });
+        Guest {
+            id: guest.id,
+            host: guest.host,
+            pool: guest.pool,
+            holds: match guest.claims {
+                Claims::All => Holds::All,
+                Claims::DiskOnly => Holds::DiskOnly,
+            },
+            load: UNSEEN,
+            needs: Request {
+                account: guest.account,
+                apart,
+                capabilities: capabilities(&guest.kinds),
+                ..Request::of_size(guest.memory, guest.vcpus, guest.disk)
+            },
+        }
+    });
+    Fleet::new(hosts, guests.collect(), rules)
+}

@@ -1,0 +1,128 @@
+//! Where guests go: rows of the store become a fleet, `honcho-placement` decides, and the decision becomes words.
+//!
+//! ```text
+//!   store::rooms --> fleet.rs --> honcho_placement::place --> words.rs   what a refused order is told
+//!                                                        '--> shown.rs   what is kept, and shown as a table
+//! ```
+//!
+//! Pure: whoever calls this reads the rows, and writes the guest, in one transaction whose turn it is (`Turn::Room`).
+
+mod fleet;
+mod plans;
+mod shown;
+mod words;
+
+pub(crate) use fleet::Kin;
+use fleet::whole;
+pub(crate) use plans::{Size, balance_of, capacity_of, drain_of};
+pub(crate) use shown::{Told, for_customers};
+pub(crate) use words::said_to;
+
+use honcho_model::{Bytes, HostId, NetworkKind, PoolId};
+use honcho_placement::{Capability, Decision, Fleet, NPlusOne, Request, Rules, place};
+use honcho_store::rooms::Room;
+use std::collections::BTreeSet;
+
+/// Memory of every host that guests never get: for its kernel, its agent and libvirt.
+const HOST_RESERVE: Bytes = Bytes::mib(512);
+
+/// So many vCPUs may be promised for each processor, unless `honcho serve` says otherwise.
+pub const VCPUS_PER_CPU: f64 = 16.0;
+
+/// What is held to, unless `honcho serve` says otherwise.
+pub const USUAL_RULES: Rules = Rules { vcpus_per_cpu: Some(VCPUS_PER_CPU), n_plus_one: NPlusOne::Prefer };
+
+/// A decision, with what it was made from.
+pub(crate) struct Decided {
+    fleet: Fleet,
+    request: Request,
+    decision: Decision,
+}
+
+/// Where a guest goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) host: HostId,
+    pub(crate) pool: PoolId,
+}
+
+/// Decides where a guest goes. `kin` is what else its account has, as far as that matters.
+pub(crate) fn decide(rooms: &[Room], kin: &Kin, rules: Rules, request: Request) -> Decided {
+    let fleet = fleet::summed(rooms, kin, rules);
+    let decision = place(&fleet, &request);
+    Decided { fleet, request, decision }
+}
+
+impl Decided {
+    /// Where it goes; `None` where no host can take it. A guest has a disk, and so a pool.
+    pub(crate) fn place(&self) -> Option<Place> {
+        let choice = self.decision.choice?;
+        Some(Place { host: choice.host, pool: choice.pool? })
+    }
+}
+
+/// What a guest in networks of these kinds needs of its host.
+pub(crate) fn capabilities(kinds: &[NetworkKind]) -> BTreeSet<Capability> {
+    kinds.iter().map(|kind| Capability(kind.capability().to_owned())).collect()
+}
+
+/// Whether there is a host at all whose agent can carry networks of each of these kinds.
+pub(crate) fn carried(rooms: &[Room], kinds: &[NetworkKind]) -> Result<(), String> {
+    let can = |kind: &NetworkKind| rooms.iter().any(|room| room.capabilities.contains(kind.capability()));
+    match kinds.iter().find(|kind| !rooms.is_empty() && !can(kind)) {
+        None => Ok(()),
+        Some(kind) => Err(format!(
+            "no host can carry a {} network yet: no agent has said that it can. Its addresses may be allocated all the same",
+            kind.words()
+        )),
+    }
+}
+
+/// By how much a guest is to grow where it is.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Growth {
+    pub(crate) memory: Bytes,
+    pub(crate) vcpus: u32,
+    pub(crate) disk: Bytes,
+}
+
+/// Whether a guest can grow on its host, or why not. What does not grow is not looked at.
+pub(crate) fn room_to_grow(
+    room: Option<&Room>,
+    pool: PoolId,
+    growth: Growth,
+    rules: Rules,
+) -> Result<(), String> {
+    let Some(room) = room else { return Err("has no host".to_owned()) };
+    let free = room.memory - signed(HOST_RESERVE) - room.memory_placed();
+    if growth.memory.0 > 0 && free < signed(growth.memory) {
+        return Err(format!("its host has {} of memory free, {} more needed", show(free), growth.memory));
+    }
+    if let Some(ratio) = rules.vcpus_per_cpu
+        && growth.vcpus > 0
+    {
+        #[expect(clippy::cast_possible_truncation, reason = "a ratio of CPUs is far below 2^63")]
+        let free = (ratio * f64::from(room.cpus)).floor() as i64 - room.vcpus_placed();
+        if free < i64::from(growth.vcpus) {
+            let (free, needed) = (free.max(0), growth.vcpus);
+            return Err(format!("its host has {free} vCPUs that may be promised, {needed} more needed"));
+        }
+    }
+    let unplaced =
+        room.pools.iter().find(|known| known.pool == pool).map_or(0, |known| known.size - known.placed);
+    if growth.disk.0 > 0 && unplaced < signed(growth.disk) {
+        return Err(format!("its pool has {} not yet promised, {} more needed", show(unplaced), growth.disk));
+    }
+    Ok(())
+}
+
+fn signed(bytes: Bytes) -> i64 {
+    i64::try_from(bytes.0).unwrap_or(i64::MAX)
+}
+
+fn show(bytes: i64) -> Bytes {
+    Bytes(u64::try_from(bytes).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,195 @@
+//! Rooms and orders by hand: who is chosen, and what whoever is refused is told.
+
+use super::*;
+use honcho_model::host::{Duty, HostStatus};
+use honcho_model::{AccountId, GuestId, Timestamp};
+use honcho_store::Scope;
+use honcho_store::rooms::{Claimed, Claims, PlacedGuest, PoolRoom};
+
+const GIB: i64 = 1 << 30;
+
+/// A host with so much memory, and so many guests of 1 GiB.
+fn room(id: i64, memory_gib: i64, guests: i64) -> Room {
+    let pool =
+        PoolRoom { pool: PoolId(id * 10), name: "default".into(), size: 100 * GIB, placed: 3 * guests * GIB };
+    let claimed = (guests > 0).then_some(Claimed { memory: GIB, vcpus: guests, guests });
+    Room {
+        host: HostId(id),
+        host_name: format!("h{id}"),
+        site: None,
+        rack: None,
+        status: HostStatus::Up,
+        duties: vec![Duty::Hypervisor],
+        draining_since: None,
+        capabilities: [NetworkKind::Local.capability()].into(),
+        memory: memory_gib * GIB,
+        cpus: 8,
+        claimed: claimed.into_iter().collect(),
+        pools: vec![pool],
+    }
+}
+
+const LOCAL: &[NetworkKind] = &[NetworkKind::Local];
+
+fn order(kinds: &[NetworkKind]) -> Request {
+    Request { capabilities: capabilities(kinds), ..Request::of_size(Bytes::gib(1), 1, Bytes::gib(10)) }
+}
+
+fn chosen(rooms: &[Room], kinds: &[NetworkKind]) -> Result<i64, String> {
+    let decided = decide(rooms, &Kin::default(), USUAL_RULES, order(kinds));
+    decided.place().map(|place| place.host.0).ok_or_else(|| decided.refused(Scope::Operator).join("\n"))
+}
+
+#[test]
+fn a_network_is_carried_where_the_agent_can() {
+    let both = [NetworkKind::Local, NetworkKind::Vlan];
+    let mut rooms = [room(1, 64, 0), room(2, 16, 0)];
+    let refusal = carried(&rooms, &both).unwrap_err();
+    assert!(refusal.starts_with("no host can carry a VLAN network yet"), "{refusal}");
+    rooms[1].capabilities.insert("network.vlan");
+    assert_eq!(carried(&rooms, &both), Ok(()));
+    assert_eq!(chosen(&rooms, &both), Ok(2), "though the other is emptier");
+    rooms[1].status = HostStatus::Silent;
+    assert_eq!(
+        chosen(&rooms, &both).unwrap_err(),
+        "no host has room for it (h1: its agent cannot carry a VLAN network; h2: is silent)"
+    );
+}
+
+#[test]
+fn the_emptiest_host_is_chosen() {
+    assert_eq!(chosen(&[room(1, 16, 8), room(2, 64, 4), room(3, 16, 4)], LOCAL), Ok(2));
+}
+
+#[test]
+fn a_refusal_says_why_for_every_host() {
+    let mut silent = room(1, 16, 0);
+    silent.status = HostStatus::Silent;
+    let mut no_disk = room(3, 16, 0);
+    no_disk.pools[0].placed = 95 * GIB;
+    let mut firewall = room(4, 64, 0);
+    firewall.duties = vec![Duty::Firewall, Duty::Storage];
+    let mut draining = room(5, 64, 0);
+    draining.draining_since = Some(Timestamp(1));
+    let mut few_cpus = room(6, 64, 16);
+    few_cpus.cpus = 1;
+    let rooms = [silent, room(2, 4, 3), no_disk, firewall, draining, few_cpus];
+    assert_eq!(
+        chosen(&rooms, LOCAL).unwrap_err(),
+        "no host has room for it (h1: is silent; h2: 512M of memory free, 1G needed; \
+         h3: 5G of disk not yet promised in pool default, 10G needed; h4: has not the duty hypervisor; \
+         h5: is draining; h6: 0 vCPUs free, 1 needed)"
+    );
+    assert!(chosen(&[], LOCAL).unwrap_err().starts_with("there is no host"));
+}
+
+#[test]
+fn of_many_hosts_each_filter_says_how_many_and_who_is_nearest() {
+    let mut rooms: Vec<Room> = (1..=20).map(|id| room(id, 4, 3)).collect();
+    rooms[6].memory += 256 << 20;
+    rooms[19].status = HostStatus::Silent;
+    assert_eq!(
+        chosen(&rooms, LOCAL).unwrap_err(),
+        "none of 20 hosts has room for it\n\
+         enabled: 1 host, as h20: is silent\n\
+         memory: 19 hosts; nearest is h7: 768M of memory free, 1G needed, so 256M too little"
+    );
+    let decided = decide(&rooms, &Kin::default(), USUAL_RULES, order(LOCAL));
+    let customer = Scope::Account(AccountId(1));
+    assert_eq!(decided.refused(customer), ["there is no room for that just now"]);
+}
+
+#[test]
+fn kin_are_kept_apart_while_others_have_room() {
+    let account = AccountId(5);
+    let role = Kin::role("app");
+    let ask = |rooms: &[Room], on: &[i64]| {
+        let there = on.iter().map(|id| (HostId(*id), 1)).collect();
+        let kin = Kin { account, of_account: there, apart: Some((role.clone(), there_of(on))) };
+        let request = Request { account, apart: Some(role.clone()), ..order(LOCAL) };
+        decide(rooms, &kin, USUAL_RULES, request).place().map(|place| place.host.0)
+    };
+    fn there_of(on: &[i64]) -> honcho_store::rooms::Counts {
+        on.iter().map(|id| (HostId(*id), 1)).collect()
+    }
+    let rooms = [room(1, 64, 1), room(2, 16, 8), room(3, 16, 9)];
+    assert_eq!(ask(&rooms, &[]), Some(1));
+    assert_eq!(ask(&rooms, &[1]), Some(2));
+    assert_eq!(ask(&rooms, &[1, 2]), Some(3));
+    assert!(ask(&rooms, &[1, 2, 3]).is_some(), "another host makes nothing unplaceable");
+}
+
+/// What an order is decided by is the same, whether sums are looked at or every guest.
+#[test]
+fn sums_decide_as_guests_do() {
+    let (account, other) = (AccountId(5), AccountId(6));
+    let mut lot = 1_u64;
+    let mut draw = |below: u64| {
+        lot = lot.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (lot >> 33) % below
+    };
+    for round in 0..50 {
+        let mut rooms: Vec<Room> = (1..=6).map(|id| room(id, 16, 0)).collect();
+        let mut guests = Vec::new();
+        let (mut of_account, mut of_role) =
+            (honcho_store::rooms::Counts::new(), honcho_store::rooms::Counts::new());
+        for id in 1..=i64::try_from(draw(40)).unwrap() {
+            let at = usize::try_from(draw(6)).unwrap();
+            let (memory, vcpus) = (GIB << draw(2), 1 + u32::try_from(draw(3)).unwrap());
+            let (own, app) = (draw(2) == 0, draw(3) == 0);
+            let room = &mut rooms[at];
+            room.pools[0].placed += 2 * GIB;
+            match room.claimed.iter_mut().find(|size| size.memory == memory) {
+                Some(size) => (size.vcpus, size.guests) = (size.vcpus + i64::from(vcpus), size.guests + 1),
+                None => room.claimed.push(Claimed { memory, vcpus: vcpus.into(), guests: 1 }),
+            }
+            if own {
+                *of_account.entry(room.host).or_default() += 1;
+            }
+            if own && app {
+                *of_role.entry(room.host).or_default() += 1;
+            }
+            guests.push(PlacedGuest {
+                id: GuestId(id),
+                name: format!("g{id}"),
+                account: if own { account } else { other },
+                host: room.host,
+                pool: room.pools[0].pool,
+                memory: Bytes(u64::try_from(memory).unwrap()),
+                vcpus,
+                disk: Bytes::gib(2),
+                claims: Claims::All,
+                apart: app.then(|| ("shop".to_owned(), "app".to_owned())),
+                kinds: vec![NetworkKind::Local],
+            });
+        }
+        let kin = Kin { account, of_account, apart: Some((Kin::role("app"), of_role)) };
+        let request = Request { account, apart: Some(Kin::role("app")), ..order(LOCAL) };
+        let summed = decide(&rooms, &kin, USUAL_RULES, request.clone());
+        // The account's own cluster is the first one that is met, or no guest of it is there.
+        let own_first: Vec<PlacedGuest> = {
+            let (own, others): (Vec<_>, Vec<_>) =
+                guests.into_iter().partition(|guest| guest.account == account);
+            own.into_iter().chain(others).collect()
+        };
+        let none = !own_first.iter().any(|guest| guest.account == account && guest.apart.is_some());
+        let whole = whole(&rooms, &own_first, USUAL_RULES);
+        let request = if none { Request { apart: None, ..request } } else { request };
+        let decision = place(&whole, &request);
+        assert_eq!(summed.decision.choice, decision.choice, "round {round}");
+        assert_eq!(summed.decision.counts(), decision.counts(), "round {round}");
+    }
+}
+
+#[test]
+fn what_grows_needs_room_where_it_is() {
+    let room = room(1, 16, 8);
+    let grow = |memory: u64, vcpus: u32, disk: u64| {
+        let growth = Growth { memory: Bytes::gib(memory), vcpus, disk: Bytes::gib(disk) };
+        room_to_grow(Some(&room), PoolId(10), growth, USUAL_RULES)
+    };
+    assert_eq!(grow(7, 120, 76), Ok(()));
+    assert_eq!(grow(8, 0, 0).unwrap_err(), "its host has 7.5G of memory free, 8G more needed");
+    assert_eq!(grow(0, 121, 0).unwrap_err(), "its host has 120 vCPUs that may be promised, 121 more needed");
+    assert_eq!(grow(0, 0, 77).unwrap_err(), "its pool has 76G not yet promised, 77G more needed");
+}

@@ -1,0 +1,104 @@
+//! Where guests go and why, as the brain tells it; plans that change nothing.
+
+use crate::brain::{Answer, Brain};
+use crate::check;
+use crate::things::{account, ago, guest, host, image, network};
+use expect_test::expect;
+use serde_json::{Value, json};
+
+fn scored(id: i64, name: &str, score: f64) -> Value {
+    json!({
+        "host_id": id, "host": name, "score": score, "memory_spread": 0.1, "disk_spread": 0.2, "vcpus_spread": 0.05,
+        "load_spread": score - 0.35, "owner_part": 0.0, "filter": null, "reason": null,
+    })
+}
+
+fn refused(id: i64, name: &str, filter: &str, reason: &str) -> Value {
+    json!({
+        "host_id": id, "host": name, "score": null, "memory_spread": null, "disk_spread": null, "vcpus_spread": null,
+        "load_spread": null, "owner_part": null, "filter": filter, "reason": reason,
+    })
+}
+
+fn placement(guest_id: Option<i64>, hosts: Option<Value>) -> Value {
+    json!({
+        "guest_id": guest_id, "placed": true, "host_id": 2, "host": "rack1-07", "pool_id": 4,
+        "decided_at": ago(3600), "inputs": "1.4711", "reason": null,
+        "refused": [{"filter": "memory", "hosts": 3}, {"filter": "anti_affinity", "hosts": 1}],
+        "best": [scored(2, "rack1-07", 0.61), scored(3, "rack1-08", 0.64)], "hosts": hosts,
+    })
+}
+
+fn moved() -> Value {
+    json!({
+        "guest_id": 7, "guest": "web1", "account_id": 5, "from_host_id": 2, "from_host": "rack1-07", "to_host_id": 3,
+        "to_host": "rack1-08", "copied_bytes": 3_221_225_472_i64, "score_after": null,
+    })
+}
+
+#[tokio::test]
+async fn a_guest_says_why_it_is_where_it_is() {
+    let brain = Brain::new()
+        .on("GET /v1/guests.json?name=web1", json!([guest()]))
+        .on("GET /v1/guests/7/placement.json", placement(Some(7), None));
+    check(&brain, "placement explain web1", expect![[""]]).await;
+}
+
+#[tokio::test]
+async fn a_dry_run_shows_every_host_and_makes_nothing() {
+    let table = json!([
+        scored(2, "rack1-07", 0.61),
+        refused(9, "rack2-01", "memory", "512M of memory free, 1G needed")
+    ]);
+    let order = "guest create web9 --account acme --image debian-12 --memory 1G --disk 3G --network office \
+        --cluster shop --role front --dry-run";
+    let brain = Brain::new()
+        .on("GET /v1/accounts.json?name=acme", json!([account()]))
+        .on("GET /v1/images.json?name=debian-12", json!([image()]))
+        .on("GET /v1/networks.json?name=office", json!([network()]))
+        .answer("POST /v1/guests.json?dry_run=true", Answer::Json(200, placement(None, Some(table))));
+    check(&brain, order, expect![[""]]).await;
+    assert!(brain.writes()[0].contains(r#""cluster":"shop","role":"front""#), "{:?}", brain.writes());
+}
+
+#[tokio::test]
+async fn draining_says_that_guests_stay() {
+    let drain = |since: Option<String>| {
+        json!({
+            "host_id": 2, "host": "rack1-07", "draining_since": since, "moves": [moved()],
+            "homeless": [{"guest_id": 8, "guest": "db1", "reason": "no host has room for it (rack1-08: is silent)"}],
+        })
+    };
+    let brain = Brain::new()
+        .on("GET /v1/hosts.json?name=rack1-07", json!([host()]))
+        .on("GET /v1/hosts/2/drain.json", drain(None))
+        .on("PUT /v1/hosts/2/drain.json", drain(Some(ago(1))))
+        .on("PUT /v1/hosts/2/undrain.json", drain(None));
+    check(&brain, "host drain rack1-07 --dry-run", expect![[""]]).await;
+    assert!(brain.writes().is_empty());
+    check(&brain, "host drain rack1-07", expect![[""]]).await;
+    check(&brain, "host undrain rack1-07", expect![[""]]).await;
+    assert_eq!(brain.writes(), ["PUT /v1/hosts/2/drain.json", "PUT /v1/hosts/2/undrain.json"]);
+}
+
+#[tokio::test]
+async fn capacity_and_balance_of_the_brains_own_fleet() {
+    let capacity = json!({
+        "fit": 12, "fit_with_n_plus_one": 9, "runs_out": [{"filter": "memory", "hosts": 3}], "lost_host_id": 2,
+        "restarted": 4, "homeless": [{"guest_id": 8, "guest": "db1", "reason": "no host has room for it"}],
+    });
+    let mut step = moved();
+    step["score_after"] = json!(0.5);
+    let size = "memory_bytes=2147483648&vcpus=2&disk_bytes=21474836480";
+    let brain = Brain::new()
+        .on("GET /v1/hosts.json?name=rack1-07", json!([host()]))
+        .on(&format!("GET /v1/capacity.json?{size}&if_lost=2"), capacity)
+        .on(
+            "GET /v1/balance.json?max_moves=5",
+            json!({"score_before": 0.75, "score_after": 0.5, "moves": [step]}),
+        );
+    check(&brain, "capacity --size 2G,2cpu,20G --if-lost rack1-07", expect![[""]]).await;
+    check(&brain, "balance --max-moves 5", expect![[""]]).await;
+    check(&brain, "balance --apply", expect![[""]]).await;
+    assert!(brain.writes().is_empty());
+}

@@ -1,0 +1,301 @@
+//! What is taken of each host, and what there is of it: what placing looks at.
+//!
+//! An order needs no row of each guest: how many guests of which size a host has is added up by the database. Plans that
+//! move guests name them, and read them all ([`guests`]).
+
+use crate::sql::{Connection, from_json, rows, unsigned, values};
+use crate::{StoreResult, hosts};
+use honcho_model::host::{Duty, HostStatus};
+use honcho_model::{AccountId, Bytes, GuestId, HostId, Name, NetworkKind, PoolId, RackId, SiteId, Timestamp};
+use sea_orm::FromQueryResult;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// A host, and what is taken of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Room {
+    /// The host.
+    pub host: HostId,
+    /// Its name.
+    pub host_name: String,
+    /// The site it is in: its rack's, if it is in one.
+    pub site: Option<SiteId>,
+    /// The rack it is in.
+    pub rack: Option<RackId>,
+    /// Its status.
+    pub status: HostStatus,
+    /// What it is there for.
+    pub duties: Vec<Duty>,
+    /// Since when it is being emptied.
+    pub draining_since: Option<Timestamp>,
+    /// What its agent says it can do, of what this program knows: what only a newer one knows cannot be asked for.
+    pub capabilities: BTreeSet<&'static str>,
+    /// Memory of the machine in bytes.
+    pub memory: i64,
+    /// Its processors.
+    pub cpus: u32,
+    /// The guests that claim memory and processors, those of one size together.
+    pub claimed: Vec<Claimed>,
+    /// Its ready pools.
+    pub pools: Vec<PoolRoom>,
+}
+
+impl Room {
+    /// Memory that its guests have, in bytes.
+    pub fn memory_placed(&self) -> i64 {
+        self.claimed.iter().map(|size| size.memory.saturating_mul(size.guests)).sum()
+    }
+
+    /// Processors that its guests have.
+    pub fn vcpus_placed(&self) -> i64 {
+        self.claimed.iter().map(|size| size.vcpus).sum()
+    }
+}
+
+/// Guests of one size on one host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claimed {
+    /// Memory of each in bytes.
+    pub memory: i64,
+    /// Processors of all of them.
+    pub vcpus: i64,
+    /// How many.
+    pub guests: i64,
+}
+
+/// What a pool could still take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PoolRoom {
+    /// The pool.
+    pub pool: PoolId,
+    /// Its name.
+    pub name: String,
+    /// Its size in bytes.
+    pub size: i64,
+    /// Disk placed on it in bytes.
+    pub placed: i64,
+}
+
+#[derive(FromQueryResult)]
+struct HostRow {
+    id: i64,
+    name: String,
+    joined_at: Option<i64>,
+    frozen: bool,
+    last_seen_at: Option<i64>,
+    machine: Option<String>,
+    capabilities: Option<String>,
+    site_id: Option<i64>,
+    rack_id: Option<i64>,
+    duties: String,
+    draining_since: Option<i64>,
+}
+
+/// What is read of a host's observation.
+#[derive(Default, serde::Deserialize)]
+struct Machine {
+    cpus: u32,
+    memory: Bytes,
+}
+
+#[derive(FromQueryResult)]
+struct ClaimedRow {
+    host_id: i64,
+    memory: i64,
+    vcpus: i64,
+    guests: i64,
+}
+
+#[derive(FromQueryResult)]
+struct PoolRow {
+    id: i64,
+    host_id: i64,
+    name: String,
+    size: i64,
+    placed: i64,
+}
+
+const HOSTS: &str = "SELECT h.id, h.name, h.joined_at, (FROZEN_REASON IS NOT NULL) AS frozen, o.last_seen_at, o.machine, \
+    o.capabilities, COALESCE(r.site_id, h.site_id) AS site_id, h.rack_id, h.duties, h.draining_since \
+    FROM hosts h LEFT JOIN host_observed o ON o.host_id = h.id LEFT JOIN racks r ON r.id = h.rack_id \
+    WHERE h.deleted_at IS NULL AND ($1 = 0 OR h.id = $1) ORDER BY h.id";
+
+/// Its condition is the one of the index `guests_claiming`.
+const CLAIMED: &str = "SELECT g.host_id, g.memory, CAST(SUM(g.vcpus) AS BIGINT) AS vcpus, COUNT(*) AS guests FROM guests g \
+    WHERE g.cancelled_at IS NULL AND g.deleting_at IS NULL AND g.memory_claimed AND ONE_HOST \
+    GROUP BY g.host_id, g.memory ORDER BY g.host_id, g.memory";
+
+const POOLS: &str = "SELECT p.id, p.host_id, p.name, COALESCE(o.size, 0) AS size, \
+    CAST(COALESCE((SELECT SUM(CASE WHEN v.growing_to > v.size THEN v.growing_to ELSE v.size END) FROM volumes v \
+        WHERE v.pool_id = p.id), 0) AS BIGINT) AS placed \
+    FROM pools p JOIN pool_observed o ON o.pool_id = p.id \
+    WHERE p.deleted_at IS NULL AND o.state = 'ready' AND ($1 = 0 OR p.host_id = $1) ORDER BY p.id";
+
+/// Every host with what is taken of it, or one.
+pub async fn list(
+    connection: &impl Connection,
+    only: Option<HostId>,
+    now: Timestamp,
+) -> StoreResult<Vec<Room>> {
+    let only = only.map_or(0, |host| host.0);
+    let sql = HOSTS.replace("FROZEN_REASON", hosts::FROZEN_REASON);
+    let found: Vec<HostRow> = rows(connection, &sql, values![only]).await?;
+    // A condition that may be about all hosts would hide the index from those that are about one.
+    let one_host = if only == 0 { "g.host_id > $1" } else { "g.host_id = $1" };
+    let claimed: Vec<ClaimedRow> =
+        rows(connection, &CLAIMED.replace("ONE_HOST", one_host), values![only]).await?;
+    let mut claims: HashMap<i64, Vec<Claimed>> = HashMap::new();
+    for row in claimed {
+        let size = Claimed { memory: row.memory, vcpus: row.vcpus, guests: row.guests };
+        claims.entry(row.host_id).or_default().push(size);
+    }
+    let pool_rows: Vec<PoolRow> = rows(connection, POOLS, values![only]).await?;
+    let mut pools: HashMap<i64, Vec<PoolRoom>> = HashMap::new();
+    for row in pool_rows {
+        let pool = PoolRoom { pool: PoolId(row.id), name: row.name, size: row.size, placed: row.placed };
+        pools.entry(row.host_id).or_default().push(pool);
+    }
+    found.into_iter().map(|row| room(row, &mut claims, &mut pools, now)).collect()
+}
+
+fn room(
+    row: HostRow,
+    claims: &mut HashMap<i64, Vec<Claimed>>,
+    pools: &mut HashMap<i64, Vec<PoolRoom>>,
+    now: Timestamp,
+) -> StoreResult<Room> {
+    let machine: Machine = from_json("host observation", row.machine.as_deref())?.unwrap_or_default();
+    let said = row.capabilities.unwrap_or_default();
+    let said: BTreeSet<&str> = said.split(' ').collect();
+    Ok(Room {
+        host: HostId(row.id),
+        host_name: row.name,
+        site: row.site_id.map(SiteId),
+        rack: row.rack_id.map(RackId),
+        status: HostStatus::of(row.joined_at.is_some(), row.frozen, row.last_seen_at.map(Timestamp), now),
+        duties: row.duties.split_whitespace().filter_map(Duty::parse).collect(),
+        draining_since: row.draining_since.map(Timestamp),
+        capabilities: honcho_wire::CAPABILITIES.iter().copied().filter(|name| said.contains(name)).collect(),
+        memory: crate::sql::signed(machine.memory.0),
+        cpus: machine.cpus,
+        claimed: claims.remove(&row.id).unwrap_or_default(),
+        pools: pools.remove(&row.id).unwrap_or_default(),
+    })
+}
+
+/// How many guests that claim memory are on which hosts.
+pub type Counts = BTreeMap<HostId, i64>;
+
+#[derive(FromQueryResult)]
+struct CountRow {
+    host_id: i64,
+    guests: i64,
+}
+
+fn counts(found: Vec<CountRow>) -> Counts {
+    found.into_iter().map(|row| (HostId(row.host_id), row.guests)).collect()
+}
+
+/// Where an account's guests are.
+pub async fn of_account(connection: &impl Connection, account: AccountId) -> StoreResult<Counts> {
+    let sql = "SELECT g.host_id, COUNT(*) AS guests FROM guests g WHERE g.account_id = $1 AND g.host_id > 0 \
+        AND g.cancelled_at IS NULL AND g.deleting_at IS NULL AND g.memory_claimed GROUP BY g.host_id";
+    Ok(counts(rows(connection, sql, values![account.0]).await?))
+}
+
+/// Where an account's guests of one cluster and role are.
+pub async fn of_role(
+    connection: &impl Connection,
+    account: AccountId,
+    cluster: &Name,
+    role: &Name,
+) -> StoreResult<Counts> {
+    let sql = "SELECT g.host_id, COUNT(*) AS guests FROM guests g WHERE g.account_id = $1 AND g.cluster = $2 AND g.role = $3 \
+        AND g.host_id > 0 AND g.cancelled_at IS NULL AND g.deleting_at IS NULL AND g.memory_claimed GROUP BY g.host_id";
+    Ok(counts(rows(connection, sql, values![account.0, cluster.as_str(), role.as_str()]).await?))
+}
+
+/// A guest with what it takes and needs of its host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlacedGuest {
+    /// Which.
+    pub id: GuestId,
+    /// What it is called.
+    pub name: String,
+    /// Whose it is.
+    pub account: AccountId,
+    /// Where it is.
+    pub host: HostId,
+    /// Where its disk is; 0 where it has none.
+    pub pool: PoolId,
+    /// Memory in bytes.
+    pub memory: Bytes,
+    /// Virtual processors.
+    pub vcpus: u32,
+    /// Disk in bytes.
+    pub disk: Bytes,
+    /// What it takes of its host.
+    pub claims: Claims,
+    /// Its cluster and role, if it has both.
+    pub apart: Option<(String, String)>,
+    /// The kinds of networks that it is in.
+    pub kinds: Vec<NetworkKind>,
+}
+
+/// What a guest takes of its host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claims {
+    /// Memory, processors and disk.
+    All,
+    /// Its disk alone: it is cancelled, is going, or was taken back where there was no room for more.
+    DiskOnly,
+}
+
+#[derive(FromQueryResult)]
+struct GuestRow {
+    id: i64,
+    name: String,
+    account_id: i64,
+    host_id: i64,
+    pool_id: i64,
+    memory: i64,
+    vcpus: i64,
+    disk: i64,
+    claims: bool,
+    cluster: Option<String>,
+    role: Option<String>,
+}
+
+#[derive(FromQueryResult)]
+struct KindRow {
+    guest_id: i64,
+    kind: String,
+}
+
+/// Every guest that is not gone, for plans that name the guests they move.
+pub async fn guests(connection: &impl Connection) -> StoreResult<Vec<PlacedGuest>> {
+    let sql = "SELECT DISTINCT i.guest_id, n.kind FROM interfaces i JOIN networks n ON n.id = i.network_id \
+        JOIN guests g ON g.id = i.guest_id WHERE g.deleted_at IS NULL";
+    let mut kinds: HashMap<i64, Vec<NetworkKind>> = HashMap::new();
+    for row in rows::<KindRow>(connection, sql, values![]).await? {
+        kinds.entry(row.guest_id).or_default().extend(NetworkKind::parse(&row.kind));
+    }
+    let sql = "SELECT g.id, g.name, g.account_id, g.host_id, COALESCE(v.pool_id, 0) AS pool_id, g.memory, \
+        CAST(g.vcpus AS BIGINT) AS vcpus, COALESCE(CASE WHEN v.growing_to > v.size THEN v.growing_to ELSE v.size END, 0) AS disk, g.cluster, g.role, \
+        (g.cancelled_at IS NULL AND g.deleting_at IS NULL AND g.memory_claimed) AS claims \
+        FROM guests g LEFT JOIN volumes v ON v.guest_id = g.id WHERE g.deleted_at IS NULL AND g.host_id > 0 ORDER BY g.id";
+    let found: Vec<GuestRow> = rows(connection, sql, values![]).await?;
+    let guest = |row: GuestRow| PlacedGuest {
+        id: GuestId(row.id),
+        name: row.name,
+        account: AccountId(row.account_id),
+        host: HostId(row.host_id),
+        pool: PoolId(row.pool_id),
+        memory: Bytes(unsigned(row.memory)),
+        vcpus: u32::try_from(row.vcpus).unwrap_or(u32::MAX),
+        disk: Bytes(unsigned(row.disk)),
+        claims: if row.claims { Claims::All } else { Claims::DiskOnly },
+        apart: row.cluster.zip(row.role),
+        kinds: kinds.remove(&row.id).unwrap_or_default(),
+    };
+    Ok(found.into_iter().map(guest).collect())
+}
