@@ -104,14 +104,11 @@ fn kin_are_kept_apart_while_others_have_room() {
     let account = AccountId(5);
     let role = Kin::role("app");
     let ask = |rooms: &[Room], on: &[i64]| {
-        let there = on.iter().map(|id| (HostId(*id), 1)).collect();
-        let kin = Kin { account, of_account: there, apart: Some((role.clone(), there_of(on))) };
+        let there: honcho_store::rooms::Counts = on.iter().map(|id| (HostId(*id), 1)).collect();
+        let kin = Kin { account, of_account: there.clone(), apart: Some((role.clone(), there)) };
         let request = Request { account, apart: Some(role.clone()), ..order(LOCAL) };
         decide(rooms, &kin, USUAL_RULES, request).place().map(|place| place.host.0)
     };
-    fn there_of(on: &[i64]) -> honcho_store::rooms::Counts {
-        on.iter().map(|id| (HostId(*id), 1)).collect()
-    }
     let rooms = [room(1, 64, 1), room(2, 16, 8), room(3, 16, 9)];
     assert_eq!(ask(&rooms, &[]), Some(1));
     assert_eq!(ask(&rooms, &[1]), Some(2));
