@@ -457,7 +457,7 @@ async fn what_was_given_up_after_the_backup_is_not_tried_again() {
     let reboot = world.power(waits.id, PowerAction::Reboot { hard: false }).await.unwrap();
     let body = honcho_api::GuestUpdate { disk_bytes: Some(20 << 30), ..honcho_api::GuestUpdate::default() };
     let (scope, restart) = (Scope::Operator, Restart::Allowed);
-    let resize = GuestUpdate { scope, id: GuestId(grows.id), body, restart };
+    let resize = GuestUpdate { scope, id: GuestId(grows.id), body, restart, rules: crate::USUAL_RULES };
     let resize = world.ask(&resize).await.unwrap().unwrap();
     give_up(again.operation_id.unwrap()).await;
     let directory = tempfile::tempdir().unwrap();

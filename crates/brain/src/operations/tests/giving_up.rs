@@ -64,7 +64,10 @@ impl World {
 
     async fn resize(&self, id: i64, body: honcho_api::GuestUpdate) -> Operation {
         let (scope, restart) = (Scope::Operator, Restart::Allowed);
-        self.ask(&GuestUpdate { scope, id: GuestId(id), body, restart }).await.unwrap().unwrap()
+        self.ask(&GuestUpdate { scope, id: GuestId(id), body, restart, rules: crate::USUAL_RULES })
+            .await
+            .unwrap()
+            .unwrap()
     }
 
     async fn state(&self, id: i64) -> String {
@@ -125,7 +128,10 @@ async fn a_guest_that_cannot_be_made_is_not_made_until_it_is_asked_for() {
     let name = Some("other".to_owned());
     let body = honcho_api::GuestUpdate { name, ..honcho_api::GuestUpdate::default() };
     let (scope, restart) = (Scope::Operator, Restart::Refused);
-    world.ask(&GuestUpdate { scope, id: GuestId(guest.id), body, restart }).await.unwrap();
+    world
+        .ask(&GuestUpdate { scope, id: GuestId(guest.id), body, restart, rules: crate::USUAL_RULES })
+        .await
+        .unwrap();
     assert!(world.desired(guest.id).await.given_up.is_some());
     world.power(guest.id, Start).await.unwrap();
     assert_eq!(world.desired(guest.id).await.given_up, None);
@@ -211,8 +217,11 @@ async fn a_disk_that_cannot_grow_stays_and_is_paid_for_as_it_is() {
         ..honcho_api::GuestUpdate::default()
     };
     let (scope, restart) = (Scope::Operator, Restart::Allowed);
-    let resize =
-        world.ask(&GuestUpdate { scope, id: GuestId(guest.id), body, restart }).await.unwrap().unwrap();
+    let resize = world
+        .ask(&GuestUpdate { scope, id: GuestId(guest.id), body, restart, rules: crate::USUAL_RULES })
+        .await
+        .unwrap()
+        .unwrap();
     world.sees(guest.id, RUNS, Gets::Stuck).await;
     let ended = world.give_up(resize.id).await.unwrap();
     assert_eq!(
