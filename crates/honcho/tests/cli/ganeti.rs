@@ -391,5 +391,15 @@ async fn what_is_wrong_names_its_line() {
 
 #[tokio::test]
 async fn a_size_alone_is_of_no_guest() {
-    check(CLUSTER, "placement explain --size 2G,2cpu,20G", expect![[""]]).await;
+    check(CLUSTER, "placement explain --size 2G,2cpu,20G", expect![[r#"
+        --- stderr
+        error: the following required arguments were not provided:
+          --ganeti <FILE>
+          <GUEST>
+
+        Usage: honcho placement explain --ganeti <FILE> --size <MEMORY,VCPUS,DISK> --url <URL> --token <TOKEN> <GUEST>
+
+        For more information, try '--help'.
+        --- exit 2
+    "#]]).await;
 }

@@ -41,7 +41,20 @@ async fn a_guest_says_why_it_is_where_it_is() {
     let brain = Brain::new()
         .on("GET /v1/guests.json?name=web1", json!([guest()]))
         .on("GET /v1/guests/7/placement.json", placement(Some(7), None));
-    check(&brain, "placement explain web1", expect![[""]]).await;
+    check(
+        &brain,
+        "placement explain web1",
+        expect![[r#"
+        HOST       SCORE  MEMORY    DISK   VCPUS    LOAD   OWNER  REFUSED BY  WHY
+        rack1-07  0.6100  0.1000  0.2000  0.0500  0.2600  0.0000  -           -
+        rack1-08  0.6400  0.1000  0.2000  0.0500  0.2900  0.0000  -           -
+
+        Hosts that could not take it: 3 by memory, 1 by anti_affinity.
+
+        web1 was placed on rack1-07 1 h ago (as of 1.4711).
+    "#]],
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -57,7 +70,18 @@ async fn a_dry_run_shows_every_host_and_makes_nothing() {
         .on("GET /v1/images.json?name=debian-12", json!([image()]))
         .on("GET /v1/networks.json?name=office", json!([network()]))
         .answer("POST /v1/guests.json?dry_run=true", Answer::Json(200, placement(None, Some(table))));
-    check(&brain, order, expect![[""]]).await;
+    check(
+        &brain,
+        order,
+        expect![[r#"
+        HOST       SCORE  MEMORY    DISK   VCPUS    LOAD   OWNER  REFUSED BY  WHY
+        rack1-07  0.6100  0.1000  0.2000  0.0500  0.2600  0.0000  -           -
+        rack2-01       -       -       -       -       -       -  memory      512M of memory free, 1G needed
+
+        web9 would go to rack1-07. Nothing was made.
+    "#]],
+    )
+    .await;
     assert!(brain.writes()[0].contains(r#""cluster":"shop","role":"front""#), "{:?}", brain.writes());
 }
 
@@ -74,10 +98,31 @@ async fn draining_says_that_guests_stay() {
         .on("GET /v1/hosts/2/drain.json", drain(None))
         .on("PUT /v1/hosts/2/drain.json", drain(Some(ago(1))))
         .on("PUT /v1/hosts/2/undrain.json", drain(None));
-    check(&brain, "host drain rack1-07 --dry-run", expect![[""]]).await;
+    check(&brain, "host drain rack1-07 --dry-run", expect![[r#"
+        MOVE  GUEST  FROM      TO        COPIED
+           1  web1   rack1-07  rack1-08      3G
+
+        db1 fits nowhere else: no host has room for it (rack1-08: is silent)
+
+        rack1-07 is not draining: nothing was changed. Its guests stay until they are moved by hand: nothing moves guests yet (honcho host drain --help).
+    "#]]).await;
     assert!(brain.writes().is_empty());
-    check(&brain, "host drain rack1-07", expect![[""]]).await;
-    check(&brain, "host undrain rack1-07", expect![[""]]).await;
+    check(&brain, "host drain rack1-07", expect![[r#"
+        MOVE  GUEST  FROM      TO        COPIED
+           1  web1   rack1-07  rack1-08      3G
+
+        db1 fits nowhere else: no host has room for it (rack1-08: is silent)
+
+        rack1-07 takes no new guest. Its guests stay until they are moved by hand: nothing moves guests yet (honcho host drain --help).
+    "#]]).await;
+    check(
+        &brain,
+        "host undrain rack1-07",
+        expect![[r#"
+        rack1-07 takes new guests again
+    "#]],
+    )
+    .await;
     assert_eq!(brain.writes(), ["PUT /v1/hosts/2/drain.json", "PUT /v1/hosts/2/undrain.json"]);
 }
 
@@ -97,8 +142,40 @@ async fn capacity_and_balance_of_the_brains_own_fleet() {
             "GET /v1/balance.json?max_moves=5",
             json!({"score_before": 0.75, "score_after": 0.5, "moves": [step]}),
         );
-    check(&brain, "capacity --size 2G,2cpu,20G --if-lost rack1-07", expect![[""]]).await;
-    check(&brain, "balance --max-moves 5", expect![[""]]).await;
-    check(&brain, "balance --apply", expect![[""]]).await;
+    check(
+        &brain,
+        "capacity --size 2G,2cpu,20G --if-lost rack1-07",
+        expect![[r#"
+        Without rack1-07: 4 guests could be restarted elsewhere.
+          db1 could not: no host has room for it
+
+        12 more guests of 2G of memory, 2 vCPUs, 20G of disk fit
+        9 with N+1: if any host died, all could be restarted elsewhere
+        What runs out: memory on 3 hosts
+    "#]],
+    )
+    .await;
+    check(
+        &brain,
+        "balance --max-moves 5",
+        expect![[r#"
+        MOVE  GUEST  FROM      TO        COPIED  SCORE AFTER
+           1  web1   rack1-07  rack1-08      3G   0.50000000
+
+        The score would go from 0.75000000 to 0.50000000. This is a plan: nothing moves guests yet.
+    "#]],
+    )
+    .await;
+    check(
+        &brain,
+        "balance --apply",
+        expect![[r#"
+        --- stderr
+        error: the moves cannot be made: guests stay on the host they were placed on
+        hint: a guest goes to another host by hand: order one there with --host, and carry its data over
+        --- exit 1
+    "#]],
+    )
+    .await;
     assert!(brain.writes().is_empty());
 }
