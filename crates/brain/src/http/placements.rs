@@ -42,7 +42,7 @@ pub(super) async fn of_guest(
         best: None,
         hosts: None,
     });
-    Ok(Json(if caller.scope.is_operator() { placement } else { placing::for_customers(placement) }))
+    Ok(Json(if caller.scope.is_operator() { placement } else { placing::for_customers(&placement) }))
 }
 
 /// Makes a plan of what everything is at one moment; on a thread that may be kept busy.

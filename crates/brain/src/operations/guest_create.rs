@@ -88,7 +88,7 @@ impl Change for GuestTrial {
         if decided.place().is_some() || !create.scope.is_operator() {
             create.make(tx, order, &decided).await?;
         }
-        Ok(if create.scope.is_operator() { shown } else { placing::for_customers(shown) })
+        Ok(if create.scope.is_operator() { shown } else { placing::for_customers(&shown) })
     }
 }
 

@@ -95,13 +95,13 @@ pub(crate) fn capacity_of(
     let request = Request::of_size(size.memory, size.vcpus, size.disk);
     let Some(lost) = lost else { return Some(shown(&capacity(&fleet, &request))) };
     let names = Names::new(&fleet, placed);
-    let loss = if_lost(&fleet, lost, &request)?;
-    let restarted = i64::try_from(loss.rehoused.len()).unwrap_or(i64::MAX);
+    let after = if_lost(&fleet, lost, &request)?;
+    let restarted = i64::try_from(after.rehoused.len()).unwrap_or(i64::MAX);
     Some(Capacity {
         lost_host_id: Some(lost.0),
         restarted: Some(restarted),
-        homeless: Some(names.homeless(loss.homeless)),
-        ..shown(&loss.capacity)
+        homeless: Some(names.homeless(after.homeless)),
+        ..shown(&after.capacity)
     })
 }
 

@@ -81,8 +81,11 @@ impl Decided {
 }
 
 /// What a customer may know: that it was placed, and when.
-pub(crate) fn for_customers(placement: Placement) -> Placement {
+pub(crate) fn for_customers(placement: &Placement) -> Placement {
     Placement {
+        guest_id: placement.guest_id,
+        placed: placement.placed,
+        decided_at: placement.decided_at,
         host_id: None,
         host: None,
         pool_id: None,
@@ -91,6 +94,5 @@ pub(crate) fn for_customers(placement: Placement) -> Placement {
         refused: None,
         best: None,
         hosts: None,
-        ..placement
     }
 }

@@ -34,7 +34,7 @@ pub(crate) fn host() -> Value {
         "last_seen_at": ago(1), "generation": 12, "observed_generation": 12, "orphans": [],
         "site_id": null, "rack_id": null, "position": null, "height_units": 1, "face": null, "vendor": null,
         "model": null, "serial": null, "cores": null, "memory_bought_bytes": null, "bmc_address": null,
-        "duties": ["hypervisor"], "nics": [],
+        "duties": ["hypervisor"], "nics": [], "draining_since": null,
         "created_at": ago(5 * 86400 + 60), "lock_version": 1, "join_token": null,
     })
 }
@@ -60,7 +60,7 @@ pub(crate) fn guest() -> Value {
     json!({
         "id": 7, "uuid": "00000000-0000-4000-8000-000000000007", "account_id": 5, "name": "web1", "reference": null,
         "status": "running", "status_reason": null, "power": "running", "start_alone": false, "host_id": 2,
-        "image_id": 3, "vcpus": 1, "memory_bytes": 536_870_912, "disk_bytes": 3_221_225_472_i64,
+        "image_id": 3, "cluster": null, "role": null, "vcpus": 1, "memory_bytes": 536_870_912, "disk_bytes": 3_221_225_472_i64,
         "interfaces": [{"id": 1, "network_id": 4, "mac": "02:00:00:00:00:01", "address": "10.77.0.2", "address6": null}],
         "address": "10.77.0.2",
         "ssh_keys": ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEexampleexampleexampleexampleexampleexample1 ann@desk"],
