@@ -13,16 +13,20 @@ use std::time::{Duration, Instant};
 async fn guests_are_made_reached_stopped_and_booted_anew() -> Result<()> {
     let room = Room::open(Filesystem::Btrfs).await?;
     let foreign = room.foreign_domain()?;
+    let back = ["network", "create", "back", "--subnet", "10.78.0.0/24", "--subnet6", "fd00:78::/64"];
+    room.must(&back)?;
     // Both boot side by side, for half the time.
-    room.create("web2", &[])?;
+    room.create("web2", &["--network", "back=10.78.0.9,fd00:78::9"])?;
     let said = room.create("web1", &["--wait"])?;
     assert!(said.contains("create web1: done after") && said.contains("status            running"), "{said}");
     who_it_is(&room).await?;
     two_guests_are_two(&room).await?;
+    its_cards(&room).await?;
     its_console(&room)?;
     powered_off_from_within(&room).await?;
     // While web1 boots once more.
     rebooted_from_within_with_another_kernel(&room).await?;
+    its_cards(&room).await?;
     stopped_through_honcho(&room)?;
     rebooted_through_honcho(&room).await?;
     let web1 = room.guest("web1").await?;
@@ -77,6 +81,43 @@ async fn two_guests_are_two(room: &Room) -> Result<()> {
     assert_eq!((reached, out), ("reached", "out"));
     assert!(web1.ssh_host_key.is_some_and(|key| key1.starts_with(&key)), "the brain knows the host key");
     assert!(web2.ssh_host_key.is_some_and(|key| key2.starts_with(&key)));
+    Ok(())
+}
+
+/// A guest in two networks has a card in each, in the order it was asked for, with the card's own addresses; the world is
+/// behind the first. Each address is the guest's, seen from its host.
+async fn its_cards(room: &Room) -> Result<()> {
+    let web2 = room.guest("web2").await?;
+    let [front, back] = &web2.interfaces[..] else { anyhow::bail!("two cards: {web2:?}") };
+    let [address, address2, address6] =
+        [&front.address, &back.address, &back.address6].map(|address| address.as_deref().unwrap_or("none"));
+    assert_eq!((&front.address6, address2, address6), (&None, "10.78.0.9", "fd00:78::9"));
+    let wanted = [
+        format!("eth0 up {} {address}/24", front.mac),
+        format!("eth1 up {} {address2}/24 {address6}/64", back.mac),
+        "IPv4 default via 10.77.0.1 dev eth0 proto static".to_owned(),
+        "IPv6".to_owned(),
+    ];
+    // An address that others might have still (IPv6 asks around first) is not in use yet.
+    let script = "cd /sys/class/net; for card in *; do [ $card = lo ] || \
+        echo $card $(cat $card/operstate $card/address) \
+        $(ip -o address show dev $card scope global -tentative | awk '{print $4}'); done; \
+        echo IPv4 $(ip -4 route show default); echo IPv6 $(ip -6 route show default)";
+    eventually("web2's cards are up", PATIENCE, async || {
+        let said = room.ssh("web2", script)?;
+        ensure!(said.lines().eq(&wanted), "web2 has\n{said}and should have\n{}", wanted.join("\n"));
+        Ok(())
+    })
+    .await?;
+    let addresses = [address, address2, address6];
+    let seen = room.host.run(&format!("ssh-keyscan -T 60 -t ed25519 {}", addresses.join(" ")))?;
+    let key = web2.ssh_host_key.context("the brain knows the host key")?;
+    for address in addresses {
+        assert!(
+            seen.lines().any(|line| line == format!("{address} {key}")),
+            "{address} is not web2's: {seen}"
+        );
+    }
     Ok(())
 }
 
