@@ -16,6 +16,14 @@ fn the_score_is_hbals() {
     assert_eq!(format!("{score:.8}"), "34.37013416");
 }
 
+/// A fuzzer's cluster, in which a node without spindles has guests that use some.
+#[test]
+fn a_node_without_spindles_leaves_the_score_a_number() {
+    let cluster = read(include_str!("files/no_spindles.data")).unwrap();
+    let score = cluster.spread(0).spread.score();
+    assert!(score.is_finite(), "{score}");
+}
+
 #[test]
 fn what_was_read_is_written_the_same() {
     assert_eq!(write(&read(EVERYTHING).unwrap()), EVERYTHING);

@@ -481,7 +481,11 @@ pub(super) fn values(host: &SpreadHost) -> [f64; DEVIATIONS] {
         share(host.memory_free_if_all_ran, host.memory),
         if host.disk == 0.0 { 1.0 } else { share(host.disk_free, host.disk) },
         share(host.vcpus, host.cpus),
-        if host.spindles == 0.0 { 0.0 } else { host.spindles / host.spindles_limit },
+        if host.spindles == 0.0 || host.spindles_limit == 0.0 {
+            0.0
+        } else {
+            host.spindles / host.spindles_limit
+        },
         share(host.reserved, host.memory),
         host.load,
         host.disk_load,
