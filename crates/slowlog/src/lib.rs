@@ -1,7 +1,7 @@
 //! Slow logs of `MySQL`, `MariaDB` and Percona Server: events, fingerprints, and what they add up to.
 //!
 //! Owns: where an event begins and ends ([`Log`]), what its header says ([`Event`]), what is left of a statement without
-//! its values ([`Fingerprinter`], byte for byte as pt-query-digest), and its id ([`QueryId`]). Pure: bytes
+//! its values ([`Fingerprinter`], byte for byte as pt-query-digest), its id ([`QueryId`]), and what could be better about it ([`advise`]). Pure: bytes
 //! come in, it opens nothing, has no clock and no randomness, and borrows rather than allocates. It must never take one
 //! customer's text for another's event, never need more memory for a longer log, and never take more than linear steps.
 //!
@@ -10,6 +10,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod advice;
 mod digest;
 mod event;
 mod fingerprint;
@@ -21,6 +22,7 @@ mod quoting;
 mod redact;
 mod sketch;
 
+pub use advice::{Advice, Confidence, IndexCandidate, LONGEST_STATEMENT, Rule, advise};
 pub use digest::{By, Class, Digest, Measures, Period, Resolution, Sample, Samples, Settings, Share, Spread};
 pub use event::{Event, Plan};
 pub use fingerprint::{Checksums, Dialect, Fingerprinter, Numbers, Quoting};

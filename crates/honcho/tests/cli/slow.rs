@@ -196,3 +196,47 @@ async fn fingerprints() {
     let ids = run(honcho(&["slow", "fingerprint", "--ids"]), b"\"SELECT * FROM foo\"\n").await;
     assert_eq!(ids.stdout, b"\"7023AEC64FE3598DAC1BF726F2AB10C5\"\n");
 }
+
+const POOR: &str = "\
+# Time: 231114 22:13:20
+# User@Host: shop[shop] @ web1 [10.0.0.3]
+# Query_time: 2.500000  Lock_time: 0.000010  Rows_sent: 3  Rows_examined: 70000
+SET timestamp=1700000000;
+SELECT id, total FROM orders WHERE customer_mail = 'bob@example.org' AND placed_at > '2023-01-01' ORDER BY total;
+# User@Host: shop[shop] @ web1 [10.0.0.3]
+# Query_time: 0.500000  Lock_time: 0.000010  Rows_sent: 20  Rows_examined: 31357
+SET timestamp=1700000000;
+SELECT * FROM posts ORDER BY id LIMIT 31337, 20;
+# User@Host: shop[shop] @ web1 [10.0.0.3]
+# Query_time: 0.250000  Lock_time: 0.000010  Rows_sent: 0  Rows_examined: 70000
+SET timestamp=1700000000;
+SELEC no FROM sql WHERE name = 'bob@example.org';
+";
+
+#[tokio::test]
+async fn advice_stands_under_each_query_and_holds_no_value() {
+    let printed = digest("-", POOR.as_bytes()).await;
+    let advice: Vec<_> =
+        printed.lines().skip_while(|line| !line.contains("  advice")).map(str::trim_end).collect();
+    expect![[r#""#]].assert_eq(&(advice.join("\n") + "\n"));
+    assert!(!printed.contains("bob") && !printed.contains("31337"), "{printed}");
+}
+
+#[tokio::test]
+async fn advice_as_json() {
+    let printed = digest("- --json --literals", POOR.as_bytes()).await;
+    let document: serde_json::Value = serde_json::from_str(&printed).unwrap();
+    let advice: Vec<_> =
+        document["classes"].as_array().unwrap().iter().map(|class| &class["advice"]).collect();
+    assert_eq!(advice[0][0]["rule"], "missing_index");
+    assert_eq!(advice[0][0]["confidence"], "likely");
+    assert_eq!(
+        advice[0][0]["index"],
+        serde_json::json!({ "table": "orders", "columns": ["customer_mail", "placed_at"] })
+    );
+    assert_eq!(advice[1][0]["rule"], "huge_offset");
+    assert_eq!(advice[1][0]["index"], serde_json::Value::Null);
+    assert_eq!(*advice[2], serde_json::json!([]), "what does not parse gets none");
+    let text = serde_json::to_string(&advice).unwrap();
+    assert!(!text.contains("bob") && !text.contains("31337"), "{text}");
+}

@@ -18,6 +18,7 @@ mod periods;
 pub use measures::{Measures, Spread};
 pub use periods::{Period, Resolution};
 
+use crate::advice::{Advice, LONGEST_STATEMENT, advise};
 use crate::event::Event;
 use crate::fingerprint::{Dialect, Fingerprinter};
 use crate::frame::Kind;
@@ -59,6 +60,8 @@ pub struct Settings {
     pub most_text: usize,
     /// More periods (of all classes together) than this are joined into longer ones.
     pub most_periods: usize,
+    /// More bytes of whole statements than this are not kept for advice: there is none on classes after that.
+    pub most_statements: usize,
 }
 
 impl Default for Settings {
@@ -69,6 +72,7 @@ impl Default for Settings {
             most_classes: 5_000,
             most_text: 10 << 20,
             most_periods: 20_000,
+            most_statements: 8 << 20,
         }
     }
 }
@@ -90,6 +94,8 @@ pub struct Sample {
     pub statement: Vec<u8>,
     /// `MariaDB`'s `# explain:` lines.
     pub explain: Vec<u8>,
+    /// The whole statement with its values, for advice alone: it never leaves this crate.
+    whole: Option<Box<[u8]>>,
 }
 
 /// Whose share is meant.
@@ -169,6 +175,12 @@ impl Class {
         self.worst.as_deref()
     }
 
+    /// Advice on its queries, the surest first; none, if its slowest statement was not kept whole or does not parse.
+    pub fn advice(&self) -> Vec<Advice> {
+        let statement = self.worst.as_deref().and_then(|worst| worst.whole.as_deref());
+        statement.map_or_else(Vec::new, |statement| advise(statement, &self.total()))
+    }
+
     fn bins(&self) -> usize {
         self.periods().iter().map(|period| period.measures.query_times.bins()).sum()
     }
@@ -190,6 +202,8 @@ pub struct Digest {
     periods: usize,
     bins: usize,
     text: usize,
+    /// Bytes of whole statements.
+    statements: usize,
     /// The period of the last event, and from when to when it is.
     period: (i64, i64, i64),
     fingerprinter: Fingerprinter,
@@ -208,6 +222,7 @@ impl Digest {
             periods: 0,
             bins: 0,
             text: 0,
+            statements: 0,
             period: (0, 0, 0),
             fingerprinter: Fingerprinter::new(settings.dialect),
         }
@@ -271,7 +286,10 @@ impl Digest {
         }
         let worst = class.worst.as_ref().map(|worst| (worst.query_time, std::cmp::Reverse(worst.time)));
         if worst.is_none_or(|worst| (event.query_time, std::cmp::Reverse(event.time)) >= worst) {
-            keep_worse(&mut class.worst, sample_of(event, self.settings.samples), &mut self.text);
+            let sample = sample_of(event, self.settings.samples);
+            let other = class.fingerprint.is_empty();
+            let room = if other { 0 } else { self.settings.most_statements };
+            keep_worse(&mut class.worst, sample, &mut self.text, &mut self.statements, room);
         }
         self.keep_within_bounds();
     }
@@ -368,7 +386,8 @@ impl Digest {
             uses.merge(more, |who| self.names.adopt(names, who));
         }
         if let Some(worst) = &class.worst {
-            keep_worse(&mut mine.worst, Sample::clone(worst), &mut self.text);
+            let room = if mine.fingerprint.is_empty() { 0 } else { self.settings.most_statements };
+            keep_worse(&mut mine.worst, Sample::clone(worst), &mut self.text, &mut self.statements, room);
         }
     }
 }
@@ -437,14 +456,28 @@ fn sample_of(event: &Event<'_>, samples: Samples) -> Sample {
         database: name(event.database),
         statement,
         explain: event.explain[..event.explain.len().min(LONGEST_PLAN)].to_vec(),
+        whole: (event.kind == Kind::Query && event.statement.len() <= LONGEST_STATEMENT)
+            .then(|| event.statement.into()),
     }
 }
 
-/// Keeps the worse of two samples, and count of the text of all of them.
-fn keep_worse(kept: &mut Option<Box<Sample>>, sample: Sample, text: &mut usize) {
+/// Keeps the worse of two samples, and count of the text of all of them; its whole statement, if there is room.
+fn keep_worse(
+    kept: &mut Option<Box<Sample>>,
+    mut sample: Sample,
+    text: &mut usize,
+    statements: &mut usize,
+    most_statements: usize,
+) {
     if kept.as_ref().is_none_or(|known| rank(&sample) > rank(known)) {
         *text += weight(&sample);
         *text -= kept.as_deref().map_or(0, weight);
+        let length = |sample: &Sample| sample.whole.as_deref().map_or(0, <[u8]>::len);
+        *statements -= kept.as_deref().map_or(0, length);
+        if *statements + length(&sample) > most_statements {
+            sample.whole = None;
+        }
+        *statements += length(&sample);
         *kept = Some(Box::new(sample));
     }
 }
@@ -457,7 +490,7 @@ fn weight(sample: &Sample) -> usize {
 /// Which of two samples of a class is kept: the slower one, then the earlier one, then whichever always comes out first.
 fn rank(sample: &Sample) -> impl Ord + '_ {
     let time = std::cmp::Reverse(sample.time);
-    (sample.query_time, time, &sample.statement, &sample.user, &sample.host, &sample.database)
+    (sample.query_time, time, &sample.statement, &sample.user, &sample.host, &sample.database, &sample.whole)
 }
 
 #[cfg(test)]

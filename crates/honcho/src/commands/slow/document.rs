@@ -1,6 +1,6 @@
 //! A digest as JSON. Times are in seconds, moments in RFC 3339.
 
-use honcho_slowlog::{By, Class, Digest, Measures, Period, Sample, Share, Spread};
+use honcho_slowlog::{Advice, By, Class, Digest, Measures, Period, Sample, Share, Spread};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -37,6 +37,7 @@ struct ClassDocument {
     hosts: Vec<ShareDocument>,
     periods: Vec<PeriodDocument>,
     worst: Option<SampleDocument>,
+    advice: Vec<Advice>,
 }
 
 #[derive(Debug, Serialize)]
@@ -139,6 +140,7 @@ impl ClassDocument {
             hosts: shares(By::Host),
             periods: class.periods().iter().map(PeriodDocument::of).collect(),
             worst: class.worst().map(SampleDocument::of),
+            advice: class.advice(),
         }
     }
 }

@@ -76,6 +76,7 @@ pub(super) fn read(
     let share = Settings {
         most_text: settings.most_text / threads.max(1),
         most_periods: settings.most_periods / threads.max(1),
+        most_statements: settings.most_statements / threads.max(1),
         ..*settings
     };
     std::thread::scope(|scope| {

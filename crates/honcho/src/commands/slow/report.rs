@@ -3,7 +3,7 @@
 use super::document::seconds;
 use super::reading::Told;
 use crate::clean::clean;
-use honcho_slowlog::{By, Class, Digest, Measures, Period, Resolution, Sample};
+use honcho_slowlog::{Advice, By, Class, Digest, Measures, Period, Resolution, Sample};
 use jiff::Timestamp;
 use std::fmt::Write as _;
 
@@ -187,6 +187,20 @@ fn one(out: &mut String, digest: &Digest, class: &Class, its: &Measures, rank: u
     when(out, class.periods(), digest.resolution(), its);
     if let Some(sample) = class.worst() {
         worst(out, sample);
+    }
+    for advice in class.advice() {
+        advise(out, &advice);
+    }
+}
+
+/// What could be better, how sure that is, and why.
+fn advise(out: &mut String, advice: &Advice) {
+    let index = advice.index.as_ref().map_or_else(String::new, |index| {
+        format!(": index on {} ({})", clean(&index.table), clean(&index.columns.join(", ")))
+    });
+    line(out, "advice", &format!("{} ({}){index}", advice.rule.name(), advice.confidence.name()));
+    for row in wrapped(&clean(&advice.reason), WIDTH - 13) {
+        let _ = writeln!(out, "             {row}");
     }
 }
 
