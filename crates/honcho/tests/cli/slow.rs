@@ -70,6 +70,9 @@ async fn a_report() {
                      |▃ █| by hour
           slowest    1.5 s at 2023-11-15 00:13:20, shop@web2 in shop
                 SELECT * FROM orders WHERE email = ?
+          advice     select_star (possible)
+                     SELECT * fetches every column, large ones too, and no index holds them all. Name those
+                     that are needed.
 
         Query 2: 9350112BB2CC92AF9656DF01B5D7FB77 ---------------------------------------------------------
           insert into posts values(?+)
@@ -218,7 +221,52 @@ async fn advice_stands_under_each_query_and_holds_no_value() {
     let printed = digest("-", POOR.as_bytes()).await;
     let advice: Vec<_> =
         printed.lines().skip_while(|line| !line.contains("  advice")).map(str::trim_end).collect();
-    expect![[r#""#]].assert_eq(&(advice.join("\n") + "\n"));
+    expect![[r#"
+          advice     missing_index (likely): index on orders (customer_mail, placed_at)
+                     orders is searched by customer_mail (equality), placed_at (range), and on average 70000
+                     rows are read and 3 sent: an index on these columns, in this order, may find them. If
+                     there is one, EXPLAIN tells why it is not used.
+          advice     examined_far_above_sent (likely)
+                     70000 rows are read and 3 sent on average: nearly all that is read is thrown away.
+                     EXPLAIN tells which table is read whole, or by which index.
+
+        Query 2: 91D188D72CF5EB506DA3695DA98A54B0 ---------------------------------------------------------
+          select * from posts order by id limit ?
+
+          time       500 ms (15.4%), mean 500 ms, p50 500 ms, p95 500 ms, p99 500 ms, slowest 500 ms
+          count      1 (33.3%)
+          locks      waited 10 µs (0.0% of its time), at most 10 µs
+          rows       read 31,357, sent 20 (1568 read for each sent)
+          users      shop 100.0%
+          hosts      web1 100.0%
+          when       2023-11-14 22:13:20 to 2023-11-14 22:13:20
+          slowest    500 ms at 2023-11-14 22:13:20, shop@web1
+                SELECT * FROM posts ORDER BY id LIMIT ?, ?
+          advice     huge_offset (certain)
+                     OFFSET skips 10000 rows or more, and each of them is read first. Remember where the
+                     page before ended, and ask for what comes after it (WHERE column > last … ORDER BY
+                     column LIMIT …).
+          advice     examined_far_above_sent (likely)
+                     31357 rows are read and 20 sent on average: nearly all that is read is thrown away.
+                     EXPLAIN tells which table is read whole, or by which index.
+          advice     select_star (possible)
+                     SELECT * fetches every column, large ones too, and no index holds them all. Name those
+                     that are needed.
+
+        Query 3: 6D338E69AC4E12934F92B412BF4A28F3 ---------------------------------------------------------
+          selec no from sql where name = ?
+
+          time       250 ms (7.7%), mean 250 ms, p50 250 ms, p95 250 ms, p99 250 ms, slowest 250 ms
+          count      1 (33.3%)
+          locks      waited 10 µs (0.0% of its time), at most 10 µs
+          rows       read 70,000, sent 0
+          users      shop 100.0%
+          hosts      web1 100.0%
+          when       2023-11-14 22:13:20 to 2023-11-14 22:13:20
+          slowest    250 ms at 2023-11-14 22:13:20, shop@web1
+                SELEC no FROM sql WHERE name = ?
+    "#]]
+    .assert_eq(&(advice.join("\n") + "\n"));
     assert!(!printed.contains("bob") && !printed.contains("31337"), "{printed}");
 }
 

@@ -16,8 +16,8 @@ standard input. Memory stays the same for a log of any length. Broken logs are r
 Fingerprints and query ids are those of pt-query-digest 3.5. Times are in UTC. Percentiles are within 0.8 percent. \
 Values in statements are personal data and not shown unless --literals is given.
 
-Under each query stands advice, where something certain can be said by its slowest statement and what its events add up to, with \
-how sure it is: certain (it follows from the statement, or was measured), likely, possible (look whether it is so).
+Under each query stands advice, as far as its slowest statement and what its events add up to tell, with how sure it is: \
+certain (it follows from the statement, or was measured), likely, or possible (look whether it is so). It holds no values.
 
 --filter takes an attribute, one of = != ~ !~ > >= < <=, and a value; ~ means that the text holds the value. \
 Attributes: user, host, database, statement, query_time, lock_time (in seconds), rows_sent, rows_examined. \
