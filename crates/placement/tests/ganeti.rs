@@ -29,6 +29,14 @@ fn what_was_read_is_written_the_same() {
     assert_eq!(write(&read(EVERYTHING).unwrap()), EVERYTHING);
 }
 
+/// However its lines end, it is the same file; found by a fuzzer.
+#[test]
+fn the_ends_of_lines_are_no_part_of_them() {
+    for end in ["\r\n", "\r\r\r\n"] {
+        assert_eq!(write(&read(&EVERYTHING.replace('\n', end)).unwrap()), EVERYTHING, "{end:?}");
+    }
+}
+
 #[test]
 fn what_is_wrong_names_its_line() {
     let lines: Vec<&str> = EVERYTHING.lines().collect();

@@ -8,12 +8,13 @@
 //! Where PostgreSQL is not installed they fail and say so.
 #![forbid(unsafe_code)]
 
+use std::collections::VecDeque;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use tokio::sync::OnceCell;
 
 /// The environment variable that says which engine tests run on: `sqlite` (also when unset) or `postgres`.
@@ -108,8 +109,38 @@ impl Cluster {
 
     /// Makes an empty database with a name that no other has, and gives its URL.
     pub fn create_empty(&self) -> String {
-        self.create(&unused_name(), None)
+        self.create_unused(None)
     }
+
+    /// Makes a database with a name that no other has, and drops those of tests that have long ended: a hundred and fifty
+    /// of them are gigabytes, and writing those to the disk took longer than the tests.
+    fn create_unused(&self, template: Option<&str>) -> String {
+        static MADE: Mutex<VecDeque<String>> = Mutex::new(VecDeque::new());
+        let name = unused_name();
+        let url = self.create(&name, template);
+        let oldest = {
+            let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+            made.push_back(name);
+            if made.len() > most_kept() { made.pop_front() } else { None }
+        };
+        if let Some(oldest) = oldest {
+            let mut command = Command::new(self.binaries.join("dropdb"));
+            command.arg("--host").arg(&self.directory).args(["--username", "honcho", &oldest]);
+            let output = command.output().expect("dropdb");
+            // One that a test still uses is kept: its turn comes again.
+            if !output.status.success() {
+                MADE.lock().unwrap_or_else(PoisonError::into_inner).push_back(oldest);
+            }
+        }
+        url
+    }
+}
+
+/// So many databases are kept for each test that can run at once; the older ones are dropped.
+const KEPT_FOR_EACH: usize = 32;
+
+fn most_kept() -> usize {
+    KEPT_FOR_EACH * std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
 impl Drop for Cluster {
@@ -145,7 +176,7 @@ pub async fn migrated_database<F: Future<Output = ()>>(migrate: impl FnOnce(Stri
         migrate(cluster().create(&name, None)).await;
         name
     });
-    cluster().create(&unused_name(), Some(template.await))
+    cluster().create_unused(Some(template.await))
 }
 
 /// Runs the tests of this binary whose names hold `filter` again on PostgreSQL. `without` are tests that are about SQLite's

@@ -10,11 +10,6 @@ use honcho_model::Incarnation;
 use honcho_store::{Cursor, Filters, Refusal, Scope, brain, events, guests, hosts, networks, tokens};
 use tokio_util::sync::CancellationToken;
 
-#[test]
-fn all_of_it_on_postgres() {
-    honcho_test_postgres::run_again("backup::tests::", &["all_of_it_on_postgres"]);
-}
-
 fn silent() -> Told {
     Arc::new(|_, _| {})
 }

@@ -30,6 +30,8 @@ pub fn read(text: &str) -> Result<Cluster, ReadError> {
     let mut sections: Vec<Vec<(usize, &str)>> = vec![Vec::new()];
     let mut last = 1;
     for (number, line) in (1..).zip(text.lines()) {
+        // A line may end as on Windows, however often it was converted: what is left of that is no part of a field.
+        let line = line.trim_end_matches('\r');
         last = number;
         match line {
             "" => sections.push(Vec::new()),
