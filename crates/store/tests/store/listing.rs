@@ -97,7 +97,7 @@ async fn check_refused(world: &World, query: &str, expected: Expect) {
 #[tokio::test]
 async fn what_makes_no_list_is_told() {
     let world = World::new().await;
-    check_refused(&world, "colour=red", expect![[r#"Invalid({"colour": ["is not a filter here; filters are: id, name, account_id, host_id, image_id, reference, power, status"]})"#]]).await;
+    check_refused(&world, "colour=red", expect![[r#"Invalid({"colour": ["is not a filter here; filters are: id, name, account_id, host_id, image_id, reference, power, cluster, role, status"]})"#]]).await;
     check_refused(&world, "id=seven", expect![[r#"Invalid({"id": ["must be a whole number"]})"#]]).await;
     check_refused(
         &world,
