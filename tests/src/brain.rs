@@ -108,6 +108,8 @@ impl Brain {
         command.arg("serve").arg("--data").arg(self.data());
         command.arg("--listen").arg(self.listen.to_string());
         command.arg("--agents-listen").arg(self.agents_listen.to_string());
+        // Hosts here have the processors of the machine that tests, and some hold more guests than those are for.
+        command.args(["--vcpus-per-cpu", "none"]);
         if let Some(database) = &self.database {
             command.args(["--database", database]);
         }
