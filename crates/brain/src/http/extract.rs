@@ -2,7 +2,7 @@
 
 use super::error::{ApiError, ApiResult};
 use super::strict_json;
-use crate::app::App;
+use crate::app::{App, Trial};
 use crate::credentials::{self, Known, Standing};
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::request::Parts;
@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, StatusCode, Uri, header};
 use base64::Engine as _;
 use honcho_model::{Right, Timestamp};
 use honcho_store::{Actor, Filters, Scope};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::net::SocketAddr;
@@ -32,6 +33,22 @@ pub(crate) struct Caller {
     pub(crate) known: Arc<Known>,
     /// The same, to be asked for again by what goes on for long.
     pub(crate) standing: Standing,
+}
+
+/// Whether a change is meant: `?dry_run=true`, and nothing is changed.
+#[derive(Deserialize)]
+pub(super) struct Meant {
+    dry_run: Option<String>,
+}
+
+impl Meant {
+    pub(super) fn trial(&self) -> ApiResult<Trial> {
+        match self.dry_run.as_deref() {
+            None | Some("false") => Ok(Trial::InEarnest),
+            Some("true") => Ok(Trial::DryRun),
+            Some(_) => Err(ApiError::invalid("dry_run", "must be true or false")),
+        }
+    }
 }
 
 /// The token in a request: Bearer, or the password of Basic with any user name.

@@ -2,8 +2,7 @@
 
 use super::accounts::created;
 use super::error::{ApiError, ApiResult};
-use super::extract::{Arguments, Body, Caller, Id, ListQuery, Writer, WriterOrMachine};
-use super::imports::Meant;
+use super::extract::{Arguments, Body, Caller, Id, ListQuery, Meant, Writer, WriterOrMachine};
 use super::listing::listed;
 use crate::app::{App, Trial};
 use crate::operations::{

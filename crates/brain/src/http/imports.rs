@@ -2,7 +2,7 @@
 
 use super::bodies;
 use super::error::{ApiError, ApiResult};
-use super::extract::{Arguments, Body, Caller, Operator};
+use super::extract::{Arguments, Body, Caller, Meant, Operator};
 use crate::app::{App, Trial};
 use crate::tables::netbox::NetboxImport;
 use crate::tables::{Table, addresses, hosts, networks};
@@ -10,26 +10,9 @@ use axum::Json;
 use axum::extract::{Request, State};
 use honcho_api::{ErrorBody, ImportChange, ImportFiles, ImportOutcome};
 use honcho_store::{Change, Refusal, StoreError, StoreResult};
-use serde::Deserialize;
 
 /// The largest file.
 pub(super) const LARGEST: usize = 10 << 20;
-
-/// Whether it is meant.
-#[derive(Deserialize)]
-pub(super) struct Meant {
-    dry_run: Option<String>,
-}
-
-impl Meant {
-    pub(super) fn trial(&self) -> ApiResult<Trial> {
-        match self.dry_run.as_deref() {
-            None | Some("false") => Ok(Trial::InEarnest),
-            Some("true") => Ok(Trial::DryRun),
-            Some(_) => Err(ApiError::invalid("dry_run", "must be true or false")),
-        }
-    }
-}
 
 /// Runs an import; what it would make has no id yet.
 async fn run<C: Change<Out = ImportOutcome>>(
@@ -60,6 +43,20 @@ async fn run<C: Change<Out = ImportOutcome>>(
     Ok(Json(ImportOutcome { dry_run: true, changes, ..outcome }))
 }
 
+/// Reads a table with these columns, and runs the import that `make` makes of it.
+async fn run_table<C: Change<Out = ImportOutcome>>(
+    app: &App,
+    caller: Caller,
+    meant: &Meant,
+    request: Request,
+    columns: &'static [&'static str],
+    make: impl FnOnce(Table) -> C,
+) -> ApiResult<Json<ImportOutcome>> {
+    let (trial, bytes) = (meant.trial()?, bodies::whole(request, app).await?);
+    let import = Table::read(&bytes, columns).map(make).map_err(StoreError::from);
+    run(app, caller, trial, import).await
+}
+
 /// Imports hosts.
 #[utoipa::path(post, path = "/v1/imports/hosts", tag = "imports",
     description = "Adds the hosts of a CSV file that are not there, by id or else by name, and changes those that are: all lines \
@@ -75,11 +72,9 @@ pub(super) async fn import_hosts(
     Arguments(meant): Arguments<Meant>,
     request: Request,
 ) -> ApiResult<Json<ImportOutcome>> {
-    let (trial, bytes) = (meant.trial()?, bodies::whole(request, &app).await?);
     let (scope, outside) = (caller.scope, app.outside.clone());
-    let import =
-        Table::read(&bytes, hosts::COLUMNS).map(|table| hosts::HostsImport { scope, outside, table });
-    run(&app, caller, trial, import.map_err(StoreError::from)).await
+    let make = |table| hosts::HostsImport { scope, outside, table };
+    run_table(&app, caller, &meant, request, hosts::COLUMNS, make).await
 }
 
 /// Imports networks.
@@ -98,14 +93,9 @@ pub(super) async fn import_networks(
     Arguments(meant): Arguments<Meant>,
     request: Request,
 ) -> ApiResult<Json<ImportOutcome>> {
-    let (trial, bytes) = (meant.trial()?, bodies::whole(request, &app).await?);
     let (scope, outside) = (caller.scope, app.outside.clone());
-    let import = Table::read(&bytes, networks::COLUMNS).map(|table| networks::NetworksImport {
-        scope,
-        outside,
-        table,
-    });
-    run(&app, caller, trial, import.map_err(StoreError::from)).await
+    let make = |table| networks::NetworksImport { scope, outside, table };
+    run_table(&app, caller, &meant, request, networks::COLUMNS, make).await
 }
 
 /// Imports addresses.
@@ -124,11 +114,9 @@ pub(super) async fn import_addresses(
     Arguments(meant): Arguments<Meant>,
     request: Request,
 ) -> ApiResult<Json<ImportOutcome>> {
-    let (trial, bytes) = (meant.trial()?, bodies::whole(request, &app).await?);
     let scope = caller.scope;
-    let import =
-        Table::read(&bytes, addresses::COLUMNS).map(|table| addresses::AddressesImport { scope, table });
-    run(&app, caller, trial, import.map_err(StoreError::from)).await
+    let make = |table| addresses::AddressesImport { scope, table };
+    run_table(&app, caller, &meant, request, addresses::COLUMNS, make).await
 }
 
 /// Imports devices, prefixes and VLANs from NetBox.

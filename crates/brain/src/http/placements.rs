@@ -2,8 +2,7 @@
 //! `/v1/balance`. Nothing here moves a guest.
 
 use super::error::{ApiError, ApiResult};
-use super::extract::{Arguments, Caller, Id, Operator};
-use super::imports::Meant;
+use super::extract::{Arguments, Caller, Id, Meant, Operator};
 use crate::app::{App, Trial};
 use crate::operations::{HostDrain, Wanted};
 use crate::placing::{self, Size};
