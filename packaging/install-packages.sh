@@ -15,7 +15,10 @@ host=(
   libarchive13                                                               # mke2fs reads tarballs by it
   debian-archive-keyring mmdebstrap zstd                                     # images
 )
-tests=(python3-venv postgresql xz-utils)
+tests=(
+  python3-venv postgresql xz-utils
+  ganeti-htools percona-toolkit # hbal and pt-query-digest, which must say the same as Honcho
+)
 # Debian 12's own are too old: mke2fs learnt to read a tarball in 1.47.1, and QEMU 10 boots a guest in three quarters of
 # the time that 7.2 takes where there is no KVM.
 newer=("e2fsprogs 1.47.1" "qemu-system-x86 1:9" "qemu-utils 1:9")

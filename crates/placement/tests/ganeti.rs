@@ -1,10 +1,24 @@
 //! Ganeti's files: what is read is written the same, what is wrong names its line, scores are hbal's to the last digit.
 #![allow(clippy::format_push_string, reason = "a test need not be fast")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+// hbal is Debian's ganeti-htools, which packaging/install-packages.sh installs for tests.
 
 use honcho_placement::ganeti::{read, write};
 use honcho_placement::spread::{Limits, Place, balance};
 use proptest::prelude::*;
+use std::process::Command;
+
+/// What `hbal -l 0` says of a file, as it is printed; `None` where it holds no guest, of which hbal gives no score.
+fn score_by_hbal(text: &str) -> Option<String> {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), text).unwrap();
+    let output =
+        Command::new("hbal").args(["-l", "0", "-t"]).arg(file.path()).output().expect("hbal is installed");
+    let said = String::from_utf8(output.stdout).unwrap();
+    let score = said.lines().find_map(|line| line.strip_prefix("Initial score: ").map(str::to_owned));
+    assert!(score.is_some() || said.contains("Cluster is empty"), "{said}{text}");
+    score
+}
 
 /// Two groups' worth of everything that the format has; hbal 3.0.2 says 34.37013416 of it (`hbal -l 0`).
 const EVERYTHING: &str = include_str!("files/everything.data");
@@ -12,8 +26,9 @@ const EVERYTHING: &str = include_str!("files/everything.data");
 #[test]
 fn the_score_is_hbals() {
     let cluster = read(EVERYTHING).unwrap();
-    let score = cluster.spread(0).spread.score();
-    assert_eq!(format!("{score:.8}"), "34.37013416");
+    let score = format!("{:.8}", cluster.spread(0).spread.score());
+    assert_eq!(score, "34.37013416");
+    assert_eq!(Some(score), score_by_hbal(EVERYTHING));
 }
 
 /// A fuzzer's cluster, in which a node without spindles has guests that use some.
@@ -105,6 +120,13 @@ prop_compose! {
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_cluster_has_the_score_that_hbal_gives_it(text in clusters()) {
+        let Some(theirs) = score_by_hbal(&text) else { return Ok(()) };
+        let ours = read(&text).unwrap().spread(0).spread.score();
+        prop_assert_eq!(format!("{ours:.8}"), theirs);
+    }
 
     #[test]
     fn the_reader_takes_anything(text in "[a-z0-9|,\n?.:-]{0,200}") {

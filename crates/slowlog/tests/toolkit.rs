@@ -122,7 +122,6 @@ fn statement(numbers: &mut Numbered) -> String {
 }
 
 #[test]
-#[ignore = "needs pt-query-digest (Debian: percona-toolkit)"]
 fn pt_query_digest_says_the_same() {
     let version =
         Command::new("pt-query-digest").arg("--version").output().expect("pt-query-digest is installed");

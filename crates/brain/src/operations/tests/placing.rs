@@ -9,7 +9,7 @@ use futures::future::join_all;
 use honcho_api::GuestCreate as Body;
 use honcho_model::AccountId;
 use honcho_placement::{NPlusOne, Rules};
-use honcho_store::{Tx, placements, rooms};
+use honcho_store::{placements, rooms};
 
 /// How many ask at once.
 const CLIENTS: usize = 64;
@@ -281,61 +281,4 @@ async fn a_cluster_and_a_role_are_words() {
     let found =
         guests::list(world.app.store.reader(), Scope::System, &filters, world.app.now()).await.unwrap();
     assert_eq!(found.iter().map(|guest| guest.name.as_str()).collect::<Vec<_>>(), ["web1"]);
-}
-
-/// Makes many guests of those there are.
-struct Multiply(i64, i64, u32);
-
-impl Change for Multiply {
-    type Out = ();
-    async fn run<'a>(&'a self, tx: &'a Tx) -> StoreResult<()> {
-        honcho_store::multiplying::multiply(tx, GuestId(self.0), GuestId(self.1), self.2).await
-    }
-}
-
-/// What an order costs at 100 hosts and 10,000 guests, beside reading every guest for it. For docs/figures.md:
-/// `cargo test --release … sqlite_figures_of_an_order -- --ignored --nocapture`.
-#[tokio::test]
-#[ignore = "a measurement"]
-#[expect(clippy::print_stdout, reason = "it tells what it measured")]
-async fn sqlite_figures_of_an_order() {
-    let world = World::new().await;
-    let hosts = hosts(&world, 100, Bytes::gib(256), Bytes::gib(4096)).await;
-    let network = wide_network(&world).await;
-    let body = |name: String| Body { network_id: Some(network), ..world.body(&name) };
-    let mut ids = Vec::new();
-    for (number, host) in hosts.iter().enumerate() {
-        let body = Body { host_id: Some(host.id), ..body(format!("g{number}")) };
-        ids.push(world.order_as(Scope::Operator, body).await.unwrap().id);
-    }
-    world.ask(&Multiply(ids[0], ids[99], 99)).await.unwrap();
-    let reader = world.app.store.reader();
-    let time = async |what: &str, times: u32, begun: tokio::time::Instant| {
-        println!("{what}: {:.2} ms", begun.elapsed().as_secs_f64() * 1000.0 / f64::from(times));
-    };
-    for round in 0..3 {
-        let begun = tokio::time::Instant::now();
-        for number in 0..100 {
-            world.order_as(Scope::Operator, body(format!("n{round}-{number}"))).await.unwrap();
-        }
-        time("an order", 100, begun).await;
-        let begun = tokio::time::Instant::now();
-        for _ in 0..20 {
-            rooms::list(reader, None, world.app.now()).await.unwrap();
-        }
-        time("  of it: reading sums", 20, begun).await;
-        let (rooms, begun) =
-            (rooms::list(reader, None, world.app.now()).await.unwrap(), tokio::time::Instant::now());
-        for _ in 0..20 {
-            let request = honcho_placement::Request::of_size(Bytes::gib(1), 1, Bytes::gib(3));
-            let kin = crate::placing::Kin::default();
-            assert!(crate::placing::decide(&rooms, &kin, crate::USUAL_RULES, request).place().is_some());
-        }
-        time("  of it: deciding", 20, begun).await;
-        let begun = tokio::time::Instant::now();
-        for _ in 0..5 {
-            rooms::guests(reader).await.unwrap();
-        }
-        time("reading every guest instead", 5, begun).await;
-    }
 }
