@@ -13,14 +13,16 @@
 //! so that no decision rests on a look that began before the step had ended.
 
 use crate::accept::{Standing, accept};
-use crate::brain::{BrainClient, RawAnswer};
+use crate::brain::{BrainClient, Contact, RawAnswer};
 use crate::clock::{Clock, Moment};
 use crate::converge::converge;
 use crate::drivers::{DriverResult, Drivers, ProgressSink};
 use crate::identity::Identity;
 use crate::journal::Journal;
 use crate::journal_file::JournalFile;
-use crate::observation::{machine, observation};
+use crate::machine::MachineIds;
+use crate::memory::Memory;
+use crate::observation::observation;
 use crate::observed::{Lookout, Observed};
 use crate::perform::{Means, perform_apart};
 use crate::plan::{Plan, Resource, Step};
@@ -52,10 +54,18 @@ const STREAMS_REMEMBERED: usize = 1024;
 
 /// What an agent is started with.
 pub struct AgentOptions {
-    /// Its data directory; locked by the caller.
-    pub data: PathBuf,
-    /// Where the host's boot id stands: `/proc/sys/kernel/random/boot_id`.
-    pub boot_id_file: PathBuf,
+    /// Where it keeps what it must not forget.
+    pub memory: Arc<dyn Memory>,
+    /// What it has not forgotten.
+    pub journal: Journal,
+    /// Which boot of the host this is.
+    pub boot_id: BootId,
+    /// The machine, as the brain is told of it.
+    pub machine: HostObserved,
+    /// What tells the machine from others.
+    pub machine_ids: MachineIds,
+    /// Counts what the brain answers.
+    pub contact: Arc<Contact>,
     /// The hands.
     pub drivers: Drivers,
     /// The clock.
@@ -64,6 +74,25 @@ pub struct AgentOptions {
     pub wall_clock: WallClock,
     /// Names this run of the agent: made anew each time.
     pub run_id: Uuid,
+}
+
+/// Which boot of the host this is.
+#[derive(Clone, Debug)]
+pub enum BootId {
+    /// Read anew at each look: `/proc/sys/kernel/random/boot_id`.
+    InFile(PathBuf),
+    /// It is known, for the agent ends with the boot: of a simulated host.
+    Known(String),
+}
+
+/// Reads what this host remembered of its brain, in a data directory that the caller has locked.
+pub fn recall(data: &Path, identity: &Identity) -> anyhow::Result<(Arc<dyn Memory>, Journal)> {
+    let (file, journal, complaints) = JournalFile::open(data, identity.brain, identity.host_id)
+        .with_context(|| format!("cannot read the journal in {}", data.display()))?;
+    for complaint in complaints {
+        tracing::error!("{complaint}");
+    }
+    Ok((Arc::new(file), journal))
 }
 
 /// What the loop hears of.
@@ -82,12 +111,8 @@ pub async fn run(
     options: AgentOptions,
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
-    let (file, journal, complaints) = JournalFile::open(&options.data, identity.brain, identity.host_id)
-        .with_context(|| format!("cannot read the journal in {}", options.data.display()))?;
-    for complaint in complaints {
-        tracing::error!("{complaint}");
-    }
-    let brain = Arc::new(BrainClient::new(&identity)?);
+    let brain =
+        Arc::new(BrainClient::new(&identity, options.machine_ids.clone(), Arc::clone(&options.contact))?);
     let (events, inbox) = mpsc::channel(256);
     let (news, news_for_reporter) = watch::channel(None);
     let run_id = options.run_id;
@@ -100,10 +125,10 @@ pub async fn run(
     tasks.spawn(renewal::renew_forever(
         Arc::clone(&brain),
         identity.clone(),
-        options.data.clone(),
+        Arc::clone(&options.memory),
         options.wall_clock,
     ));
-    let agent = Agent::new(identity, options, brain, (file, journal), events, news)?;
+    let agent = Agent::new(identity, options, brain, events, news);
     tokio::select! {
         ended = agent.work(inbox) => ended,
         () = shutdown => {
@@ -130,9 +155,9 @@ struct Agent {
     brain: Arc<BrainClient>,
     lookout: Lookout,
     means: Means,
-    boot_id_file: PathBuf,
+    boot_id: BootId,
     clock: Clock,
-    file: JournalFile,
+    memory: Arc<dyn Memory>,
     journal: Journal,
     journal_changed: bool,
     refused: Option<String>,
@@ -156,24 +181,23 @@ impl Agent {
         identity: Identity,
         options: AgentOptions,
         brain: Arc<BrainClient>,
-        (file, journal): (JournalFile, Journal),
         events: mpsc::Sender<Event>,
         news: watch::Sender<Option<Arc<Snapshot>>>,
-    ) -> anyhow::Result<Self> {
-        Ok(Agent {
+    ) -> Self {
+        Agent {
             lookout: Lookout::new(options.drivers.clone()),
             means: Means { drivers: options.drivers, blobs: Arc::clone(&brain) as _, brain: identity.brain },
             identity,
             brain,
-            boot_id_file: options.boot_id_file,
+            boot_id: options.boot_id,
             clock: options.clock,
-            file,
-            journal,
+            memory: options.memory,
+            journal: options.journal,
             journal_changed: false,
             refused: None,
             disk_problem: None,
             not_kept: None,
-            host: machine().context("cannot find out about this machine")?,
+            host: options.machine,
             busy: BTreeMap::new(),
             doing: Doing::default(),
             progressed: watch::channel(()).0,
@@ -182,7 +206,7 @@ impl Agent {
             last: None,
             streams: JoinSet::new(),
             streams_opened: VecDeque::new(),
-        })
+        }
     }
 
     async fn work(mut self, mut inbox: mpsc::Receiver<Event>) -> anyhow::Result<()> {
@@ -262,7 +286,7 @@ impl Agent {
         match if same {
             Ok(())
         } else {
-            self.keep_former(&manifest).and_then(|()| self.file.keep_manifest(&manifest))
+            self.keep_former(&manifest).and_then(|()| self.memory.keep_manifest(&manifest))
         } {
             Ok(()) => {
                 self.not_kept = None;
@@ -284,7 +308,7 @@ impl Agent {
         if next.unaccepted.is_none() || present.unaccepted.is_some() {
             return Ok(());
         }
-        self.file.keep_former(present)?;
+        self.memory.keep_former(present)?;
         tracing::warn!(incarnation = %next.incarnation, "the brain was restored from a backup: nothing is changed here \
             until an operator has accepted what is reported");
         self.journal.former = Some(present.clone());
@@ -296,7 +320,7 @@ impl Agent {
         let accepted = self.journal.manifest.as_ref().is_some_and(|manifest| manifest.unaccepted.is_none());
         if accepted && self.journal.former.take().is_some() {
             tracing::info!("an operator has accepted the restored brain; its manifest is acted on");
-            if let Err(error) = self.file.forget_former() {
+            if let Err(error) = self.memory.forget_former() {
                 // It is of an earlier life than the manifest, and read by nobody while that is accepted.
                 tracing::warn!(%error, "the manifest of the brain's earlier life cannot be removed");
             }
@@ -322,10 +346,14 @@ impl Agent {
     }
 
     fn boot_id(&self) -> Option<String> {
-        match std::fs::read_to_string(&self.boot_id_file) {
+        let file = match &self.boot_id {
+            BootId::Known(id) => return Some(id.clone()),
+            BootId::InFile(file) => file,
+        };
+        match std::fs::read_to_string(file) {
             Ok(text) => Some(text.trim().to_owned()),
             Err(error) => {
-                tracing::error!(file = %self.boot_id_file.display(), %error, "cannot read the boot id; doing nothing");
+                tracing::error!(file = %file.display(), %error, "cannot read the boot id; doing nothing");
                 None
             }
         }
@@ -431,7 +459,7 @@ impl Agent {
         if !self.journal_changed && !begins {
             return true;
         }
-        match self.file.keep(&self.journal) {
+        match self.memory.keep(&self.journal) {
             Ok(()) => {
                 self.journal_changed = false;
                 true

@@ -33,20 +33,24 @@ fn identity() -> Identity {
 fn bench() -> Bench {
     let directory = tempfile::tempdir().unwrap();
     let simulation = directory.path().join("host");
+    let identity = identity();
+    let (memory, journal) = recall(directory.path(), &identity).unwrap();
     let options = AgentOptions {
-        data: directory.path().to_owned(),
+        memory,
+        journal,
         drivers: simulated::open(&simulation).unwrap(),
-        boot_id_file: simulated::boot_id_file(&simulation),
+        boot_id: BootId::InFile(simulated::boot_id_file(&simulation)),
+        machine: crate::observation::machine().unwrap(),
+        machine_ids: MachineIds::default(),
+        contact: Arc::default(),
         clock: Clock::of_this_machine().unwrap(),
         wall_clock: || std::time::SystemTime::UNIX_EPOCH,
         run_id: Uuid::from_u128(2),
     };
-    let identity = identity();
-    let brain = Arc::new(BrainClient::new(&identity).unwrap());
-    let (file, journal, _) = JournalFile::open(&options.data, BRAIN, identity.host_id).unwrap();
+    let brain = Arc::new(BrainClient::new(&identity, MachineIds::default(), Arc::default()).unwrap());
     let (events, inbox) = mpsc::channel(16);
     let (sender, news) = watch::channel(None);
-    let agent = Agent::new(identity, options, brain, (file, journal), events, sender).unwrap();
+    let agent = Agent::new(identity, options, brain, events, sender);
     Bench { agent, news, directory, _inbox: inbox }
 }
 

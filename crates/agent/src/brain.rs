@@ -2,7 +2,7 @@
 
 use crate::drivers::{BlobSource, DriverError, DriverResult};
 use crate::identity::Identity;
-use crate::machine;
+use crate::machine::MachineIds;
 use crate::tls;
 use anyhow::Context as _;
 use async_trait::async_trait;
@@ -14,7 +14,8 @@ use honcho_wire::{
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{CONNECTION, HeaderValue, UPGRADE};
 use serde::Deserialize;
-use std::sync::{PoisonError, RwLock};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::io::AsyncRead;
 use tokio_util::io::StreamReader;
@@ -65,22 +66,43 @@ pub struct RawAnswer {
     pub streams: Vec<StreamWanted>,
 }
 
+/// How often the brain has answered, and how often not: for whoever started the agent.
+#[derive(Debug, Default)]
+pub struct Contact {
+    /// Questions for a manifest that were answered.
+    pub polls: AtomicU64,
+    /// Reports that were answered.
+    pub reports: AtomicU64,
+    /// Calls of either kind that were not answered, or refused.
+    pub failures: AtomicU64,
+}
+
+impl Contact {
+    fn note<T>(&self, answered: &AtomicU64, outcome: &Result<T, BrainError>) {
+        let counter = if outcome.is_ok() { answered } else { &self.failures };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 /// Talks with the brain.
 #[derive(Debug)]
 pub struct BrainClient {
     address: String,
+    machine: MachineIds,
+    contact: Arc<Contact>,
     http: RwLock<reqwest::Client>,
 }
 
 impl BrainClient {
     /// A client with this identity. Nothing is connected yet.
-    pub fn new(identity: &Identity) -> anyhow::Result<Self> {
-        Ok(BrainClient { address: identity.agents_address.clone(), http: RwLock::new(client(identity)?) })
+    pub fn new(identity: &Identity, machine: MachineIds, contact: Arc<Contact>) -> anyhow::Result<Self> {
+        let http = RwLock::new(client(identity, &machine)?);
+        Ok(BrainClient { address: identity.agents_address.clone(), machine, contact, http })
     }
 
     /// Goes on with a renewed certificate. Requests under way end with the old one.
     pub fn use_identity(&self, identity: &Identity) -> anyhow::Result<()> {
-        *self.http.write().unwrap_or_else(PoisonError::into_inner) = client(identity)?;
+        *self.http.write().unwrap_or_else(PoisonError::into_inner) = client(identity, &self.machine)?;
         Ok(())
     }
 
@@ -90,14 +112,19 @@ impl BrainClient {
         if let Some((incarnation, generation)) = after {
             request = request.query(&[("after", format!("{incarnation},{generation}"))]);
         }
-        self.json(request).await
+        let answer = self.json(request).await;
+        self.contact.note(&self.contact.polls, &answer);
+        answer
     }
 
     /// Reports.
     pub async fn report(&self, report: &Report) -> Result<ReportAnswer, BrainError> {
-        let answer = self.json(self.http().post(self.url("report")).timeout(TIMEOUT).json(report)).await?;
-        crate::failpoints::failpoint("report-sent");
-        Ok(answer)
+        let answer = self.json(self.http().post(self.url("report")).timeout(TIMEOUT).json(report)).await;
+        self.contact.note(&self.contact.reports, &answer);
+        if answer.is_ok() {
+            crate::failpoints::failpoint("report-sent");
+        }
+        answer
     }
 
     /// Asks for a new certificate.
@@ -198,8 +225,8 @@ impl BlobSource for BrainClient {
     }
 }
 
-fn client(identity: &Identity) -> anyhow::Result<reqwest::Client> {
-    let mut headers = machine::headers();
+fn client(identity: &Identity, machine: &MachineIds) -> anyhow::Result<reqwest::Client> {
+    let mut headers = machine.headers();
     headers.insert("honcho-protocol", HeaderValue::from(PROTOCOL));
     let capabilities = HeaderValue::from_str(&honcho_wire::CAPABILITIES.join(","));
     headers.insert("honcho-capabilities", capabilities.context("a capability's name is unusable")?);

@@ -297,9 +297,20 @@ pub trait Network: Send + Sync {
     async fn remove(&self, brain: Uuid, id: NetworkId, uuid: Uuid) -> DriverResult<()>;
 }
 
+/// Whether a driver's call may hold the thread that it runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Calls {
+    /// It may, for as long as a disk or a daemon hangs: each call gets a thread of its own.
+    MayBlock,
+    /// It never does, which is what lets many simulated hosts share a few threads.
+    NeverBlock,
+}
+
 /// Everything a converging agent works with.
 #[derive(Clone)]
 pub struct Drivers {
+    /// How their calls behave.
+    pub calls: Calls,
     /// Runs guests.
     pub hypervisor: Arc<dyn Hypervisor>,
     /// Keeps volumes.

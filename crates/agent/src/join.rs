@@ -3,7 +3,7 @@
 use crate::brain::{refusal, with_causes};
 use crate::durable;
 use crate::identity::{Identity, certificate_request, new_private_key};
-use crate::machine;
+use crate::machine::MachineIds;
 use crate::tls;
 use anyhow::{Context as _, bail};
 use honcho_model::HostId;
@@ -64,20 +64,30 @@ pub async fn join(brain: &str, token: &JoinToken, data: &Path) -> anyhow::Result
             key
         }
     };
-    let request = JoinRequest {
-        token: token.text.clone(),
-        certificate_request: certificate_request(&private_key)?,
-        dmi_uuid: machine::dmi_uuid(),
-        machine_id: machine::machine_id(),
-    };
-    let answer = ask(brain, token, &request).await?;
-    let identity = identity(answer, token, private_key)?;
+    let identity = join_with(brain, token, private_key, MachineIds::of_this_machine()).await?;
     if let Some(joined) = joined.filter(|joined| joined.brain != identity.brain) {
         bail!(of_another_brain(&joined, data));
     }
     identity.save(data)?;
     std::fs::remove_file(&key_path).with_context(|| format!("cannot remove {}", key_path.display()))?;
     Ok(identity)
+}
+
+/// Joins with a key, and keeps nothing.
+pub async fn join_with(
+    brain: &str,
+    token: &JoinToken,
+    private_key: String,
+    machine: MachineIds,
+) -> anyhow::Result<Identity> {
+    let request = JoinRequest {
+        token: token.text.clone(),
+        certificate_request: certificate_request(&private_key)?,
+        dmi_uuid: machine.dmi_uuid,
+        machine_id: machine.machine_id,
+    };
+    let answer = ask(brain, token, &request).await?;
+    identity(answer, token, private_key)
 }
 
 /// A rejoin of the same host at the same brain is fine; anything else would go on with what another brain wanted.

@@ -9,7 +9,9 @@
 
 use crate::durable;
 use crate::failpoints::failpoint;
+use crate::identity::Identity;
 use crate::journal::Journal;
+use crate::memory::Memory;
 use honcho_model::HostId;
 use honcho_wire::Manifest;
 use std::io;
@@ -24,6 +26,7 @@ const AMPLE: u64 = 16;
 /// The journal, with the place where it is kept.
 #[derive(Debug)]
 pub struct JournalFile {
+    directory: PathBuf,
     journal_path: PathBuf,
     manifest_path: PathBuf,
     former_path: PathBuf,
@@ -35,6 +38,7 @@ impl JournalFile {
     /// each sentence returned says so.
     pub fn open(directory: &Path, brain: Uuid, host: HostId) -> io::Result<(Self, Journal, Vec<String>)> {
         let file = JournalFile {
+            directory: directory.to_owned(),
             journal_path: directory.join("journal.json"),
             manifest_path: directory.join("manifest.json"),
             former_path: directory.join("former.json"),
@@ -68,9 +72,10 @@ impl JournalFile {
         journal.former = former;
         Ok((file, journal, complaints))
     }
+}
 
-    /// Keeps everything but the manifest.
-    pub fn keep(&self, journal: &Journal) -> io::Result<()> {
+impl Memory for JournalFile {
+    fn keep(&self, journal: &Journal) -> io::Result<()> {
         failpoint("journal-before-write");
         let contents = serde_json::to_vec(journal)?;
         self.ballast.write(|| durable::replace(&self.journal_path, &contents))?;
@@ -78,28 +83,29 @@ impl JournalFile {
         Ok(())
     }
 
-    /// Keeps a manifest. Before this has returned there must be no step for it.
-    pub fn keep_manifest(&self, manifest: &Manifest) -> io::Result<()> {
+    fn keep_manifest(&self, manifest: &Manifest) -> io::Result<()> {
         let contents = serde_json::to_vec(manifest)?;
         self.ballast.write(|| durable::replace(&self.manifest_path, &contents))?;
         failpoint("manifest-kept");
         Ok(())
     }
 
-    /// Keeps the last manifest of the brain's earlier life, before one of the present life takes its place.
-    pub fn keep_former(&self, manifest: &Manifest) -> io::Result<()> {
+    fn keep_former(&self, manifest: &Manifest) -> io::Result<()> {
         let contents = serde_json::to_vec(manifest)?;
         self.ballast.write(|| durable::replace(&self.former_path, &contents))?;
         failpoint("former-kept");
         Ok(())
     }
 
-    /// Forgets it, now that a manifest of the present life is acted on.
-    pub fn forget_former(&self) -> io::Result<()> {
+    fn forget_former(&self) -> io::Result<()> {
         match std::fs::remove_file(&self.former_path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }
+    }
+
+    fn keep_identity(&self, identity: &Identity) -> anyhow::Result<()> {
+        identity.save(&self.directory)
     }
 }
 

@@ -1,7 +1,7 @@
 //! What one look at the host showed. Observed anew each time, never remembered.
 
 use crate::converge::interfaces_wanted;
-use crate::drivers::{BridgeSeen, DomainSeen, Drivers, PoolSeen};
+use crate::drivers::{BridgeSeen, Calls, DomainSeen, Drivers, PoolSeen};
 use honcho_model::{Bytes, Digest, PoolId};
 use honcho_wire::{Manifest, PoolKind, PoolState, PoolWanted};
 use std::collections::{BTreeMap, BTreeSet};
@@ -125,13 +125,13 @@ impl Lookout {
     }
 }
 
-/// Looks at one pool on a thread of its own: a disk that hangs holds whoever asks it, and drivers may ask it anywhere.
+/// Looks at one pool apart from everything else: a disk that hangs holds whoever asks it, and drivers may ask it anywhere.
 fn start_look(drivers: &Drivers, manifest: &Manifest, pool: &PoolWanted) -> JoinHandle<PoolLook> {
     let of_pool = manifest.guests.iter().filter(|guest| guest.root.pool == pool.id);
     let volumes: Vec<(Uuid, Digest)> =
         of_pool.map(|guest| (guest.root.uuid, guest.root.image.digest)).collect();
     let (storage, brain, pool) = (Arc::clone(&drivers.storage), manifest.brain, pool.clone());
-    on_its_own_thread(async move {
+    apart(drivers.calls, async move {
         let seen = storage.look(brain, &pool).await;
         let mut images = BTreeSet::new();
         if seen.state == PoolState::Ready {
@@ -155,11 +155,15 @@ fn start_look(drivers: &Drivers, manifest: &Manifest, pool: &PoolWanted) -> Join
 }
 
 /// Runs `work` where it may block for as long as it pleases and holds up nobody else.
-pub(crate) fn on_its_own_thread<T: Send + 'static>(
+pub(crate) fn apart<T: Send + 'static>(
+    calls: Calls,
     work: impl Future<Output = T> + Send + 'static,
 ) -> JoinHandle<T> {
     let runtime = Handle::current();
-    tokio::task::spawn_blocking(move || runtime.block_on(work))
+    match calls {
+        Calls::MayBlock => tokio::task::spawn_blocking(move || runtime.block_on(work)),
+        Calls::NeverBlock => runtime.spawn(work),
+    }
 }
 
 fn unusable(problem: String) -> PoolSeen {

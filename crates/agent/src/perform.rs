@@ -5,7 +5,7 @@ use crate::drivers::{
     ProgressSink, bridge_name, domain_name,
 };
 use crate::failpoints::failpoint_of_step;
-use crate::observed::on_its_own_thread;
+use crate::observed::apart;
 use crate::plan::Action;
 use honcho_wire::{GuestWanted, PoolWanted};
 use std::sync::Arc;
@@ -86,9 +86,9 @@ fn identity_of(guest: &GuestWanted) -> GuestIdentity {
     }
 }
 
-/// Carries out one step on a thread of its own, so that a driver that panics or hangs fails its step and nothing else.
+/// Carries out one step in a task of its own, so that a driver that panics or hangs fails its step and nothing else.
 pub async fn perform_apart(action: Action, means: Means, progress: ProgressSink) -> DriverResult<()> {
-    let task = on_its_own_thread(async move { perform(&action, &means, &progress).await });
+    let task = apart(means.drivers.calls, async move { perform(&action, &means, &progress).await });
     task.await.unwrap_or_else(|error| {
         Err(DriverError::Later(format!("the step broke off, which is a defect of the agent: {error}")))
     })

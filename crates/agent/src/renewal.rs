@@ -2,9 +2,9 @@
 
 use crate::brain::BrainClient;
 use crate::identity::{Identity, certificate_request, new_private_key};
+use crate::memory::Memory;
 use crate::reporter::jittered;
 use anyhow::Context as _;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -20,13 +20,13 @@ const PAUSE: Duration = Duration::from_mins(5);
 pub(crate) async fn renew_forever(
     brain: Arc<BrainClient>,
     mut identity: Identity,
-    data: PathBuf,
+    memory: Arc<dyn Memory>,
     wall_clock: WallClock,
 ) {
     loop {
         let pause = match identity.renewal_due_in(wall_clock()) {
             Ok(due) if !due.is_zero() => due.min(LOOK_AGAIN),
-            Ok(_) => match renew(&brain, &identity, &data).await {
+            Ok(_) => match renew(&brain, &identity, memory.as_ref()).await {
                 Ok(renewed) => {
                     tracing::info!("the certificate was renewed");
                     identity = renewed;
@@ -51,12 +51,12 @@ pub(crate) async fn renew_forever(
 }
 
 /// Asks with the old certificate, keeps the new one with its key in one act, and goes on with it.
-async fn renew(brain: &BrainClient, identity: &Identity, data: &Path) -> anyhow::Result<Identity> {
+async fn renew(brain: &BrainClient, identity: &Identity, memory: &dyn Memory) -> anyhow::Result<Identity> {
     let private_key = new_private_key()?;
     let answer = brain.renew(certificate_request(&private_key)?).await?;
     let renewed = Identity { certificate: answer.certificate, private_key, ..identity.clone() };
     crate::tls::mutual(&renewed).context("the renewed certificate is unusable")?;
-    renewed.save(data)?;
+    memory.keep_identity(&renewed)?;
     brain.use_identity(&renewed)?;
     Ok(renewed)
 }

@@ -2,8 +2,8 @@
 
 use crate::identity::Identity;
 use anyhow::{Context as _, anyhow};
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
@@ -39,6 +39,8 @@ pub fn mutual(identity: &Identity) -> anyhow::Result<ClientConfig> {
         .with_root_certificates(roots)
         .with_client_auth_cert(chain, key)
         .context("key and certificate do not fit: have the host rejoined")?;
+    // An agent has one brain; what is usual is room for sessions with many servers.
+    config.resumption = Resumption::in_memory_sessions(1);
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
 }

@@ -3,7 +3,7 @@
 use crate::arguments::RunArguments;
 use anyhow::Context as _;
 use honcho_agent_lib::agent::kernel_boot_id_file;
-use honcho_agent_lib::drivers::Drivers;
+use honcho_agent_lib::drivers::{Calls, Drivers};
 use honcho_agent_lib::network::bridge::BridgeNetwork;
 use honcho_agent_lib::simulated;
 use honcho_agent_lib::storage::DirectoryStorage;
@@ -33,6 +33,7 @@ fn real(libvirt: &str, data: &Path) -> anyhow::Result<Drivers> {
     let hypervisor =
         LibvirtHypervisor::new(options).with_context(|| format!("cannot use libvirt at {libvirt}"))?;
     Ok(Drivers {
+        calls: Calls::MayBlock,
         hypervisor: Arc::new(hypervisor),
         storage: Arc::new(DirectoryStorage::new()),
         network: Arc::new(BridgeNetwork::new()),

@@ -8,9 +8,10 @@ mod logging;
 use anyhow::{Context as _, bail};
 use arguments::{Arguments, Command, JoinArguments, LeaveArguments, RunArguments};
 use clap::Parser as _;
-use honcho_agent_lib::agent::{self, AgentOptions};
+use honcho_agent_lib::agent::{self, AgentOptions, BootId};
 use honcho_agent_lib::clock::Clock;
 use honcho_agent_lib::identity::Identity;
+use honcho_agent_lib::machine::MachineIds;
 use std::fs::File;
 use std::path::Path;
 use tokio::signal::unix::{SignalKind, signal};
@@ -93,9 +94,14 @@ async fn run_agent(arguments: &RunArguments) -> anyhow::Result<()> {
         }
     };
     let (drivers, boot_id_file) = host_drivers::open(arguments)?;
+    let (memory, journal) = agent::recall(data, &identity)?;
     let options = AgentOptions {
-        data: data.clone(),
-        boot_id_file,
+        memory,
+        journal,
+        boot_id: BootId::InFile(boot_id_file),
+        machine: honcho_agent_lib::observation::machine().context("cannot find out about this machine")?,
+        machine_ids: MachineIds::of_this_machine(),
+        contact: std::sync::Arc::default(),
         drivers,
         clock: Clock::of_this_machine().context("cannot read the clock")?,
         // Here the real world comes in.

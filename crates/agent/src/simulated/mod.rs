@@ -22,7 +22,7 @@ mod storage;
 
 pub use settings::Settings;
 
-use crate::drivers::Drivers;
+use crate::drivers::{Calls, Drivers};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -38,6 +38,7 @@ pub fn open(directory: &Path) -> std::io::Result<Drivers> {
     }
     let settings = Settings::in_directory(directory);
     Ok(Drivers {
+        calls: Calls::MayBlock,
         hypervisor: Arc::new(hypervisor::SimulatedHypervisor::open(directory, settings.clone())?),
         storage: Arc::new(storage::SimulatedStorage::new(directory, settings.clone())),
         network: Arc::new(network::SimulatedNetwork::new(directory, settings)),
