@@ -131,6 +131,9 @@ pub(crate) struct Framer {
     distrusted: usize,
     /// The event is too long: what is kept of it ends here.
     kept: Option<usize>,
+    /// How many bytes of it were let go of, and of such events before it since that was asked.
+    dropped: u64,
+    dropped_before: u64,
     line_end: Finder<'static>,
 }
 
@@ -153,6 +156,8 @@ impl Default for Framer {
             body: false,
             distrusted: 0,
             kept: None,
+            dropped: 0,
+            dropped_before: 0,
             line_end: Finder::new(b"\n#"),
         }
     }
@@ -180,6 +185,27 @@ impl Framer {
             Zone::Between | Zone::BetweenLine => self.scan,
             Zone::Header | Zone::Statement => self.start,
         }
+    }
+
+    /// How many bytes of events that have ended were let go of, because those were too long, since this was last asked.
+    pub(crate) fn take_dropped(&mut self) -> u64 {
+        std::mem::take(&mut self.dropped_before)
+    }
+
+    /// Whether what was framed ends in a line that belongs to no event.
+    pub(crate) fn is_within_a_line(&self) -> bool {
+        self.zone == Zone::BetweenLine
+    }
+
+    /// The last `# Time:`, and how many more bytes are read without regard to literals.
+    pub(crate) fn carried(&self) -> (Option<i64>, u64) {
+        (self.time, self.distrusted as u64)
+    }
+
+    /// Goes on where another one was.
+    pub(crate) fn carry(&mut self, time: Option<i64>, distrusted: usize) {
+        self.time = time;
+        self.distrusted = distrusted;
     }
 
     /// The name in the last `use`, if that stands before this place of the buffer.
@@ -229,6 +255,7 @@ impl Framer {
     /// An event begins here.
     fn begin(&mut self, at: usize) {
         self.zone = Zone::Header;
+        self.dropped_before += std::mem::take(&mut self.dropped);
         self.start = at;
         self.scan = at;
         self.placed = at;
@@ -383,6 +410,7 @@ impl Framer {
             if keep_from > kept {
                 let gone = keep_from - kept;
                 self.buffer.drain(kept..keep_from);
+                self.dropped += gone as u64;
                 self.scan -= gone;
                 self.placed -= gone;
             }

@@ -28,6 +28,6 @@ pub use event::{Event, Plan};
 pub use fingerprint::{Checksums, Dialect, Fingerprinter, Numbers, Quoting};
 pub use frame::{Ending, Extent, Identity, Kind};
 pub use identifier::QueryId;
-pub use log::{Batch, Log, Reading};
+pub use log::{Batch, Log, Reading, State};
 pub use redact::redact;
 pub use sketch::Sketch;

@@ -12,6 +12,21 @@ pub struct Log {
     framer: Framer,
     /// The last `use` before what the buffer has.
     database: Vec<u8>,
+    /// How many bytes came, and how many of them were taken with the events they belong to.
+    came: u64,
+    taken: u64,
+}
+
+/// What an event's reading depends on besides its own bytes: servers write the database and the time only when they change.
+/// With it a log can be cut between two events, and each piece read by itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct State {
+    /// The database of the last `use`.
+    pub database: Vec<u8>,
+    /// The last `# Time:`, in microseconds since 1970.
+    pub time: Option<i64>,
+    /// So many bytes more may have stood in a literal: nobody is named by them.
+    pub distrusted: u64,
 }
 
 /// Whole events, in the bytes they came in. It can be sent to another thread.
@@ -21,6 +36,10 @@ pub struct Batch {
     frames: Vec<Frame>,
     database: Vec<u8>,
 }
+
+/// The header of an event that is never taken.
+const ANOTHER: &[u8] =
+    b"# Time: 700101  0:00:00\n# User@Host: a[a] @ b []\n# Query_time: 1.0  Lock_time: 0.0\n";
 
 /// How a batch was read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,8 +56,28 @@ impl Log {
         Self::default()
     }
 
+    /// A log that is read from between two of its events on.
+    pub fn resuming(state: &State) -> Self {
+        let mut log = Self { database: state.database.clone(), ..Self::default() };
+        log.framer.carry(state.time, usize::try_from(state.distrusted).unwrap_or(usize::MAX));
+        log
+    }
+
+    /// What the events after [`Log::boundary`] depend on.
+    pub fn state(&self) -> State {
+        let (time, distrusted) = self.framer.carried();
+        State { database: self.database.clone(), time, distrusted }
+    }
+
+    /// How many bytes of the log stand before the first event that was not taken yet: where it can be cut. None in the
+    /// midst of a line that belongs to no event, for what is left of that could be taken for a header.
+    pub fn boundary(&self) -> Option<u64> {
+        (!self.framer.is_within_a_line()).then_some(self.taken)
+    }
+
     /// More of the log.
     pub fn push(&mut self, bytes: &[u8]) {
+        self.came += bytes.len() as u64;
         self.framer.buffer.extend_from_slice(bytes);
     }
 
@@ -59,6 +98,7 @@ impl Log {
             }
         };
         self.framer.buffer.truncate(filled);
+        self.came += (filled - before) as u64;
         outcome.map(|()| filled - before)
     }
 
@@ -77,12 +117,19 @@ impl Log {
         std::mem::swap(&mut batch.bytes, &mut self.framer.buffer);
         std::mem::swap(&mut batch.frames, &mut self.framer.frames);
         self.framer.moved(cut);
+        self.taken += cut as u64 + self.framer.take_dropped();
         if ending == Ending::Last {
-            let steps = self.framer.steps;
-            *self = Self::default();
+            let (steps, came) = (self.framer.steps, self.came);
+            *self = Self { came, taken: came, ..Self::default() };
             self.framer.steps = steps;
         }
         batch
+    }
+
+    /// The same for a piece of a log that ends where another event begins: its last event ends as it did in the whole log.
+    pub fn take_before_another(&mut self, batch: Batch) -> Batch {
+        self.framer.buffer.extend_from_slice(ANOTHER);
+        self.take(Ending::More, batch)
     }
 
     /// How many bytes were looked at, as often as they were. Linear in the length of the log, whatever stands in it.

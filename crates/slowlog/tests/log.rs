@@ -1,7 +1,8 @@
 //! Logs as servers write them, and as they get broken: what comes out, and that it does not depend on how they come in.
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use expect_test::{Expect, expect};
-use honcho_slowlog::{Batch, Ending, Event, Identity, Log};
+use honcho_slowlog::{Batch, Ending, Event, Identity, Log, State};
 use proptest::prelude::*;
 
 fn text(bytes: &[u8]) -> String {
@@ -43,12 +44,45 @@ fn read(log: &[u8], pieces: impl IntoIterator<Item = usize>) -> String {
     out
 }
 
+/// The events of a log that is cut wherever it can be, each piece read by itself.
+fn read_cut(log: &[u8], size: usize) -> String {
+    let mut out = String::new();
+    let place = |place: u64| usize::try_from(place).expect("a place in a log");
+    let (mut reader, mut batch) = (Log::new(), Batch::default());
+    let (mut from, mut state) = (0, reader.state());
+    let mut piece = |from: usize, to: usize, state: &State, ending: Ending| {
+        let mut reader = Log::resuming(state);
+        reader.push(&log[from..to]);
+        let batch = match ending {
+            Ending::Last => reader.take(ending, Batch::default()),
+            Ending::More => reader.take_before_another(Batch::default()),
+        };
+        batch.events(|event| out.push_str(&line(event)));
+    };
+    for bytes in log.chunks(size.max(1)) {
+        reader.push(bytes);
+        batch = reader.take(Ending::More, batch);
+        if let Some(boundary) = reader.boundary() {
+            let boundary = place(boundary);
+            piece(from, boundary, &state, Ending::More);
+            (from, state) = (boundary, reader.state());
+        }
+    }
+    piece(from, log.len(), &state, Ending::Last);
+    reader.take(Ending::Last, batch);
+    assert_eq!(reader.boundary(), Some(log.len() as u64));
+    out
+}
+
 #[track_caller]
 #[expect(clippy::needless_pass_by_value, reason = "so that `expect!` can be given")]
 fn check(log: &str, expected: Expect) {
     let whole = read(log.as_bytes(), []);
     expected.assert_eq(&whole);
     assert_eq!(read(log.as_bytes(), std::iter::repeat_n(1, log.len())), whole, "the same, byte by byte");
+    for size in [1, 7, 100] {
+        assert_eq!(read_cut(log.as_bytes(), size), whole, "the same, cut in pieces of {size} and more");
+    }
     let crlf = log.replace('\n', "\r\n");
     assert_eq!(read(crlf.as_bytes(), []).replace("\\r", ""), whole, "the same from Windows");
 }
@@ -218,6 +252,11 @@ proptest! {
     #[test]
     fn pieces_do_not_matter(log in log(), pieces in prop::collection::vec(0_usize..200, 0..60)) {
         prop_assert_eq!(read(&log, pieces), read(&log, []));
+    }
+
+    #[test]
+    fn it_can_be_cut_and_each_piece_read_by_itself(log in log(), size in 1_usize..300) {
+        prop_assert_eq!(read_cut(&log, size), read(&log, []));
     }
 
     #[test]

@@ -12,6 +12,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("honcho-api", &["honcho-model"]),
     ("honcho-placement", &["honcho-model"]),
     ("honcho-slowlog", &[]),
+    ("honcho-post", &["honcho-slowlog"]),
     ("honcho-test-postgres", &[]),
     ("honcho-store", &["honcho-model", "honcho-wire", "honcho-api", "honcho-test-postgres"]),
     ("honcho-images", &["honcho-model"]),
@@ -41,6 +42,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "honcho-test-postgres",
         ],
     ),
+    ("honcho-guest", &["honcho-post"]),
     ("honcho-agent", &["honcho-model", "honcho-wire", "honcho-agent-lib", "honcho-libvirt"]),
     // It writes the many guests that it measures with by the store itself.
     ("honcho-bench", &["honcho-model", "honcho-api", "honcho-store", "honcho-placement", "honcho-wire"]),
