@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod account;
+mod cluster;
 mod error;
 mod event;
 mod guest;
@@ -26,6 +27,7 @@ mod webhook;
 pub mod client;
 
 pub use account::*;
+pub use cluster::*;
 pub use error::*;
 pub use event::*;
 pub use guest::*;
@@ -84,6 +86,7 @@ resources! {
     Network, "networks", "network";
     Image, "images", "image";
     Guest, "guests", "guest";
+    Cluster, "clusters", "cluster";
     Token, "tokens", "token";
     Person, "people", "person";
 }

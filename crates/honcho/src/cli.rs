@@ -2,13 +2,14 @@
 
 use crate::commands::{
     account::AccountCommand, address::AddressCommand, backup::BackupArguments, balance::BalanceArguments,
-    bench::BenchArguments, capacity::CapacityArguments, completion::CompletionArguments, db::DbCommand,
-    event::EventCommand, export::ExportArguments, guest::GuestCommand, host::HostCommand,
-    image::ImageCommand, import::ImportCommand, login::LoginArguments, logout::LogoutArguments,
-    network::NetworkCommand, operation::OperationCommand, person::PersonCommand, placement::PlacementCommand,
-    pool::PoolCommand, rack::RackCommand, restore::RestoreArguments, san::SanCommand,
-    search::SearchArguments, serve::ServeArguments, session::SessionCommand, site::SiteCommand,
-    slow::SlowCommand, token::TokenCommand, webhook::WebhookCommand, whoami,
+    bench::BenchArguments, capacity::CapacityArguments, cluster::ClusterCommand,
+    completion::CompletionArguments, db::DbCommand, event::EventCommand, export::ExportArguments,
+    guest::GuestCommand, host::HostCommand, image::ImageCommand, import::ImportCommand,
+    login::LoginArguments, logout::LogoutArguments, network::NetworkCommand, operation::OperationCommand,
+    person::PersonCommand, placement::PlacementCommand, pool::PoolCommand, rack::RackCommand,
+    restore::RestoreArguments, san::SanCommand, search::SearchArguments, serve::ServeArguments,
+    session::SessionCommand, site::SiteCommand, slow::SlowCommand, token::TokenCommand,
+    webhook::WebhookCommand, whoami,
 };
 use crate::connection::GlobalArguments;
 
@@ -96,6 +97,9 @@ pub(crate) enum Command {
     /// Guests: the virtual machines
     #[command(subcommand, visible_alias = "guests")]
     Guest(GuestCommand),
+    /// Clusters: guests that are ordered and ended as one
+    #[command(subcommand, visible_alias = "clusters")]
+    Cluster(ClusterCommand),
     /// Look for anything: by name, address, MAC address, serial number, owner, id
     Search(SearchArguments),
     /// Write a table of the machine room as CSV

@@ -6,6 +6,7 @@ pub(crate) mod backup;
 pub(crate) mod balance;
 pub(crate) mod bench;
 pub(crate) mod capacity;
+pub(crate) mod cluster;
 pub(crate) mod completion;
 pub(crate) mod db;
 pub(crate) mod event;
@@ -63,6 +64,7 @@ async fn run_in(context: &Context, command: Command) -> Result<(), CommandError>
         Command::Address(command) => address::run(context, command).await,
         Command::Image(command) => image::run(context, command).await,
         Command::Guest(command) => guest::run(context, command).await,
+        Command::Cluster(command) => cluster::run(context, command).await,
         Command::Search(arguments) => search::run(context, &arguments).await,
         Command::Export(arguments) => export::run(context, &arguments).await,
         Command::Import(command) => import::run(context, command).await,

@@ -7,7 +7,9 @@ use crate::connection;
 use clap::{CommandFactory, Parser};
 use clap_complete::CompleteEnv;
 use clap_complete::engine::CompletionCandidate;
-use honcho_api::{Account, Guest, Host, Image, Network, Person, Pool, Rack, Resource, San, Site, Token};
+use honcho_api::{
+    Account, Cluster, Guest, Host, Image, Network, Person, Pool, Rack, Resource, San, Site, Token,
+};
 use std::time::Duration;
 
 /// A person waits at the keyboard.
@@ -49,6 +51,9 @@ fn those<T: Resource>(proper: fn(&str) -> bool) -> Vec<CompletionCandidate> {
 
 pub(crate) fn accounts() -> Vec<CompletionCandidate> {
     names::<Account>()
+}
+pub(crate) fn clusters() -> Vec<CompletionCandidate> {
+    names::<Cluster>()
 }
 pub(crate) fn guests() -> Vec<CompletionCandidate> {
     names::<Guest>()

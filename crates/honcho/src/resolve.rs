@@ -7,7 +7,7 @@ use crate::clean::clean;
 use crate::command_error::{CommandError, Ending};
 use crate::context::Context;
 use honcho_api::client::{Client, ClientError};
-use honcho_api::{Account, Guest, Resource};
+use honcho_api::{Account, Cluster, Guest, Resource};
 
 /// What was typed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -138,6 +138,29 @@ pub(crate) async fn guest(
     Ok(guest)
 }
 
+/// The cluster that is meant: the living first, then the cancelled.
+pub(crate) async fn cluster(
+    context: &Context,
+    text: &str,
+    account: Option<&str>,
+) -> Result<Cluster, CommandError> {
+    let account = optional_id::<Account>(context, account).await?;
+    let client = context.client()?;
+    let mut filters: Vec<(&str, String)> =
+        account.map(|id| ("account_id", id.to_string())).into_iter().collect();
+    let mut found = candidates::<Cluster>(client, text, &filters).await?;
+    if found.is_empty() {
+        filters.push(("cancelled", "true".to_owned()));
+        found = candidates::<Cluster>(client, text, &filters).await?;
+        // A name may have had many bearers: those that are gone only count if no other is left.
+        if found.iter().any(|cluster| cluster.deleted_at.is_none()) {
+            found.retain(|cluster| cluster.deleted_at.is_none());
+        }
+    }
+    found.retain(|cluster| account.is_none_or(|account| cluster.account_id == account));
+    only(found, text, "say whose it is with --account, or give its id")
+}
+
 /// Everything that may be meant.
 async fn candidates<T: Resource>(
     client: &Client,
@@ -157,7 +180,7 @@ async fn candidates<T: Resource>(
         Err(ClientError::Refused(body)) if body.status == 404 => Ok(None),
         // What is cancelled answers 410 with itself as the body, which is no error body.
         Err(ClientError::Strange { .. })
-            if matches!(T::WORD, "guest" | "account") && filters_of_one(filters).is_empty() =>
+            if matches!(T::WORD, "guest" | "account" | "cluster") && filters_of_one(filters).is_empty() =>
         {
             Ok(None)
         }

@@ -21,6 +21,8 @@ pub enum ResourceKind {
     Image,
     /// A guest.
     Guest,
+    /// A cluster.
+    Cluster,
     /// A token.
     Token,
     /// Somebody who logs in.
@@ -33,11 +35,15 @@ pub enum ResourceKind {
 
 impl ResourceKind {
     /// Every kind.
-    pub const ALL: [ResourceKind; 13] = {
+    pub const ALL: [ResourceKind; 14] = {
         use ResourceKind::{
-            Account, Address, Guest, Host, Image, Network, Person, Pool, Rack, San, Site, Token, Webhook,
+            Account, Address, Cluster, Guest, Host, Image, Network, Person, Pool, Rack, San, Site, Token,
+            Webhook,
         };
-        [Account, Host, Pool, Network, Image, Guest, Token, Person, Site, Rack, San, Webhook, Address]
+        [
+            Account, Host, Pool, Network, Image, Guest, Token, Person, Site, Rack, San, Webhook, Address,
+            Cluster,
+        ]
     };
 
     /// The word used in the store, the API and on the command line.
@@ -52,6 +58,7 @@ impl ResourceKind {
             ResourceKind::Network => "network",
             ResourceKind::Image => "image",
             ResourceKind::Guest => "guest",
+            ResourceKind::Cluster => "cluster",
             ResourceKind::Token => "token",
             ResourceKind::Person => "person",
             ResourceKind::Webhook => "webhook",

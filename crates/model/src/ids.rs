@@ -46,6 +46,8 @@ integers! {
     ImageId,
     /// A virtual machine.
     GuestId,
+    /// Guests of an account that belong together.
+    ClusterId,
     /// What a person watches until it ends.
     OperationId,
     /// A line of the event log; also its cursor.

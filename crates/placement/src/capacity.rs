@@ -80,7 +80,7 @@ fn fill(fleet: &Fleet, request: &Request, most: usize) -> (usize, Tallies) {
         && let Some((_, Reverse(host))) = roomiest.pop()
     {
         if let Ok(pool) = fit(&fleet.hosts[host], &tallies.hosts[host], request, &fleet.rules) {
-            tallies.add(&fleet.hosts, host, pool, request, 1.0);
+            tallies.add(&fleet.hosts, host, pool, request, request.load);
             placed += 1;
             roomiest.push(rank(&tallies, host));
         }

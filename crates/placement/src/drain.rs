@@ -34,6 +34,7 @@ pub(crate) fn rehouse(fleet: &Fleet, position: usize) -> Drain {
     for guest in guests {
         let mut needs = guest.needs.clone();
         needs.host = None;
+        needs.load = guest.load;
         if guest.holds == Holds::DiskOnly {
             needs.memory = honcho_model::Bytes(0);
             needs.vcpus = 0;

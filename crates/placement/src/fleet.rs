@@ -2,12 +2,8 @@
 
 use crate::tallies::Tallies;
 use honcho_model::host::{Duty, HostStatus};
-use honcho_model::{AccountId, Bytes, GuestId, HostId, NetworkId, PoolId, RackId, SiteId};
+use honcho_model::{AccountId, Bytes, ClusterId, GuestId, HostId, NetworkId, PoolId, RackId, SiteId};
 use std::collections::BTreeSet;
-
-/// Guests that belong together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ClusterId(pub i64);
 
 /// What a host must have and not every host has: `kvm`, `cpu:avx512f`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -124,6 +120,8 @@ pub struct Request {
     pub disk: Bytes,
     /// vCPUs.
     pub vcpus: u32,
+    /// How much it is expected to do, beside the usual 1.
+    pub load: f64,
     /// What its host must have.
     pub capabilities: BTreeSet<Capability>,
     /// What its host must reach.
@@ -143,6 +141,7 @@ impl Request {
             memory,
             disk,
             vcpus,
+            load: 1.0,
             capabilities: BTreeSet::new(),
             networks: BTreeSet::new(),
             host: None,

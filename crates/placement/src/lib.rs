@@ -31,8 +31,8 @@ pub use capacity::{Capacity, Loss, capacity, if_lost};
 pub use drain::{Drain, drain};
 pub use filter::{Domain, Filter, Refusal};
 pub use fleet::{
-    Capability, ClusterId, ClusterRole, Draining, Fleet, Guest, Holds, Host, NPlusOne, Pool, Reach, Request,
-    Rules,
+    Capability, ClusterRole, Draining, Fleet, Guest, Holds, Host, NPlusOne, Pool, Reach, Request, Rules,
 };
+pub use honcho_model::ClusterId;
 pub use place::{Choice, Decision, Impossible, Score, Verdict, place, place_all};
 pub use survive::stranded;

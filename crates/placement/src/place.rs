@@ -58,6 +58,17 @@ pub struct Impossible {
     pub request: usize,
     /// Why not.
     pub decision: Decision,
+    /// Those that had been placed before it, with where.
+    pub placed: Vec<(usize, Decision)>,
+}
+
+/// Which of the hosts that can take a guest is chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pick {
+    /// The one with which all is spread most evenly.
+    Even,
+    /// The one that has the least memory left, so that what is large still fits elsewhere.
+    Fullest,
 }
 
 impl Decision {
@@ -113,32 +124,46 @@ pub fn place(fleet: &Fleet, request: &Request) -> Decision {
 }
 
 /// Decides where several guests go, each counting on the others: all of them or none. The largest is placed first; the
-/// decisions are in the order of the requests.
+/// decisions are in the order of the requests. Where the even spread leaves one without room, the fullest host that can
+/// take a guest is tried for each before all are refused.
 pub fn place_all(fleet: &Fleet, requests: &[Request]) -> Result<Vec<Decision>, Box<Impossible>> {
+    place_together(fleet, requests, Pick::Even)
+        .or_else(|impossible| place_together(fleet, requests, Pick::Fullest).map_err(|_| impossible))
+}
+
+fn place_together(fleet: &Fleet, requests: &[Request], pick: Pick) -> Result<Vec<Decision>, Box<Impossible>> {
     let mut tallies = fleet.tallies.clone();
     let mut order: Vec<usize> = (0..requests.len()).collect();
-    order.sort_by_key(|index| std::cmp::Reverse((requests[*index].memory, requests[*index].disk)));
-    let mut decisions: Vec<Option<Decision>> = vec![None; requests.len()];
+    order.sort_by_key(|index| {
+        let request = &requests[*index];
+        std::cmp::Reverse((request.memory, request.disk, request.vcpus))
+    });
+    let mut placed: Vec<(usize, Decision)> = Vec::with_capacity(requests.len());
     for index in order {
-        let decision = decide(fleet, &tallies, &requests[index]);
+        let decision = decide_by(fleet, &tallies, &requests[index], pick);
         let Some(choice) = decision.choice else {
-            return Err(Box::new(Impossible { request: index, decision }));
+            return Err(Box::new(Impossible { request: index, decision, placed }));
         };
         commit(fleet, &mut tallies, &requests[index], choice);
-        decisions[index] = Some(decision);
+        placed.push((index, decision));
     }
-    Ok(decisions.into_iter().flatten().collect())
+    placed.sort_unstable_by_key(|(index, _)| *index);
+    Ok(placed.into_iter().map(|(_, decision)| decision).collect())
 }
 
 /// Takes what a choice takes.
 pub(crate) fn commit(fleet: &Fleet, tallies: &mut Tallies, request: &Request, choice: Choice) {
     if let Some(host) = fleet.position(choice.host) {
         let pool = fleet.hosts[host].pools.iter().position(|pool| Some(pool.id) == choice.pool);
-        tallies.add(&fleet.hosts, host, pool, request, 1.0);
+        tallies.add(&fleet.hosts, host, pool, request, request.load);
     }
 }
 
 pub(crate) fn decide(fleet: &Fleet, tallies: &Tallies, request: &Request) -> Decision {
+    decide_by(fleet, tallies, request, Pick::Even)
+}
+
+fn decide_by(fleet: &Fleet, tallies: &Tallies, request: &Request, pick: Pick) -> Decision {
     let trial = Trial::new(fleet, tallies, request);
     let mut pools = Vec::with_capacity(fleet.hosts.len());
     let mut verdicts: Vec<Verdict> = Vec::with_capacity(fleet.hosts.len());
@@ -152,7 +177,7 @@ pub(crate) fn decide(fleet: &Fleet, tallies: &Tallies, request: &Request) -> Dec
     }
     trial.keep_n_plus_one(&mut verdicts);
     trial.keep_apart(&mut verdicts);
-    let chosen = trial.choose(&verdicts);
+    let chosen = trial.choose(&verdicts, pick);
     let choice = chosen.map(|host| Choice {
         host: fleet.hosts[host].id,
         pool: pools[host].map(|pool| fleet.hosts[host].pools[pool].id),
@@ -191,7 +216,7 @@ impl<'a> Trial<'a> {
             -share(self.request.memory.0 as f64, host.memory.0 as f64),
             -share(self.request.disk.0 as f64, disk as f64),
             share(f64::from(self.request.vcpus), f64::from(host.cpus)),
-            1.0,
+            self.request.load,
         ];
         let values = tally.values;
         let mut spread = self.deviations;
@@ -264,14 +289,18 @@ impl<'a> Trial<'a> {
     }
 
     /// The lowest score; of equals the first. Where every host is crowded, the least crowded ones only.
-    fn choose(&self, verdicts: &[Verdict]) -> Option<usize> {
+    fn choose(&self, verdicts: &[Verdict], pick: Pick) -> Option<usize> {
         let there = self.request.apart.as_ref().and_then(|role| self.tallies.roles.get(role));
         let crowd = |host: usize| there.and_then(|there| there.get(&host)).copied().unwrap_or(0);
+        let left = |host: usize| match pick {
+            Pick::Even => 0,
+            Pick::Fullest => self.tallies.hosts[host].memory_free,
+        };
         verdicts
             .iter()
             .enumerate()
             .filter_map(|(host, verdict)| match verdict {
-                Verdict::Scored(score) => Some((crowd(host), score.total, host)),
+                Verdict::Scored(score) => Some(((crowd(host), left(host)), score.total, host)),
                 Verdict::Refused(_) => None,
             })
             .min_by(|one, other| {

@@ -106,6 +106,8 @@ const UNIQUE: &[(&str, &str, &str, &str)] = &[
     ("images_name", "images.name", "name", "is taken"),
     ("people_login", "people.login", "login", "is taken"),
     ("grants_person_account", "grants.person_id, grants.account_id", "account_id", "is granted already"),
+    ("clusters_name", "clusters.account_id, clusters.name", "name", "is taken"),
+    ("clusters_reference", "clusters.account_id, clusters.reference", "reference", "is taken"),
     ("guests_name", "guests.account_id, guests.name", "name", "is taken"),
     ("guests_reference", "guests.account_id, guests.reference", "reference", "is taken"),
 ];

@@ -3,7 +3,7 @@
 use crate::addresses::{Holder, Wish};
 use crate::list::{Filters, Select};
 use crate::sql::{Connection, execute, insert, number, row, rows, signed, to_json, unsigned, values};
-use crate::{Refusal, Scope, StoreError, StoreResult, Tx, addresses, networks};
+use crate::{Refusal, Scope, StoreError, StoreResult, Tx, addresses, clusters, networks};
 use honcho_model::guest::Power;
 use honcho_model::{
     AccountId, Bytes, Epoch, Family, Generation, GuestId, HostId, ImageId, InterfaceId, Name, NetworkId,
@@ -52,6 +52,7 @@ pub struct NewGuest {
 }
 
 /// A network card of a new guest.
+#[derive(Clone)]
 pub struct NewInterface {
     /// The network it is in.
     pub network: NetworkId,
@@ -382,6 +383,7 @@ pub async fn save(tx: &Tx, guest: &mut Desired) -> StoreResult<()> {
 struct Buried {
     name: String,
     account_id: i64,
+    cluster: Option<String>,
 }
 
 /// A guest that is gone.
@@ -406,7 +408,7 @@ pub(crate) async fn bury(
     let buried: Option<Buried> = row(
         tx,
         "UPDATE guests SET deleted_at = $1 WHERE id = $2 AND host_id = $3 AND epoch = $4 AND generation <= $5 \
-         AND deleting_at IS NOT NULL AND deleted_at IS NULL RETURNING name, account_id",
+         AND deleting_at IS NOT NULL AND deleted_at IS NULL RETURNING name, account_id, cluster",
         values![tx.now.0, id.0, host.0, epoch.0, generation.0],
     )
     .await?;
@@ -415,6 +417,9 @@ pub(crate) async fn bury(
     execute(tx, "DELETE FROM volumes WHERE guest_id = $1", values![id.0]).await?;
     execute(tx, "DELETE FROM guest_observed WHERE guest_id = $1", values![id.0]).await?;
     networks::unwant_unused(tx, host).await?;
+    if let Some(cluster) = &buried.cluster {
+        clusters::end_without_guests(tx, AccountId(buried.account_id), cluster).await?;
+    }
     tx.touch(host);
     Ok(Some(Gone { name: buried.name, account: AccountId(buried.account_id), kept }))
 }

@@ -255,7 +255,7 @@ fn is_scalar(attribute: &str) -> bool {
     ["_id", "_bytes", "_seconds", "_version", "_units"].iter().any(|ending| attribute.ends_with(ending))
         || matches!(
             attribute,
-            "operator" | "vcpus" | "family" | "start_alone" | "position" | "cores" | "allow_http"
+            "operator" | "vcpus" | "count" | "family" | "start_alone" | "position" | "cores" | "allow_http"
         )
         || attribute.starts_with("limit_")
 }

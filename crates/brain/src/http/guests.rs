@@ -73,8 +73,14 @@ pub(super) async fn list_of_account(
 }
 
 async fn order(app: App, caller: Writer, meant: Meant, body: honcho_api::GuestCreate) -> ApiResult<Response> {
-    let (uuid, volume_uuid) = (app.outside.uuid(), app.outside.uuid());
-    let change = GuestCreate { scope: caller.scope, uuid, volume_uuid, body, rules: app.rules };
+    let change = GuestCreate {
+        scope: caller.scope,
+        uuid: app.outside.uuid(),
+        volume_uuid: app.outside.uuid(),
+        cluster_uuid: app.outside.uuid(),
+        body,
+        rules: app.rules,
+    };
     match meant.trial()? {
         Trial::InEarnest => Ok(created(app.write(caller.actor, &change).await?).into_response()),
         trial @ Trial::DryRun => {

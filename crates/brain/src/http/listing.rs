@@ -15,8 +15,8 @@ use axum::body::{Body, Bytes};
 use axum::http::header::{CONTENT_TYPE, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use honcho_api::{
-    Account, Address, Event, Guest, Host, Image, Network, Operation, Person, Pool, Rack, San, Session, Site,
-    Token, Webhook, WebhookDelivery,
+    Account, Address, Cluster, Event, Guest, Host, Image, Network, Operation, Person, Pool, Rack, San,
+    Session, Site, Token, Webhook, WebhookDelivery,
 };
 use honcho_store::{Filters, StoreError, StoreResult};
 use serde::Serialize;
@@ -46,6 +46,7 @@ macro_rules! by_id {
 by_id!(
     Account,
     Address,
+    Cluster,
     Guest,
     Host,
     Image,

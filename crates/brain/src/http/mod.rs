@@ -4,6 +4,7 @@ mod account_life;
 mod accounts;
 mod addresses;
 mod bodies;
+mod clusters;
 mod error;
 mod events;
 mod exports;
@@ -118,6 +119,9 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(guests::resize, guests::resize_by_post))
         .routes(routes!(guests::restore, guests::restore_by_post))
         .routes(routes!(placements::of_guest))
+        .routes(routes!(clusters::list, clusters::create))
+        .routes(routes!(clusters::show, clusters::delete))
+        .routes(routes!(clusters::restore, clusters::restore_by_post))
         .routes(routes!(streams::log))
         .routes(routes!(streams::console))
         .routes(routes!(operations::list))

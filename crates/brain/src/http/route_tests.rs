@@ -9,15 +9,15 @@ use super::router;
 use crate::app::hash_secret;
 use crate::operations::tests::World;
 use crate::operations::{
-    AccountCancel, AccountCreate, AccountSuspend, AddressCreate, Grace, GuestCancel, HostAdd, ImageCreate,
-    NetworkCreate, PoolCreate, RackCreate, SanCreate, SiteCreate, TokenCreate, WebhookCreate,
+    AccountCancel, AccountCreate, AccountSuspend, AddressCreate, ClusterCancel, Grace, GuestCancel, HostAdd,
+    ImageCreate, NetworkCreate, PoolCreate, RackCreate, SanCreate, SiteCreate, TokenCreate, WebhookCreate,
 };
 use axum::body::Body;
 use axum::http::{Request, header};
 use futures::StreamExt as _;
-use honcho_model::{AccountId, Digest, GuestId, Right};
+use honcho_model::{AccountId, ClusterId, Digest, GuestId, Right};
 use honcho_store::people::NewPerson;
-use honcho_store::{Change, Scope, StoreResult, Tx, people, sessions};
+use honcho_store::{Change, Scope, StoreResult, Tx, clusters, people, sessions};
 use std::collections::BTreeSet;
 use std::time::Duration;
 use tower::ServiceExt as _;
@@ -156,6 +156,12 @@ POST   /v1/guests/{id}/resize?vcpus=1&memory_bytes=2147483648&restart=true  401 
 PUT    /v1/guests/{id}/restore            401 404 403 403 202 202
 POST   /v1/guests/{id}/restore            401 404 403 403 202 202
 GET    /v1/guests/{id}/placement          401 404 200 200 200 200
+GET    /v1/clusters                       401 200 200 200 200 200
+POST   /v1/clusters                       401 422 403 403 201 201 {"account_id":$account,"name":"acme-new","image_id":$image,"network_id":$network,"memory_bytes":67108864,"disk_bytes":3221225472,"roles":[{"role":"front","count":2}]}
+GET    /v1/clusters/{id}                  401 404 200 404 200 200
+DELETE /v1/clusters/{id}                  401 404 403 403 202 202
+PUT    /v1/clusters/{id}/restore          401 404 403 403 202 202
+POST   /v1/clusters/{id}/restore          401 404 403 403 202 202
 GET    /v1/guests/{id}/log                401 404 409 409 409 409
 GET    /v1/guests/{id}/console            401 404 403 409 409 409
 GET    /v1/operations                     401 200 200 200 200 200
@@ -239,6 +245,7 @@ struct Acme {
     world: World,
     guest: i64,
     other_guest: i64,
+    cluster: i64,
     ended_operation: i64,
     open_operation: i64,
     network: i64,
@@ -331,6 +338,10 @@ impl Acme {
         let san = world.ask(&change).await.unwrap().id;
         let (guest, other) = (world.order("acme-web").await, world.order("acme-other").await);
         world.settle(guest.id).await;
+        let body = honcho_api::GuestCreate { cluster: Some("acme-shop".into()), ..world.body("acme-shop-1") };
+        world.order_as(scope, body).await.unwrap();
+        let filters = honcho_store::Filters::default().and("name", "acme-shop");
+        let found = clusters::list(world.app.store.reader(), Scope::System, &filters).await.unwrap();
         let digest: Digest = blob_digest().parse().unwrap();
         world.app.blobs.put(digest, BLOB).await.unwrap();
         let (person, session) = world.ask(&SomebodyOf(world.account.id)).await.unwrap();
@@ -366,6 +377,7 @@ impl Acme {
         Acme {
             guest: guest.id,
             other_guest: other.id,
+            cluster: found[0].id,
             ended_operation: guest.operation_id.unwrap(),
             open_operation: other.operation_id.unwrap(),
             token: spare,
@@ -408,6 +420,7 @@ impl Acme {
             "addresses" => self.address,
             "images" => self.image,
             "guests" => self.guest,
+            "clusters" => self.cluster,
             "people" => self.person,
             "sessions" => self.session,
             "webhooks" => self.webhook,
@@ -422,6 +435,9 @@ impl Acme {
         let (scope, id) = (Scope::Operator, AccountId(self.world.account.id));
         if line.path == "/v1/accounts/{id}/restore" {
             self.world.ask(&AccountCancel { scope, id, grace: Grace::Kept }).await.unwrap();
+        } else if line.path == "/v1/clusters/{id}/restore" {
+            let (id, grace) = (ClusterId(self.cluster), Grace::Kept);
+            self.world.ask(&ClusterCancel { scope, id, grace }).await.unwrap();
         } else if line.path.ends_with("/unsuspend") {
             self.world.ask(&AccountSuspend { scope, id, reason: None }).await.unwrap();
         } else if line.path.ends_with("/restore") {

@@ -1,7 +1,7 @@
 //! Changing a guest's attributes: name, size, power, `start_alone`.
 
 use super::account::refuse_stale;
-use super::guest_create::{DISK, MEMORY, VCPUS};
+use super::guest_order::{DISK, MEMORY, VCPUS};
 use super::guest_power::{PowerAction, claim_memory, refuse_ended, save};
 use super::problems::Problems;
 use super::quotas::{self, Extra};

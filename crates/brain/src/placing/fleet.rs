@@ -9,15 +9,15 @@ use honcho_store::rooms::{Claims, Counts, PlacedGuest, Room};
 use std::collections::HashMap;
 
 /// What a guest does is not seen yet. Were each to count the same, a small host would be given as many as a large one.
-const UNSEEN: f64 = 0.0;
+pub(super) const UNSEEN: f64 = 0.0;
 
-/// What else the account of a new guest has: how many guests on which hosts, and how many of the same cluster and role.
+/// What else the account of new guests has: how many guests on which hosts, and how many of the same cluster and roles.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Kin {
     pub(crate) account: AccountId,
     pub(crate) of_account: Counts,
-    /// The role that the new guest has, and where others have it.
-    pub(crate) apart: Option<(ClusterRole, Counts)>,
+    /// The roles that the new guests have, and where others have them.
+    pub(crate) apart: Vec<(ClusterRole, Counts)>,
 }
 
 impl Kin {
@@ -55,14 +55,16 @@ fn host(room: &Room, taken: impl Fn(PoolId, i64) -> Bytes) -> Host {
 }
 
 /// The fleet for one order, out of sums. Its guests stand for those of the real one: on each host as many, of the same
-/// memory each, with the same vCPUs and disk together, and as many of them the account's, and of the role.
+/// memory each, with the same vCPUs and disk together, and as many of them the account's, and of each role.
 pub(super) fn summed(rooms: &[Room], kin: &Kin, rules: Rules) -> Fleet {
     let hosts = rooms.iter().map(|room| host(room, |_, placed| Bytes(u64::try_from(placed).unwrap_or(0))));
     let mut guests = Vec::new();
     for room in rooms {
         let count = |counts: &Counts| counts.get(&room.host).copied().unwrap_or(0);
-        let (of_account, of_role) =
-            (count(&kin.of_account), kin.apart.as_ref().map_or(0, |(_, counts)| count(counts)));
+        let of_account = count(&kin.of_account);
+        let mut with_role = kin.apart.iter().flat_map(|(role, counts)| {
+            std::iter::repeat_n(role, usize::try_from(count(counts)).unwrap_or(0))
+        });
         let mut number = 0;
         for size in &room.claimed {
             for at in 0..size.guests {
@@ -70,7 +72,7 @@ pub(super) fn summed(rooms: &[Room], kin: &Kin, rules: Rules) -> Fleet {
                 let memory = Bytes(u64::try_from(size.memory).unwrap_or(0));
                 let mut needs = Request::of_size(memory, vcpus, Bytes(0));
                 needs.account = if number < of_account { kin.account } else { AccountId(0) };
-                needs.apart = kin.apart.as_ref().filter(|_| number < of_role).map(|(role, _)| role.clone());
+                needs.apart = with_role.next().cloned();
                 guests.push(Guest {
                     id: GuestId(0),
                     host: room.host,
@@ -117,6 +119,7 @@ pub(crate) fn whole(rooms: &[Room], placed: &[PlacedGuest], rules: Rules) -> Fle
                 account: guest.account,
                 apart,
                 capabilities: capabilities(&guest.kinds),
+                load: UNSEEN,
                 ..Request::of_size(guest.memory, guest.vcpus, guest.disk)
             },
         }

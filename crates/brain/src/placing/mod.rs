@@ -19,9 +19,10 @@ pub(crate) use shown::{Told, for_customers};
 pub(crate) use words::said_to;
 
 use honcho_model::{Bytes, HostId, NetworkKind, PoolId};
-use honcho_placement::{Capability, Decision, Fleet, NPlusOne, Request, Rules, place};
+use honcho_placement::{Capability, Decision, Fleet, NPlusOne, Request, Rules, place, place_all};
 use honcho_store::rooms::Room;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// Memory of every host that guests never get: for its kernel, its agent and libvirt.
 const HOST_RESERVE: Bytes = Bytes::mib(512);
@@ -34,7 +35,7 @@ pub const USUAL_RULES: Rules = Rules { vcpus_per_cpu: Some(VCPUS_PER_CPU), n_plu
 
 /// A decision, with what it was made from.
 pub(crate) struct Decided {
-    fleet: Fleet,
+    fleet: Arc<Fleet>,
     request: Request,
     decision: Decision,
 }
@@ -48,9 +49,51 @@ pub(crate) struct Place {
 
 /// Decides where a guest goes. `kin` is what else its account has, as far as that matters.
 pub(crate) fn decide(rooms: &[Room], kin: &Kin, rules: Rules, request: Request) -> Decided {
-    let fleet = fleet::summed(rooms, kin, rules);
+    let fleet = Arc::new(fleet::summed(rooms, kin, rules));
     let decision = place(&fleet, &request);
     Decided { fleet, request, decision }
+}
+
+/// Why several guests cannot be placed together.
+pub(crate) struct Together {
+    /// The first one that finds no host: its place among the requests.
+    pub(crate) lacking: usize,
+    /// Why it finds none, with those placed that were placed before it.
+    pub(crate) decided: Decided,
+    /// Those, each with its place among the requests.
+    pub(crate) placed: Vec<(usize, Decided)>,
+}
+
+/// Decides where several guests go, all of them or none.
+pub(crate) fn decide_all(
+    rooms: &[Room],
+    kin: &Kin,
+    rules: Rules,
+    requests: &[Request],
+) -> Result<Vec<Decided>, Box<Together>> {
+    let fleet = Arc::new(fleet::summed(rooms, kin, rules));
+    let decided =
+        |request: &Request, decision| Decided { fleet: fleet.clone(), request: request.clone(), decision };
+    match place_all(&fleet, requests) {
+        Ok(decisions) => {
+            Ok(requests.iter().zip(decisions).map(|(request, decision)| decided(request, decision)).collect())
+        }
+        Err(impossible) => {
+            let placed = impossible.placed.into_iter();
+            Err(Box::new(Together {
+                lacking: impossible.request,
+                decided: decided(&requests[impossible.request], impossible.decision),
+                placed: placed
+                    .map(|(index, decision)| (index, decided(&requests[index], decision)))
+                    .collect(),
+            }))
+        }
+    }
+}
+
+/// What a guest of this size asks of its host, before it is said what else.
+pub(crate) fn request_of(memory: Bytes, vcpus: u32, disk: Bytes) -> Request {
+    Request { load: fleet::UNSEEN, ..Request::of_size(memory, vcpus, disk) }
 }
 
 impl Decided {

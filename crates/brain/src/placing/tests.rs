@@ -32,7 +32,7 @@ fn room(id: i64, memory_gib: i64, guests: i64) -> Room {
 const LOCAL: &[NetworkKind] = &[NetworkKind::Local];
 
 fn order(kinds: &[NetworkKind]) -> Request {
-    Request { capabilities: capabilities(kinds), ..Request::of_size(Bytes::gib(1), 1, Bytes::gib(10)) }
+    Request { capabilities: capabilities(kinds), ..request_of(Bytes::gib(1), 1, Bytes::gib(10)) }
 }
 
 fn chosen(rooms: &[Room], kinds: &[NetworkKind]) -> Result<i64, String> {
@@ -105,7 +105,7 @@ fn kin_are_kept_apart_while_others_have_room() {
     let role = Kin::role("app");
     let ask = |rooms: &[Room], on: &[i64]| {
         let there: honcho_store::rooms::Counts = on.iter().map(|id| (HostId(*id), 1)).collect();
-        let kin = Kin { account, of_account: there.clone(), apart: Some((role.clone(), there)) };
+        let kin = Kin { account, of_account: there.clone(), apart: vec![(role.clone(), there)] };
         let request = Request { account, apart: Some(role.clone()), ..order(LOCAL) };
         decide(rooms, &kin, USUAL_RULES, request).place().map(|place| place.host.0)
     };
@@ -160,7 +160,7 @@ fn sums_decide_as_guests_do() {
                 kinds: vec![NetworkKind::Local],
             });
         }
-        let kin = Kin { account, of_account, apart: Some((Kin::role("app"), of_role)) };
+        let kin = Kin { account, of_account, apart: vec![(Kin::role("app"), of_role)] };
         let request = Request { account, apart: Some(Kin::role("app")), ..order(LOCAL) };
         let summed = decide(&rooms, &kin, USUAL_RULES, request.clone());
         // The account's own cluster is the first one that is met, or no guest of it is there.

@@ -13,6 +13,8 @@ mod show;
 mod ssh;
 mod update;
 
+pub(super) use list::status_cell;
+
 use crate::command_error::CommandError;
 use crate::context::Context;
 

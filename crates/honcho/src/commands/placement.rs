@@ -104,9 +104,8 @@ pub(crate) fn show(context: &Context, name: &str, placement: &Placement) -> Resu
     }
     let mut parts = Vec::new();
     let hosts = placement.hosts.as_ref().or(placement.best.as_ref());
-    if let Some(hosts) = hosts.filter(|hosts| !hosts.is_empty()) {
-        let headings = ["HOST", "SCORE", "MEMORY", "DISK", "VCPUS", "LOAD", "OWNER", "REFUSED BY", "WHY"];
-        parts.push(table(output, &headings, hosts.iter().map(host_row).collect()));
+    if hosts.is_some_and(|hosts| !hosts.is_empty()) {
+        parts.push(table_of(output, placement));
     }
     let refused: Vec<String> = placement
         .refused
@@ -119,6 +118,13 @@ pub(crate) fn show(context: &Context, name: &str, placement: &Placement) -> Resu
     }
     parts.push(sentence(output, name, placement));
     output.page(&parts.join("\n\n"))
+}
+
+/// What each host says: all of them, or the best ones where no more is known.
+pub(super) fn table_of(output: &Output, placement: &Placement) -> String {
+    let hosts = placement.hosts.as_ref().or(placement.best.as_ref());
+    let headings = ["HOST", "SCORE", "MEMORY", "DISK", "VCPUS", "LOAD", "OWNER", "REFUSED BY", "WHY"];
+    table(output, &headings, hosts.into_iter().flatten().map(host_row).collect())
 }
 
 fn sentence(output: &Output, name: &str, placement: &Placement) -> String {

@@ -52,6 +52,9 @@ help! {
     guest_delete: "guest delete --help";
     guest_resize: "guest resize --help";
     guest_ssh: "guest ssh --help";
+    cluster: "cluster --help";
+    cluster_create: "cluster create --help";
+    cluster_delete: "cluster delete --help";
     operation: "operation --help";
     event_follow: "event follow --help";
     balance: "balance --help";

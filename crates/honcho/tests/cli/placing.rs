@@ -6,21 +6,21 @@ use crate::things::{account, ago, guest, host, image, network};
 use expect_test::expect;
 use serde_json::{Value, json};
 
-fn scored(id: i64, name: &str, score: f64) -> Value {
+pub(crate) fn scored(id: i64, name: &str, score: f64) -> Value {
     json!({
         "host_id": id, "host": name, "score": score, "memory_spread": 0.1, "disk_spread": 0.2, "vcpus_spread": 0.05,
         "load_spread": score - 0.35, "owner_part": 0.0, "filter": null, "reason": null,
     })
 }
 
-fn refused(id: i64, name: &str, filter: &str, reason: &str) -> Value {
+pub(crate) fn refused(id: i64, name: &str, filter: &str, reason: &str) -> Value {
     json!({
         "host_id": id, "host": name, "score": null, "memory_spread": null, "disk_spread": null, "vcpus_spread": null,
         "load_spread": null, "owner_part": null, "filter": filter, "reason": reason,
     })
 }
 
-fn placement(guest_id: Option<i64>, hosts: Option<Value>) -> Value {
+pub(crate) fn placement(guest_id: Option<i64>, hosts: Option<Value>) -> Value {
     json!({
         "guest_id": guest_id, "placed": true, "host_id": 2, "host": "rack1-07", "pool_id": 4,
         "decided_at": ago(3600), "inputs": "1.4711", "reason": null,

@@ -14,6 +14,7 @@ mod m0012_search;
 mod m0013_covering;
 mod m0014_placing;
 mod m0017_address_names;
+mod m0018_clusters;
 mod schema;
 
 use crate::engine::Purpose;
@@ -45,6 +46,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0013_covering::Migration),
             Box::new(m0014_placing::Migration),
             Box::new(m0017_address_names::Migration),
+            Box::new(m0018_clusters::Migration),
         ]
     }
 }

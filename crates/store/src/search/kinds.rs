@@ -184,6 +184,21 @@ pub(super) const KINDS: &[Kind] = &[
         ],
     },
     Kind {
+        word: "cluster",
+        table: "clusters",
+        name: "t.name",
+        account: "t.account_id",
+        host: NONE,
+        seen: Seen::Account("t.account_id", Shared::No),
+        attributes: &[
+            ("name", Look::Text("t.name")),
+            ("id", Look::Id),
+            ("uuid", Look::Uuid),
+            ("reference", Look::Text("t.reference")),
+            ("account", Look::Owner),
+        ],
+    },
+    Kind {
         word: "person",
         table: "people",
         name: "t.login",

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod addresses;
+mod clusters;
 mod ends;
 mod giving_up;
 mod hosts;
@@ -185,7 +186,9 @@ impl World {
 
     pub(crate) async fn order_as(&self, scope: Scope, body: honcho_api::GuestCreate) -> StoreResult<Guest> {
         let (uuid, volume_uuid) = (self.app.outside.uuid(), self.app.outside.uuid());
-        self.ask(&GuestCreate { scope, uuid, volume_uuid, body, rules: crate::USUAL_RULES }).await
+        let cluster_uuid = self.app.outside.uuid();
+        self.ask(&GuestCreate { scope, uuid, volume_uuid, cluster_uuid, body, rules: crate::USUAL_RULES })
+            .await
     }
 
     pub(crate) async fn order(&self, name: &str) -> Guest {

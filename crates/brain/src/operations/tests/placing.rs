@@ -15,7 +15,7 @@ use honcho_store::{placements, rooms};
 const CLIENTS: usize = 64;
 
 /// Hosts that are up, h2 and so on, with a pool each; the world's own is drained.
-async fn hosts(world: &World, count: usize, memory: Bytes, pool: Bytes) -> Vec<Host> {
+pub(super) async fn hosts(world: &World, count: usize, memory: Bytes, pool: Bytes) -> Vec<Host> {
     drain(world, world.host.id, Wanted::Drained).await;
     let mut hosts = Vec::new();
     for number in 2..count + 2 {
@@ -24,7 +24,7 @@ async fn hosts(world: &World, count: usize, memory: Bytes, pool: Bytes) -> Vec<H
     hosts
 }
 
-async fn host(world: &World, name: &str, memory: Bytes, size: Bytes) -> Host {
+pub(super) async fn host(world: &World, name: &str, memory: Bytes, size: Bytes) -> Host {
     let host = world.ask(&add_host(&world.app, name)).await.unwrap();
     let body = honcho_api::PoolCreate {
         host_id: Some(host.id),
@@ -64,7 +64,7 @@ async fn drain(world: &World, id: i64, wanted: Wanted) -> Host {
 }
 
 /// A network with addresses for more guests than there is room for.
-async fn wide_network(world: &World) -> i64 {
+pub(super) async fn wide_network(world: &World) -> i64 {
     let body = honcho_api::NetworkCreate {
         name: Some("wide".into()),
         subnet: Some("10.80.0.0/16".into()),
@@ -76,17 +76,19 @@ async fn wide_network(world: &World) -> i64 {
 
 async fn order_under(world: &World, rules: Rules, body: Body) -> StoreResult<Guest> {
     let (uuid, volume_uuid) = (world.app.outside.uuid(), world.app.outside.uuid());
-    world.ask(&GuestCreate { scope: Scope::Operator, uuid, volume_uuid, body, rules }).await
+    let cluster_uuid = world.app.outside.uuid();
+    world.ask(&GuestCreate { scope: Scope::Operator, uuid, volume_uuid, cluster_uuid, body, rules }).await
 }
 
 async fn trial(world: &World, scope: Scope, body: Body) -> StoreResult<honcho_api::Placement> {
     let (uuid, volume_uuid) = (world.app.outside.uuid(), world.app.outside.uuid());
-    let create = GuestCreate { scope, uuid, volume_uuid, body, rules: crate::USUAL_RULES };
+    let cluster_uuid = world.app.outside.uuid();
+    let create = GuestCreate { scope, uuid, volume_uuid, cluster_uuid, body, rules: crate::USUAL_RULES };
     world.app.store.rehearse(Actor::honcho(), world.app.now(), &GuestTrial(create)).await
 }
 
 /// How many guests claim memory on each host that has any.
-async fn placed(world: &World) -> Vec<i64> {
+pub(super) async fn placed(world: &World) -> Vec<i64> {
     let rooms = rooms::list(world.app.store.reader(), None, world.app.now()).await.unwrap();
     let count = |room: &rooms::Room| room.claimed.iter().map(|size| size.guests).sum::<i64>();
     rooms.iter().map(count).filter(|guests| *guests > 0).collect()

@@ -36,6 +36,12 @@ pub(crate) struct ListGuestsArguments {
     /// Only those on this host
     #[arg(long, value_name = "HOST", add = ArgValueCandidates::new(hosts))]
     host: Option<String>,
+    /// Only those of this cluster
+    #[arg(long, value_name = "WORD")]
+    cluster: Option<String>,
+    /// Only those of this role
+    #[arg(long, value_name = "WORD")]
+    role: Option<String>,
     /// Only those made from this image
     #[arg(long, value_name = "IMAGE", add = ArgValueCandidates::new(images))]
     image: Option<String>,
@@ -54,6 +60,8 @@ pub(crate) async fn run(context: &Context, arguments: ListGuestsArguments) -> Re
     filters.extend(account.map(|id| ("account_id", id.to_string())));
     filters.extend(host.map(|id| ("host_id", id.to_string())));
     filters.extend(image.map(|id| ("image_id", id.to_string())));
+    filters.extend(arguments.cluster.map(|cluster| ("cluster", cluster)));
+    filters.extend(arguments.role.map(|role| ("role", role)));
     filters.extend(arguments.status.map(|status| ("status", status)));
     filters.extend(arguments.power.map(|power| ("power", power)));
     filters.extend(arguments.reference.map(|reference| ("reference", reference)));
@@ -83,7 +91,7 @@ pub(crate) async fn run(context: &Context, arguments: ListGuestsArguments) -> Re
 }
 
 /// A status in its colour.
-pub(super) fn status_cell(status: GuestStatus) -> Cell {
+pub(in crate::commands) fn status_cell(status: GuestStatus) -> Cell {
     use GuestStatus as S;
     Cell::text(status.as_str()).tone(match status {
         S::Running => Tone::Good,
