@@ -32,6 +32,35 @@ pub(crate) fn from_bytes(bytes: &[u8]) -> StoreResult<IpAddr> {
     Ok(Ipv6Addr::from(octets).to_canonical())
 }
 
+/// An address as its column holds it, read without an allocation.
+#[derive(Clone, Copy)]
+pub(crate) struct Octets([u8; 16]);
+
+impl Octets {
+    pub(crate) fn address(self) -> IpAddr {
+        Ipv6Addr::from(self.0).to_canonical()
+    }
+}
+
+impl rusqlite::types::FromSql for Octets {
+    fn column_result(value: rusqlite::types::ValueRef<'_>) -> rusqlite::types::FromSqlResult<Self> {
+        <[u8; 16]>::column_result(value).map(Octets)
+    }
+}
+
+impl sea_orm::TryGetable for Octets {
+    fn try_get_by<I: sea_orm::ColIdx>(
+        row: &sea_orm::QueryResult,
+        index: I,
+    ) -> Result<Self, sea_orm::TryGetError> {
+        let bytes: Vec<u8> = Vec::try_get_by(row, index)?;
+        let octets = bytes.try_into().map_err(|bytes: Vec<u8>| {
+            sea_orm::DbErr::Type(format!("an address has 16 bytes, and not {}", bytes.len()))
+        })?;
+        Ok(Octets(octets))
+    }
+}
+
 #[derive(FromQueryResult)]
 struct Row {
     id: i64,

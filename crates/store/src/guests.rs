@@ -1,26 +1,32 @@
 //! Guests as people see them: desired, observed and derived in one statement.
+//!
+//! `row` reads them, `page` writes a list of them as JSON, `words` says why one is what it is.
 
-use crate::cells::{FromCells as _, cells};
-use crate::list::{Column, Filters, Select};
-use crate::sql::{Connection, Reach, from_json, read, rows, time, values};
-use crate::{Refusal, Scope, StoreError, StoreResult, addresses};
+mod page;
+mod row;
+mod words;
+
+use crate::cells::Text;
+use crate::list::{Column, Filters, Reading, Select};
+use crate::sql::{Connection, from_json, rows, time, values};
+use crate::{Refusal, Scope, StoreResult};
 use honcho_api::{Guest, Interface};
-use honcho_model::guest::{Condition, Fact, GuestStatus, Power, RULES};
-use honcho_model::{GuestId, InterfaceId, Mac, Timestamp};
-use honcho_wire::{Failure, Progress};
-use sea_orm::{FromQueryResult, Value};
-use std::collections::HashMap;
-use std::fmt::Write as _;
+use honcho_model::guest::{Condition, Fact, GuestStatus, RULES};
+use honcho_model::{GuestId, Timestamp};
+pub use page::Page;
+use page::{Interfaces, Seen, Written};
+use row::{Card, Row, Takes};
+use sea_orm::FromQueryResult;
 use std::sync::OnceLock;
-use uuid::Uuid;
+pub use words::NO_ROOM;
+pub(crate) use words::{describe_failure, failure_for_customers};
 
 /// The joins that the facts below are about.
 pub(crate) const FROM: &str = "FROM guests g \
     LEFT JOIN volumes v ON v.guest_id = g.id \
     LEFT JOIN guest_observed o ON o.guest_id = g.id AND o.epoch = g.epoch \
     LEFT JOIN hosts h ON h.id = g.host_id \
-    LEFT JOIN host_observed ho ON ho.host_id = g.host_id \
-    LEFT JOIN pool_observed po ON po.pool_id = v.pool_id";
+    LEFT JOIN host_observed ho ON ho.host_id = g.host_id";
 
 /// A fact, as SQL over [`FROM`]. `$1` is the earliest time at which a host that is not silent was heard.
 fn fact_sql(fact: Fact) -> &'static str {
@@ -63,61 +69,20 @@ fn heard_since(now: Timestamp) -> i64 {
     now.0 - i64::try_from(honcho_model::host::SILENT_AFTER.as_micros()).unwrap_or(i64::MAX)
 }
 
-cells! {
-    struct Row {
-        id: i64 = "g.id",
-        uuid: Uuid = "g.uuid",
-        account_id: i64 = "g.account_id",
-        name: String = "g.name",
-        reference: Option<String> = "g.reference",
-        status: String = "{status}",
-        power: String = "g.power",
-        start_alone: bool = "g.start_alone",
-        host_id: Option<i64> = "g.host_id",
-        image_id: i64 = "g.image_id",
-        cluster: Option<String> = "g.cluster",
-        role: Option<String> = "g.role",
-        vcpus: i64 = "CAST(g.vcpus AS BIGINT)",
-        memory: i64 = "g.memory",
-        disk: Option<i64> = "v.size",
-        ssh_keys: Option<String> = "g.ssh_keys",
-        ssh_host_key: Option<String> = "o.ssh_host_key",
-        epoch: i64 = "g.epoch",
-        generation: i64 = "g.generation",
-        observed_generation: Option<i64> = "o.generation",
-        boots_wanted: i64 = "g.boots_wanted",
-        unexpected_stops: Option<i64> = "o.unexpected_stops",
-        operation_id: Option<i64> = "(SELECT MAX(p.id) FROM operations p WHERE p.guest_id = g.id)",
-        lock_version: i64 = "g.lock_version",
-        created_at: i64 = "g.created_at",
-        cancelled_at: Option<i64> = "g.cancelled_at",
-        deletes_at: Option<i64> = "g.deletes_at",
-        deleted_at: Option<i64> = "g.deleted_at",
-        volume_state: Option<String> = "o.volume_state",
-        pool_problem: Option<String> = "po.problem",
-        progress: Option<String> = "o.progress",
-        failure: Option<String> = "o.failure",
-        frozen_reason: Option<String> = "{frozen_reason}",
-        memory_claimed: bool = "g.memory_claimed",
-        given_up_operation: Option<i64> = "g.given_up_operation",
-        given_up_kind: Option<String> = "(CASE WHEN g.given_up_operation IS NOT NULL THEN \
-            (SELECT p.kind FROM operations p WHERE p.id = g.given_up_operation) END)",
-        suspended_reason: Option<String> = "(CASE WHEN g.suspended_at IS NOT NULL THEN \
-            (SELECT a.suspended_reason FROM accounts a WHERE a.id = g.account_id) END)",
-    }
-}
-
-/// The select with all that is worked out in it, made once: it is the same for every list.
-fn select_sql() -> &'static str {
-    static SELECT: OnceLock<String> = OnceLock::new();
+/// The select, but for the status, made once: it is the same for every list.
+fn select_sql() -> &'static (String, String) {
+    static SELECT: OnceLock<(String, String)> = OnceLock::new();
     SELECT.get_or_init(|| {
-        let columns = Row::select_list().replace("{status}", status_column());
-        format!("SELECT {} {FROM}", columns.replace("{frozen_reason}", crate::hosts::FROZEN_REASON))
+        let columns = Row::COLUMNS.join(", ").replace("{frozen_reason}", crate::hosts::FROZEN_REASON);
+        let (before, after) = columns.split_once("{status}").unwrap_or((&columns, ""));
+        (format!("SELECT {before}"), format!("{after} {FROM}"))
     })
 }
 
-fn select(now: Timestamp) -> Select {
-    Select::new(select_sql(), values![heard_since(now)]).of_table("guests g")
+/// Guests; `status` is SQL for what each one's is.
+fn select(now: Timestamp, status: &str) -> Select {
+    let (before, after) = select_sql();
+    Select::new([before, status, after].concat(), values![heard_since(now)]).of_table("guests g")
 }
 
 /// How many guests have each status; those that are deleted are not counted.
@@ -142,11 +107,27 @@ pub async fn list(
     filters: &Filters,
     now: Timestamp,
 ) -> StoreResult<Vec<Guest>> {
+    let taker = Collected { scope, guests: Vec::new() };
+    Ok(row::read(connection, listing(scope, filters, now)?, taker).await?.guests)
+}
+
+/// The same, written as JSON.
+pub async fn page(
+    connection: &impl Connection,
+    scope: Scope,
+    filters: &Filters,
+    now: Timestamp,
+) -> StoreResult<Page> {
+    let taker = Written::new(scope, filters.limit);
+    Ok(row::read(connection, listing(scope, filters, now)?, taker).await?.page())
+}
+
+fn listing(scope: Scope, filters: &Filters, now: Timestamp) -> StoreResult<Reading> {
     let status: &'static str = status_column();
     let columns = [
-        Column::Integer("id", "g.id"),
+        Column::Key("id", "g.id"),
         Column::Text("name", "g.name"),
-        Column::Integer("account_id", "g.account_id"),
+        Column::Key("account_id", "g.account_id"),
         Column::Integer("host_id", "g.host_id"),
         Column::Integer("image_id", "g.image_id"),
         Column::Text("reference", "g.reference"),
@@ -155,26 +136,19 @@ pub async fn list(
         Column::Text("role", "g.role"),
         Column::Derived("status", status),
     ];
-    let mut select = select(now);
+    // Where only guests of one status are asked for, it need not be worked out again to be shown.
+    let mut asked = filters.equals.iter().filter(|(attribute, _)| attribute == "status");
+    let shown = match (asked.next().and_then(|(_, word)| GuestStatus::parse(word)), asked.next()) {
+        (Some(only), None) => format!("'{}'", only.as_str()),
+        _ => status.to_owned(),
+    };
+    let mut select = select(now, &shown);
     if !filters.with_cancelled {
         select.only("g.cancelled_at IS NULL AND g.deleting_at IS NULL AND g.deleted_at IS NULL");
     }
     select.scope_of_machine(scope, "g.account_id", "g.id = ?");
     select.filter(filters, "g.id", &columns)?;
-    let found: Vec<Row> = select.read_all(connection, "g.id", filters).await?;
-    complete(connection, scope, found).await
-}
-
-/// What rows of guests are to people.
-async fn complete(connection: &impl Connection, scope: Scope, found: Vec<Row>) -> StoreResult<Vec<Guest>> {
-    let mut interfaces = interfaces_of(connection, &found).await?;
-    found
-        .into_iter()
-        .map(|row| {
-            let own = interfaces.remove(&row.id).unwrap_or_default();
-            to_api(row, own, scope)
-        })
-        .collect()
+    Ok(select.reading("g.id", filters))
 }
 
 /// The status expression, made once: it is the same for every list.
@@ -190,10 +164,10 @@ pub async fn get(
     id: GuestId,
     now: Timestamp,
 ) -> StoreResult<Guest> {
-    let mut select = select(now);
+    let mut select = select(now, status_column());
     select.scope_of_machine(scope, "g.account_id", "g.id = ?");
-    let found: Option<Row> = select.read_one(connection, "g.id", id.0).await?;
-    let found = complete(connection, scope, found.into_iter().collect()).await?;
+    let taker = Collected { scope, guests: Vec::new() };
+    let found = row::read(connection, select.reading_one("g.id", id.0), taker).await?.guests;
     found.into_iter().next().ok_or_else(|| Refusal::NotFound("guest").into())
 }
 
@@ -210,200 +184,60 @@ pub async fn by_reference(
     Ok(list(connection, Scope::System, &filters, now).await?.into_iter().next())
 }
 
-cells! {
-    struct InterfaceRow {
-        id: i64 = "i.id",
-        guest_id: i64 = "i.guest_id",
-        network_id: i64 = "i.network_id",
-        address: Option<Vec<u8>> = "a.address",
+/// Guests as the API shows them.
+struct Collected {
+    scope: Scope,
+    guests: Vec<Guest>,
+}
+
+impl Takes for Collected {
+    fn take(&mut self, row: &Row<'_>, cards: &[Card]) -> StoreResult<()> {
+        let own = |text: &Option<Text<'_>>| text.as_deref().map(str::to_owned);
+        let seen = Seen::new(row, self.scope)?;
+        let interfaces: Vec<Interface> = Interfaces::of(cards)
+            .map(|card| Interface {
+                id: card.id,
+                network_id: card.network_id,
+                mac: card.mac.to_string(),
+                address: card.address.map(|address| address.to_string()),
+                address6: card.address6.map(|address| address.to_string()),
+            })
+            .collect();
+        self.guests.push(Guest {
+            id: row.id,
+            uuid: row.uuid,
+            account_id: row.account_id,
+            name: row.name.clone().into_owned(),
+            reference: own(&row.reference),
+            status: seen.status,
+            status_reason: seen.status_reason,
+            power: seen.power,
+            start_alone: row.start_alone,
+            host_id: row.host_id,
+            image_id: row.image_id,
+            cluster: own(&row.cluster),
+            role: own(&row.role),
+            vcpus: row.vcpus,
+            memory_bytes: row.memory,
+            disk_bytes: row.disk.unwrap_or(0),
+            address: interfaces.first().and_then(|first| first.address.clone().or(first.address6.clone())),
+            interfaces,
+            ssh_keys: from_json("SSH keys", row.ssh_keys.as_deref())?.unwrap_or_default(),
+            ssh_host_key: own(&row.ssh_host_key),
+            epoch: row.epoch,
+            generation: row.generation,
+            observed_generation: row.observed_generation,
+            boots_wanted: row.boots_wanted,
+            unexpected_stops: row.unexpected_stops.unwrap_or(0),
+            operation_id: row.operation_id,
+            lock_version: row.lock_version,
+            created_at: time(row.created_at),
+            cancelled_at: row.cancelled_at.map(time),
+            deletes_at: row.deletes_at.map(time),
+            deleted_at: row.deleted_at.map(time),
+        });
+        Ok(())
     }
-}
-
-/// So many guests are named in a statement; of more, every interface between the first and the last is read.
-const MOST_NAMED: usize = 1_000;
-
-/// The interfaces of so many are found by their keys sooner than another thread could be woken to do it.
-const FEW: usize = 128;
-
-/// The interfaces of all these guests, in one statement however many there are.
-async fn interfaces_of(
-    connection: &impl Connection,
-    guests: &[Row],
-) -> StoreResult<HashMap<i64, Vec<Interface>>> {
-    let reach = if guests.len() <= FEW { Reach::Few } else { Reach::Many };
-    let ids = || guests.iter().map(|guest| guest.id);
-    let (Some(first), Some(last)) = (ids().min(), ids().max()) else { return Ok(HashMap::new()) };
-    let (of_these, values) = if guests.len() <= MOST_NAMED {
-        let mut named = String::from("IN ($1");
-        for number in 2..=guests.len() {
-            // Nothing can fail where text is written into memory.
-            let _ = write!(named, ", ${number}");
-        }
-        (named + ")", ids().map(Value::from).collect())
-    } else {
-        ("BETWEEN $1 AND $2".to_owned(), values![first, last])
-    };
-    let sql = format!(
-        "SELECT {} FROM interfaces i LEFT JOIN addresses a ON a.interface_id = i.id \
-         WHERE i.guest_id {of_these} ORDER BY i.guest_id, i.id",
-        InterfaceRow::select_list()
-    );
-    let found: Vec<InterfaceRow> = read(connection, reach, sql, values).await?;
-    let mut interfaces: HashMap<i64, Vec<Interface>> = HashMap::new();
-    for row in found {
-        let own = interfaces.entry(row.guest_id).or_default();
-        // One row for each address; those of a card follow each other.
-        if own.last().is_none_or(|last| last.id != row.id) {
-            own.push(Interface {
-                id: row.id,
-                network_id: row.network_id,
-                mac: Mac::of_interface(InterfaceId(row.id)).to_string(),
-                address: None,
-                address6: None,
-            });
-        }
-        if let (Some(bytes), Some(card)) = (&row.address, own.last_mut()) {
-            let address = addresses::from_bytes(bytes)?;
-            let place = if address.is_ipv4() { &mut card.address } else { &mut card.address6 };
-            *place = Some(address.to_string());
-        }
-    }
-    Ok(interfaces)
-}
-
-fn to_api(row: Row, interfaces: Vec<Interface>, scope: Scope) -> StoreResult<Guest> {
-    let damaged = |what, why: &str| StoreError::Damaged { what, why: why.to_owned() };
-    let status = GuestStatus::parse(&row.status).ok_or_else(|| damaged("status", &row.status))?;
-    let status_reason =
-        if scope.is_operator() { reason(status, &row)? } else { reason_for_customers(status, &row)? };
-    Ok(Guest {
-        id: row.id,
-        uuid: row.uuid,
-        account_id: row.account_id,
-        name: row.name,
-        reference: row.reference,
-        status,
-        status_reason,
-        power: Power::parse(&row.power).ok_or_else(|| damaged("power", &row.power))?,
-        start_alone: row.start_alone,
-        host_id: row.host_id,
-        image_id: row.image_id,
-        cluster: row.cluster,
-        role: row.role,
-        vcpus: row.vcpus,
-        memory_bytes: row.memory,
-        disk_bytes: row.disk.unwrap_or(0),
-        address: interfaces.first().and_then(|first| first.address.clone().or(first.address6.clone())),
-        interfaces,
-        ssh_keys: from_json("SSH keys", row.ssh_keys.as_deref())?.unwrap_or_default(),
-        ssh_host_key: row.ssh_host_key,
-        epoch: row.epoch,
-        generation: row.generation,
-        observed_generation: row.observed_generation,
-        boots_wanted: row.boots_wanted,
-        unexpected_stops: row.unexpected_stops.unwrap_or(0),
-        operation_id: row.operation_id,
-        lock_version: row.lock_version,
-        created_at: time(row.created_at),
-        cancelled_at: row.cancelled_at.map(time),
-        deletes_at: row.deletes_at.map(time),
-        deleted_at: row.deleted_at.map(time),
-    })
-}
-
-/// Why a guest that was taken back stands still.
-pub const NO_ROOM: &str =
-    "there was no room for its memory when it was taken back, so it is stopped: start it when there is room";
-
-/// Why a guest is what it is, where its status alone does not say.
-fn reason(status: GuestStatus, row: &Row) -> StoreResult<Option<String>> {
-    Ok(match status {
-        GuestStatus::Frozen => row.frozen_reason.clone(),
-        GuestStatus::Unknown => Some("its host is silent; it may well be running".to_owned()),
-        GuestStatus::Damaged => Some(match (row.volume_state.as_deref(), &row.pool_problem) {
-            (_, Some(problem)) => format!("its pool cannot be used: {problem}"),
-            (Some("missing"), None) => {
-                "its volume is missing from its pool; nothing is made in its place".to_owned()
-            }
-            _ => "its volume cannot be looked at".to_owned(),
-        }),
-        GuestStatus::Suspended => Some(match &row.suspended_reason {
-            Some(reason) => format!("its account is suspended: {reason}"),
-            None => "its account is suspended".to_owned(),
-        }),
-        GuestStatus::Stopped if !row.memory_claimed => Some(NO_ROOM.to_owned()),
-        GuestStatus::GivenUp | GuestStatus::Stopped | GuestStatus::Running
-            if row.given_up_operation.is_some() =>
-        {
-            given_up(status, row)
-        }
-        _ => match from_json::<Failure>("failure", row.failure.as_deref())? {
-            Some(failure) => Some(describe_failure(&failure)),
-            None => {
-                from_json::<Progress>("progress", row.progress.as_deref())?.map(|progress| {
-                    match progress.percent {
-                        Some(percent) => format!("{} {percent}%", progress.step),
-                        None => progress.step,
-                    }
-                })
-            }
-        },
-    })
-}
-
-/// What giving up on an operation has left it as, and the next thing to do.
-fn given_up(status: GuestStatus, row: &Row) -> Option<String> {
-    let operation = row.given_up_operation?;
-    let left = match status {
-        GuestStatus::GivenUp => "it was not made: start it to have it made, or delete it",
-        GuestStatus::Running => "it runs on as it was",
-        _ => "it stays stopped until it is started",
-    };
-    Some(match row.given_up_kind.as_deref() {
-        Some(kind) => format!("operation {operation} ({kind}) was given up: {left}"),
-        None => format!("somebody gave up on it before the brain was restored: {left}"),
-    })
-}
-
-/// The same for customers, who are not shown the machine room: no host, no path, no driver's words.
-fn reason_for_customers(status: GuestStatus, row: &Row) -> StoreResult<Option<String>> {
-    let said = match status {
-        GuestStatus::Frozen => "an operator has to look at its host first",
-        GuestStatus::Unknown => "it cannot be looked at just now; it may well be running",
-        GuestStatus::Damaged => "its disk cannot be used; an operator has to look at it",
-        _ => match from_json::<Failure>("failure", row.failure.as_deref())? {
-            Some(failure) => return Ok(Some(failure_for_customers(&failure))),
-            None => return reason(status, row),
-        },
-    };
-    Ok(Some(said.to_owned()))
-}
-
-/// A failure in words for customers.
-pub(crate) fn failure_for_customers(failure: &Failure) -> String {
-    match failure.next_try_ms {
-        Some(pause) => {
-            format!("{} failed; {}", failure.step, tried_again(pause))
-        }
-        None => format!("{} failed; an operator has to look at it", failure.step),
-    }
-}
-
-fn tried_again(pause: u64) -> String {
-    format!("it is tried again {} s after each failure", pause.div_ceil(1000).max(1))
-}
-
-/// A failure as a sentence: what, how often, and what comes next.
-pub(crate) fn describe_failure(failure: &Failure) -> String {
-    if failure.step == honcho_wire::LOOK {
-        return failure.error.clone();
-    }
-    let next = match failure.next_try_ms {
-        Some(pause) => tried_again(pause),
-        None => "it is not tried again until something else is asked for".to_owned(),
-    };
-    let times = if failure.attempts > 1 { format!(" ({} times)", failure.attempts) } else { String::new() };
-    format!("{} failed{times}: {}; {next}", failure.step, failure.error)
 }
 
 #[cfg(test)]

@@ -1,8 +1,7 @@
 //! Lists: filters, paging, and the scope, added to a select.
 
-use crate::cells::FromCells;
 use crate::cursor::{Cursor, NoCursor};
-use crate::sql::{Connection, Reach, read, rows};
+use crate::sql::{Connection, Reach, rows};
 use crate::{Scope, StoreResult};
 use honcho_model::Right;
 use sea_orm::{FromQueryResult, Value};
@@ -29,6 +28,9 @@ pub enum ListError {
     #[error("has more than {MOST_VALUES} values to filter by: ask several times")]
     TooManyValues,
 }
+
+/// A page of so many rows is read sooner than another thread could be woken to do it.
+const SHORT_PAGE: i64 = 128;
 
 /// So many values may be filtered by; SQLite binds some 30,000.
 const MOST_VALUES: usize = 1000;
@@ -97,6 +99,8 @@ impl Filters {
 /// What kind of value a filterable column holds.
 #[derive(Clone, Copy)]
 pub(crate) enum Column {
+    /// An integer, by which an index holds the rows in the order of their ids.
+    Key(&'static str, &'static str),
     /// An integer.
     Integer(&'static str, &'static str),
     /// A text.
@@ -110,7 +114,8 @@ pub(crate) enum Column {
 impl Column {
     fn attribute(self) -> &'static str {
         match self {
-            Column::Integer(attribute, _)
+            Column::Key(attribute, _)
+            | Column::Integer(attribute, _)
             | Column::Text(attribute, _)
             | Column::Address(attribute, _)
             | Column::Derived(attribute, _) => attribute,
@@ -127,11 +132,13 @@ pub(crate) struct Select {
     table: Option<&'static str>,
     /// What rows are sorted by before their id.
     sorted_by: Option<&'static str>,
+    /// Whether an index gives the rows one after the other, so that a page reads as many as it shows.
+    by_key: bool,
 }
 
 impl Select {
     pub(crate) fn new(sql: impl Into<String>, values: Vec<Value>) -> Self {
-        Select { sql: sql.into(), values, conditions: Vec::new(), table: None, sorted_by: None }
+        Select { sql: sql.into(), values, conditions: Vec::new(), table: None, sorted_by: None, by_key: true }
     }
 
     /// Says which table the rows are of (`guests g`): a page far behind is then found in that table alone, by an index,
@@ -171,6 +178,7 @@ impl Select {
             Scope::Machine(..) => return self.only("FALSE"),
             Scope::Account(account) => (format!("{column} = ?"), account.0),
             Scope::Person(person, right) => {
+                self.by_key = false;
                 let least = if right == Right::Viewer { "" } else { " AND scope = 'admin'" };
                 (format!("{column} IN (SELECT account_id FROM grants WHERE person_id = ?{least})"), person.0)
             }
@@ -217,13 +225,16 @@ impl Select {
             grouped.push((known(attribute)?, vec![value]));
         }
         for (column, texts) in grouped {
-            let (Column::Integer(attribute, expression)
+            let (Column::Key(attribute, expression)
+            | Column::Integer(attribute, expression)
             | Column::Text(attribute, expression)
             | Column::Address(attribute, expression)
             | Column::Derived(attribute, expression)) = column;
             if matches!(column, Column::Derived(..)) {
                 self.table = None;
             }
+            // Of several values, all rows are sorted before the first is given.
+            self.by_key &= matches!(column, Column::Key(..)) && texts.len() == 1;
             let mut alternatives = Vec::new();
             for text in texts {
                 let value = match column {
@@ -233,7 +244,7 @@ impl Select {
                         let address = address.map_err(|_| ListError::NotAnAddress(attribute.to_owned()))?;
                         Value::from(crate::addresses::to_bytes(address))
                     }
-                    Column::Integer(..) => Value::from(
+                    Column::Key(..) | Column::Integer(..) => Value::from(
                         text.parse::<i64>().map_err(|_| ListError::NotANumber(attribute.to_owned()))?,
                     ),
                 };
@@ -269,26 +280,19 @@ impl Select {
     }
 
     /// The same for rows that are read by position.
-    pub(crate) async fn read_all<T: FromCells>(
-        self,
-        connection: &impl Connection,
-        id: &str,
-        filters: &Filters,
-    ) -> StoreResult<Vec<T>> {
+    pub(crate) fn reading(self, id: &str, filters: &Filters) -> Reading {
+        let short = filters.limit.is_some_and(|limit| limit <= SHORT_PAGE);
+        let few = short && self.by_key && self.sorted_by.is_none() && filters.offset.unwrap_or(0) == 0;
+        let reach = if few { Reach::Few } else { Reach::Many };
         let (sql, values) = self.statement(id, filters);
-        read(connection, Reach::Many, sql, values).await
+        Reading { reach, sql, values }
     }
 
     /// The rows whose key has this value; there is no more than one.
-    pub(crate) async fn read_one<T: FromCells>(
-        mut self,
-        connection: &impl Connection,
-        key: &str,
-        value: i64,
-    ) -> StoreResult<Option<T>> {
+    pub(crate) fn reading_one(mut self, key: &str, value: i64) -> Reading {
         self.only_with(&format!("{key} = ?"), value);
         let (sql, values) = self.statement(key, &Filters::default());
-        Ok(read(connection, Reach::Few, sql, values).await?.pop())
+        Reading { reach: Reach::Few, sql, values }
     }
 
     fn statement(mut self, id: &str, filters: &Filters) -> (String, Vec<Value>) {
@@ -315,6 +319,13 @@ impl Select {
         self.sql += &rest;
         (self.sql, self.values)
     }
+}
+
+/// What is to be read.
+pub(crate) struct Reading {
+    pub(crate) reach: Reach,
+    pub(crate) sql: String,
+    pub(crate) values: Vec<Value>,
 }
 
 /// Whether rows that belong to no account are everybody's.

@@ -8,14 +8,12 @@
 //! ```
 //!
 //! It only reads, outside of transactions, and gives what the long way gives (docs/design/0006-reading-sqlite-directly.md).
-//! Nothing but [`crate::sql::read`] takes it.
 
-use crate::cells::{Cells, FromCells};
 use crate::sql::Reach;
 use crate::{StoreError, StoreResult};
 use rusqlite::config::DbConfig;
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, ErrorCode, OpenFlags, Statement};
+use rusqlite::{CachedStatement, Connection, ErrorCode, OpenFlags, Rows};
 use sea_orm::{DbErr, RuntimeErr, Value};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -51,24 +49,23 @@ impl Shortcut {
         Shortcut(Arc::new(Inner { path, seats, idle: Mutex::default() }))
     }
 
-    /// The rows that a statement gives.
-    pub(crate) async fn rows<T: FromCells>(
+    /// Lends a connection to whoever reads: on the caller's thread or on one that may be kept busy.
+    pub(crate) async fn lend<T: Send + 'static>(
         &self,
         reach: Reach,
-        sql: String,
-        values: Vec<Value>,
-    ) -> StoreResult<Vec<T>> {
+        reader: impl FnOnce(&Lent<'_>) -> StoreResult<T> + Send + 'static,
+    ) -> StoreResult<T> {
         let closed =
             || StoreError::Unavailable(DbErr::Conn(RuntimeErr::Internal("it was closed".to_owned())));
         let seat = self.0.seats.clone().acquire_owned().await.map_err(|_| closed())?;
         if reach == Reach::Few {
-            return self.0.rows(&sql, &values);
+            return self.0.lend(reader);
         }
         let inner = self.0.clone();
         let reading = tokio::task::spawn_blocking(move || {
-            let rows = inner.rows(&sql, &values);
+            let read = inner.lend(reader);
             drop(seat);
-            rows
+            read
         });
         reading.await.map_err(|error| StoreError::Database(DbErr::Custom(error.to_string())))?
     }
@@ -88,14 +85,14 @@ impl Inner {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn rows<T: FromCells>(&self, sql: &str, values: &[Value]) -> StoreResult<Vec<T>> {
+    fn lend<T>(&self, reader: impl FnOnce(&Lent<'_>) -> StoreResult<T>) -> StoreResult<T> {
         let connection = self.take()?;
-        let rows = rows(&connection, sql, values);
+        let read = reader(&Lent(&connection));
         // One that failed may be worth nothing any more.
-        if rows.is_ok() {
+        if read.is_ok() {
             self.idle().push(connection);
         }
-        rows
+        read
     }
 
     fn take(&self) -> StoreResult<Connection> {
@@ -119,26 +116,32 @@ impl Inner {
     }
 }
 
-fn rows<T: FromCells>(connection: &Connection, sql: &str, values: &[Value]) -> StoreResult<Vec<T>> {
-    let mut statement = connection.prepare_cached(sql)?;
-    bind(&mut statement, values)?;
-    let mut found = statement.raw_query();
-    let mut rows = Vec::new();
-    while let Some(row) = found.next()? {
-        rows.push(T::from_cells(&mut Cells::of_sqlite(row))?);
+/// A connection that is lent to a reader.
+pub(crate) struct Lent<'c>(&'c Connection);
+
+impl<'c> Lent<'c> {
+    /// A statement, kept ready for the next one who asks the same.
+    pub(crate) fn statement(&self, sql: &str) -> StoreResult<Ready<'c>> {
+        // `?1` is the first value; `$1` would be a name, which SQLite looks for among all others.
+        Ok(Ready(self.0.prepare_cached(&sql.replace('$', "?"))?))
     }
-    Ok(rows)
 }
 
-/// Binds values to `$1`, `$2` …, which SQLite counts in the order in which they stand in the statement.
-fn bind(statement: &mut Statement<'_>, values: &[Value]) -> rusqlite::Result<()> {
-    for index in 1..=statement.parameter_count() {
-        let number = statement.parameter_name(index).and_then(|name| name.get(1..)?.parse::<usize>().ok());
-        let value = number.and_then(|number| values.get(number.checked_sub(1)?));
-        let value = value.ok_or_else(|| rusqlite::Error::InvalidParameterCount(index, values.len()))?;
-        statement.raw_bind_parameter(index, Bound(value))?;
+/// A statement that can be run again and again.
+pub(crate) struct Ready<'c>(CachedStatement<'c>);
+
+impl Ready<'_> {
+    /// Runs it with these values for `$1`, `$2` …
+    pub(crate) fn rows(&mut self, values: &[Value]) -> StoreResult<Rows<'_>> {
+        if self.0.parameter_count() != values.len() {
+            let error = rusqlite::Error::InvalidParameterCount(values.len(), self.0.parameter_count());
+            return Err(error.into());
+        }
+        for (value, index) in values.iter().zip(1..) {
+            self.0.raw_bind_parameter(index, Bound(value))?;
+        }
+        Ok(self.0.raw_query())
     }
-    Ok(())
 }
 
 struct Bound<'v>(&'v Value);

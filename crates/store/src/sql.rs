@@ -1,9 +1,8 @@
 //! The few calls through which every statement goes.
 
-use crate::cells::{Cells, FromCells};
 use crate::shortcut::Shortcut;
 use crate::{StoreError, StoreResult, Tx};
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, FromQueryResult, Statement, Value};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, FromQueryResult, QueryResult, Statement, Value};
 
 /// A value to bind. Ids and counters are all `i64`.
 macro_rules! values {
@@ -105,20 +104,15 @@ pub(crate) enum Reach {
     Many,
 }
 
-/// Rows that are read by position, by the shortcut if there is one.
-pub(crate) async fn read<T: FromCells>(
+/// Rows that are read by position.
+pub(crate) async fn query(
     connection: &impl Connection,
-    reach: Reach,
-    sql: String,
+    sql: &str,
     values: Vec<Value>,
-) -> StoreResult<Vec<T>> {
-    if let Some(shortcut) = connection.shortcut() {
-        return shortcut.rows(reach, sql, values).await;
-    }
+) -> StoreResult<Vec<QueryResult>> {
     let inner = connection.inner();
-    let statement = statement(inner.get_database_backend(), &sql, values);
-    let found = noted(connection, inner.query_all_raw(statement).await)?;
-    found.iter().map(|row| T::from_cells(&mut Cells::of_orm(row))).collect()
+    let statement = statement(inner.get_database_backend(), sql, values);
+    noted(connection, inner.query_all_raw(statement).await)
 }
 
 /// One number, from a statement that gives one column named `n`: 64 bits, or the 32 that a literal has on PostgreSQL.

@@ -48,7 +48,7 @@ pub(super) async fn list(
     let scope = caller.scope;
     let read = move |filters: Filters| {
         let app = app.clone();
-        async move { guests::list(app.store.reader(), scope, &filters, app.now()).await }
+        async move { guests::page(app.store.reader(), scope, &filters, app.now()).await }
     };
     listed(filters, read).await
 }
@@ -67,7 +67,7 @@ pub(super) async fn list_of_account(
     let scope = caller.scope;
     let read = move |filters: Filters| {
         let app = app.clone();
-        async move { guests::list(app.store.reader(), scope, &filters, app.now()).await }
+        async move { guests::page(app.store.reader(), scope, &filters, app.now()).await }
     };
     listed(filters, read).await
 }

@@ -15,10 +15,10 @@ use axum::body::{Body, Bytes};
 use axum::http::header::{CONTENT_TYPE, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use honcho_api::{
-    Account, Address, Cluster, Event, Guest, Host, Image, Network, Operation, Person, Pool, Rack, San,
-    Session, Site, Token, Webhook, WebhookDelivery,
+    Account, Address, Cluster, Event, Host, Image, Network, Operation, Person, Pool, Rack, San, Session,
+    Site, Token, Webhook, WebhookDelivery,
 };
-use honcho_store::{Filters, StoreError, StoreResult};
+use honcho_store::{Filters, StoreError, StoreResult, guests};
 use serde::Serialize;
 
 /// How many rows are read at a time.
@@ -47,7 +47,6 @@ by_id!(
     Account,
     Address,
     Cluster,
-    Guest,
     Host,
     Image,
     Network,
@@ -84,47 +83,68 @@ impl Progress {
         Filters { limit: Some(limit), ..self.filters.clone() }
     }
 
-    /// Goes on behind these rows; whether there may be more.
-    fn pass<T: Listed>(&mut self, rows: &[T], asked: &Filters) -> bool {
-        let count = i64::try_from(rows.len()).unwrap_or(i64::MAX);
+    /// Writes rows and goes on behind them; whether there may be more.
+    fn pass(&mut self, rows: impl Chunk, asked: &Filters) -> StoreResult<(Vec<u8>, bool)> {
+        let (bytes, count) = rows.written(&mut self.filters)?;
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
         self.left = self.left.map(|left| left - count);
-        if let Some(last) = rows.last() {
-            last.go_behind(&mut self.filters);
-        }
         self.filters.offset = None;
-        asked.limit.is_some_and(|limit| count >= limit) && self.left != Some(0)
+        let more = asked.limit.is_some_and(|limit| count >= limit) && self.left != Some(0);
+        Ok((bytes, more))
+    }
+}
+
+/// Rows of a list that were read together.
+pub(crate) trait Chunk {
+    /// Writes them, each with a comma before it, makes `filters` mean what comes after the last, and counts them.
+    fn written(self, filters: &mut Filters) -> StoreResult<(Vec<u8>, usize)>;
+}
+
+impl<T: Listed> Chunk for Vec<T> {
+    fn written(self, filters: &mut Filters) -> StoreResult<(Vec<u8>, usize)> {
+        let mut bytes = Vec::with_capacity(self.len() * ROW_BYTES);
+        for row in &self {
+            bytes.push(b',');
+            serde_json::to_writer(&mut bytes, row)
+                .map_err(|error| StoreError::Damaged { what: "row", why: error.to_string() })?;
+        }
+        if let Some(last) = self.last() {
+            last.go_behind(filters);
+        }
+        Ok((bytes, self.len()))
+    }
+}
+
+impl Chunk for guests::Page {
+    fn written(self, filters: &mut Filters) -> StoreResult<(Vec<u8>, usize)> {
+        if self.last.is_some() {
+            filters.after = self.last;
+        }
+        Ok((self.json, self.count))
     }
 }
 
 /// Answers with what `read` gives for `filters`.
-pub(crate) async fn listed<T, F, Reading>(filters: Filters, read: F) -> ApiResult<Response>
+pub(crate) async fn listed<C, F, Reading>(filters: Filters, read: F) -> ApiResult<Response>
 where
-    T: Listed,
+    C: Chunk,
     F: Fn(Filters) -> Reading + Send + 'static,
-    Reading: Future<Output = StoreResult<Vec<T>>> + Send,
+    Reading: Future<Output = StoreResult<C>> + Send,
 {
     let mut progress = Progress { left: filters.limit, filters };
     let asked = progress.next();
-    let rows = read(asked.clone()).await?;
-    let more = progress.pass(&rows, &asked);
-    let mut first = Vec::with_capacity(rows.len() * ROW_BYTES);
-    first.push(b'[');
-    write_rows(&mut first, &rows, true)?;
-    drop(rows);
+    let (mut first, more) = progress.pass(read(asked.clone()).await?, &asked)?;
+    // The comma before the first row.
+    match first.first_mut() {
+        Some(comma) => *comma = b'[',
+        None => first.push(b'['),
+    }
     let body = if more {
         let start = futures::stream::once(async move { Ok::<_, StoreError>(Bytes::from(first)) });
         let rest = futures::stream::unfold(Some((progress, read)), |state| async move {
             let (mut progress, read) = state?;
             let asked = progress.next();
-            let chunk = match read(asked.clone()).await {
-                Ok(rows) => {
-                    let more = progress.pass(&rows, &asked);
-                    let mut bytes = Vec::with_capacity(rows.len() * ROW_BYTES);
-                    write_rows(&mut bytes, &rows, false).map(|()| (bytes, more))
-                }
-                Err(error) => Err(error),
-            };
-            match chunk {
+            match read(asked.clone()).await.and_then(|rows| progress.pass(rows, &asked)) {
                 Ok((mut bytes, more)) => {
                     if !more {
                         bytes.push(b']');
@@ -144,18 +164,6 @@ where
     };
     let json = HeaderValue::from_static("application/json");
     Ok(([(CONTENT_TYPE, json)], body).into_response())
-}
-
-/// Writes rows with commas between them, and one before them unless they are the first.
-fn write_rows<T: Serialize>(bytes: &mut Vec<u8>, rows: &[T], first: bool) -> StoreResult<()> {
-    for (number, row) in rows.iter().enumerate() {
-        if number > 0 || !first {
-            bytes.push(b',');
-        }
-        serde_json::to_writer(&mut *bytes, row)
-            .map_err(|error| StoreError::Damaged { what: "row", why: error.to_string() })?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

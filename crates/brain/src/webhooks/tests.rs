@@ -147,6 +147,20 @@ async fn happens(world: &World, name: &str) {
     world.ask(&crate::operations::AccountCreate { scope: Scope::Operator, uuid, body }).await.unwrap();
 }
 
+/// The event of this kind that comes after `position`: on PostgreSQL it is shown once every change that began before it has
+/// ended, and other tests change things in the same server.
+async fn event(world: &World, kind: &str, position: i64) -> honcho_api::Event {
+    let filters = Filters { after: Some(position), ..Filters::default() }.and("kind", kind);
+    let mut found = Vec::new();
+    until(kind, async || {
+        let reader = world.app.store.reader();
+        found = honcho_store::events::list(reader, Scope::Operator, &filters).await.unwrap();
+        !found.is_empty()
+    })
+    .await;
+    found.swap_remove(0)
+}
+
 /// The brain's own loop; it ends when dropped.
 struct Telling(tokio::task::JoinHandle<()>);
 impl Telling {
@@ -251,11 +265,7 @@ async fn after_a_week_it_is_switched_off_with_an_alarm_and_goes_on_where_it_stop
     until("it fails", async || shown(&world, made.id).await.failures == 1).await;
     world.pass(7 * 24 * 3600 + 1);
     until("it is off", async || shown(&world, made.id).await.status == "off").await;
-    let alarms = Filters::default().and("kind", "webhook.off");
-    let alarms =
-        honcho_store::events::list(world.app.store.reader(), Scope::Operator, &alarms).await.unwrap();
-    assert_eq!(alarms.len(), 1);
-    assert_eq!(alarms[0].severity, "alarm");
+    assert_eq!(event(&world, "webhook.off", 0).await.severity, "alarm");
     happens(&world, "web2").await;
     world.pass(3600);
     tokio::time::sleep(Duration::from_millis(1500)).await;
@@ -276,13 +286,7 @@ async fn a_brain_that_ended_between_delivery_and_commit_delivers_again_and_loses
         world.order(name).await;
     }
     // What a kill leaves behind: delivered, and the position not written.
-    let first = {
-        let filters =
-            Filters { after: Some(made.position), ..Filters::default() }.and("kind", "guest.create");
-        let events =
-            honcho_store::events::list(world.app.store.reader(), Scope::Operator, &filters).await.unwrap();
-        events.into_iter().next().unwrap()
-    };
+    let first = event(&world, "guest.create", made.position).await;
     let message = Message { id: format!("1-{}", first.id), body: serde_json::to_vec(&first).unwrap() };
     assert!(world.app.webhooks.attempt(&made, &message).await.error.is_none());
     let _telling = Telling::begin(&world);

@@ -15,6 +15,7 @@ mod m0013_covering;
 mod m0014_placing;
 mod m0017_address_names;
 mod m0018_clusters;
+mod m0021_newest_operation;
 mod schema;
 
 use crate::engine::Purpose;
@@ -47,6 +48,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0014_placing::Migration),
             Box::new(m0017_address_names::Migration),
             Box::new(m0018_clusters::Migration),
+            Box::new(m0021_newest_operation::Migration),
         ]
     }
 }
