@@ -5,7 +5,7 @@
 //! the same plan: where a sample stands for the whole, the same sample is drawn each time.
 
 use super::order::{Step, in_legal_order, step};
-use super::state::{Movable, Online, Spread, WEIGHTS};
+use super::state::{JustEnough, Movable, Online, Spread, WEIGHTS};
 use super::{GuestIndex, HostIndex, Place, SpreadGuest};
 
 /// How far balancing may go.
@@ -48,7 +48,30 @@ pub struct Outcome {
 /// Finds moves that spread the guests better, and makes them in `spread`.
 pub fn balance(spread: &mut Spread, limits: &Limits) -> Outcome {
     let start = spread.clone();
-    let mut search = Search::new(spread, limits);
+    let (mut outcome, mut end) = attempt(&start, start.clone(), limits);
+    if start.hosts.len() <= SMALL_FLEET && start.hosts_without_n_plus_one() > 0 {
+        // Where N+1 is broken, what counts as mended leads a descent elsewhere, and hbal is stricter about it while it moves.
+        let mut stricter = start.clone();
+        stricter.just_enough_once_moved = JustEnough::IsUnsafe;
+        let (other, other_end) = attempt(&start, stricter, limits);
+        if other.is_better_than(&outcome) {
+            (outcome, end) = (other, other_end);
+        }
+    }
+    *spread = end;
+    outcome
+}
+
+impl Outcome {
+    fn is_better_than(&self, other: &Outcome) -> bool {
+        self.score_after < other.score_after - TINY
+            || self.score_after < other.score_after + TINY && self.steps.len() < other.steps.len()
+    }
+}
+
+/// Searches from `searched`, which is `start` but for how it judges, and carries out in `start` what was found.
+fn attempt(start: &Spread, mut searched: Spread, limits: &Limits) -> (Outcome, Spread) {
+    let mut search = Search::new(&mut searched, limits);
     let descent = if search.spread.hosts.len() <= SMALL_FLEET {
         Some(search.search_small())
     } else {
@@ -56,34 +79,46 @@ pub fn balance(spread: &mut Spread, limits: &Limits) -> Outcome {
         search.polish();
         None
     };
-    let targets: Vec<Place> = search.spread.guests.iter().map(|guest| guest.place).collect();
-    let outcome = carry_out(spread, start.clone(), &targets);
+    let targets: Vec<Place> = searched.guests.iter().map(|guest| guest.place).collect();
+    let mut end = start.clone();
+    let outcome = carry_out(&mut end, start.clone(), &targets);
     match descent {
         // What was found later cannot be reached by legal steps; the descent was made of such.
         Some(descent) if outcome.score_after > descent.score + TINY => {
-            *spread = start;
-            let score_before = spread.score();
-            let mut steps = Vec::new();
-            let mut cost_left = limits.max_cost.unwrap_or(i64::MAX);
-            for (guest, to) in descent.path.into_iter().take(limits.max_moves.unwrap_or(usize::MAX)) {
-                // Whoever moved twice is copied twice.
-                cost_left = cost_left.saturating_sub(spread.guests[guest as usize].cost);
-                if cost_left < 0 {
-                    break;
-                }
-                steps.push(step(spread, guest, to));
-            }
-            Outcome { score_before, score_after: spread.score(), steps }
+            let (walked, walked_end) = walk(start, descent.path, limits);
+            if walked.is_better_than(&outcome) { (walked, walked_end) } else { (outcome, end) }
         }
-        _ => outcome,
+        _ => (outcome, end),
     }
 }
 
+/// Makes these moves one after the other, as far as they are legal and for as long as the score falls in the end.
+fn walk(start: &Spread, path: Vec<(GuestIndex, Place)>, limits: &Limits) -> (Outcome, Spread) {
+    let mut spread = start.clone();
+    let mut steps = Vec::new();
+    let mut cost_left = limits.max_cost.unwrap_or(i64::MAX);
+    for (guest, to) in path.into_iter().take(limits.max_moves.unwrap_or(usize::MAX)) {
+        // Whoever moved twice is copied twice.
+        cost_left = cost_left.saturating_sub(spread.guests[guest as usize].cost);
+        if cost_left < 0 || !spread.fits(guest, to) {
+            break;
+        }
+        steps.push(step(&mut spread, guest, to));
+    }
+    let outcome = cut(&mut spread, start.clone(), steps);
+    (outcome, spread)
+}
+
 fn carry_out(spread: &mut Spread, start: Spread, targets: &[Place]) -> Outcome {
-    let score_before = start.score();
     spread.clone_from(&start);
-    let mut steps = in_legal_order(spread, targets);
-    // Where a step could never be made legally, the last ones may have been made for nothing.
+    let steps = in_legal_order(spread, targets);
+    cut(spread, start, steps)
+}
+
+/// Takes back what follows the lowest score: where a step could never be made legally, the last ones may have been made for
+/// nothing.
+fn cut(spread: &mut Spread, start: Spread, mut steps: Vec<Step>) -> Outcome {
+    let score_before = start.score();
     let scores = std::iter::once(score_before).chain(steps.iter().map(|step| step.score_after));
     let (best, score_after) = lowest(scores);
     if best < steps.len() {
@@ -194,7 +229,8 @@ impl<'a> Search<'a> {
         let mut consider = |search: &mut Self, to: Place| {
             let more = search.more_moves(guest, to);
             let paid = f64::from(more) * search.price;
-            let to_beat = best.map_or(score - TINY, |(known, _)| known);
+            // Of what is as good the first counts, whatever rounding makes of it.
+            let to_beat = best.map_or(score, |(known, _)| known) - TINY;
             if search.affordable(more, cost)
                 && search.spread.score_at_least(guest, to) + paid < to_beat
                 && search.spread.fits(guest, to)
@@ -221,8 +257,8 @@ impl<'a> Search<'a> {
                     for (primary, mirror) in [
                         (current.primary, *host),
                         (*host, current.primary),
-                        (secondary, *host),
                         (*host, secondary),
+                        (secondary, *host),
                     ] {
                         consider(self, Place { primary, secondary: Some(mirror) });
                     }

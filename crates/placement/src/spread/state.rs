@@ -59,6 +59,18 @@ pub struct SpreadHost {
     pub(super) peers: BTreeMap<HostIndex, i64>,
     /// Exclusion tags here, and how many guests have each.
     pub(super) tags: Vec<(u32, u32)>,
+    /// Whether free memory that is just what mirrors need is enough.
+    pub(super) just_enough: JustEnough,
+}
+
+/// Whether a host that has just as much memory free as mirrors may need counts as safe. Ganeti says that it does when it reads
+/// a file, and that it does not once a guest has come or gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum JustEnough {
+    /// It does.
+    IsSafe,
+    /// It does not.
+    IsUnsafe,
 }
 
 /// Whether a host takes part.
@@ -96,6 +108,7 @@ impl SpreadHost {
             reserved: 0,
             peers: BTreeMap::new(),
             tags: Vec::new(),
+            just_enough: JustEnough::IsSafe,
         }
     }
 
@@ -213,6 +226,8 @@ pub struct Spread {
     pub(super) guests: Vec<SpreadGuest>,
     pub(super) classes: Vec<Vec<bool>>,
     pub(super) compare: Compare,
+    /// What [`SpreadHost::just_enough`] becomes where a guest comes or goes.
+    pub(super) just_enough_once_moved: JustEnough,
     pub(super) moments: [Moments; DEVIATIONS],
     /// The weighted deviation of each component, and the values of each host: so that what a move leaves alone costs
     /// nothing to judge.
@@ -247,6 +262,7 @@ impl Spread {
             guests,
             classes,
             compare,
+            just_enough_once_moved: JustEnough::IsSafe,
             moments: [Moments::default(); DEVIATIONS],
             parts: [0.0; DEVIATIONS],
             means: [0.0; DEVIATIONS],
@@ -368,6 +384,9 @@ impl Spread {
         }
         self.lift(guest, from);
         self.put(guest, to);
+        for host in touched.into_iter().flatten() {
+            self.hosts[host as usize].just_enough = self.just_enough_once_moved;
+        }
         for host in touched.into_iter().flatten() {
             let new = values(&self.hosts[host as usize]);
             let old = std::mem::replace(&mut self.values[host as usize], new);
@@ -521,7 +540,12 @@ pub(super) fn sums_of(host: &SpreadHost) -> Sums {
 
 /// Whether the guests mirrored here could not all be started if the wrong host died.
 pub(super) fn is_unsafe(host: &SpreadHost) -> bool {
-    host.memory_reported < host.reserved
+    is_short(host.memory_reported, host.reserved, host.just_enough)
+}
+
+/// The same of a host with so much memory free, and so much reserved.
+pub(super) fn is_short(free: i64, reserved: i64, just_enough: JustEnough) -> bool {
+    free < reserved || just_enough == JustEnough::IsUnsafe && free == reserved
 }
 
 fn add_tags(counts: &mut Vec<(u32, u32)>, tags: &[u32]) {

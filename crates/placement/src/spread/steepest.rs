@@ -97,7 +97,7 @@ impl Search<'_> {
         let mut best: Option<(f64, GuestIndex, Place)> = None;
         for guest in self.movable() {
             if let Some((gain, to)) = self.gain(guest, hosts)
-                && best.is_none_or(|(known, ..)| gain > known)
+                && best.is_none_or(|(known, ..)| gain > known + TINY)
             {
                 best = Some((gain, guest, to));
             }

@@ -1,7 +1,8 @@
 //! What the score would be after a move, in constant time, and whether the move is legal.
 
 use super::state::{
-    Compare, DEVIATIONS, Moments, Movable, Online, Shares, Spread, WEIGHTS, is_unsafe, sums_of,
+    Compare, DEVIATIONS, JustEnough, Moments, Movable, Online, Shares, Spread, WEIGHTS, is_short, is_unsafe,
+    sums_of,
 };
 use super::{GuestIndex, HostIndex, Place, SpreadGuest, SpreadHost};
 
@@ -112,10 +113,18 @@ impl Spread {
             free += if from.primary == host { moved.memory_now } else { 0 };
             free - if to.primary == host { moved.memory_now } else { 0 }
         };
-        [Some(to.primary).filter(|host| *host != from.primary), to.secondary]
-            .into_iter()
-            .flatten()
-            .all(|host| is_unsafe_without(host) || free_after(host) > reserved_after(host))
+        // To run it elsewhere on the same mirror, the mirror's host runs it meanwhile, and mirrors it no more then.
+        let meanwhile =
+            from.secondary.filter(|mirror| to.secondary == Some(*mirror) && to.primary != from.primary);
+        let safe_meanwhile = meanwhile.is_none_or(|host| {
+            let free = self.hosts[host as usize].memory_reported - moved.memory_now;
+            is_unsafe_without(host) || free > reserved(host, None, loses(host))
+        });
+        safe_meanwhile
+            && [Some(to.primary).filter(|host| *host != from.primary), to.secondary]
+                .into_iter()
+                .flatten()
+                .all(|host| is_unsafe_without(host) || free_after(host) > reserved_after(host))
     }
 
     fn domain_fits(&self, guest: &SpreadGuest, domain: u32) -> bool {
@@ -157,9 +166,16 @@ impl Spread {
             return self.score_exchanged(from.primary, to.primary, moved, None);
         }
         let kept = (self.moments, self.sums, self.parts, self.means, self.slopes, self.total);
+        let touched = [Some(from.primary), from.secondary, Some(to.primary), to.secondary];
+        let judged = touched.map(|host| host.map(|host| self.hosts[host as usize].just_enough));
         self.apply(guest, to);
         let score = self.score();
         self.apply(guest, from);
+        for (host, judged) in touched.into_iter().zip(judged) {
+            if let (Some(host), Some(judged)) = (host, judged) {
+                self.hosts[host as usize].just_enough = judged;
+            }
+        }
         (self.moments, self.sums, self.parts, self.means, self.slopes, self.total) = kept;
         score
     }
@@ -199,7 +215,7 @@ impl Spread {
                 * ((old_target[component] - mean) * more[component]
                     - (old_source[component] - mean) * less[component]);
         }
-        score + Self::sums_change(source, target, leaving, coming, &net)
+        score + self.sums_change(source, target, leaving, coming, &net)
     }
 
     /// The score after two guests without mirrors have changed places.
@@ -218,7 +234,7 @@ impl Spread {
     ) -> f64 {
         let (source, target) = (&self.hosts[from as usize], &self.hosts[to as usize]);
         let net = Net::of(leaving, coming);
-        let mut score = self.sums.score() + Self::sums_change(source, target, leaving, coming, &net);
+        let mut score = self.sums.score() + self.sums_change(source, target, leaving, coming, &net);
         let source_change = net.shares(&self.shares[from as usize]);
         let target_change = net.shares(&self.shares[to as usize]);
         let (old_source, old_target) = (&self.values[from as usize], &self.values[to as usize]);
@@ -237,6 +253,7 @@ impl Spread {
     }
 
     fn sums_change(
+        &self,
         source: &SpreadHost,
         target: &SpreadHost,
         leaving: &SpreadGuest,
@@ -248,7 +265,14 @@ impl Spread {
             && source.secondaries == 0
             && target.secondaries == 0;
         let tagged = !leaving.tags.is_empty() || coming.is_some_and(|guest| !guest.tags.is_empty());
-        if plain && !tagged && source.memory_reported >= 0 && target.memory_reported - net.memory_now >= 0 {
+        let judged = self.just_enough_once_moved;
+        let safe = |free: i64| !is_short(free, 0, judged) && !is_short(free, 0, JustEnough::IsSafe);
+        if plain
+            && !tagged
+            && safe(source.memory_reported)
+            && safe(target.memory_reported)
+            && safe(target.memory_reported - net.memory_now)
+        {
             return 0.0;
         }
         let mut change = 0.0;
@@ -262,7 +286,7 @@ impl Spread {
             } else if host.online == Online::Yes {
                 let guests = f64::from(host.primaries + host.secondaries) + moved;
                 let free = host.memory_reported - i64::from(sign) * net.memory_now;
-                after.unsafe_guests = if free < host.reserved { guests } else { 0.0 };
+                after.unsafe_guests = if is_short(free, host.reserved, judged) { guests } else { 0.0 };
                 let (arrives, leaves) =
                     if sign > 0 { (Some(leaving), coming) } else { (coming, Some(leaving)) };
                 after.crowded += crowding(host, arrives, leaves);
