@@ -74,6 +74,9 @@ pub struct Capacity {
     pub fit: i64,
     /// How many, if every host's guests are to stay restartable elsewhere.
     pub fit_with_n_plus_one: i64,
+    /// Whether even more fit than `fit` says: nobody counts beyond 1,000,000.
+    #[serde(default)]
+    pub capped: bool,
     /// What ends first: of the hosts that could run one, how many are full of what once no more fit.
     pub runs_out: Vec<PlacementCount>,
     /// The host that is thought lost.

@@ -18,17 +18,20 @@ pub struct Capacity {
     pub fit: usize,
     /// How many, if every host's guests are to stay restartable elsewhere.
     pub fit_with_n_plus_one: usize,
+    /// Whether even more fit: counting ends at [`MOST_COUNTED`].
+    pub capped: bool,
     /// Of the hosts that could run one, how many were full of what, once no more fitted; what ended most first.
     pub runs_out: Vec<(Filter, usize)>,
 }
 
-/// More than any fleet takes: where a size takes nothing, there is no end.
-const MOST: usize = 1_000_000;
+/// So many are counted: where a size takes next to nothing, there is no end.
+pub const MOST_COUNTED: usize = 1_000_000;
 
 /// Counts how many more guests of a size fit, the roomiest host first. Guests that must be kept apart are counted as if
 /// they need not be.
 pub fn capacity(fleet: &Fleet, request: &Request) -> Capacity {
-    let (fit, full) = fill(fleet, request, MOST);
+    let (found, full) = fill(fleet, request, MOST_COUNTED + 1);
+    let (fit, capped) = (found.min(MOST_COUNTED), found > MOST_COUNTED);
     let mut counts: BTreeMap<Filter, usize> = BTreeMap::new();
     for (host, tally) in fleet.hosts.iter().zip(&full.hosts) {
         let Err(refusal) = crate::filter::fit(host, tally, request, &fleet.rules) else { continue };
@@ -38,7 +41,7 @@ pub fn capacity(fleet: &Fleet, request: &Request) -> Capacity {
     }
     let mut runs_out: Vec<(Filter, usize)> = counts.into_iter().collect();
     runs_out.sort_by_key(|(filter, hosts)| (Reverse(*hosts), *filter));
-    Capacity { fit, fit_with_n_plus_one: with_n_plus_one(fleet, request, fit), runs_out }
+    Capacity { fit, fit_with_n_plus_one: with_n_plus_one(fleet, request, fit), capped, runs_out }
 }
 
 /// The most of them with which no host's loss leaves more without a place than now.

@@ -206,6 +206,11 @@ pub(crate) fn fit(
     Ok(pool)
 }
 
+/// Why a host takes no guest like this one whatever is on it; `None` if that is a question of room.
+pub fn unfit(host: &Host, request: &Request) -> Option<Refusal> {
+    fixed(host, request).err()
+}
+
 /// What no other guest can change.
 pub(crate) fn fixed(host: &Host, request: &Request) -> Result<(), Refusal> {
     if host.status != HostStatus::Up {

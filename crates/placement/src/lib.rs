@@ -27,12 +27,12 @@ mod survive;
 mod tallies;
 
 pub use balance::{Balance, Move, balance};
-pub use capacity::{Capacity, Loss, capacity, if_lost};
+pub use capacity::{Capacity, Loss, MOST_COUNTED, capacity, if_lost};
 pub use drain::{Drain, drain};
-pub use filter::{Domain, Filter, Refusal};
+pub use filter::{Domain, Filter, Refusal, unfit};
 pub use fleet::{
     Capability, ClusterRole, Draining, Fleet, Guest, Holds, Host, NPlusOne, Pool, Reach, Request, Rules,
 };
 pub use honcho_model::ClusterId;
 pub use place::{Choice, Decision, Impossible, Score, Verdict, place, place_all};
-pub use survive::stranded;
+pub use survive::{stranded, stranded_more};

@@ -16,6 +16,17 @@ pub fn stranded(fleet: &Fleet) -> Vec<HostId> {
     (0..fleet.hosts.len()).filter(|host| survival.short(*host) > 0).map(|host| fleet.hosts[host].id).collect()
 }
 
+/// The first host of which, if it were lost, more memory would fit nowhere afterwards than before. Both are the same hosts.
+pub fn stranded_more(before: &Fleet, after: &Fleet) -> Option<HostId> {
+    let then = Survival::new(&before.hosts, &before.tallies, 0);
+    let now = Survival::new(&after.hosts, &after.tallies, 0);
+    let more = |host: usize| {
+        let short = now.short(host);
+        short > 0 && short > then.short(host)
+    };
+    (0..after.hosts.len()).find(|host| more(*host)).map(|host| after.hosts[host].id)
+}
+
 /// What is known of a fleet before a guest comes.
 pub(crate) struct Survival<'a> {
     hosts: &'a [Host],

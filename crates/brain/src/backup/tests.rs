@@ -447,7 +447,10 @@ async fn what_was_given_up_after_the_backup_is_not_tried_again() {
     };
     see(&world.app, 20, None).await;
     let give_up = async |id: i64| {
-        world.ask(&OperationAbandon { scope: Scope::Operator, id: OperationId(id) }).await.unwrap();
+        world
+            .ask(&OperationAbandon { scope: Scope::Operator, id: OperationId(id), rules: crate::USUAL_RULES })
+            .await
+            .unwrap();
     };
     let reboot = world.power(waits.id, PowerAction::Reboot { hard: false }).await.unwrap();
     let body = honcho_api::GuestUpdate { disk_bytes: Some(20 << 30), ..honcho_api::GuestUpdate::default() };

@@ -59,7 +59,7 @@ async fn unsuspended(app: App, caller: Writer, id: i64, _: Nothing) -> ApiResult
 }
 
 async fn restored(app: App, caller: Writer, id: i64, _: Nothing) -> ApiResult<Accepted> {
-    let change = AccountRestore { scope: caller.scope, id: AccountId(id) };
+    let change = AccountRestore { scope: caller.scope, id: AccountId(id), rules: app.rules };
     Ok((StatusCode::ACCEPTED, Json(app.write(caller.actor, &change).await?)))
 }
 

@@ -117,7 +117,7 @@ pub(super) async fn delete(
     responses((status = 202, body = Cluster), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 422, body = ErrorBody)))]
 pub(super) async fn restore(State(app): State<App>, caller: Writer, Id(id): Id) -> ApiResult<Accepted> {
-    let change = ClusterRestore { scope: caller.scope, id: ClusterId(id) };
+    let change = ClusterRestore { scope: caller.scope, id: ClusterId(id), rules: app.rules };
     Ok((StatusCode::ACCEPTED, Json(app.write(caller.actor, &change).await?)))
 }
 

@@ -230,7 +230,7 @@ impl Hard {
 }
 
 async fn power(app: App, caller: Writer, id: i64, action: PowerAction) -> ApiResult<Accepted> {
-    let change = GuestPower { scope: caller.scope, id: GuestId(id), action };
+    let change = GuestPower { scope: caller.scope, id: GuestId(id), action, rules: app.rules };
     Ok(accepted(app.write(caller.actor, &change).await?))
 }
 
@@ -260,7 +260,7 @@ async fn resized(app: App, caller: Writer, id: i64, size: Resize) -> ApiResult<A
 }
 
 async fn restored(app: App, caller: Writer, id: i64) -> ApiResult<Accepted> {
-    let change = GuestRestore { scope: caller.scope, id: GuestId(id) };
+    let change = GuestRestore { scope: caller.scope, id: GuestId(id), rules: app.rules };
     Ok(accepted(app.write(caller.actor, &change).await?))
 }
 

@@ -89,7 +89,7 @@ pub(super) async fn stream(
 }
 
 async fn given_up(app: App, caller: Writer, id: i64) -> ApiResult<(StatusCode, Json<Operation>)> {
-    let change = OperationAbandon { scope: caller.scope, id: OperationId(id) };
+    let change = OperationAbandon { scope: caller.scope, id: OperationId(id), rules: app.rules };
     Ok((StatusCode::ACCEPTED, Json(app.write(caller.actor, &change).await?)))
 }
 

@@ -19,6 +19,7 @@ use super::operators_only;
 use honcho_api::Account;
 use honcho_model::AccountId;
 use honcho_model::operation::OperationKind;
+use honcho_placement::Rules;
 use honcho_store::accounts::Standing;
 use honcho_store::{Change, Refusal, Scope, StoreResult, Turn, Tx, accounts, guests_desired, operations};
 use std::time::Duration;
@@ -92,11 +93,13 @@ impl Change for AccountCancel {
 pub(crate) struct AccountRestore {
     pub(crate) scope: Scope,
     pub(crate) id: AccountId,
+    /// What placing holds to.
+    pub(crate) rules: Rules,
 }
 
 impl Change for AccountRestore {
     type Out = Account;
-    // The memory of its guests was given up, and is claimed again.
+    // What its guests had was given up, and is claimed again.
     const TURN: Turn = Turn::Room;
 
     async fn run<'a>(&'a self, tx: &'a Tx) -> StoreResult<Account> {
@@ -110,7 +113,7 @@ impl Change for AccountRestore {
             return Err(Refusal::Conflict("it is not cancelled".to_owned()).into());
         }
         accounts::stand(tx, self.id, Standing::default()).await?;
-        let (mut rooms, mut stopped) = (Rooms::read(tx).await?, Vec::new());
+        let (mut rooms, mut stopped) = (Rooms::read(tx, self.rules).await?, Vec::new());
         for id in guests_desired::of_account(tx, self.id).await? {
             let before = guests_desired::get(tx, Scope::System, id).await?;
             if !before.cancelled_with_account {

@@ -5,6 +5,7 @@ use super::guest_end::{GuestCancel, GuestDelete, GuestRestore};
 use honcho_api::Cluster;
 use honcho_model::event::ResourceKind;
 use honcho_model::{AccountId, ClusterId};
+use honcho_placement::Rules;
 use honcho_store::events::{self, NewEvent};
 use honcho_store::{Change, Refusal, Scope, StoreResult, Turn, Tx, clusters};
 
@@ -46,6 +47,8 @@ impl Change for ClusterCancel {
 pub(crate) struct ClusterRestore {
     pub(crate) scope: Scope,
     pub(crate) id: ClusterId,
+    /// What placing holds to.
+    pub(crate) rules: Rules,
 }
 
 impl Change for ClusterRestore {
@@ -66,7 +69,7 @@ impl Change for ClusterRestore {
             return Err(Refusal::Conflict("it is deleted".to_owned()).into());
         }
         for member in with_it {
-            GuestRestore { scope: self.scope, id: member.guest }.run(tx).await?;
+            GuestRestore { scope: self.scope, id: member.guest, rules: self.rules }.run(tx).await?;
         }
         record(tx, "cluster.restore", "was taken back", &before).await
     }

@@ -3,11 +3,12 @@
 use super::guest_power::save;
 use super::operators_only;
 use super::quotas::{self, Extra};
-use crate::placing::{self, Growth, USUAL_RULES};
+use crate::placing::{Claim, Growth};
 use honcho_api::Operation;
-use honcho_model::GuestId;
 use honcho_model::guest::Power;
 use honcho_model::operation::OperationKind;
+use honcho_model::{Bytes, GuestId};
+use honcho_placement::Rules;
 use honcho_store::guests_desired::{self, Desired};
 use honcho_store::rooms::{self, Claimed, Room};
 use honcho_store::{Change, Refusal, Scope, StoreResult, Turn, Tx, accounts, guests, operations};
@@ -42,11 +43,13 @@ impl Change for GuestCancel {
 pub(crate) struct GuestRestore {
     pub(crate) scope: Scope,
     pub(crate) id: GuestId,
+    /// What placing holds to.
+    pub(crate) rules: Rules,
 }
 
 impl Change for GuestRestore {
     type Out = Operation;
-    // Its memory was given up, and is claimed again.
+    // What it had was given up, and is claimed again.
     const TURN: Turn = Turn::Room;
 
     async fn run<'a>(&'a self, tx: &'a Tx) -> StoreResult<Operation> {
@@ -62,7 +65,7 @@ impl Change for GuestRestore {
         let extra = Extra { guests: 1, vcpus: before.vcpus, memory: before.memory, ..Extra::default() };
         quotas::check(tx, before.account, extra).await?;
         let mut guest = before.clone();
-        let said = take_back(&mut guest, &mut Rooms::read(tx).await?);
+        let said = take_back(&mut guest, &mut Rooms::read(tx, self.rules).await?);
         let operation = save(tx, self.scope, OperationKind::Restore, &before, &mut guest).await?;
         if let Some(said) = said {
             operations::note(tx, operation.id.into(), said).await?;
@@ -72,29 +75,38 @@ impl Change for GuestRestore {
 }
 
 /// The room on every host, as one change takes it up.
-pub(super) struct Rooms(Vec<Room>);
+pub(super) struct Rooms {
+    rooms: Vec<Room>,
+    rules: Rules,
+}
 
 impl Rooms {
-    pub(super) async fn read(tx: &Tx) -> StoreResult<Self> {
-        Ok(Rooms(rooms::list(tx, None, tx.now).await?))
+    pub(super) async fn read(tx: &Tx, rules: Rules) -> StoreResult<Self> {
+        Ok(Rooms { rooms: rooms::list(tx, None, tx.now).await?, rules })
     }
 }
 
-/// Makes a cancelled guest what it was. Its disk was kept for it and its memory was not: where there is no room for that
-/// any more it comes back stopped, and what is given says so.
+/// Makes a cancelled guest what it was. Its disk was kept for it; its memory and its vCPUs were not: where there is no room for
+/// them any more, or N+1 would not be kept, it comes back stopped, and what is given says so. Starting it says what is short.
 pub(super) fn take_back(guest: &mut Desired, rooms: &mut Rooms) -> Option<&'static str> {
     guest.cancelled_at = None;
     guest.deletes_at = None;
     guest.cancelled_with_account = false;
-    let room = rooms.0.iter_mut().find(|room| Some(room.host) == guest.host);
-    let growth = Growth { memory: guest.memory, ..Growth::default() };
-    guest.memory_claimed = placing::room_to_grow(room.as_deref(), guest.pool, growth, USUAL_RULES).is_ok();
+    let claim = Claim {
+        rooms: &rooms.rooms,
+        host: guest.host,
+        pool: guest.pool,
+        counted: Bytes(0),
+        growth: Growth { memory: guest.memory, vcpus: guest.vcpus, disk: Bytes(0) },
+        rules: rooms.rules,
+    };
+    guest.memory_claimed = claim.has_room().is_ok();
     if !guest.memory_claimed {
         guest.power = Power::Stopped;
         guest.lock_version += 1;
         return Some(guests::NO_ROOM);
     }
-    if let Some(room) = room {
+    if let Some(room) = rooms.rooms.iter_mut().find(|room| Some(room.host) == guest.host) {
         let memory = i64::try_from(guest.memory.0).unwrap_or(i64::MAX);
         room.claimed.push(Claimed { memory, vcpus: guest.vcpus.into(), guests: 1 });
     }

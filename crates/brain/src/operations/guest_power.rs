@@ -1,11 +1,12 @@
 //! Starting, stopping and rebooting.
 
-use crate::placing::{self, Growth, USUAL_RULES};
+use crate::placing::{self, Claim, Growth};
 use honcho_api::Operation;
-use honcho_model::GuestId;
 use honcho_model::event::ResourceKind;
 use honcho_model::guest::Power;
 use honcho_model::operation::OperationKind;
+use honcho_model::{Bytes, GuestId};
+use honcho_placement::Rules;
 use honcho_store::events::{self, NewEvent};
 use honcho_store::guests_desired::{self, Desired};
 use honcho_store::{Change, Refusal, Scope, StoreResult, Tx, operations, rooms};
@@ -116,18 +117,29 @@ pub(super) fn with_addresses(mut facts: serde_json::Value, held: &[String]) -> s
     facts
 }
 
-/// Claims the memory of a guest that is to run and was taken back where there was no room for it.
-pub(super) async fn claim_memory(tx: &Tx, scope: Scope, guest: &mut Desired) -> StoreResult<()> {
+/// Claims memory and vCPUs of a guest that is to run and was taken back where there was no room for them.
+pub(super) async fn claim_memory(
+    tx: &Tx,
+    scope: Scope,
+    guest: &mut Desired,
+    rules: Rules,
+) -> StoreResult<()> {
     if guest.memory_claimed || guest.power == Power::Stopped {
         return Ok(());
     }
-    let growth = Growth { memory: guest.memory, ..Growth::default() };
     let found = match guest.host {
-        Some(host) => rooms::list(tx, Some(host), tx.now).await?,
+        Some(host) => rooms::list(tx, placing::to_be_read(host, rules), tx.now).await?,
         None => Vec::new(),
     };
-    let room = placing::room_to_grow(found.first(), guest.pool, growth, USUAL_RULES);
-    room.map_err(|why| Refusal::invalid("base", placing::said_to(scope, why)))?;
+    let claim = Claim {
+        rooms: &found,
+        host: guest.host,
+        pool: guest.pool,
+        counted: Bytes(0),
+        growth: Growth { memory: guest.memory, vcpus: guest.vcpus, disk: Bytes(0) },
+        rules,
+    };
+    claim.has_room().map_err(|why| Refusal::invalid("base", placing::said_to(scope, why)))?;
     guest.memory_claimed = true;
     Ok(())
 }
@@ -137,6 +149,8 @@ pub(crate) struct GuestPower {
     pub(crate) scope: Scope,
     pub(crate) id: GuestId,
     pub(crate) action: PowerAction,
+    /// What placing holds to: one that was taken back where there was no room claims it now.
+    pub(crate) rules: Rules,
 }
 
 impl Change for GuestPower {
@@ -146,7 +160,7 @@ impl Change for GuestPower {
         refuse_ended(&before)?;
         let mut guest = before.clone();
         self.action.apply(&mut guest)?;
-        claim_memory(tx, self.scope, &mut guest).await?;
+        claim_memory(tx, self.scope, &mut guest, self.rules).await?;
         if guest.power != before.power {
             // `power` can be written, so whoever holds an older copy must not write that back.
             guest.lock_version += 1;

@@ -5,7 +5,7 @@ use super::guest_order::{DISK, MEMORY, VCPUS};
 use super::guest_power::{PowerAction, claim_memory, refuse_ended, save};
 use super::problems::Problems;
 use super::quotas::{self, Extra};
-use crate::placing::{self, Growth};
+use crate::placing::{self, Claim, Growth};
 use honcho_api::Operation;
 use honcho_model::guest::Power;
 use honcho_model::operation::OperationKind;
@@ -52,7 +52,7 @@ impl Change for GuestUpdate {
         refuse_stale(self.body.lock_version, before.lock_version)?;
         problems.none()?;
         self.resize(tx, &before, &mut guest).await?;
-        claim_memory(tx, self.scope, &mut guest).await?;
+        claim_memory(tx, self.scope, &mut guest, self.rules).await?;
         guest.lock_version += 1;
         let kinds = kinds_of(&before, &guest);
         let weightiest = kinds.first().copied().unwrap_or(OperationKind::Update);
@@ -148,10 +148,12 @@ impl GuestUpdate {
             Growth { disk, ..Growth::default() }
         };
         let found = match guest.host {
-            Some(host) => rooms::list(tx, Some(host), tx.now).await?,
+            Some(host) => rooms::list(tx, placing::to_be_read(host, self.rules), tx.now).await?,
             None => Vec::new(),
         };
-        let room = placing::room_to_grow(found.first(), guest.pool, growth, self.rules);
-        room.map_err(|why| Refusal::invalid("base", placing::said_to(self.scope, why)).into())
+        let counted = if before.memory_claimed { before.memory } else { Bytes(0) };
+        let (host, pool, rules) = (guest.host, guest.pool, self.rules);
+        let claim = Claim { rooms: &found, host, pool, counted, growth, rules };
+        claim.may_grow().map_err(|why| Refusal::invalid("base", placing::said_to(self.scope, why)).into())
     }
 }

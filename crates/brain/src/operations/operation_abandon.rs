@@ -7,6 +7,7 @@ use honcho_model::event::ResourceKind;
 use honcho_model::guest::Power;
 use honcho_model::operation::{OperationKind, OperationState};
 use honcho_model::{Bytes, GuestId, OperationId};
+use honcho_placement::Rules;
 use honcho_store::events::{self, NewEvent};
 use honcho_store::guests_desired::{self, Desired};
 use honcho_store::{Change, Refusal, Scope, StoreError, StoreResult, Tx, operations};
@@ -15,6 +16,8 @@ use honcho_store::{Change, Refusal, Scope, StoreError, StoreResult, Tx, operatio
 pub(crate) struct OperationAbandon {
     pub(crate) scope: Scope,
     pub(crate) id: OperationId,
+    /// What placing holds to: a guest that is to run on may have to claim its room.
+    pub(crate) rules: Rules,
 }
 
 /// What of a guest is given up.
@@ -164,7 +167,7 @@ impl Change for OperationAbandon {
         let mut guest = before.clone();
         left.apply(&mut guest, self.id);
         if left.power == Some(Power::Running) {
-            claim(tx, self.scope, &mut guest).await?;
+            claim(tx, self.scope, &mut guest, self.rules).await?;
         }
         if (guest.power, guest.disk) != (before.power, before.disk) {
             // They can be written, so whoever holds an older copy must not write them back.
@@ -183,12 +186,12 @@ impl Change for OperationAbandon {
     }
 }
 
-/// Claims the memory of a guest that is to run on, and was taken back where there was no room for it.
-async fn claim(tx: &Tx, scope: Scope, guest: &mut Desired) -> StoreResult<()> {
-    match claim_memory(tx, scope, guest).await {
+/// Claims the room of a guest that is to run on, and was taken back where there was no room for it.
+async fn claim(tx: &Tx, scope: Scope, guest: &mut Desired, rules: Rules) -> StoreResult<()> {
+    match claim_memory(tx, scope, guest, rules).await {
         Err(StoreError::Refused(_)) => {
             let text =
-                "its host has no memory for it any more, so that it has to stop: this goes on until it has";
+                "its host has no room for it any more, so that it has to stop: this goes on until it has";
             Err(Refusal::Conflict(text.to_owned()).into())
         }
         other => other,

@@ -29,7 +29,7 @@ impl Kin {
 }
 
 /// A host without its guests.
-fn host(room: &Room, taken: impl Fn(PoolId, i64) -> Bytes) -> Host {
+pub(super) fn host(room: &Room, taken: impl Fn(PoolId, i64) -> Bytes) -> Host {
     let bytes = |bytes: i64| Bytes(u64::try_from(bytes).unwrap_or(0));
     let pool = |pool: &honcho_store::rooms::PoolRoom| Pool {
         id: pool.pool,

@@ -8,12 +8,14 @@
 //! Pure: whoever calls this reads the rows, and writes the guest, in one transaction whose turn it is (`Turn::Room`).
 
 mod fleet;
+mod growing;
 mod plans;
 mod shown;
 mod words;
 
 pub(crate) use fleet::Kin;
 use fleet::whole;
+pub(crate) use growing::{Claim, Growth, to_be_read};
 pub(crate) use plans::{Size, balance_of, capacity_of, drain_of};
 pub(crate) use shown::{Told, for_customers};
 pub(crate) use words::said_to;
@@ -119,44 +121,6 @@ pub(crate) fn carried(rooms: &[Room], kinds: &[NetworkKind]) -> Result<(), Strin
             kind.words()
         )),
     }
-}
-
-/// By how much a guest is to grow where it is.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Growth {
-    pub(crate) memory: Bytes,
-    pub(crate) vcpus: u32,
-    pub(crate) disk: Bytes,
-}
-
-/// Whether a guest can grow on its host, or why not. What does not grow is not looked at.
-pub(crate) fn room_to_grow(
-    room: Option<&Room>,
-    pool: PoolId,
-    growth: Growth,
-    rules: Rules,
-) -> Result<(), String> {
-    let Some(room) = room else { return Err("has no host".to_owned()) };
-    let free = room.memory - signed(HOST_RESERVE) - room.memory_placed();
-    if growth.memory.0 > 0 && free < signed(growth.memory) {
-        return Err(format!("its host has {} of memory free, {} more needed", show(free), growth.memory));
-    }
-    if let Some(ratio) = rules.vcpus_per_cpu
-        && growth.vcpus > 0
-    {
-        #[expect(clippy::cast_possible_truncation, reason = "a ratio of CPUs is far below 2^63")]
-        let free = (ratio * f64::from(room.cpus)).floor() as i64 - room.vcpus_placed();
-        if free < i64::from(growth.vcpus) {
-            let (free, needed) = (free.max(0), growth.vcpus);
-            return Err(format!("its host has {free} vCPUs that may be promised, {needed} more needed"));
-        }
-    }
-    let unplaced =
-        room.pools.iter().find(|known| known.pool == pool).map_or(0, |known| known.size - known.placed);
-    if growth.disk.0 > 0 && unplaced < signed(growth.disk) {
-        return Err(format!("its pool has {} not yet promised, {} more needed", show(unplaced), growth.disk));
-    }
-    Ok(())
 }
 
 fn signed(bytes: Bytes) -> i64 {

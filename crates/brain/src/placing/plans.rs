@@ -114,6 +114,7 @@ fn shown(capacity: &honcho_placement::Capacity) -> Capacity {
     Capacity {
         fit: number(capacity.fit),
         fit_with_n_plus_one: number(capacity.fit_with_n_plus_one),
+        capped: capacity.capped,
         runs_out: capacity.runs_out.iter().map(count).collect(),
         lost_host_id: None,
         restarted: None,

@@ -178,15 +178,54 @@ fn sums_decide_as_guests_do() {
     }
 }
 
+/// Whether one guest of so many GiB may grow by so much on the first of these hosts.
+fn grow(rooms: &[Room], counted: u64, growth: Growth, rules: Rules) -> Result<(), String> {
+    let (host, pool, counted) = (Some(HostId(1)), PoolId(10), Bytes::gib(counted));
+    Claim { rooms, host, pool, counted, growth, rules }.may_grow()
+}
+
+fn growth(memory: u64, vcpus: u32, disk: u64) -> Growth {
+    Growth { memory: Bytes::gib(memory), vcpus, disk: Bytes::gib(disk) }
+}
+
 #[test]
 fn what_grows_needs_room_where_it_is() {
-    let room = room(1, 16, 8);
-    let grow = |memory: u64, vcpus: u32, disk: u64| {
-        let growth = Growth { memory: Bytes::gib(memory), vcpus, disk: Bytes::gib(disk) };
-        room_to_grow(Some(&room), PoolId(10), growth, USUAL_RULES)
-    };
+    let rooms = [room(1, 16, 8)];
+    let grow = |memory, vcpus, disk| grow(&rooms, 1, growth(memory, vcpus, disk), USUAL_RULES);
     assert_eq!(grow(7, 120, 76), Ok(()));
     assert_eq!(grow(8, 0, 0).unwrap_err(), "its host has 7.5G of memory free, 8G more needed");
     assert_eq!(grow(0, 121, 0).unwrap_err(), "its host has 120 vCPUs that may be promised, 121 more needed");
     assert_eq!(grow(0, 0, 77).unwrap_err(), "its pool has 76G not yet promised, 77G more needed");
+}
+
+#[test]
+fn what_takes_no_new_guest_lets_none_grow() {
+    let mut rooms = [room(1, 16, 8)];
+    rooms[0].draining_since = Some(Timestamp(1));
+    let grown = |rooms: &[Room], memory| grow(rooms, 1, growth(memory, 0, 0), USUAL_RULES);
+    assert_eq!(grown(&rooms, 1).unwrap_err(), "its host is draining");
+    assert_eq!(grown(&rooms, 0), Ok(()), "nothing is claimed");
+    rooms[0].draining_since = None;
+    rooms[0].duties.clear();
+    assert_eq!(grown(&rooms, 1).unwrap_err(), "its host has not the duty hypervisor");
+    rooms[0].duties = vec![Duty::Hypervisor];
+    rooms[0].status = HostStatus::Silent;
+    assert_eq!(grown(&rooms, 1), Ok(()), "once it speaks again");
+}
+
+#[test]
+fn what_grows_keeps_n_plus_one_where_that_is_kept() {
+    // 15.5G each: the seven of the first, if it is lost, have 8.5G on the second.
+    let rooms = [room(1, 16, 7), room(2, 16, 7)];
+    let keep = Rules { n_plus_one: NPlusOne::Keep, ..USUAL_RULES };
+    assert_eq!(grow(&rooms, 1, growth(1, 0, 0), keep), Ok(()));
+    let stranded = "if h1 were lost, its guests would not all fit elsewhere any more";
+    assert_eq!(grow(&rooms, 1, growth(2, 0, 0), keep).unwrap_err(), stranded);
+    // One of 8G and more fits nowhere else, though the sums would allow it.
+    let three = [room(1, 16, 1), room(2, 16, 8), room(3, 16, 8)];
+    assert_eq!(grow(&three, 1, growth(6, 0, 0), keep), Ok(()));
+    assert_eq!(grow(&three, 1, growth(7, 0, 0), keep).unwrap_err(), stranded);
+    // Preferred, it is not asked for where there is no other host to choose.
+    assert_eq!(grow(&three, 1, growth(7, 0, 0), USUAL_RULES), Ok(()));
+    assert_eq!(grow(&three, 1, growth(0, 1, 1), keep), Ok(()));
 }

@@ -8,7 +8,7 @@ use crate::resolve;
 use honcho_api::Host;
 use honcho_model::GuestId;
 use honcho_placement::ganeti::Cluster;
-use honcho_placement::{Capacity, Loss, Rules, capacity, if_lost};
+use honcho_placement::{Capacity, Loss, MOST_COUNTED, Rules, capacity, if_lost};
 use serde::Serialize;
 
 #[derive(Clone, Debug, clap::Args)]
@@ -36,6 +36,7 @@ pub(crate) struct CapacityArguments {
 struct Answer {
     fit: usize,
     fit_with_n_plus_one: usize,
+    capped: bool,
     runs_out: Vec<RunsOut>,
     #[serde(skip_serializing_if = "Option::is_none")]
     lost: Option<Lost>,
@@ -104,6 +105,7 @@ async fn of_brain(context: &Context, arguments: &CapacityArguments) -> Result<()
     let answer = Answer {
         fit: number(capacity.fit),
         fit_with_n_plus_one: number(capacity.fit_with_n_plus_one),
+        capped: capacity.capped,
         runs_out: runs_out.collect(),
         lost: lost.map(|host| Lost {
             host: clean(&host.name),
@@ -122,6 +124,7 @@ fn answer(capacity: &Capacity, lost: Option<Lost>) -> Answer {
     Answer {
         fit: capacity.fit,
         fit_with_n_plus_one: capacity.fit_with_n_plus_one,
+        capped: capacity.capped,
         runs_out: runs_out.collect(),
         lost,
     }
@@ -150,10 +153,13 @@ fn text(answer: &Answer, size: GuestSize) -> String {
         lines.extend(lost.homeless.iter().map(|one| format!("  {} could not: {}", one.guest, one.reason)));
         lines.push(String::new());
     }
-    lines.push(format!("{} more guests of {size} fit", answer.fit));
+    let counted = |fit: usize| {
+        if answer.capped && fit == MOST_COUNTED { "More than 1,000,000".to_owned() } else { fit.to_string() }
+    };
+    lines.push(format!("{} more guests of {size} fit", counted(answer.fit)));
     lines.push(format!(
         "{} with N+1: if any host died, all could be restarted elsewhere",
-        answer.fit_with_n_plus_one
+        counted(answer.fit_with_n_plus_one)
     ));
     let ends: Vec<String> = answer
         .runs_out

@@ -155,6 +155,21 @@ async fn capacity_and_balance_of_the_brains_own_fleet() {
     "#]],
     )
     .await;
+    let endless = json!({
+        "fit": 1_000_000, "fit_with_n_plus_one": 1_000_000, "capped": true, "runs_out": [], "lost_host_id": null,
+        "restarted": null, "homeless": null,
+    });
+    let of_nothing =
+        Brain::new().on("GET /v1/capacity.json?memory_bytes=1048576&vcpus=1&disk_bytes=0", endless);
+    check(
+        &of_nothing,
+        "capacity --size 1M,1cpu,0",
+        expect![[r#"
+            More than 1,000,000 more guests of 1M of memory, 1 vCPU, 0 of disk fit
+            More than 1,000,000 with N+1: if any host died, all could be restarted elsewhere
+        "#]],
+    )
+    .await;
     check(
         &brain,
         "balance --max-moves 5",

@@ -8,7 +8,7 @@ use honcho_wire::{Failure, Progress};
 
 /// Why a guest that was taken back stands still.
 pub const NO_ROOM: &str =
-    "there was no room for its memory when it was taken back, so it is stopped: start it when there is room";
+    "there was no room for it when it was taken back, so it is stopped: start it when there is room";
 
 /// Why a guest is what it is, where its status alone does not say.
 pub(super) fn reason(status: GuestStatus, row: &Row<'_>) -> StoreResult<Option<String>> {

@@ -31,7 +31,7 @@ impl World {
     }
 
     async fn restore_account(&self) -> StoreResult<Account> {
-        self.ask(&AccountRestore { scope: OPERATOR, id: self.id() }).await
+        self.ask(&AccountRestore { scope: OPERATOR, id: self.id(), rules: crate::USUAL_RULES }).await
     }
 
     async fn now_account(&self) -> Account {
@@ -121,7 +121,10 @@ async fn a_suspended_accounts_guests_stop_and_start_again_as_they_were() {
     let order = world.order_as(OPERATOR, world.body("web4")).await;
     assert_eq!(refused(order), "account_id is suspended: no guest is made in it until that ends\n");
     // One that is taken back meanwhile is suspended like the others.
-    world.ask(&GuestRestore { scope: OPERATOR, id: GuestId(cancelled) }).await.unwrap();
+    world
+        .ask(&GuestRestore { scope: OPERATOR, id: GuestId(cancelled), rules: crate::USUAL_RULES })
+        .await
+        .unwrap();
     assert_eq!(world.told(cancelled).await, Some(Power::Stopped));
 
     let account = world.unsuspend().await.unwrap();
@@ -149,7 +152,7 @@ async fn only_operators_suspend_cancel_and_restore() {
     assert_eq!(refused(world.ask(&AccountSuspend { scope, id, reason: None }).await), forbidden);
     assert_eq!(refused(world.ask(&AccountUnsuspend { scope, id }).await), forbidden);
     assert_eq!(refused(world.ask(&AccountCancel { scope, id, grace: Grace::None }).await), forbidden);
-    assert_eq!(refused(world.ask(&AccountRestore { scope, id }).await), forbidden);
+    assert_eq!(refused(world.ask(&AccountRestore { scope, id, rules: crate::USUAL_RULES }).await), forbidden);
 }
 
 #[tokio::test]
@@ -171,7 +174,7 @@ async fn a_cancelled_account_comes_back_with_exactly_the_guests_that_went_with_i
     let text = "account_id is cancelled: nothing is made in it until it is restored\n";
     assert_eq!(refused(world.order_as(OPERATOR, world.body("web4")).await), text);
     let own = Scope::Account(world.id());
-    let restore = world.ask(&GuestRestore { scope: own, id: GuestId(web) }).await;
+    let restore = world.ask(&GuestRestore { scope: own, id: GuestId(web), rules: crate::USUAL_RULES }).await;
     assert_eq!(refused(restore), "conflict: its account is cancelled: restore that first");
     let delete = world.ask(&GuestDelete { scope: own, id: GuestId(web) }).await;
     assert_eq!(refused(delete), "forbidden: only operators may do this");
@@ -217,7 +220,8 @@ async fn taken_back_where_there_is_no_room_it_is_stopped_and_says_so() {
     world.restore_account().await.unwrap();
     assert_eq!(world.told(guest).await, Some(Power::Stopped));
     world.settle(guest).await;
-    let said = "there was no room for its memory when it was taken back, so it is stopped: start it when there is room";
+    let said =
+        "there was no room for it when it was taken back, so it is stopped: start it when there is room";
     let back = world.guest(guest).await;
     assert_eq!((back.status, back.status_reason.as_deref()), (GuestStatus::Stopped, Some(said)));
     let operation = world.operation_of(guest).await;

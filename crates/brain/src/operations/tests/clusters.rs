@@ -227,7 +227,7 @@ async fn quotas_and_addresses_hold_for_all_of_it() {
 #[tokio::test]
 async fn a_cluster_ends_and_comes_back_as_one() {
     let world = World::new().await;
-    let scope = Scope::Operator;
+    let (scope, rules) = (Scope::Operator, crate::USUAL_RULES);
     let cluster = order(&world, body(&world, "shop", vec![role("app", 3)])).await.unwrap();
     let members = guests_of(&world, "shop").await;
     for guest in &members {
@@ -247,13 +247,16 @@ async fn a_cluster_ends_and_comes_back_as_one() {
         "conflict: it is cancelled already"
     );
     // It comes back with those that went with it; the one that was cancelled alone stays so.
-    let back = world.ask(&ClusterRestore { scope, id }).await.unwrap();
+    let back = world.ask(&ClusterRestore { scope, id, rules }).await.unwrap();
     assert_eq!((back.guests_count, back.cancelled_at), (2, None));
-    assert_eq!(refused(world.ask(&ClusterRestore { scope, id }).await), "conflict: it is not cancelled");
+    assert_eq!(
+        refused(world.ask(&ClusterRestore { scope, id, rules }).await),
+        "conflict: it is not cancelled"
+    );
     assert_eq!(guests_of(&world, "shop").await.len(), 2);
 
     world.ask(&ClusterCancel { scope, id, grace: Grace::None }).await.unwrap();
-    assert_eq!(refused(world.ask(&ClusterRestore { scope, id }).await), "conflict: it is deleted");
+    assert_eq!(refused(world.ask(&ClusterRestore { scope, id, rules }).await), "conflict: it is deleted");
     // Its name is free once the last of its guests is gone.
     expect![[r#"
         name is taken

@@ -10,7 +10,7 @@ async fn cancel(world: &World, id: i64) -> StoreResult<honcho_api::Operation> {
 }
 
 async fn restore(world: &World, id: i64) -> StoreResult<honcho_api::Operation> {
-    world.ask(&GuestRestore { scope: Scope::Operator, id: GuestId(id) }).await
+    world.ask(&GuestRestore { scope: Scope::Operator, id: GuestId(id), rules: crate::USUAL_RULES }).await
 }
 
 async fn delete(world: &World, id: i64) -> StoreResult<honcho_api::Operation> {
@@ -64,7 +64,7 @@ async fn one_is_taken_back_stopped_if_its_host_has_no_room() {
         world.order(&format!("g{number}")).await;
     }
     let operation = restore(&world, guest.id).await.unwrap();
-    assert!(operation.outcome.unwrap().starts_with("there was no room for its memory"));
+    assert!(operation.outcome.unwrap().starts_with("there was no room for it when"));
     assert_eq!(world.guest(guest.id).await.power, Power::Stopped);
     // Taken back again where there is room, it is as any other.
     cancel(&world, guest.id).await.unwrap();
@@ -135,4 +135,58 @@ async fn one_taken_back_in_the_last_moment_is_not_deleted() {
     restore(&world, guest.id).await.unwrap();
     assert!(world.ask(&GuestLapse { id: found[0] }).await.unwrap().is_none());
     assert_eq!(world.guest(guest.id).await.cancelled_at, None);
+}
+
+/// What is taken back claims vCPUs as an order does, and keeps N+1 where that is kept; starting it says what is short.
+#[tokio::test]
+async fn what_is_taken_back_claims_what_an_order_claims() {
+    let world = World::new().await;
+    // The host has 4 processors, of which 64 vCPUs may be promised.
+    let of_vcpus = |name: &str| honcho_api::GuestCreate { vcpus: Some(40), ..world.body(name) };
+    let guest = world.order_as(Scope::Operator, of_vcpus("web1")).await.unwrap();
+    cancel(&world, guest.id).await.unwrap();
+    let other = world.order_as(Scope::Operator, of_vcpus("web2")).await.unwrap();
+    let operation = restore(&world, guest.id).await.unwrap();
+    assert!(operation.outcome.unwrap().starts_with("there was no room for it when"));
+    assert_eq!(
+        refused(world.power(guest.id, PowerAction::Start).await),
+        "base its host has 24 vCPUs that may be promised, 40 more needed\n"
+    );
+    cancel(&world, other.id).await.unwrap();
+    world.power(guest.id, PowerAction::Start).await.unwrap();
+
+    // There is one host alone: whatever is on it could be restarted nowhere else.
+    let rules =
+        honcho_placement::Rules { n_plus_one: honcho_placement::NPlusOne::Keep, ..crate::USUAL_RULES };
+    cancel(&world, guest.id).await.unwrap();
+    let (scope, id) = (Scope::Operator, GuestId(guest.id));
+    let operation = world.ask(&GuestRestore { scope, id, rules }).await.unwrap();
+    assert!(operation.outcome.is_some());
+    let start = GuestPower { scope, id, action: PowerAction::Start, rules };
+    assert_eq!(
+        refused(world.ask(&start).await),
+        "base if h1 were lost, its guests would not all fit elsewhere any more\n"
+    );
+    let body = honcho_api::GuestUpdate { memory_bytes: Some(2 << 30), ..honcho_api::GuestUpdate::default() };
+    // What is not claimed may be as large as it likes.
+    world.ask(&GuestUpdate { scope, id, body, restart: Restart::Refused, rules }).await.unwrap();
+}
+
+#[tokio::test]
+async fn nothing_grows_on_a_host_that_is_to_be_emptied() {
+    let world = World::new().await;
+    let body = honcho_api::GuestCreate { power: Some(Power::Stopped), ..world.body("web1") };
+    let guest = world.order_as(Scope::Operator, body).await.unwrap();
+    let drain = HostDrain { scope: Scope::Operator, id: HostId(world.host.id), wanted: Wanted::Drained };
+    world.ask(&drain).await.unwrap();
+    let resize = |scope, memory: i64| {
+        let body =
+            honcho_api::GuestUpdate { memory_bytes: Some(memory), ..honcho_api::GuestUpdate::default() };
+        let (id, rules) = (GuestId(guest.id), crate::USUAL_RULES);
+        GuestUpdate { scope, id, body, restart: Restart::Refused, rules }
+    };
+    assert_eq!(refused(world.ask(&resize(Scope::Operator, 2 << 30)).await), "base its host is draining\n");
+    let own = Scope::Account(honcho_model::AccountId(world.account.id));
+    assert_eq!(refused(world.ask(&resize(own, 2 << 30)).await), "base there is no room for that just now\n");
+    world.ask(&resize(own, 512 << 20)).await.unwrap();
 }

@@ -59,7 +59,7 @@ impl World {
     }
 
     async fn give_up(&self, id: i64) -> StoreResult<Operation> {
-        self.ask(&OperationAbandon { scope: Scope::Operator, id: id.into() }).await
+        self.ask(&OperationAbandon { scope: Scope::Operator, id: id.into(), rules: crate::USUAL_RULES }).await
     }
 
     async fn resize(&self, id: i64, body: honcho_api::GuestUpdate) -> Operation {
@@ -267,7 +267,11 @@ async fn the_operations_of_another_account_cannot_be_given_up() {
     let world = World::new().await;
     let guest = world.order("web1").await;
     let id = guest.operation_id.unwrap().into();
-    let change = OperationAbandon { scope: Scope::Account(honcho_model::AccountId(999)), id };
+    let change = OperationAbandon {
+        scope: Scope::Account(honcho_model::AccountId(999)),
+        id,
+        rules: crate::USUAL_RULES,
+    };
     assert_eq!(refused(world.ask(&change).await), "there is no such operation");
 }
 
@@ -426,10 +430,11 @@ async fn a_guest_without_room_does_not_run_on() {
     world.ask(&GuestCancel { scope: Scope::Operator, id }).await.unwrap();
     body.name = Some("web2".into());
     let other = world.order_as(Scope::Operator, body).await.unwrap();
-    let restore = world.ask(&GuestRestore { scope: Scope::Operator, id }).await.unwrap();
+    let restore =
+        world.ask(&GuestRestore { scope: Scope::Operator, id, rules: crate::USUAL_RULES }).await.unwrap();
     world.sees(guest.id, RUNS, Gets::Stuck).await;
     let why = refused(world.give_up(restore.id).await);
-    assert!(why.starts_with("conflict: its host has no memory for it any more"), "{why}");
+    assert!(why.starts_with("conflict: its host has no room for it any more"), "{why}");
     assert_eq!(world.desired(guest.id).await.power, Power::Stopped);
     // Once there is room it does.
     world.ask(&GuestCancel { scope: Scope::Operator, id: GuestId(other.id) }).await.unwrap();

@@ -200,7 +200,8 @@ impl World {
     }
 
     pub(crate) async fn power(&self, id: i64, action: PowerAction) -> StoreResult<honcho_api::Operation> {
-        self.ask(&GuestPower { scope: Scope::Operator, id: GuestId(id), action }).await
+        self.ask(&GuestPower { scope: Scope::Operator, id: GuestId(id), action, rules: crate::USUAL_RULES })
+            .await
     }
 
     /// The agent has brought a guest to what is wanted of it.

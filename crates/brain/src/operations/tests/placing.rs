@@ -180,7 +180,10 @@ async fn what_grows_comes_back_or_is_new_never_takes_the_same_room() {
         world.ask(&update).await.is_ok()
     };
     let restore = async |id: &i64| {
-        world.ask(&GuestRestore { scope: Scope::Operator, id: GuestId(*id) }).await.unwrap();
+        world
+            .ask(&GuestRestore { scope: Scope::Operator, id: GuestId(*id), rules: crate::USUAL_RULES })
+            .await
+            .unwrap();
         true
     };
     let order = async |number: usize| {

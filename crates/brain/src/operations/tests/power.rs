@@ -74,6 +74,7 @@ async fn the_newer_wish_supersedes_the_older_and_both_end() {
     assert_eq!(world.guest(guest.id).await.operation_id, Some(start.id));
     // Neither can be given up any more.
     let id = honcho_model::OperationId(start.id);
-    let abandon = world.ask(&OperationAbandon { scope: Scope::Operator, id }).await;
+    let abandon =
+        world.ask(&OperationAbandon { scope: Scope::Operator, id, rules: crate::USUAL_RULES }).await;
     assert_eq!(refused(abandon), "conflict: it has ended already (done)");
 }

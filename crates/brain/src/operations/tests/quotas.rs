@@ -111,7 +111,11 @@ async fn of_a_cancelled_guest_only_disk_and_addresses_count() {
     expect![[r#"
         base is over the account's quota of guests: 1 asked for, 0 left (1 of 1 used)
     "#]]
-    .assert_eq(&refused(world.ask(&GuestRestore { scope: Scope::Operator, id: GuestId(guest.id) }).await));
+    .assert_eq(&refused(
+        world
+            .ask(&GuestRestore { scope: Scope::Operator, id: GuestId(guest.id), rules: crate::USUAL_RULES })
+            .await,
+    ));
     limit(&world, Body { limit_guests: Some(None), ..Body::default() }).await.unwrap();
     expect![[r#"
         network_id is over the account's quota of public addresses: 1 asked for, 0 left (1 of 1 used)
