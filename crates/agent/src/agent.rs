@@ -121,7 +121,8 @@ pub async fn run(
 
     let mut tasks = JoinSet::new();
     tasks.spawn(poller::poll_forever(Arc::clone(&brain), events.clone()));
-    tasks.spawn(reporter::report_forever(Arc::clone(&brain), news_for_reporter, run_id));
+    let hypervisor = Arc::clone(&options.drivers.hypervisor);
+    tasks.spawn(reporter::report_forever(Arc::clone(&brain), news_for_reporter, run_id, hypervisor));
     tasks.spawn(renewal::renew_forever(
         Arc::clone(&brain),
         identity.clone(),

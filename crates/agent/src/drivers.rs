@@ -7,7 +7,8 @@
 use async_trait::async_trait;
 use honcho_model::{Bytes, Digest, Epoch, GuestId, InterfaceId, Mac, NetworkId, PoolId, VolumeId};
 use honcho_wire::{
-    ImageWanted, NetworkWanted, PoolState, PoolWanted, Virtualization, VolumeAbsent, VolumeWanted,
+    ImageWanted, LoadObserved, NetworkWanted, PoolState, PoolWanted, Virtualization, VolumeAbsent,
+    VolumeWanted,
 };
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -158,6 +159,10 @@ pub trait Hypervisor: Send + Sync {
     async fn describe(&self) -> DriverResult<String>;
     /// Whether KVM carries guests, once a first guest made it necessary to find out.
     fn virtualization(&self) -> Option<Virtualization>;
+    /// How busy the machine was of late; `None` while nobody knows. It is asked with each report, so it costs next to nothing.
+    fn load(&self) -> Option<LoadObserved> {
+        None
+    }
     /// Every domain, ours or not.
     async fn domains(&self) -> DriverResult<Vec<DomainSeen>>;
     /// Creates and starts a domain. Refused when one of that uuid or name exists.

@@ -17,6 +17,7 @@ pub mod identity;
 pub mod join;
 pub mod journal;
 pub mod journal_file;
+pub mod load;
 pub mod machine;
 pub mod memory;
 pub mod network;

@@ -4,10 +4,10 @@ use crate::converge::{may_be_initialised, network_is_ready};
 use crate::journal::Journal;
 use crate::observed::Observed;
 use crate::plan::{Plan, Resource, Verdict};
-use honcho_model::Bytes;
+use honcho_model::{Bytes, CpuFeature};
 use honcho_wire::{
-    Failure, GuestObserved, GuestWanted, HostObserved, Manifest, NetworkObserved, Observation, PoolObserved,
-    PoolState, PoolWanted, Progress,
+    CpuObserved, Failure, GuestObserved, GuestWanted, HostObserved, Manifest, NetworkObserved, Observation,
+    PoolObserved, PoolState, PoolWanted, Progress,
 };
 use std::collections::BTreeMap;
 
@@ -119,6 +119,29 @@ fn cannot_look(error: &str) -> Failure {
     Failure { step: honcho_wire::LOOK.to_owned(), error: error.to_owned(), attempts: 1, next_try_ms: None }
 }
 
+/// What `/proc/cpuinfo` says of the first processor: a host's are alike. Its lines are named otherwise on a PC and on ARM.
+fn cpu(cpuinfo: &str) -> CpuObserved {
+    let value = |names: [&str; 2]| {
+        cpuinfo.lines().take_while(|line| !line.trim().is_empty()).find_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            names.contains(&name.trim()).then(|| value.trim().to_owned())
+        })
+    };
+    let mut features: Vec<String> = value(["flags", "Features"])
+        .unwrap_or_default()
+        .split_whitespace()
+        .filter_map(|word| word.parse::<CpuFeature>().ok())
+        .map(|feature| feature.to_string())
+        .collect();
+    features.sort_unstable();
+    features.dedup();
+    CpuObserved {
+        architecture: rustix::system::uname().machine().to_string_lossy().into_owned(),
+        model: value(["model name", "Processor"]),
+        features,
+    }
+}
+
 /// What is known of the machine without looking at any driver.
 pub fn machine() -> std::io::Result<HostObserved> {
     let meminfo = std::fs::read_to_string("/proc/meminfo")?;
@@ -131,6 +154,25 @@ pub fn machine() -> std::io::Result<HostObserved> {
         kernel: rustix::system::uname().release().to_string_lossy().into_owned(),
         cpus: u32::try_from(cpus).unwrap_or(u32::MAX),
         memory: Bytes(total.saturating_mul(1024)),
+        cpu: Some(cpu(&std::fs::read_to_string("/proc/cpuinfo")?)),
         ..HostObserved::default()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_processor_says_what_all_can() {
+        let pc = "processor\t: 0\nmodel name\t: Some CPU @ 2GHz\nflags\t\t: fpu avx2 aes avx2\n\nprocessor\t: 1\nflags\t: x\n";
+        let seen = cpu(pc);
+        assert_eq!(
+            (seen.model.as_deref(), seen.features),
+            (Some("Some CPU @ 2GHz"), vec!["aes".into(), "avx2".into(), "fpu".into()])
+        );
+        let arm = cpu("processor : 0\nFeatures : fp asimd\n");
+        assert_eq!((arm.model, arm.features), (None, vec!["asimd".to_owned(), "fp".to_owned()]));
+        assert!(!arm.architecture.is_empty());
+    }
 }

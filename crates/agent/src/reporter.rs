@@ -5,8 +5,9 @@
 
 use crate::brain::BrainClient;
 use crate::clock::growing;
+use crate::drivers::Hypervisor;
 use honcho_model::{Generation, Incarnation, host};
-use honcho_wire::{CAPABILITIES, Observation, PROTOCOL, Report, ReportAnswer};
+use honcho_wire::{CAPABILITIES, LoadObserved, Observation, PROTOCOL, Report, ReportAnswer};
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,7 +65,9 @@ pub async fn report_forever(
     brain: Arc<BrainClient>,
     mut news: watch::Receiver<Option<Arc<Snapshot>>>,
     run_id: Uuid,
+    hypervisor: Arc<dyn Hypervisor>,
 ) {
+    let mut load_told: Option<LoadObserved> = None;
     let mut sequence = 0;
     let mut told: Option<Arc<Snapshot>> = None;
     let mut failures: u32 = 0;
@@ -101,13 +104,15 @@ pub async fn report_forever(
             continue;
         };
         sequence += 1;
-        let report = report_of(&snapshot, run_id, sequence, told.as_deref());
+        let load = hypervisor.load().filter(|load| load.is_news_after(load_told.as_ref()));
+        let report = Report { load, ..report_of(&snapshot, run_id, sequence, told.as_deref()) };
         match brain.report(&report).await {
             Ok(answer) => {
                 if failures > 0 {
                     tracing::info!("the brain takes reports again");
                 }
                 failures = 0;
+                load_told = load.or(load_told);
                 told = match answer {
                     ReportAnswer::Applied => Some(snapshot),
                     ReportAnswer::SendEverything => None,
@@ -146,6 +151,7 @@ fn report_of(snapshot: &Snapshot, run_id: Uuid, sequence: u64, told: Option<&Sna
         manifest_generation: snapshot.acting_on.map_or(Generation(0), |(_, generation)| generation),
         digest: snapshot.digest.clone(),
         observation: (!known).then(|| snapshot.observation.clone()),
+        load: None,
     }
 }
 

@@ -83,6 +83,9 @@ pub struct ClusterCreate {
     pub memory_bytes: Option<i64>,
     /// See [`crate::GuestCreate::disk_bytes`].
     pub disk_bytes: Option<i64>,
+    /// See [`crate::Guest::cpu_features`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_features: Option<Vec<String>>,
     /// See [`crate::GuestCreate::ssh_keys`].
     pub ssh_keys: Option<Vec<String>>,
     /// See [`crate::GuestCreate::power`].
@@ -123,6 +126,9 @@ pub struct ClusterRoleCreate {
     /// See [`crate::GuestCreate::disk_bytes`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk_bytes: Option<i64>,
+    /// See [`crate::Guest::cpu_features`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_features: Option<Vec<String>>,
     /// See [`crate::GuestCreate::ssh_keys`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ssh_keys: Option<Vec<String>>,

@@ -42,6 +42,10 @@ pub struct Guest {
     /// What it is in its cluster: guests of the same cluster and role are kept on different hosts, racks and sites while
     /// others have room.
     pub role: Option<String>,
+    /// What its host's processors must be able to do, in the kernel's words: `avx2`.
+    #[schema(read_only)]
+    #[serde(default)]
+    pub cpu_features: Vec<String>,
     /// Virtual processors.
     pub vcpus: i64,
     /// Memory in bytes.
@@ -143,6 +147,9 @@ pub struct GuestCreate {
     /// Put it on a host of this site; operators only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub site_id: Option<i64>,
+    /// See [`Guest::cpu_features`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_features: Option<Vec<String>>,
     /// A DNS label; see [`Guest::cluster`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster: Option<String>,

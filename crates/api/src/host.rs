@@ -27,6 +27,18 @@ pub struct Host {
     /// Processors, as its agent saw them.
     #[schema(read_only)]
     pub cpus: Option<i64>,
+    /// `x86_64`, `aarch64`: what its processors are.
+    #[schema(read_only)]
+    #[serde(default)]
+    pub architecture: Option<String>,
+    /// What their maker calls them.
+    #[schema(read_only)]
+    #[serde(default)]
+    pub cpu_model: Option<String>,
+    /// What they can, in the kernel's words; null in lists, for it is long.
+    #[schema(read_only)]
+    #[serde(default)]
+    pub cpu_features: Option<Vec<String>>,
     /// Memory in bytes, as its agent saw it.
     #[schema(read_only)]
     pub memory_bytes: Option<i64>,
@@ -45,6 +57,23 @@ pub struct Host {
     /// Version of its agent.
     #[schema(read_only)]
     pub agent_version: Option<String>,
+    /// Of all its processors' time, how much they worked when its agent last looked, in per cent. It is told anew once it
+    /// has changed by two.
+    #[schema(read_only)]
+    #[serde(default)]
+    pub busy_percent: Option<i64>,
+    /// The same of waiting for disks with nothing else to do.
+    #[schema(read_only)]
+    #[serde(default)]
+    pub io_wait_percent: Option<i64>,
+    /// For how long that was looked at.
+    #[schema(read_only)]
+    #[serde(default)]
+    pub load_window_seconds: Option<i64>,
+    /// When it was told.
+    #[schema(read_only, value_type = Option<String>, format = DateTime)]
+    #[serde(default)]
+    pub load_at: Option<Timestamp>,
     /// When its agent last spoke, by the brain's clock.
     #[schema(read_only, value_type = Option<String>, format = DateTime)]
     pub last_seen_at: Option<Timestamp>,

@@ -27,6 +27,11 @@ pub struct Image {
     /// How many packages are in it; `GET /v1/images/ID/packages` lists them.
     #[schema(read_only)]
     pub packages_count: i64,
+    /// Whose processors its programs are made for, as its packages say: `x86_64`. Guests of it are placed on such hosts; null
+    /// where no package says so.
+    #[schema(read_only)]
+    #[serde(default)]
+    pub architecture: Option<String>,
     /// When it was registered.
     #[schema(read_only, value_type = String, format = DateTime)]
     pub created_at: Timestamp,

@@ -21,7 +21,8 @@ use async_trait::async_trait;
 use honcho_agent_lib::drivers::{
     DomainSeen, DomainSpec, DriverError, DriverResult, Duplex, Hypervisor, Stuck,
 };
-use honcho_wire::Virtualization;
+use honcho_agent_lib::load::LoadMeter;
+use honcho_wire::{LoadObserved, Virtualization};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -66,6 +67,7 @@ pub struct LibvirtHypervisor {
     virtualization: OnceCell<Virtualization>,
     // Who holds which console: dropping the sender ends the holder's stream.
     consoles: Mutex<HashMap<Uuid, oneshot::Sender<()>>>,
+    load: Mutex<LoadMeter>,
 }
 
 impl LibvirtHypervisor {
@@ -76,6 +78,7 @@ impl LibvirtHypervisor {
             probe_file: options.probe_file,
             virtualization: OnceCell::new_with(options.virtualization),
             consoles: Mutex::new(HashMap::new()),
+            load: Mutex::default(),
         })
     }
 
@@ -163,6 +166,10 @@ impl Hypervisor for LibvirtHypervisor {
 
     fn virtualization(&self) -> Option<Virtualization> {
         self.virtualization.get().cloned()
+    }
+
+    fn load(&self) -> Option<LoadObserved> {
+        self.load.lock().unwrap_or_else(PoisonError::into_inner).read(tokio::time::Instant::now())
     }
 
     async fn domains(&self) -> DriverResult<Vec<DomainSeen>> {

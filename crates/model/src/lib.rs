@@ -6,6 +6,7 @@
 
 pub mod account;
 pub mod address;
+pub mod cpu;
 pub mod digest;
 pub mod domain_name;
 pub mod event;
@@ -28,6 +29,7 @@ pub mod text;
 pub mod time;
 pub mod usage;
 
+pub use cpu::CpuFeature;
 pub use digest::Digest;
 pub use domain_name::DomainName;
 pub use grant::Right;

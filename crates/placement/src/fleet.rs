@@ -43,10 +43,28 @@ pub struct Host {
     pub memory_reserved: Bytes,
     /// Its CPUs; 0 if unknown.
     pub cpus: u32,
+    /// What it does.
+    pub load: HostLoad,
     /// Its storage.
     pub pools: Vec<Pool>,
     /// The networks that it can reach.
     pub networks: Reach,
+}
+
+/// What a host does.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct HostLoad {
+    /// What was seen of it, beside what its guests of the fleet are said to do.
+    pub seen: f64,
+    /// What part of the host a load of 1 is.
+    pub of_one: f64,
+}
+
+impl Default for HostLoad {
+    /// Nothing was seen, and loads are added up as they are.
+    fn default() -> Self {
+        HostLoad { seen: 0.0, of_one: 1.0 }
+    }
 }
 
 /// Whether a host is being emptied.

@@ -216,7 +216,7 @@ impl<'a> Trial<'a> {
             -share(self.request.memory.0 as f64, host.memory.0 as f64),
             -share(self.request.disk.0 as f64, disk as f64),
             share(f64::from(self.request.vcpus), f64::from(host.cpus)),
-            self.request.load,
+            self.request.load * host.load.of_one,
         ];
         let values = tally.values;
         let mut spread = self.deviations;

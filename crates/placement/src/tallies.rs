@@ -58,7 +58,7 @@ impl Tallies {
             memory_placed: 0,
             pools_free: host.pools.iter().map(|pool| signed(pool.size) - signed(pool.taken)).collect(),
             vcpus: 0,
-            load: 0.0,
+            load: host.load.seen,
             guests: Vec::new(),
             largest: 0,
             values: [0.0; SPREAD],
@@ -138,7 +138,7 @@ impl Tallies {
         needs: &Request,
         load: f64,
     ) {
-        self.count(position, pool, needs, Holds::All, load);
+        self.count(position, pool, needs, Holds::All, load * hosts[position].load.of_one);
         self.replace(hosts, position);
     }
 

@@ -25,6 +25,7 @@ fn host(id: i64, memory: u64) -> Host {
         memory: Bytes::gib(memory),
         memory_reserved: Bytes::mib(512),
         cpus: 8,
+        load: honcho_placement::HostLoad::default(),
         pools: vec![Pool {
             id: PoolId(id * 10),
             name: "default".into(),

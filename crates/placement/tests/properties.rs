@@ -24,6 +24,7 @@ fn host(id: i64, memory: u64, cpus: u32, disk: u64, rack: i64, kind: u8) -> Host
         memory: Bytes::gib(memory),
         memory_reserved: Bytes::mib(512),
         cpus,
+        load: honcho_placement::HostLoad::default(),
         pools: vec![Pool { id: PoolId(id), name: "default".into(), size: Bytes::gib(disk), taken: Bytes(0) }],
         networks: Reach::All,
     }

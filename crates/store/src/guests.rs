@@ -217,6 +217,13 @@ impl Takes for Collected {
             image_id: row.image_id,
             cluster: own(&row.cluster),
             role: own(&row.role),
+            cpu_features: row
+                .cpu_features
+                .as_deref()
+                .unwrap_or_default()
+                .split_whitespace()
+                .map(str::to_owned)
+                .collect(),
             vcpus: row.vcpus,
             memory_bytes: row.memory,
             disk_bytes: row.disk.unwrap_or(0),

@@ -6,8 +6,8 @@ use crate::sql::{Connection, execute, insert, number, row, rows, signed, to_json
 use crate::{Refusal, Scope, StoreError, StoreResult, Tx, addresses, clusters, networks};
 use honcho_model::guest::Power;
 use honcho_model::{
-    AccountId, Bytes, Epoch, Family, Generation, GuestId, HostId, ImageId, InterfaceId, Name, NetworkId,
-    OperationId, PoolId, Timestamp,
+    AccountId, Bytes, CpuFeature, Epoch, Family, Generation, GuestId, HostId, ImageId, InterfaceId, Name,
+    NetworkId, OperationId, PoolId, Timestamp,
 };
 use sea_orm::FromQueryResult;
 use std::net::IpAddr;
@@ -49,6 +49,8 @@ pub struct NewGuest {
     pub cluster: Option<Name>,
     /// What it is there.
     pub role: Option<Name>,
+    /// What its host's processors must be able to do.
+    pub cpu_features: std::collections::BTreeSet<CpuFeature>,
 }
 
 /// A network card of a new guest.
@@ -73,8 +75,8 @@ pub async fn create(tx: &Tx, new: &NewGuest) -> StoreResult<GuestId> {
     let id = insert(
         tx,
         "INSERT INTO guests (uuid, account_id, name, reference, image_id, host_id, power, start_alone, boots_wanted, \
-         boot_hard, stop_hard, vcpus, memory, ssh_keys, epoch, generation, lock_version, created_at, cluster, role) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, FALSE, FALSE, $10, $11, $12, 1, 1, 1, $13, $14, $15) RETURNING id AS n",
+         boot_hard, stop_hard, vcpus, memory, ssh_keys, epoch, generation, lock_version, created_at, cluster, role, cpu_features) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, FALSE, FALSE, $10, $11, $12, 1, 1, 1, $13, $14, $15, $16) RETURNING id AS n",
         values![
             new.uuid,
             new.account.0,
@@ -90,7 +92,8 @@ pub async fn create(tx: &Tx, new: &NewGuest) -> StoreResult<GuestId> {
             to_json(&new.ssh_keys)?,
             tx.now.0,
             new.cluster.as_ref().map(Name::as_str),
-            new.role.as_ref().map(Name::as_str)
+            new.role.as_ref().map(Name::as_str),
+            words(&new.cpu_features)
         ],
     )
     .await?;
@@ -106,6 +109,12 @@ pub async fn create(tx: &Tx, new: &NewGuest) -> StoreResult<GuestId> {
     }
     tx.touch(new.host);
     Ok(GuestId(id))
+}
+
+/// Words as they are kept; nothing of none.
+fn words(features: &std::collections::BTreeSet<CpuFeature>) -> Option<String> {
+    let words: Vec<&str> = features.iter().map(CpuFeature::as_str).collect();
+    (!words.is_empty()).then(|| words.join(" "))
 }
 
 /// Makes a card, and gives it an address of each family that its network has.

@@ -8,7 +8,7 @@ use honcho_api::{Host, Nic};
 use honcho_model::event::ResourceKind;
 use honcho_model::host::HostStatus;
 use honcho_model::{Generation, HostId, Name, Timestamp};
-use honcho_wire::{HostObserved, Orphan};
+use honcho_wire::{HostObserved, LoadObserved, Orphan};
 use sea_orm::FromQueryResult;
 use uuid::Uuid;
 
@@ -42,6 +42,10 @@ struct Row {
     bmc_address: Option<String>,
     duties: String,
     draining_since: Option<i64>,
+    busy_percent: Option<i64>,
+    io_wait_percent: Option<i64>,
+    load_seconds: Option<i64>,
+    load_at: Option<i64>,
     nics: Option<String>,
 }
 
@@ -70,6 +74,7 @@ const SELECT: &str = "SELECT h.id, h.uuid, h.name, h.generation, FROZEN_REASON A
     (SELECT COUNT(*) FROM guests g WHERE g.host_id = h.id AND g.deleted_at IS NULL) AS guests_count, \
     COALESCE(r.site_id, h.site_id) AS site_id, h.rack_id, h.position, h.height_units, h.face, h.vendor, h.model, h.serial, \
     h.cores, h.memory_bought, h.bmc_address, h.duties, h.draining_since, \
+    o.busy_percent, o.io_wait_percent, o.load_seconds, o.load_at, \
     (SELECT STRING_AGG(n.name || ' ' || n.mac, ',' ORDER BY n.id) FROM host_nics n WHERE n.host_id = h.id) AS nics \
     FROM hosts h LEFT JOIN host_observed o ON o.host_id = h.id LEFT JOIN racks r ON r.id = h.rack_id";
 const COLUMNS: &[Column] = &[
@@ -109,7 +114,14 @@ fn to_api(row: Row, now: Timestamp) -> StoreResult<Host> {
         guests_count: row.guests_count,
         hypervisor: machine.as_ref().map(|machine| machine.hypervisor.clone()),
         virtualization,
+        architecture: machine.as_ref().and_then(|machine| Some(machine.cpu.as_ref()?.architecture.clone())),
+        cpu_model: machine.as_ref().and_then(|machine| machine.cpu.as_ref()?.model.clone()),
+        cpu_features: None,
         agent_version: machine.map(|machine| machine.agent_version),
+        busy_percent: row.busy_percent,
+        io_wait_percent: row.io_wait_percent,
+        load_window_seconds: row.load_seconds,
+        load_at: row.load_at.map(time),
         last_seen_at: row.last_seen_at.filter(|at| *at > 0).map(time),
         generation: row.generation,
         observed_generation: row.manifest_generation,
@@ -155,8 +167,18 @@ pub async fn list(connection: &impl Connection, filters: &Filters, now: Timestam
 
 /// One host.
 pub async fn get(connection: &impl Connection, id: HostId, now: Timestamp) -> StoreResult<Host> {
+    #[derive(FromQueryResult)]
+    struct Features {
+        cpu_features: Option<String>,
+    }
     let found = list(connection, &Filters::default().and("id", id), now).await?;
-    found.into_iter().next().ok_or_else(|| Refusal::NotFound("host").into())
+    let mut host = found.into_iter().next().ok_or(Refusal::NotFound("host"))?;
+    // They are a long text, which lists leave out.
+    let sql = "SELECT cpu_features FROM host_observed WHERE host_id = $1";
+    let features: Option<Features> = row(connection, sql, values![id.0]).await?;
+    let features = features.and_then(|found| found.cpu_features);
+    host.cpu_features = features.map(|words| words.split_whitespace().map(str::to_owned).collect());
+    Ok(host)
 }
 
 /// Adds one that waits for its agent.
@@ -368,9 +390,35 @@ pub(crate) async fn raise_generation(connection: &impl Connection, id: HostId) -
     Ok(())
 }
 
-/// Notes when hosts were last heard; many at once, for liveness is written in batches.
-pub async fn note_seen(tx: &Tx, seen: &[(HostId, Timestamp)]) -> StoreResult<()> {
-    for (host, at) in seen {
+/// When a host was heard, and how busy it said it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Which.
+    pub host: HostId,
+    /// When, by the brain's clock.
+    pub at: Timestamp,
+    /// How busy it is, if it said so.
+    pub load: Option<LoadObserved>,
+}
+
+/// Notes when hosts were last heard; many at once, for liveness is written in batches. Nothing that is desired changes.
+pub async fn note_seen(tx: &Tx, seen: &[Seen]) -> StoreResult<()> {
+    for Seen { host, at, load } in seen {
+        if let Some(load) = load {
+            execute(
+                tx,
+                "UPDATE host_observed SET busy_percent = $1, io_wait_percent = $2, load_seconds = $3, load_at = $4 \
+                 WHERE host_id = $5",
+                values![
+                    i64::from(load.busy_percent),
+                    i64::from(load.io_wait_percent),
+                    i64::from(load.window_seconds),
+                    at.0,
+                    host.0
+                ],
+            )
+            .await?;
+        }
         note_return(tx, *host).await?;
         execute(
             tx,

@@ -18,6 +18,7 @@ struct Row {
     compressed: i64,
     unpacked: i64,
     packages_count: i64,
+    architecture: Option<String>,
     created_at: i64,
     lock_version: i64,
 }
@@ -33,7 +34,7 @@ const COLUMNS: &[Column] = &[
 pub async fn list(connection: &impl Connection, scope: Scope, filters: &Filters) -> StoreResult<Vec<Image>> {
     let mut select = Select::new(
         "SELECT m.id, m.uuid, m.account_id, m.name, m.digest, m.compressed, m.unpacked, m.packages_count, \
-         m.created_at, m.lock_version FROM images m",
+         m.architecture, m.created_at, m.lock_version FROM images m",
         values![],
     );
     select.only("m.deleted_at IS NULL");
@@ -49,6 +50,7 @@ pub async fn list(connection: &impl Connection, scope: Scope, filters: &Filters)
         compressed_bytes: row.compressed,
         unpacked_bytes: row.unpacked,
         packages_count: row.packages_count,
+        architecture: row.architecture,
         created_at: time(row.created_at),
         lock_version: row.lock_version,
     };
@@ -113,6 +115,8 @@ pub struct NewImage {
     pub packages: Vec<ImagePackage>,
     /// What it was built from.
     pub recipe: Option<String>,
+    /// Whose processors its programs are made for, if its packages say so.
+    pub architecture: Option<&'static str>,
 }
 
 /// Registers one.
@@ -120,7 +124,7 @@ pub async fn create(tx: &Tx, new: &NewImage) -> StoreResult<ImageId> {
     let id = insert(
         tx,
         "INSERT INTO images (uuid, account_id, name, digest, compressed, unpacked, packages, packages_count, recipe, \
-         created_at, lock_version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 1) RETURNING id AS n",
+         created_at, architecture, lock_version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 1) RETURNING id AS n",
         values![
             new.uuid,
             new.account.map(|account| account.0),
@@ -131,7 +135,8 @@ pub async fn create(tx: &Tx, new: &NewImage) -> StoreResult<ImageId> {
             to_json(&new.packages)?,
             signed(new.packages.len() as u64),
             new.recipe.clone(),
-            tx.now.0
+            tx.now.0,
+            new.architecture
         ],
     )
     .await?;

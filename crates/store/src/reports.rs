@@ -12,7 +12,8 @@ use honcho_model::guest::Power;
 use honcho_model::operation::{OperationKind, OperationState};
 use honcho_model::{AccountId, GuestId, HostId, OperationId};
 use honcho_wire::{
-    Gone, GuestObserved, Observation, PoolObserved, PoolState, Report, ReportAnswer, VolumeState,
+    CpuObserved, Gone, GuestObserved, HostObserved, Observation, PoolObserved, PoolState, Report,
+    ReportAnswer, VolumeState,
 };
 use sea_orm::FromQueryResult;
 
@@ -104,9 +105,16 @@ impl ApplyReport {
     async fn note_refusal(&self, tx: &Tx, observation: &Observation) -> StoreResult<()> {
         execute(
             tx,
-            "INSERT INTO host_observed (host_id, last_seen_at, silent_noted, sequence, manifest_generation, machine, refused) \
-             VALUES ($1, $2, FALSE, 0, 0, $3, $4) ON CONFLICT (host_id) DO UPDATE SET machine = $3, refused = $4",
-            values![self.host.0, tx.now.0, to_json(&observation.host)?, observation.refused.clone()],
+            "INSERT INTO host_observed (host_id, last_seen_at, silent_noted, sequence, manifest_generation, machine, refused, \
+             cpu_features) VALUES ($1, $2, FALSE, 0, 0, $3, $4, $5) \
+             ON CONFLICT (host_id) DO UPDATE SET machine = $3, refused = $4, cpu_features = $5",
+            values![
+                self.host.0,
+                tx.now.0,
+                to_json(&without_features(&observation.host))?,
+                observation.refused.clone(),
+                features(&observation.host)
+            ],
         )
         .await?;
         Ok(())
@@ -168,15 +176,16 @@ impl ApplyReport {
         execute(
             tx,
             "INSERT INTO host_observed (host_id, last_seen_at, silent_noted, sequence, manifest_generation, machine, orphans, \
-             refused, former) VALUES ($1, $2, FALSE, 0, 0, $3, $4, $5, $6) \
-             ON CONFLICT (host_id) DO UPDATE SET machine = $3, orphans = $4, refused = $5, former = $6",
+             refused, former, cpu_features) VALUES ($1, $2, FALSE, 0, 0, $3, $4, $5, $6, $7) \
+             ON CONFLICT (host_id) DO UPDATE SET machine = $3, orphans = $4, refused = $5, former = $6, cpu_features = $7",
             values![
                 self.host.0,
                 tx.now.0,
-                to_json(&observation.host)?,
+                to_json(&without_features(&observation.host))?,
                 orphans,
                 observation.refused.clone(),
-                observation.former.as_ref().map(to_json).transpose()?
+                observation.former.as_ref().map(to_json).transpose()?,
+                features(&observation.host)
             ],
         )
         .await?;
@@ -454,6 +463,17 @@ impl Before {
             && self.failure.as_deref() == failure
             && self.unexpected_stops == signed(seen.unexpected_stops)
     }
+}
+
+/// What is kept of a machine in one piece, and read for every order: not the long list of what its processors can.
+fn without_features(host: &HostObserved) -> HostObserved {
+    let cpu = host.cpu.clone().map(|cpu| CpuObserved { features: Vec::new(), ..cpu });
+    HostObserved { cpu, ..host.clone() }
+}
+
+/// What its processors can: words with a space before and behind each.
+fn features(host: &HostObserved) -> Option<String> {
+    host.cpu.as_ref().map(|cpu| format!(" {} ", cpu.features.join(" ")))
 }
 
 fn pool_state(state: PoolState) -> &'static str {

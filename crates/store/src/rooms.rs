@@ -6,7 +6,9 @@
 use crate::sql::{Connection, from_json, rows, unsigned, values};
 use crate::{StoreResult, hosts};
 use honcho_model::host::{Duty, HostStatus};
-use honcho_model::{AccountId, Bytes, GuestId, HostId, Name, NetworkKind, PoolId, RackId, SiteId, Timestamp};
+use honcho_model::{
+    AccountId, Bytes, CpuFeature, GuestId, HostId, Name, NetworkKind, PoolId, RackId, SiteId, Timestamp,
+};
 use sea_orm::FromQueryResult;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -33,6 +35,12 @@ pub struct Room {
     pub memory: i64,
     /// Its processors.
     pub cpus: u32,
+    /// Of their time, how much they worked or waited for disks when its agent last told: 0 to 1.
+    pub load: Option<f64>,
+    /// `x86_64`, `aarch64`, if its agent says so.
+    pub architecture: Option<String>,
+    /// What its processors can, of what was asked for: see [`look_for_features`].
+    pub features: BTreeSet<CpuFeature>,
     /// The guests that claim memory and processors, those of one size together.
     pub claimed: Vec<Claimed>,
     /// Its ready pools.
@@ -84,6 +92,8 @@ struct HostRow {
     last_seen_at: Option<i64>,
     machine: Option<String>,
     capabilities: Option<String>,
+    busy_percent: Option<i64>,
+    io_wait_percent: Option<i64>,
     site_id: Option<i64>,
     rack_id: Option<i64>,
     duties: String,
@@ -95,6 +105,8 @@ struct HostRow {
 struct Machine {
     cpus: u32,
     memory: Bytes,
+    #[serde(default)]
+    cpu: Option<honcho_wire::CpuObserved>,
 }
 
 #[derive(FromQueryResult)]
@@ -115,7 +127,7 @@ struct PoolRow {
 }
 
 const HOSTS: &str = "SELECT h.id, h.name, h.joined_at, (FROZEN_REASON IS NOT NULL) AS frozen, o.last_seen_at, o.machine, \
-    o.capabilities, COALESCE(r.site_id, h.site_id) AS site_id, h.rack_id, h.duties, h.draining_since \
+    o.capabilities, o.busy_percent, o.io_wait_percent, COALESCE(r.site_id, h.site_id) AS site_id, h.rack_id, h.duties, h.draining_since \
     FROM hosts h LEFT JOIN host_observed o ON o.host_id = h.id LEFT JOIN racks r ON r.id = h.rack_id \
     WHERE h.deleted_at IS NULL AND ($1 = 0 OR h.id = $1) ORDER BY h.id";
 
@@ -177,9 +189,46 @@ fn room(
         capabilities: honcho_wire::CAPABILITIES.iter().copied().filter(|name| said.contains(name)).collect(),
         memory: crate::sql::signed(machine.memory.0),
         cpus: machine.cpus,
+        load: row.busy_percent.map(|busy| share(busy + row.io_wait_percent.unwrap_or(0))),
+        architecture: machine.cpu.map(|cpu| cpu.architecture),
+        features: BTreeSet::new(),
         claimed: claims.remove(&row.id).unwrap_or_default(),
         pools: pools.remove(&row.id).unwrap_or_default(),
     })
+}
+
+/// Notes which of these features the processors of each host have. Nothing is read where none is wanted.
+pub async fn look_for_features(
+    connection: &impl Connection,
+    rooms: &mut [Room],
+    wanted: &BTreeSet<CpuFeature>,
+) -> StoreResult<()> {
+    #[derive(FromQueryResult)]
+    struct FeaturesRow {
+        host_id: i64,
+        cpu_features: String,
+    }
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let sql = "SELECT host_id, cpu_features FROM host_observed WHERE cpu_features IS NOT NULL";
+    let found: Vec<FeaturesRow> = rows(connection, sql, values![]).await?;
+    let known: HashMap<i64, String> = found.into_iter().map(|row| (row.host_id, row.cpu_features)).collect();
+    for room in rooms {
+        let Some(said) = known.get(&room.host.0) else { continue };
+        room.features = wanted.iter().filter(|word| said.contains(&format!(" {word} "))).cloned().collect();
+    }
+    Ok(())
+}
+
+/// The features that guests need, as they are kept.
+pub(crate) fn features_of(text: Option<&str>) -> BTreeSet<CpuFeature> {
+    text.unwrap_or_default().split_whitespace().filter_map(|word| word.parse().ok()).collect()
+}
+
+/// Per cent as a share of the whole.
+fn share(percent: i64) -> f64 {
+    f64::from(i32::try_from(percent.clamp(0, 100)).unwrap_or(100)) / 100.0
 }
 
 /// How many guests that claim memory are on which hosts.
@@ -239,6 +288,10 @@ pub struct PlacedGuest {
     pub apart: Option<(String, String)>,
     /// The kinds of networks that it is in.
     pub kinds: Vec<NetworkKind>,
+    /// Whose processors its programs are made for, if that is known.
+    pub architecture: Option<String>,
+    /// What its processors must be able to do.
+    pub features: BTreeSet<CpuFeature>,
 }
 
 /// What a guest takes of its host.
@@ -263,6 +316,8 @@ struct GuestRow {
     claims: bool,
     cluster: Option<String>,
     role: Option<String>,
+    architecture: Option<String>,
+    cpu_features: Option<String>,
 }
 
 #[derive(FromQueryResult)]
@@ -281,8 +336,10 @@ pub async fn guests(connection: &impl Connection) -> StoreResult<Vec<PlacedGuest
     }
     let sql = "SELECT g.id, g.name, g.account_id, g.host_id, COALESCE(v.pool_id, 0) AS pool_id, g.memory, \
         CAST(g.vcpus AS BIGINT) AS vcpus, COALESCE(CASE WHEN v.growing_to > v.size THEN v.growing_to ELSE v.size END, 0) AS disk, g.cluster, g.role, \
+        m.architecture, g.cpu_features, \
         (g.cancelled_at IS NULL AND g.deleting_at IS NULL AND g.memory_claimed) AS claims \
-        FROM guests g LEFT JOIN volumes v ON v.guest_id = g.id WHERE g.deleted_at IS NULL AND g.host_id > 0 ORDER BY g.id";
+        FROM guests g JOIN images m ON m.id = g.image_id LEFT JOIN volumes v ON v.guest_id = g.id \
+        WHERE g.deleted_at IS NULL AND g.host_id > 0 ORDER BY g.id";
     let found: Vec<GuestRow> = rows(connection, sql, values![]).await?;
     let guest = |row: GuestRow| PlacedGuest {
         id: GuestId(row.id),
@@ -296,6 +353,8 @@ pub async fn guests(connection: &impl Connection) -> StoreResult<Vec<PlacedGuest
         claims: if row.claims { Claims::All } else { Claims::DiskOnly },
         apart: row.cluster.zip(row.role),
         kinds: kinds.remove(&row.id).unwrap_or_default(),
+        architecture: row.architecture,
+        features: features_of(row.cpu_features.as_deref()),
     };
     Ok(found.into_iter().map(guest).collect())
 }

@@ -29,6 +29,31 @@ pub struct Report {
     pub digest: String,
     /// The observation; a heartbeat, whose digest is that of the last one, leaves it out.
     pub observation: Option<Observation>,
+    /// How busy the machine is; left out while that is about what was told last. No part of the observation, which would
+    /// never be the same twice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub load: Option<LoadObserved>,
+}
+
+/// How busy a machine was for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoadObserved {
+    /// Of all its processors' time, how much they worked: 0 to 100.
+    pub busy_percent: u8,
+    /// How much they waited for disks with nothing else to do.
+    pub io_wait_percent: u8,
+    /// For how long that was looked at.
+    pub window_seconds: u32,
+}
+
+impl LoadObserved {
+    /// Whether this is worth telling after that: small changes of a busy machine are no news.
+    pub fn is_news_after(&self, told: Option<&LoadObserved>) -> bool {
+        told.is_none_or(|told| {
+            self.busy_percent.abs_diff(told.busy_percent) >= 2
+                || self.io_wait_percent.abs_diff(told.io_wait_percent) >= 2
+        })
+    }
 }
 
 /// The answer to it.
@@ -88,6 +113,20 @@ pub struct HostObserved {
     pub virtualization: Option<Virtualization>,
     /// Why guests cannot be looked at just now, if so ("libvirtd does not answer: …"). Guests are left out then.
     pub problem: Option<String>,
+    /// What its processors are and can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<CpuObserved>,
+}
+
+/// Processors, as the kernel tells of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CpuObserved {
+    /// `x86_64`, `aarch64`.
+    pub architecture: String,
+    /// What their maker calls them.
+    pub model: Option<String>,
+    /// What they can: the kernel's words, sorted.
+    pub features: Vec<String>,
 }
 
 /// How guests are executed.

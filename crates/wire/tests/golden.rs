@@ -125,6 +125,11 @@ fn report() -> Report {
             hypervisor: "libvirt 9.0.0, QEMU 10.0.2".into(),
             virtualization: Some(Virtualization { kvm: false, reason: "/dev/kvm is not there".into() }),
             problem: None,
+            cpu: Some(CpuObserved {
+                architecture: "x86_64".into(),
+                model: Some("Intel(R) Xeon(R) Gold 6248".into()),
+                features: vec!["aes".into(), "avx2".into()],
+            }),
         },
         pools: vec![PoolObserved {
             id: PoolId(3),
@@ -180,6 +185,7 @@ fn report() -> Report {
         manifest_generation: Generation(42),
         digest: "cd".repeat(32),
         observation: Some(observation),
+        load: Some(LoadObserved { busy_percent: 37, io_wait_percent: 4, window_seconds: 60 }),
     }
 }
 

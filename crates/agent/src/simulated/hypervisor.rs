@@ -3,11 +3,13 @@
 use super::settings::{SettingsFile, later};
 use crate::clock::{Clock, Moment};
 use crate::drivers::{DomainSeen, DomainSpec, DriverError, DriverResult, Duplex, Hypervisor};
+use crate::load::LoadMeter;
 use async_trait::async_trait;
-use honcho_wire::Virtualization;
+use honcho_wire::{LoadObserved, Virtualization};
 use serde::{Deserialize, Serialize};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::watch;
@@ -37,6 +39,8 @@ pub(super) struct SimulatedHypervisor {
     settings: SettingsFile,
     starts: PathBuf,
     changes: watch::Sender<u64>,
+    /// It lives on this machine, and is as busy as that.
+    load: Mutex<LoadMeter>,
 }
 
 /// The directory of domains.
@@ -88,7 +92,7 @@ impl SimulatedHypervisor {
         let files = Domains { directory: directory.join("domains"), clock: Clock::of_this_machine()? };
         let starts = directory.join("starts.log");
         let changes = watch::channel(0).0;
-        let hypervisor = SimulatedHypervisor { files, settings, starts, changes };
+        let hypervisor = SimulatedHypervisor { files, settings, starts, changes, load: Mutex::default() };
         hypervisor.log_what_was_not()?;
         tokio::spawn(watch_directory(hypervisor.files.clone(), hypervisor.changes.clone()));
         Ok(hypervisor)
@@ -161,6 +165,10 @@ impl Hypervisor for SimulatedHypervisor {
 
     fn virtualization(&self) -> Option<Virtualization> {
         Some(Virtualization { kvm: false, reason: "guests are simulated".to_owned() })
+    }
+
+    fn load(&self) -> Option<LoadObserved> {
+        self.load.lock().unwrap_or_else(PoisonError::into_inner).read(tokio::time::Instant::now())
     }
 
     async fn domains(&self) -> DriverResult<Vec<DomainSeen>> {

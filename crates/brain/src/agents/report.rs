@@ -36,6 +36,9 @@ pub(super) async fn report(
             return Ok(Json(ReportAnswer::Stale));
         }
     }
+    if let Some(load) = report.load {
+        app.liveness.is_busy(machine.id, load, app.now());
+    }
     // A heartbeat that says what is known writes nothing: liveness goes by batches.
     if report.observation.is_none()
         && app.runs.is_held(machine.id, report.run_id, &report.digest)

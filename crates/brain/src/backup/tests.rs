@@ -219,6 +219,7 @@ fn reported(
         sequence: 1,
         incarnation: Some(life),
         manifest_generation: honcho_model::Generation(0),
+        load: None,
         digest: String::new(),
         observation: Some(observation),
     };

@@ -1,15 +1,14 @@
-//! Writes down when hosts were heard, and makes an event of each that fell silent.
+//! Writes down when hosts were heard and how busy they are, and makes an event of each that fell silent.
 
 use crate::app::App;
 use honcho_model::event::ResourceKind;
 use honcho_model::host::SILENT_AFTER;
-use honcho_model::{HostId, Timestamp};
 use honcho_store::events::{self, NewEvent};
 use honcho_store::{Actor, Change, StoreResult, Tx, hosts};
 
 /// Writes down when hosts were heard by this brain.
 struct NoteHeard {
-    heard: Vec<(HostId, Timestamp)>,
+    heard: Vec<hosts::Seen>,
 }
 
 impl Change for NoteHeard {

@@ -50,8 +50,10 @@ async fn planned<T: Send + 'static>(
     plan: impl FnOnce(&[Room], &[PlacedGuest], Rules) -> Option<T> + Send + 'static,
 ) -> ApiResult<T> {
     let snapshot = app.store.snapshot().await?;
-    let rooms = rooms::list(&snapshot, None, app.now()).await?;
+    let mut rooms = rooms::list(&snapshot, None, app.now()).await?;
     let guests = rooms::guests(&snapshot).await?;
+    let wanted = guests.iter().flat_map(|guest| guest.features.iter().cloned()).collect();
+    rooms::look_for_features(&snapshot, &mut rooms, &wanted).await?;
     drop(snapshot);
     let rules = app.rules;
     let made = tokio::task::spawn_blocking(move || plan(&rooms, &guests, rules)).await;

@@ -160,7 +160,9 @@ impl ClusterCreate {
 
     /// Where all of them go, as everything stands in this transaction.
     async fn decide(&self, tx: &Tx, plan: &Plan) -> StoreResult<Result<Vec<Decided>, Box<Together>>> {
-        let rooms = rooms::list(tx, None, tx.now).await?;
+        let mut rooms = rooms::list(tx, None, tx.now).await?;
+        let wanted = plan.orders.iter().flat_map(|(_, order)| order.features.clone()).collect();
+        rooms::look_for_features(tx, &mut rooms, &wanted).await?;
         let mut problems = Problems::default();
         for (_, order) in &plan.orders {
             problems.check("base", placing::carried(&rooms, &order.kinds));
@@ -334,6 +336,7 @@ fn body_of(
         start_alone: role.start_alone.or(whole.start_alone),
         host_id: None,
         site_id: role.site_id.or(whole.site_id),
+        cpu_features: role.cpu_features.clone().or_else(|| whole.cpu_features.clone()),
         cluster: Some(cluster.to_string()),
         role: Some(word.to_string()),
     }

@@ -65,7 +65,8 @@ impl Change for GuestTrial {
 impl GuestCreate {
     /// Where it goes, as everything stands in this transaction.
     async fn decide(&self, tx: &Tx, order: &Order) -> StoreResult<Decided> {
-        let rooms = rooms::list(tx, None, tx.now).await?;
+        let mut rooms = rooms::list(tx, None, tx.now).await?;
+        rooms::look_for_features(tx, &mut rooms, &order.features).await?;
         let mut problems = Problems::default();
         // No secret of the machine room: it says what kinds of networks there can be at all.
         problems.check("base", placing::carried(&rooms, &order.kinds));

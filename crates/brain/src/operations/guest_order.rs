@@ -10,7 +10,7 @@ use honcho_api::{Account, Guest, GuestCreate};
 use honcho_model::event::ResourceKind;
 use honcho_model::guest::Power;
 use honcho_model::operation::OperationKind;
-use honcho_model::{AccountId, Bytes, GuestId, HostId, ImageId, Name, NetworkKind, SiteId};
+use honcho_model::{AccountId, Bytes, CpuFeature, GuestId, HostId, ImageId, Name, NetworkKind, SiteId};
 use honcho_placement::Request;
 use honcho_store::events::{self, NewEvent};
 use honcho_store::guests_desired::{self, NewGuest, NewInterface};
@@ -27,6 +27,9 @@ pub(super) const VCPUS: std::ops::RangeInclusive<i64> = 1..=256;
 
 /// They stand in every manifest of the guest's host.
 const MOST_SSH_KEYS: usize = 64;
+
+/// Nobody needs more by name.
+const MOST_FEATURES: usize = 64;
 
 /// What was asked for, checked.
 #[derive(Clone)]
@@ -47,6 +50,8 @@ pub(super) struct Order {
     site: Option<SiteId>,
     cluster: Option<Name>,
     role: Option<Name>,
+    architecture: Option<String>,
+    pub(super) features: BTreeSet<CpuFeature>,
 }
 
 /// The random names of what an order makes.
@@ -120,6 +125,12 @@ pub(super) async fn check(tx: &Tx, scope: Scope, body: &GuestCreate) -> StoreRes
     if body.role.is_some() && body.cluster.is_none() {
         problems.add("role", "is one in a cluster: say which, by cluster");
     }
+    let named = body.cpu_features.as_deref().unwrap_or_default();
+    if named.len() > MOST_FEATURES {
+        problems.add("cpu_features", format!("must be {MOST_FEATURES} at most"));
+    }
+    let features: BTreeSet<CpuFeature> =
+        named.iter().filter_map(|word| problems.check("cpu_features", word.parse())).collect();
     let (Some(name), Some(account), Some(image), Some(memory), Some(disk), Some(vcpus)) =
         (name, account, image, memory, disk, vcpus)
     else {
@@ -143,6 +154,8 @@ pub(super) async fn check(tx: &Tx, scope: Scope, body: &GuestCreate) -> StoreRes
         site: body.site_id.map(SiteId),
         cluster,
         role,
+        architecture: image.architecture,
+        features,
     })
 }
 
@@ -195,7 +208,7 @@ impl Order {
         Request {
             account: self.account,
             apart: self.cluster.as_ref().and(self.role.as_ref()).map(|role| Kin::role(role.as_str())),
-            capabilities: placing::capabilities(&self.kinds),
+            capabilities: placing::needed(&self.kinds, self.architecture.as_deref(), &self.features),
             host: self.host,
             site: self.site,
             ..placing::request_of(self.memory, self.vcpus, self.disk)
@@ -239,6 +252,7 @@ impl Order {
             ssh_keys: self.ssh_keys,
             cluster: self.cluster,
             role: self.role,
+            cpu_features: self.features,
         };
         let id = guests_desired::create(tx, &new).await?;
         quotas::check_addresses_of(tx, account, id).await?;

@@ -4,7 +4,7 @@ use super::problems::Problems;
 use super::{operators_only, refuse_cancelled};
 use honcho_api::Image;
 use honcho_model::event::ResourceKind;
-use honcho_model::{AccountId, Bytes, Digest, ImageId, text};
+use honcho_model::{AccountId, Bytes, Digest, ImageId, cpu, text};
 use honcho_store::events::{self, NewEvent};
 use honcho_store::{Change, Filters, Scope, StoreResult, Tx, accounts, images};
 use uuid::Uuid;
@@ -66,6 +66,12 @@ impl Change for ImageCreate {
             unpacked: Bytes(unpacked),
             packages: self.body.packages.clone().unwrap_or_default(),
             recipe: self.body.recipe.clone(),
+            architecture: self
+                .body
+                .packages
+                .iter()
+                .flatten()
+                .find_map(|package| cpu::architecture_of_debian(&package.architecture)),
         };
         let id = images::create(tx, &new).await?;
         let image = images::get(tx, Scope::System, id).await?;

@@ -1,15 +1,50 @@
 //! Rows as the fleet that placing looks at.
 
-use super::{HOST_RESERVE, capabilities};
+use super::{ARCHITECTURE, FEATURE, HOST_RESERVE, needed};
+use honcho_model::cpu::ARCHITECTURES;
 use honcho_model::{AccountId, Bytes, GuestId, PoolId};
 use honcho_placement::{
-    Capability, ClusterId, ClusterRole, Draining, Fleet, Guest, Holds, Host, Pool, Reach, Request, Rules,
+    Capability, ClusterId, ClusterRole, Draining, Fleet, Guest, Holds, Host, HostLoad, Pool, Reach, Request,
+    Rules,
 };
 use honcho_store::rooms::{Claims, Counts, PlacedGuest, Room};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
-/// What a guest does is not seen yet. Were each to count the same, a small host would be given as many as a large one.
+/// What each guest does is not seen: what its host does is, with all of them.
 pub(super) const UNSEEN: f64 = 0.0;
+
+/// Of a processor's time, how much a vCPU is expected to take where none is placed yet that could tell.
+const USUAL_OF_A_VCPU: f64 = 0.1;
+
+/// How busy hosts are, as far as that was seen.
+#[derive(Clone, Copy)]
+pub(super) struct Busy {
+    /// What counts of a host that has not told.
+    usual: f64,
+    /// How many processors a vCPU keeps busy; 0 where no host has told anything, so that none is preferred for it.
+    of_a_vcpu: f64,
+}
+
+impl Busy {
+    pub(super) fn of(rooms: &[Room]) -> Busy {
+        let told: Vec<(f64, &Room)> =
+            rooms.iter().filter_map(|room| room.load.map(|load| (load, room))).collect();
+        if told.is_empty() {
+            return Busy { usual: 0.0, of_a_vcpu: 0.0 };
+        }
+        #[expect(clippy::cast_precision_loss, reason = "no fleet has 2^52 hosts or vCPUs")]
+        let (hosts, vcpus) =
+            (told.len() as f64, told.iter().map(|(_, room)| room.vcpus_placed()).sum::<i64>() as f64);
+        let usual = told.iter().map(|(load, _)| load).sum::<f64>() / hosts;
+        let busy = told.iter().map(|(load, room)| load * f64::from(room.cpus)).sum::<f64>();
+        Busy { usual, of_a_vcpu: if vcpus > 0.0 { (busy / vcpus).min(1.0) } else { USUAL_OF_A_VCPU } }
+    }
+
+    /// How many processors a guest with so many vCPUs is expected to keep busy.
+    pub(super) fn expected(self, vcpus: u32) -> f64 {
+        self.of_a_vcpu * f64::from(vcpus)
+    }
+}
 
 /// What else the account of new guests has: how many guests on which hosts, and how many of the same cluster and roles.
 #[derive(Clone, Debug, Default)]
@@ -28,8 +63,23 @@ impl Kin {
     }
 }
 
+/// What a host has that guests may need. One whose agent does not say what its processors are is taken for any kind, for only a
+/// newer agent would know.
+fn capabilities_of(room: &Room) -> BTreeSet<Capability> {
+    let mut has: BTreeSet<Capability> =
+        room.capabilities.iter().map(|word| Capability((*word).to_owned())).collect();
+    match &room.architecture {
+        Some(word) => {
+            has.insert(Capability(format!("{ARCHITECTURE}{word}")));
+        }
+        None => has.extend(ARCHITECTURES.map(|word| Capability(format!("{ARCHITECTURE}{word}")))),
+    }
+    has.extend(room.features.iter().map(|word| Capability(format!("{FEATURE}{word}"))));
+    has
+}
+
 /// A host without its guests.
-pub(super) fn host(room: &Room, taken: impl Fn(PoolId, i64) -> Bytes) -> Host {
+pub(super) fn host(room: &Room, busy: Busy, taken: impl Fn(PoolId, i64) -> Bytes) -> Host {
     let bytes = |bytes: i64| Bytes(u64::try_from(bytes).unwrap_or(0));
     let pool = |pool: &honcho_store::rooms::PoolRoom| Pool {
         id: pool.pool,
@@ -45,10 +95,11 @@ pub(super) fn host(room: &Room, taken: impl Fn(PoolId, i64) -> Bytes) -> Host {
         status: room.status,
         duties: room.duties.clone(),
         draining: if room.draining_since.is_some() { Draining::Yes } else { Draining::No },
-        capabilities: room.capabilities.iter().map(|word| Capability((*word).to_owned())).collect(),
+        capabilities: capabilities_of(room),
         memory: bytes(room.memory),
         memory_reserved: HOST_RESERVE,
         cpus: room.cpus,
+        load: HostLoad { seen: room.load.unwrap_or(busy.usual), of_one: 1.0 / f64::from(room.cpus.max(1)) },
         pools: room.pools.iter().map(pool).collect(),
         networks: Reach::All,
     }
@@ -57,7 +108,9 @@ pub(super) fn host(room: &Room, taken: impl Fn(PoolId, i64) -> Bytes) -> Host {
 /// The fleet for one order, out of sums. Its guests stand for those of the real one: on each host as many, of the same
 /// memory each, with the same vCPUs and disk together, and as many of them the account's, and of each role.
 pub(super) fn summed(rooms: &[Room], kin: &Kin, rules: Rules) -> Fleet {
-    let hosts = rooms.iter().map(|room| host(room, |_, placed| Bytes(u64::try_from(placed).unwrap_or(0))));
+    let busy = Busy::of(rooms);
+    let hosts =
+        rooms.iter().map(|room| host(room, busy, |_, placed| Bytes(u64::try_from(placed).unwrap_or(0))));
     let mut guests = Vec::new();
     for room in rooms {
         let count = |counts: &Counts| counts.get(&room.host).copied().unwrap_or(0);
@@ -98,7 +151,8 @@ pub(crate) fn whole(rooms: &[Room], placed: &[PlacedGuest], rules: Rules) -> Fle
         let known = disks.get(&pool).copied().unwrap_or(0);
         Bytes(u64::try_from(placed).unwrap_or(0).saturating_sub(known))
     };
-    let hosts = rooms.iter().map(|room| host(room, taken)).collect();
+    let busy = Busy::of(rooms);
+    let hosts = rooms.iter().map(|room| host(room, busy, taken)).collect();
     let mut clusters: HashMap<(AccountId, &str), i64> = HashMap::new();
     let guests = placed.iter().map(|guest| {
         let apart = guest.apart.as_ref().map(|(cluster, role)| {
@@ -118,7 +172,7 @@ pub(crate) fn whole(rooms: &[Room], placed: &[PlacedGuest], rules: Rules) -> Fle
             needs: Request {
                 account: guest.account,
                 apart,
-                capabilities: capabilities(&guest.kinds),
+                capabilities: needed(&guest.kinds, guest.architecture.as_deref(), &guest.features),
                 load: UNSEEN,
                 ..Request::of_size(guest.memory, guest.vcpus, guest.disk)
             },

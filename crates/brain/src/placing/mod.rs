@@ -20,7 +20,7 @@ pub(crate) use plans::{Size, balance_of, capacity_of, drain_of};
 pub(crate) use shown::{Told, for_customers};
 pub(crate) use words::said_to;
 
-use honcho_model::{Bytes, HostId, NetworkKind, PoolId};
+use honcho_model::{Bytes, CpuFeature, HostId, NetworkKind, PoolId};
 use honcho_placement::{Capability, Decision, Fleet, NPlusOne, Request, Rules, place, place_all};
 use honcho_store::rooms::Room;
 use std::collections::BTreeSet;
@@ -51,6 +51,7 @@ pub(crate) struct Place {
 
 /// Decides where a guest goes. `kin` is what else its account has, as far as that matters.
 pub(crate) fn decide(rooms: &[Room], kin: &Kin, rules: Rules, request: Request) -> Decided {
+    let request = Request { load: fleet::Busy::of(rooms).expected(request.vcpus), ..request };
     let fleet = Arc::new(fleet::summed(rooms, kin, rules));
     let decision = place(&fleet, &request);
     Decided { fleet, request, decision }
@@ -73,10 +74,13 @@ pub(crate) fn decide_all(
     rules: Rules,
     requests: &[Request],
 ) -> Result<Vec<Decided>, Box<Together>> {
+    let busy = fleet::Busy::of(rooms);
+    let with_load = |request: &Request| Request { load: busy.expected(request.vcpus), ..request.clone() };
+    let requests: Vec<Request> = requests.iter().map(with_load).collect();
     let fleet = Arc::new(fleet::summed(rooms, kin, rules));
     let decided =
         |request: &Request, decision| Decided { fleet: fleet.clone(), request: request.clone(), decision };
-    match place_all(&fleet, requests) {
+    match place_all(&fleet, &requests) {
         Ok(decisions) => {
             Ok(requests.iter().zip(decisions).map(|(request, decision)| decided(request, decision)).collect())
         }
@@ -93,7 +97,7 @@ pub(crate) fn decide_all(
     }
 }
 
-/// What a guest of this size asks of its host, before it is said what else.
+/// What a guest of this size asks of its host, before it is said what else, and what it is expected to do.
 pub(crate) fn request_of(memory: Bytes, vcpus: u32, disk: Bytes) -> Request {
     Request { load: fleet::UNSEEN, ..Request::of_size(memory, vcpus, disk) }
 }
@@ -110,6 +114,22 @@ impl Decided {
 pub(crate) fn capabilities(kinds: &[NetworkKind]) -> BTreeSet<Capability> {
     kinds.iter().map(|kind| Capability(kind.capability().to_owned())).collect()
 }
+
+/// What a guest needs of its host's agent and processors.
+pub(crate) fn needed(
+    kinds: &[NetworkKind],
+    architecture: Option<&str>,
+    features: &BTreeSet<CpuFeature>,
+) -> BTreeSet<Capability> {
+    let mut needed = capabilities(kinds);
+    needed.extend(architecture.map(|word| Capability(format!("{ARCHITECTURE}{word}"))));
+    needed.extend(features.iter().map(|word| Capability(format!("{FEATURE}{word}"))));
+    needed
+}
+
+/// How a capability begins that is an architecture, and one that is a feature of processors.
+const ARCHITECTURE: &str = "arch:";
+const FEATURE: &str = "cpu:";
 
 /// Whether there is a host at all whose agent can carry networks of each of these kinds.
 pub(crate) fn carried(rooms: &[Room], kinds: &[NetworkKind]) -> Result<(), String> {

@@ -24,6 +24,9 @@ fn room(id: i64, memory_gib: i64, guests: i64) -> Room {
         capabilities: [NetworkKind::Local.capability()].into(),
         memory: memory_gib * GIB,
         cpus: 8,
+        load: None,
+        architecture: None,
+        features: std::collections::BTreeSet::new(),
         claimed: claimed.into_iter().collect(),
         pools: vec![pool],
     }
@@ -59,6 +62,54 @@ fn a_network_is_carried_where_the_agent_can() {
 #[test]
 fn the_emptiest_host_is_chosen() {
     assert_eq!(chosen(&[room(1, 16, 8), room(2, 64, 4), room(3, 16, 4)], LOCAL), Ok(2));
+}
+
+/// Two hosts alike but for what they do: the one that does less is chosen, and one that has not told counts as usual.
+#[test]
+fn whoever_does_less_is_chosen() {
+    let busy = |loads: [Option<f64>; 3]| {
+        let rooms: Vec<Room> =
+            (1..=3).zip(loads).map(|(id, load)| Room { load, ..room(id, 16, 4) }).collect();
+        chosen(&rooms, LOCAL)
+    };
+    assert_eq!(busy([None, None, None]), Ok(1), "nobody told: the first of equals");
+    assert_eq!(busy([Some(0.9), Some(0.2), Some(0.8)]), Ok(2));
+    assert_eq!(busy([Some(0.9), Some(0.8), Some(0.1)]), Ok(3));
+    assert_eq!(busy([Some(0.9), None, Some(0.8)]), Ok(3), "as busy as the others is no less than the least");
+    assert_eq!(busy([Some(0.9), None, Some(0.9)]), Ok(1), "equals again");
+    // It weighs among other things: where there is no memory nothing is placed, however idle.
+    let mut rooms = [room(1, 4, 3), room(2, 16, 3)];
+    (rooms[0].load, rooms[1].load) = (Some(0.0), Some(0.9));
+    assert_eq!(chosen(&rooms, LOCAL), Ok(2));
+}
+
+#[test]
+fn processors_have_to_be_what_a_guest_needs() {
+    let avx2: honcho_model::CpuFeature = "avx2".parse().unwrap();
+    let mut rooms = [room(1, 64, 0), room(2, 32, 0), room(3, 16, 0), room(4, 16, 0)];
+    (rooms[0].architecture, rooms[1].architecture) = (Some("aarch64".into()), Some("x86_64".into()));
+    rooms[2].architecture = Some("x86_64".into());
+    rooms[2].features.insert(avx2.clone());
+    let chosen = |rooms: &[Room], architecture, features: &[honcho_model::CpuFeature]| {
+        let needed = needed(LOCAL, architecture, &features.iter().cloned().collect());
+        let request = Request { capabilities: needed, ..order(LOCAL) };
+        let decided = decide(rooms, &Kin::default(), USUAL_RULES, request);
+        decided.place().map(|place| place.host.0).ok_or_else(|| decided.refused(Scope::Operator).join("\n"))
+    };
+    assert_eq!(chosen(&rooms, None, &[]), Ok(1));
+    assert_eq!(chosen(&rooms, Some("x86_64"), &[]), Ok(2));
+    assert_eq!(
+        chosen(&rooms, Some("x86_64"), std::slice::from_ref(&avx2)),
+        Ok(3),
+        "though others are emptier"
+    );
+    assert_eq!(chosen(&rooms[3..], Some("x86_64"), &[]), Ok(4), "its agent has not said what it is");
+    rooms[2].features.clear();
+    assert_eq!(
+        chosen(&rooms, Some("x86_64"), &[avx2]).unwrap_err(),
+        "no host has room for it (h1: its processors are aarch64, x86_64 needed; h2: its processors have no avx2; \
+         h3: its processors have no avx2; h4: its processors have no avx2)"
+    );
 }
 
 #[test]
@@ -158,6 +209,8 @@ fn sums_decide_as_guests_do() {
                 claims: Claims::All,
                 apart: app.then(|| ("shop".to_owned(), "app".to_owned())),
                 kinds: vec![NetworkKind::Local],
+                architecture: None,
+                features: std::collections::BTreeSet::new(),
             });
         }
         let kin = Kin { account, of_account, apart: vec![(Kin::role("app"), of_role)] };

@@ -1,8 +1,8 @@
 //! Why there is no room, in words: which filter refused how many hosts, what is short, where, and by how much.
 
-use super::{Decided, show};
+use super::{ARCHITECTURE, Decided, FEATURE, show};
 use honcho_model::{HostId, NetworkKind};
-use honcho_placement::{Filter, Fleet, Refusal, Request, Verdict};
+use honcho_placement::{Filter, Fleet, Host, Refusal, Request, Verdict};
 use honcho_store::Scope;
 use std::collections::BTreeMap;
 
@@ -85,13 +85,27 @@ fn lacking(refusal: &Refusal) -> Option<i64> {
     }
 }
 
+/// What a host lacks, in words.
+fn lack(host: &Host, lacking: &str) -> Option<String> {
+    if let Some(kind) = NetworkKind::ALL.into_iter().find(|kind| kind.capability() == lacking) {
+        return Some(format!("its agent cannot carry a {} network", kind.words()));
+    }
+    if let Some(feature) = lacking.strip_prefix(FEATURE) {
+        return Some(format!("its processors have no {feature}"));
+    }
+    let needed = lacking.strip_prefix(ARCHITECTURE)?;
+    let its =
+        host.capabilities.iter().find_map(|word| word.0.strip_prefix(ARCHITECTURE)).unwrap_or("unknown");
+    Some(format!("its processors are {its}, {needed} needed"))
+}
+
 /// What a host says, as a person reads it behind its name.
 pub(super) fn text(fleet: &Fleet, request: &Request, host: usize, refusal: &Refusal) -> String {
     if let Refusal::Lacks(at) = refusal
         && let Some(lacking) = request.capabilities.iter().nth(*at)
-        && let Some(kind) = NetworkKind::ALL.into_iter().find(|kind| kind.capability() == lacking.0)
+        && let Some(text) = lack(&fleet.hosts()[host], &lacking.0)
     {
-        return format!("its agent cannot carry a {} network", kind.words());
+        return text;
     }
     let name = |id: HostId| {
         fleet.position(id).map_or_else(|| format!("host {id}"), |host| fleet.hosts()[host].name.clone())

@@ -87,6 +87,7 @@ impl Change for MakeGround {
             compressed: Bytes::mib(100),
             unpacked: Bytes::mib(300),
             packages: Vec::new(),
+            architecture: None,
             recipe: None,
         };
         ground.image = images::create(tx, &new).await?;
@@ -123,6 +124,7 @@ impl Change for MakeGuests<'_> {
                 vcpus: 2,
                 memory: Bytes::gib(1),
                 disk: Bytes::gib(20),
+                cpu_features: std::collections::BTreeSet::new(),
                 cluster: None,
                 role: None,
                 ssh_keys: vec![
@@ -167,6 +169,7 @@ fn report(host: HostId, guests: Vec<GuestObserved>) -> ApplyReport {
         sequence: 1,
         incarnation: None,
         manifest_generation: Generation(1),
+        load: None,
         digest: "seeded".to_owned(),
         observation: Some(observation),
     };

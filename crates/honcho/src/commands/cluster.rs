@@ -14,7 +14,7 @@ use honcho_api::{Account, Cluster, Guest};
 #[derive(Clone, Debug, clap::Subcommand)]
 pub(crate) enum ClusterCommand {
     /// Make a cluster with all its guests, or none of them
-    Create(create::CreateArguments),
+    Create(Box<create::CreateArguments>),
     /// List clusters
     List(list::ListClustersArguments),
     /// Show one with its guests
@@ -46,7 +46,7 @@ impl ClusterArgument {
 
 pub(crate) async fn run(context: &Context, command: ClusterCommand) -> Result<(), CommandError> {
     match command {
-        ClusterCommand::Create(arguments) => create::run(context, arguments).await,
+        ClusterCommand::Create(arguments) => create::run(context, &arguments).await,
         ClusterCommand::List(arguments) => list::run(context, arguments).await,
         ClusterCommand::Show(arguments) => show::run(context, &arguments).await,
         ClusterCommand::Delete(arguments) => delete::run(context, &arguments).await,

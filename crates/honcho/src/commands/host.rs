@@ -258,6 +258,16 @@ fn status_cell(host: &Host) -> Cell {
     })
 }
 
+/// "37% busy, 4% waiting for disks, over 60s (2 min ago)".
+fn load_text(host: &Host, now: jiff::Timestamp) -> Option<String> {
+    let busy = host.busy_percent?;
+    let waiting = host.io_wait_percent.unwrap_or(0);
+    let over = host.load_window_seconds.and_then(|seconds| u64::try_from(seconds).ok()).map(crate::age::span);
+    let over = over.map(|over| format!(", over {over}")).unwrap_or_default();
+    let when = host.load_at.map(|at| format!(" ({})", age(at, now))).unwrap_or_default();
+    Some(format!("{busy}% busy, {waiting}% waiting for disks{over}{when}"))
+}
+
 async fn show(context: &Context, host: &Host) -> Result<(), CommandError> {
     let output = &context.output;
     if output.json {
@@ -276,8 +286,11 @@ async fn show(context: &Context, host: &Host) -> Result<(), CommandError> {
     }));
     rows.extend([
         ("cpus", Cell::maybe(host.cpus.map(|cpus| cpus.to_string()))),
+        ("cpu model", Cell::maybe(host.cpu_model.as_ref())),
+        ("architecture", Cell::maybe(host.architecture.as_ref())),
         ("memory", Cell::maybe(host.memory_bytes.map(size_text))),
         ("memory placed", Cell::text(size_text(host.memory_placed_bytes))),
+        ("load", Cell::maybe(load_text(host, output.now()))),
         ("hypervisor", Cell::maybe(host.hypervisor.as_ref())),
         ("virtualization", Cell::maybe(host.virtualization.as_ref())),
         ("agent", Cell::maybe(host.agent_version.as_ref())),

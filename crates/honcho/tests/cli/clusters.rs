@@ -197,7 +197,7 @@ async fn deleting_asks_and_restoring_undoes() {
               open operations  1
               created          3 min ago
               cancelled        1 min ago
-              is deleted       in 23 h
+              is deleted       in 24 h
 
             ID  NAME          ROLE   STATUS   ADDRESS    HOST      OPERATION
              7  shop-front-1  front  running  10.77.0.2  rack1-07  12

@@ -1,7 +1,7 @@
 //! A node group as a [`Fleet`], so that placing and capacity can be asked of a file.
 
 use super::cluster::{Cluster, InstanceStatus, NodeState};
-use crate::fleet::{Capability, Draining, Fleet, Guest, Holds, Host, Pool, Reach, Request, Rules};
+use crate::fleet::{Capability, Draining, Fleet, Guest, Holds, Host, HostLoad, Pool, Reach, Request, Rules};
 use honcho_model::host::{Duty, HostStatus};
 use honcho_model::{AccountId, Bytes, GuestId, HostId, PoolId};
 use std::collections::BTreeSet;
@@ -79,6 +79,7 @@ impl Cluster {
             memory: mib(total),
             memory_reserved: mib(reserved),
             cpus: node.cpus as u32,
+            load: HostLoad::default(),
             pools: if node.disk > 0.0 { vec![pool] } else { Vec::new() },
             networks: Reach::All,
         }

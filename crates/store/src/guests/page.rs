@@ -97,6 +97,7 @@ fn write(json: &mut Vec<u8>, row: &Row<'_>, seen: &Seen, interfaces: &[Interface
         image_id: row.image_id,
         cluster: row.cluster,
         role: row.role,
+        cpu_features: row.cpu_features.as_deref().unwrap_or_default().split_whitespace().collect::<Vec<_>>(),
         vcpus: row.vcpus,
         memory_bytes: row.memory,
         disk_bytes: row.disk.unwrap_or(0),

@@ -26,6 +26,7 @@ cells! {
         image_id: i64 = "g.image_id",
         cluster: Option<Text<'r>> = "g.cluster",
         role: Option<Text<'r>> = "g.role",
+        cpu_features: Option<Text<'r>> = "g.cpu_features",
         vcpus: i64 = "CAST(g.vcpus AS BIGINT)",
         memory: i64 = "g.memory",
         disk: Option<i64> = "v.size",

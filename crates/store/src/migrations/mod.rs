@@ -15,6 +15,8 @@ mod m0013_covering;
 mod m0014_placing;
 mod m0017_address_names;
 mod m0018_clusters;
+mod m0019_load;
+mod m0020_cpu_features;
 mod m0021_newest_operation;
 mod schema;
 
@@ -48,6 +50,8 @@ impl MigratorTrait for Migrator {
             Box::new(m0014_placing::Migration),
             Box::new(m0017_address_names::Migration),
             Box::new(m0018_clusters::Migration),
+            Box::new(m0019_load::Migration),
+            Box::new(m0020_cpu_features::Migration),
             Box::new(m0021_newest_operation::Migration),
         ]
     }

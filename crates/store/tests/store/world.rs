@@ -211,6 +211,7 @@ impl World {
             compressed: Bytes::mib(100),
             unpacked: Bytes::mib(300),
             packages,
+            architecture: None,
             recipe: None,
         };
         self.write(&act(|tx, _| Box::pin(images::create(tx, &new)))).await.unwrap()
@@ -232,6 +233,7 @@ impl World {
             vcpus: 1,
             memory: Bytes::mib(512),
             disk: Bytes::gib(3),
+            cpu_features: std::collections::BTreeSet::new(),
             cluster: None,
             role: None,
             ssh_keys: vec!["ssh-ed25519 AAAA".to_owned()],
@@ -300,6 +302,7 @@ impl World {
             sequence,
             incarnation: None,
             manifest_generation: Generation(0),
+            load: None,
             digest: digest.to_owned(),
             observation,
         };

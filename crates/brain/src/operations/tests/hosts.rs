@@ -1,7 +1,7 @@
 //! Joining: a token works once, and a certificate as long as nobody ended it.
 
 use super::*;
-use honcho_store::hosts::by_certificate;
+use honcho_store::hosts::{self, by_certificate};
 
 fn check_token(text: &str, expected: Option<&str>) {
     assert_eq!(JoinToken::parse(text).map(|token| token.text()).as_deref(), expected, "{text:?}");
@@ -154,4 +154,98 @@ async fn customers_do_nothing_that_is_the_operators() {
     assert_eq!(refused(world.ask(&PoolCreate { scope, uuid, body }).await), no);
     let body = honcho_api::ImageCreate::default();
     assert_eq!(refused(world.ask(&ImageCreate { scope, uuid, blob_size: None, body }).await), no);
+}
+
+/// What a batch of heartbeats says.
+struct Heard(hosts::Seen);
+
+impl Change for Heard {
+    type Out = ();
+    async fn run<'a>(&'a self, tx: &'a honcho_store::Tx) -> StoreResult<()> {
+        hosts::note_seen(tx, &[self.0]).await
+    }
+}
+
+#[tokio::test]
+async fn how_busy_a_host_is_is_kept_and_changes_no_manifest() {
+    let world = World::new().await;
+    let shown =
+        async || hosts::get(world.app.store.reader(), HostId(world.host.id), world.app.now()).await.unwrap();
+    let before = shown().await;
+    assert_eq!((before.busy_percent, before.load_at), (None, None));
+    world.pass(1);
+    let load = honcho_wire::LoadObserved { busy_percent: 37, io_wait_percent: 4, window_seconds: 60 };
+    let seen = hosts::Seen { host: HostId(world.host.id), at: world.app.now(), load: Some(load) };
+    world.ask(&Heard(seen)).await.unwrap();
+    let after = shown().await;
+    assert_eq!(
+        (after.busy_percent, after.io_wait_percent, after.load_window_seconds),
+        (Some(37), Some(4), Some(60))
+    );
+    assert_eq!((after.generation, after.load_at), (before.generation, after.last_seen_at));
+    // A heartbeat that says nothing of it leaves it as it was.
+    world.pass(1);
+    world.ask(&Heard(hosts::Seen { at: world.app.now(), load: None, ..seen })).await.unwrap();
+    let later = shown().await;
+    assert_eq!((later.busy_percent, later.load_at), (Some(37), after.load_at));
+    assert!(later.last_seen_at > after.last_seen_at);
+}
+
+#[tokio::test]
+async fn guests_are_placed_where_processors_can_what_they_need() {
+    let world = World::new().await;
+    let cpu = honcho_wire::CpuObserved {
+        architecture: "x86_64".into(),
+        model: Some("Some CPU".into()),
+        features: vec!["aes".into(), "avx2".into()],
+    };
+    let machine = HostObserved { cpus: 4, memory: Bytes::gib(16), cpu: Some(cpu), ..HostObserved::default() };
+    world.report_as(machine, Vec::new(), Vec::new(), Vec::new()).await;
+    let reader = world.app.store.reader();
+    let host = hosts::get(reader, HostId(world.host.id), world.app.now()).await.unwrap();
+    assert_eq!((host.architecture.as_deref(), host.cpu_model.as_deref()), (Some("x86_64"), Some("Some CPU")));
+    assert_eq!(host.cpu_features, Some(vec!["aes".to_owned(), "avx2".to_owned()]));
+    let listed = hosts::list(reader, &honcho_store::Filters::default(), world.app.now()).await.unwrap();
+    assert_eq!(listed[0].cpu_features, None, "they are long, and lists leave them out");
+
+    let needing = |name: &str, features: &[&str]| {
+        let features = features.iter().map(|word| (*word).to_owned()).collect();
+        honcho_api::GuestCreate { cpu_features: Some(features), ..world.body(name) }
+    };
+    let scope = Scope::Operator;
+    let guest = world.order_as(scope, needing("web1", &["avx2", "aes", "avx2"])).await.unwrap();
+    assert_eq!(guest.cpu_features, ["aes", "avx2"]);
+    assert_eq!(
+        refused(world.order_as(scope, needing("web2", &["avx2", "avx512f"])).await),
+        "base no host has room for it (h1: its processors have no avx512f)\n"
+    );
+    assert_eq!(
+        refused(world.order_as(scope, needing("web2", &["AVX2"])).await),
+        "cpu_features must each be one word of the kernel's, as avx2 is in /proc/cpuinfo\n"
+    );
+    // What an image's programs are made for, its packages say.
+    let image_of = async |name: &str, architectures: &[&str]| {
+        let package = |architecture: &&str| honcho_api::ImagePackage {
+            name: "p".into(),
+            version: "1".into(),
+            architecture: (*architecture).to_owned(),
+        };
+        let body = honcho_api::ImageCreate {
+            name: Some(name.into()),
+            digest: Some("09".repeat(32)),
+            unpacked_bytes: Some(1),
+            packages: Some(architectures.iter().map(package).collect()),
+            ..honcho_api::ImageCreate::default()
+        };
+        let change = ImageCreate { scope, uuid: world.app.outside.uuid(), blob_size: Some(1), body };
+        world.ask(&change).await.unwrap()
+    };
+    let (pc, arm) = (image_of("pc", &["all", "amd64"]).await, image_of("arm", &["all", "arm64"]).await);
+    assert_eq!((pc.architecture.as_deref(), arm.architecture.as_deref()), (Some("x86_64"), Some("aarch64")));
+    let of = |name: &str, image: i64| honcho_api::GuestCreate { image_id: Some(image), ..world.body(name) };
+    world.order_as(scope, of("web2", pc.id)).await.unwrap();
+    assert_eq!(
+        refused(world.order_as(scope, of("web3", arm.id)).await),
+        "base no host has room for it (h1: its processors are x86_64, aarch64 needed)\n"
+    );
 }

@@ -250,6 +250,17 @@ impl World {
 
     pub(crate) async fn report(&self, pools: Vec<PoolObserved>, guests: Vec<GuestObserved>, gone: Vec<Gone>) {
         let host = HostObserved { cpus: 4, memory: Bytes::gib(16), ..HostObserved::default() };
+        self.report_as(host, pools, guests, gone).await;
+    }
+
+    /// The same of a machine that is something else.
+    pub(crate) async fn report_as(
+        &self,
+        host: HostObserved,
+        pools: Vec<PoolObserved>,
+        guests: Vec<GuestObserved>,
+        gone: Vec<Gone>,
+    ) {
         let report = Report {
             protocol: PROTOCOL,
             capabilities: honcho_wire::CAPABILITIES.iter().map(|name| (*name).to_owned()).collect(),
@@ -258,6 +269,7 @@ impl World {
             sequence: self.sequence.fetch_add(1, Ordering::SeqCst),
             incarnation: None,
             manifest_generation: Generation(0),
+            load: None,
             digest: String::new(),
             observation: Some(Observation { host, pools, guests, gone, ..Observation::default() }),
         };

@@ -44,6 +44,7 @@ async fn everything_that_is_wrong_is_said_at_once() {
         start_alone: None,
         host_id: None,
         site_id: None,
+        cpu_features: None,
         cluster: None,
         role: None,
     };

@@ -51,6 +51,7 @@ pub(super) async fn host(world: &World, name: &str, memory: Bytes, size: Bytes) 
         sequence: 1,
         incarnation: None,
         manifest_generation: Generation(0),
+        load: None,
         digest: String::new(),
         observation: Some(Observation { host: seen, pools: vec![pool], ..Observation::default() }),
     };

@@ -71,6 +71,10 @@ pub(crate) struct CreateArguments {
     #[arg(long = "network", value_name = "NETWORK", add = ArgValueCandidates::new(networks))]
     networks: Vec<String>,
 
+    /// What their hosts' processors must be able to do, as in avx2; may be repeated
+    #[arg(long = "cpu-feature", value_name = "FEATURE")]
+    cpu_features: Vec<String>,
+
     /// A file of public keys that may log in as root; may be repeated
     #[arg(long = "ssh-key", value_name = "FILE")]
     ssh_keys: Vec<PathBuf>,
@@ -150,8 +154,8 @@ fn listed(text: &str) -> Vec<String> {
     text.split('+').filter(|part| !part.is_empty()).map(str::to_owned).collect()
 }
 
-pub(crate) async fn run(context: &Context, arguments: CreateArguments) -> Result<(), CommandError> {
-    let body = body(context, &arguments).await?;
+pub(crate) async fn run(context: &Context, arguments: &CreateArguments) -> Result<(), CommandError> {
+    let body = body(context, arguments).await?;
     let client = context.client()?;
     if arguments.dry_run {
         let placement: ClusterPlacement = client.post("/v1/clusters.json?dry_run=true", &body).await?;
@@ -216,6 +220,7 @@ async fn body(context: &Context, arguments: &CreateArguments) -> Result<ClusterC
         vcpus: Some(arguments.vcpus),
         memory_bytes: arguments.memory,
         disk_bytes: arguments.disk,
+        cpu_features: (!arguments.cpu_features.is_empty()).then(|| arguments.cpu_features.clone()),
         ssh_keys: Some(ssh_keys),
         power: Some(if arguments.stopped { Power::Stopped } else { Power::Running }),
         start_alone: Some(arguments.start_alone),

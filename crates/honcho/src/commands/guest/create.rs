@@ -93,6 +93,10 @@ pub(crate) struct CreateArguments {
     #[arg(long, value_name = "SITE", add = ArgValueCandidates::new(sites))]
     site: Option<String>,
 
+    /// What its host's processors must be able to do, as in avx2; may be repeated
+    #[arg(long = "cpu-feature", value_name = "FEATURE")]
+    cpu_features: Vec<String>,
+
     /// With which guests of the account it belongs together
     #[arg(long, value_name = "WORD")]
     cluster: Option<String>,
@@ -216,6 +220,7 @@ async fn body(context: &Context, arguments: &CreateArguments) -> Result<GuestCre
         start_alone: Some(arguments.start_alone),
         host_id: resolve::optional_id::<Host>(context, arguments.host.as_deref()).await?,
         site_id: resolve::optional_id::<Site>(context, arguments.site.as_deref()).await?,
+        cpu_features: (!arguments.cpu_features.is_empty()).then(|| arguments.cpu_features.clone()),
         cluster: arguments.cluster.clone(),
         role: arguments.role.clone(),
     })

@@ -46,6 +46,9 @@ pub(super) async fn print(context: &Context, guest: &Guest) -> Result<(), Comman
     ];
     rows.extend(guest.cluster.as_ref().map(|cluster| ("cluster", Cell::text(cluster))));
     rows.extend(guest.role.as_ref().map(|role| ("role", Cell::text(role))));
+    if !guest.cpu_features.is_empty() {
+        rows.push(("cpu features", Cell::text(guest.cpu_features.join(", "))));
+    }
     for interface in &guest.interfaces {
         let addresses = [&interface.address, &interface.address6];
         let addresses: Vec<&str> = addresses.into_iter().flatten().map(String::as_str).collect();
