@@ -116,6 +116,30 @@ pub struct Guest {
     pub needs: Request,
 }
 
+/// Guests of one size on one host, which need not be told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Alike {
+    /// Where.
+    pub host: HostId,
+    /// Memory of each.
+    pub memory: Bytes,
+    /// How many.
+    pub guests: usize,
+    /// vCPUs of all of them.
+    pub vcpus: i64,
+}
+
+/// What a fleet's guests come to, where none has to be named: enough to place others, and all that an order reads.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Sums {
+    /// Memory and vCPUs. Disk counts as taken of its pool ([`Pool::taken`]).
+    pub alike: Vec<Alike>,
+    /// How many guests of an account are on a host, of the accounts that matter.
+    pub accounts: Vec<(AccountId, HostId, u32)>,
+    /// How many guests of a role are on a host, of the roles that matter.
+    pub roles: Vec<(ClusterRole, HostId, u32)>,
+}
+
 /// What a guest takes of its host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holds {
@@ -208,6 +232,12 @@ impl Fleet {
     pub fn new(hosts: Vec<Host>, guests: Vec<Guest>, rules: Rules) -> Self {
         let tallies = Tallies::new(&hosts, &guests);
         Fleet { hosts, guests, rules, tallies }
+    }
+
+    /// A fleet whose guests are not told apart: it has none to be named or moved. What is on hosts that are not in it is left out.
+    pub fn of_sums(hosts: Vec<Host>, sums: &Sums, rules: Rules) -> Self {
+        let tallies = Tallies::of_sums(&hosts, sums);
+        Fleet { hosts, guests: Vec::new(), rules, tallies }
     }
 
     /// The hosts.

@@ -31,8 +31,8 @@ pub use capacity::{Capacity, Loss, MOST_COUNTED, capacity, if_lost};
 pub use drain::{Drain, drain};
 pub use filter::{Domain, Filter, Refusal, unfit};
 pub use fleet::{
-    Capability, ClusterRole, Draining, Fleet, Guest, Holds, Host, HostLoad, NPlusOne, Pool, Reach, Request,
-    Rules,
+    Alike, Capability, ClusterRole, Draining, Fleet, Guest, Holds, Host, HostLoad, NPlusOne, Pool, Reach,
+    Request, Rules, Sums,
 };
 pub use honcho_model::ClusterId;
 pub use place::{Choice, Decision, Impossible, Score, Verdict, place, place_all};

@@ -1,6 +1,6 @@
 //! What the guests of each host come to, kept up to date as guests are placed and moved.
 
-use crate::fleet::{ClusterRole, Draining, Guest, Holds, Host, Request};
+use crate::fleet::{ClusterRole, Draining, Guest, Holds, Host, Request, Sums};
 use crate::spread::Moments;
 use honcho_model::host::{Duty, HostStatus};
 use honcho_model::{AccountId, HostId};
@@ -53,6 +53,44 @@ pub(crate) fn signed(bytes: honcho_model::Bytes) -> i64 {
 
 impl Tallies {
     pub(crate) fn new(hosts: &[Host], guests: &[Guest]) -> Self {
+        let mut tallies = Tallies::empty(hosts);
+        for guest in guests {
+            let Some(position) = tallies.position(guest.host) else { continue };
+            let pool = hosts[position].pools.iter().position(|pool| pool.id == guest.pool);
+            tallies.count(position, pool, &guest.needs, guest.holds, guest.load);
+        }
+        tallies.recompute(hosts);
+        tallies
+    }
+
+    pub(crate) fn of_sums(hosts: &[Host], sums: &Sums) -> Self {
+        let mut tallies = Tallies::empty(hosts);
+        for alike in &sums.alike {
+            let Some(position) = tallies.position(alike.host).filter(|_| alike.guests > 0) else { continue };
+            let (tally, memory) = (&mut tallies.hosts[position], signed(alike.memory));
+            let all = memory.saturating_mul(i64::try_from(alike.guests).unwrap_or(i64::MAX));
+            tally.memory_free = tally.memory_free.saturating_sub(all);
+            tally.memory_placed = tally.memory_placed.saturating_add(all);
+            tally.vcpus += alike.vcpus;
+            tally.guests.extend(std::iter::repeat_n(memory, alike.guests));
+            tally.largest = tally.largest.max(memory);
+        }
+        for (account, host, count) in &sums.accounts {
+            if let Some(position) = tallies.position(*host).filter(|_| *count > 0) {
+                *tallies.accounts.entry(*account).or_default().entry(position).or_default() += count;
+            }
+        }
+        for (role, host, count) in &sums.roles {
+            if let Some(position) = tallies.position(*host).filter(|_| *count > 0) {
+                *tallies.roles.entry(role.clone()).or_default().entry(position).or_default() += count;
+            }
+        }
+        tallies.recompute(hosts);
+        tallies
+    }
+
+    /// Of hosts on which nothing is.
+    fn empty(hosts: &[Host]) -> Self {
         let tally = |host: &Host| Tally {
             memory_free: signed(host.memory) - signed(host.memory_reserved),
             memory_placed: 0,
@@ -63,21 +101,14 @@ impl Tallies {
             largest: 0,
             values: [0.0; SPREAD],
         };
-        let mut tallies = Tallies {
+        Tallies {
             hosts: hosts.iter().map(tally).collect(),
             positions: hosts.iter().map(|host| host.id).zip(0..).collect(),
             roles: HashMap::new(),
             accounts: HashMap::new(),
             moments: [Moments::default(); SPREAD],
             open: 0.0,
-        };
-        for guest in guests {
-            let Some(position) = tallies.position(guest.host) else { continue };
-            let pool = hosts[position].pools.iter().position(|pool| pool.id == guest.pool);
-            tallies.count(position, pool, &guest.needs, guest.holds, guest.load);
         }
-        tallies.recompute(hosts);
-        tallies
     }
 
     pub(crate) fn position(&self, id: HostId) -> Option<usize> {

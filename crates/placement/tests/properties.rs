@@ -239,3 +239,35 @@ proptest! {
         }
     }
 }
+
+/// A fleet of sums decides what one of guests decides, whatever they are.
+#[test]
+fn sums_are_as_good_as_guests() {
+    use honcho_placement::{Alike, Sums};
+    let hosts: Vec<Host> =
+        (1..=5).map(|id| host(id, 16 + u64::try_from(id).unwrap(), 8, 100, id, 0)).collect();
+    let guest = |id: i64, at: i64, gib: u64, vcpus: u32| Guest {
+        id: GuestId(id),
+        host: HostId(at),
+        pool: PoolId(0),
+        holds: Holds::All,
+        load: 0.0,
+        needs: Request { account: AccountId(id % 3), ..Request::of_size(Bytes::gib(gib), vcpus, Bytes(0)) },
+    };
+    let guests: Vec<Guest> =
+        (0..24_i64).map(|id| guest(id, 1 + id % 4, 1 + u64::try_from(id % 3).unwrap(), 2)).collect();
+    let mut sums = Sums::default();
+    for guest in &guests {
+        let (host, memory) = (guest.host, guest.needs.memory);
+        sums.alike.push(Alike { host, memory, guests: 1, vcpus: guest.needs.vcpus.into() });
+        sums.accounts.push((guest.needs.account, host, 1));
+    }
+    let rules = Rules { vcpus_per_cpu: Some(4.0), ..Rules::default() };
+    let (told_apart, summed) =
+        (Fleet::new(hosts.clone(), guests, rules), Fleet::of_sums(hosts, &sums, rules));
+    for (account, gib) in [(0, 1), (1, 4), (2, 9), (9, 17)] {
+        let request =
+            Request { account: AccountId(account), ..Request::of_size(Bytes::gib(gib), 1, Bytes::gib(1)) };
+        assert_eq!(place(&told_apart, &request), place(&summed, &request), "{gib}G");
+    }
+}

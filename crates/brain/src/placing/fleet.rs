@@ -2,10 +2,10 @@
 
 use super::{ARCHITECTURE, FEATURE, HOST_RESERVE, needed};
 use honcho_model::cpu::ARCHITECTURES;
-use honcho_model::{AccountId, Bytes, GuestId, PoolId};
+use honcho_model::{AccountId, Bytes, PoolId};
 use honcho_placement::{
-    Capability, ClusterId, ClusterRole, Draining, Fleet, Guest, Holds, Host, HostLoad, Pool, Reach, Request,
-    Rules,
+    Alike, Capability, ClusterId, ClusterRole, Draining, Fleet, Guest, Holds, Host, HostLoad, Pool, Reach,
+    Request, Rules, Sums,
 };
 use honcho_store::rooms::{Claims, Counts, PlacedGuest, Room};
 use std::collections::{BTreeSet, HashMap};
@@ -105,40 +105,28 @@ pub(super) fn host(room: &Room, busy: Busy, taken: impl Fn(PoolId, i64) -> Bytes
     }
 }
 
-/// The fleet for one order, out of sums. Its guests stand for those of the real one: on each host as many, of the same
-/// memory each, with the same vCPUs and disk together, and as many of them the account's, and of each role.
+/// The fleet for one order, out of sums: how much is taken of each host, and where the account's guests and those of the
+/// roles are.
 pub(super) fn summed(rooms: &[Room], kin: &Kin, rules: Rules) -> Fleet {
     let busy = Busy::of(rooms);
     let hosts =
         rooms.iter().map(|room| host(room, busy, |_, placed| Bytes(u64::try_from(placed).unwrap_or(0))));
-    let mut guests = Vec::new();
-    for room in rooms {
-        let count = |counts: &Counts| counts.get(&room.host).copied().unwrap_or(0);
-        let of_account = count(&kin.of_account);
-        let mut with_role = kin.apart.iter().flat_map(|(role, counts)| {
-            std::iter::repeat_n(role, usize::try_from(count(counts)).unwrap_or(0))
-        });
-        let mut number = 0;
-        for size in &room.claimed {
-            for at in 0..size.guests {
-                let vcpus = if at == 0 { u32::try_from(size.vcpus).unwrap_or(u32::MAX) } else { 0 };
-                let memory = Bytes(u64::try_from(size.memory).unwrap_or(0));
-                let mut needs = Request::of_size(memory, vcpus, Bytes(0));
-                needs.account = if number < of_account { kin.account } else { AccountId(0) };
-                needs.apart = with_role.next().cloned();
-                guests.push(Guest {
-                    id: GuestId(0),
-                    host: room.host,
-                    pool: PoolId(0),
-                    holds: Holds::All,
-                    load: UNSEEN,
-                    needs,
-                });
-                number += 1;
-            }
-        }
-    }
-    Fleet::new(hosts.collect(), guests, rules)
+    let alike = rooms.iter().flat_map(|room| {
+        room.claimed.iter().map(|size| Alike {
+            host: room.host,
+            memory: Bytes(u64::try_from(size.memory).unwrap_or(0)),
+            guests: usize::try_from(size.guests).unwrap_or(0),
+            vcpus: size.vcpus,
+        })
+    });
+    let count = |guests: i64| u32::try_from(guests).unwrap_or(0);
+    let of_account = kin.of_account.iter().map(|(host, guests)| (kin.account, *host, count(*guests)));
+    let of_roles = kin
+        .apart
+        .iter()
+        .flat_map(|(role, counts)| counts.iter().map(|(host, guests)| (role.clone(), *host, count(*guests))));
+    let sums = Sums { alike: alike.collect(), accounts: of_account.collect(), roles: of_roles.collect() };
+    Fleet::of_sums(hosts.collect(), &sums, rules)
 }
 
 /// The fleet with every guest by its id, for plans.
