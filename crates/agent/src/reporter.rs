@@ -72,7 +72,7 @@ pub async fn report_forever(
     let mut told: Option<Arc<Snapshot>> = None;
     let mut failures: u32 = 0;
     let mut was_fresh = true;
-    let mut heartbeat = Instant::now();
+    let mut pulse = Pulse::new(Instant::now());
     loop {
         let current = news.borrow_and_update().clone();
         let changed = match (&current, &told) {
@@ -80,7 +80,7 @@ pub async fn report_forever(
             (current, _) => current.is_some(),
         };
         let now = Instant::now();
-        let due = changed || now >= heartbeat;
+        let due = changed || pulse.is_due(now);
         let fresh = current.as_ref().is_none_or(|snapshot| snapshot.is_fresh(now));
         if fresh != was_fresh {
             was_fresh = fresh;
@@ -93,13 +93,14 @@ pub async fn report_forever(
                 );
             }
         }
+        let tellable = current.is_some() && fresh;
         let Some(snapshot) = current.filter(|_| due && fresh) else {
+            if !tellable {
+                pulse.waits(now);
+            }
             tokio::select! {
                 changed = news.changed() => if changed.is_err() { return },
-                () = tokio::time::sleep_until(heartbeat) => {
-                    // Before the first look there is nothing to tell, nor long after the last.
-                    heartbeat = heartbeat.max(Instant::now() + LEAST_GAP.saturating_sub(Duration::from_millis(1)));
-                }
+                () = tokio::time::sleep_until(pulse.next) => {}
             }
             continue;
         };
@@ -123,7 +124,7 @@ pub async fn report_forever(
                         told
                     }
                 };
-                heartbeat = Instant::now() + host::HEARTBEAT;
+                pulse.told(Instant::now(), rand::random_range(0.8..=1.0));
                 tokio::time::sleep(LEAST_GAP).await;
             }
             Err(error) => {
@@ -136,6 +137,33 @@ pub async fn report_forever(
                 tokio::time::sleep(jittered(growing(LEAST_GAP, failures, MOST_PAUSE))).await;
             }
         }
+    }
+}
+
+/// When the next heartbeat is due.
+struct Pulse {
+    next: Instant,
+}
+
+impl Pulse {
+    /// The first is due at once.
+    fn new(now: Instant) -> Self {
+        Pulse { next: now }
+    }
+
+    fn is_due(&self, now: Instant) -> bool {
+        now >= self.next
+    }
+
+    /// There is nothing that could be told, before the first look and long after the last: it would be due again and again.
+    fn waits(&mut self, now: Instant) {
+        self.next = self.next.max(now + LEAST_GAP);
+    }
+
+    /// Something was told. Agents that were started together, or that a brain's restart has brought together, drift apart
+    /// by `lot`.
+    fn told(&mut self, now: Instant, lot: f64) {
+        self.next = now + host::HEARTBEAT.mul_f64(lot);
     }
 }
 
@@ -163,6 +191,21 @@ pub fn jittered(pause: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// An agent that sleeps until the next heartbeat finds it due when it wakes.
+    #[test]
+    fn a_heartbeat_is_due_when_its_time_has_come() {
+        let now = Instant::now();
+        let mut pulse = Pulse::new(now);
+        assert!(pulse.is_due(now));
+        pulse.told(now, 1.0);
+        assert!(!pulse.is_due(now) && pulse.is_due(pulse.next));
+        assert_eq!(pulse.next, now + host::HEARTBEAT);
+        // Without anything to tell it does not wake at once, again and again.
+        let late = now + host::HEARTBEAT;
+        pulse.waits(late);
+        assert!(pulse.next > late && pulse.is_due(pulse.next));
+    }
 
     #[test]
     fn what_was_seen_long_ago_is_not_told() {
