@@ -107,9 +107,13 @@ impl Authority {
         roots.add(self.certificate.clone())?;
         let verifier = rustls::server::WebPkiClientVerifier::builder(Arc::new(roots)).build()?;
         let (chain, key) = self.server_certificate(vec![BRAIN_SERVER_NAME.to_owned()], now)?;
-        Ok(rustls::ServerConfig::builder()
+        let mut config = rustls::ServerConfig::builder()
             .with_client_cert_verifier(verifier)
-            .with_single_cert(chain, key)?)
+            .with_single_cert(chain, key)?;
+        // Agents hold their sessions themselves: what the server would remember of them is 256. Whether a certificate still
+        // is good is asked of the store with every request, so that a session outlives no revocation.
+        config.ticketer = rustls::crypto::ring::Ticketer::new()?;
+        Ok(config)
     }
 
     /// TLS for people, on an address that is not loopback.

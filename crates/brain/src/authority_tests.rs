@@ -123,6 +123,14 @@ async fn handshake(
     name: &'static str,
     identity: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
 ) -> Result<(), String> {
+    let client = client(authority, identity);
+    shake(Arc::new(server), client, name).await.map(|_| ())
+}
+
+fn client(
+    authority: &Authority,
+    identity: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
+) -> Arc<rustls::ClientConfig> {
     let mut roots = rustls::RootCertStore::empty();
     roots.add(authority.certificate.clone()).unwrap();
     let client = rustls::ClientConfig::builder().with_root_certificates(roots);
@@ -130,22 +138,36 @@ async fn handshake(
         Some((chain, key)) => client.with_client_auth_cert(chain, key).unwrap(),
         None => client.with_no_client_auth(),
     };
+    Arc::new(client)
+}
+
+/// Meets and says hello. Gives how the two met, and whose certificate the server saw.
+async fn shake(
+    server: Arc<rustls::ServerConfig>,
+    client: Arc<rustls::ClientConfig>,
+    name: &'static str,
+) -> Result<(rustls::HandshakeKind, Option<String>), String> {
     let (near, far) = tokio::io::duplex(1 << 16);
     let serving = tokio::spawn(async move {
-        let mut stream = tokio_rustls::TlsAcceptor::from(Arc::new(server)).accept(far).await?;
+        let mut stream = tokio_rustls::TlsAcceptor::from(server).accept(far).await?;
+        let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first().map(fingerprint));
         stream.write_all(b"hello").await?;
-        stream.shutdown().await
+        stream.shutdown().await?;
+        std::io::Result::Ok(shown)
     });
-    let connector = tokio_rustls::TlsConnector::from(Arc::new(client));
+    let connector = tokio_rustls::TlsConnector::from(client);
     let said = async {
         let mut stream = connector.connect(ServerName::try_from(name).unwrap(), near).await?;
         let mut said = String::new();
-        stream.read_to_string(&mut said).await.map(|_| said)
+        stream.read_to_string(&mut said).await?;
+        std::io::Result::Ok((said, stream.get_ref().1.handshake_kind()))
     };
     let said = said.await.map_err(|error| error.to_string());
     let outcome = serving.await.unwrap();
     assert!(outcome.is_err() || said.is_ok());
-    said.map(|said| assert_eq!(said, "hello"))
+    let (said, kind) = said?;
+    assert_eq!(said, "hello");
+    Ok((kind.unwrap(), outcome.unwrap()))
 }
 
 /// TLS reads the real clock, so what it checks has to be good now.
@@ -181,4 +203,16 @@ async fn agents_are_served_only_with_a_certificate_of_ours() {
     assert!(handshake(&ours, tls(), "localhost", identity(&ours)).await.is_err(), "no other name is served");
     assert!(handshake(&ours, tls(), BRAIN_SERVER_NAME, None).await.is_err(), "without one");
     assert!(handshake(&ours, tls(), BRAIN_SERVER_NAME, identity(&theirs)).await.is_err(), "of another brain");
+
+    // Whoever comes back is spared the certificates, and is known by its own all the same.
+    let (server, agent) = (Arc::new(tls()), client(&ours, identity(&ours)));
+    let first = shake(server.clone(), agent.clone(), BRAIN_SERVER_NAME).await.unwrap();
+    assert!(first.0 != rustls::HandshakeKind::Resumed && first.1.is_some(), "{first:?}");
+    // More sessions than a server remembers by itself lie between.
+    for _ in 0..300 {
+        let other = client(&ours, identity(&ours));
+        shake(server.clone(), other, BRAIN_SERVER_NAME).await.unwrap();
+    }
+    let again = shake(server, agent, BRAIN_SERVER_NAME).await.unwrap();
+    assert_eq!(again, (rustls::HandshakeKind::Resumed, first.1));
 }

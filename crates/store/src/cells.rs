@@ -38,7 +38,7 @@ macro_rules! copied {
         }
     )*};
 }
-copied!(i64, bool, Uuid, Octets);
+copied!(i64, bool, String, Uuid, Octets);
 
 impl<'r> Cell<'r> for Text<'r> {
     type Owned = String;

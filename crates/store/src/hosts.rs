@@ -1,16 +1,21 @@
 //! Hosts: what they are, who they prove to be, and when they were last heard.
 
+use crate::cells::cells;
 use crate::events::{self, NewEvent};
 use crate::list::{Column, Filters, Select};
-use crate::sql::{Connection, execute, from_json, insert, number, row, rows, time, values};
+use crate::sql::{Connection, Reach, execute, from_json, insert, number, read, row, rows, time, values};
 use crate::{Refusal, StoreResult, Tx, host_places};
 use honcho_api::{Host, Nic};
 use honcho_model::event::ResourceKind;
 use honcho_model::host::HostStatus;
-use honcho_model::{Generation, HostId, Name, Timestamp};
+use honcho_model::{Generation, HostId, Incarnation, Name, Timestamp};
 use honcho_wire::{HostObserved, LoadObserved, Orphan};
 use sea_orm::FromQueryResult;
+use std::collections::BTreeSet;
 use uuid::Uuid;
+
+/// So many hosts are noted as heard by one statement; PostgreSQL binds 65,535 values and SQLite 32,766.
+const SEEN_AT_ONCE: usize = 500;
 
 #[derive(FromQueryResult)]
 struct Row {
@@ -336,29 +341,29 @@ pub struct Proven {
     pub frozen: bool,
 }
 
-#[derive(FromQueryResult)]
-struct ProvenRow {
-    id: i64,
-    name: String,
-    first_use: bool,
-    dmi_uuid: Option<String>,
-    machine_id: Option<String>,
-    frozen: bool,
+cells! {
+    struct ProvenRow {
+        id: i64 = "id",
+        name: String = "name",
+        certificate: Option<String> = "certificate",
+        dmi_uuid: Option<String> = "dmi_uuid",
+        machine_id: Option<String> = "machine_id",
+        frozen: bool = "(frozen_at IS NOT NULL)",
+    }
 }
 
-/// Who a certificate belongs to; `None` when it is revoked or never was given out.
+/// Who a certificate belongs to; `None` when it is revoked or never was given out. Asked with every request of an agent:
+/// each half of it is found in an index of its own, however many hosts there are.
 pub async fn by_certificate(connection: &impl Connection, fingerprint: &str) -> StoreResult<Option<Proven>> {
-    let found: Option<ProvenRow> = row(
-        connection,
-        "SELECT id, name, (certificate IS NULL OR certificate <> $1) AS first_use, dmi_uuid, machine_id, \
-         (frozen_at IS NOT NULL) AS frozen FROM hosts WHERE (certificate = $1 OR certificate_next = $1) AND deleted_at IS NULL",
-        values![fingerprint],
-    )
-    .await?;
-    Ok(found.map(|row| Proven {
+    let sql = format!(
+        "SELECT {} FROM hosts WHERE (certificate = $1 OR certificate_next = $1) AND deleted_at IS NULL",
+        ProvenRow::COLUMNS.join(", ")
+    );
+    let found: Vec<ProvenRow> = read(connection, Reach::Few, sql, values![fingerprint]).await?;
+    Ok(found.into_iter().next().map(|row| Proven {
         id: HostId(row.id),
         name: row.name,
-        first_use: row.first_use,
+        first_use: row.certificate.as_deref() != Some(fingerprint),
         dmi_uuid: row.dmi_uuid,
         machine_id: row.machine_id,
         frozen: row.frozen,
@@ -385,6 +390,26 @@ pub async fn generation(connection: &impl Connection, id: HostId) -> StoreResult
     Ok(n.map(Generation))
 }
 
+/// What a manifest of a host would be named by now: the brain's life, and the generation of what is desired there. One
+/// statement, for it is asked by every agent that waits.
+pub async fn version(
+    connection: &impl Connection,
+    id: HostId,
+) -> StoreResult<Option<(Incarnation, Generation)>> {
+    cells! {
+        struct VersionRow {
+            incarnation: i64 = "b.incarnation",
+            generation: i64 = "h.generation",
+        }
+    }
+    let sql = format!(
+        "SELECT {} FROM hosts h JOIN brain b ON b.id = 1 WHERE h.id = $1",
+        VersionRow::COLUMNS.join(", ")
+    );
+    let found: Vec<VersionRow> = read(connection, Reach::Few, sql, values![id.0]).await?;
+    Ok(found.first().map(|row| (Incarnation(row.incarnation), Generation(row.generation))))
+}
+
 pub(crate) async fn raise_generation(connection: &impl Connection, id: HostId) -> StoreResult<()> {
     execute(connection, "UPDATE hosts SET generation = generation + 1 WHERE id = $1", values![id.0]).await?;
     Ok(())
@@ -401,33 +426,52 @@ pub struct Seen {
     pub load: Option<LoadObserved>,
 }
 
-/// Notes when hosts were last heard; many at once, for liveness is written in batches. Nothing that is desired changes.
+/// Notes when hosts were last heard; many at once, for liveness is written in batches: a statement for hundreds of them, and
+/// one each for those alone that had been noted as silent. Nothing that is desired changes.
 pub async fn note_seen(tx: &Tx, seen: &[Seen]) -> StoreResult<()> {
-    for Seen { host, at, load } in seen {
-        if let Some(load) = load {
-            execute(
-                tx,
-                "UPDATE host_observed SET busy_percent = $1, io_wait_percent = $2, load_seconds = $3, load_at = $4 \
-                 WHERE host_id = $5",
-                values![
-                    i64::from(load.busy_percent),
-                    i64::from(load.io_wait_percent),
-                    i64::from(load.window_seconds),
-                    at.0,
-                    host.0
-                ],
-            )
-            .await?;
-        }
+    #[derive(FromQueryResult)]
+    struct Silent {
+        host_id: i64,
+    }
+    let silent: Vec<Silent> =
+        rows(tx, "SELECT host_id FROM host_observed WHERE silent_noted", values![]).await?;
+    let silent: BTreeSet<i64> = silent.into_iter().map(|row| row.host_id).collect();
+    for Seen { host, .. } in seen.iter().filter(|seen| silent.contains(&seen.host.0)) {
         note_return(tx, *host).await?;
-        execute(
-            tx,
-            "UPDATE host_observed SET last_seen_at = $1, silent_noted = FALSE WHERE host_id = $2 AND last_seen_at < $1",
-            values![at.0, host.0],
-        )
-        .await?;
+    }
+    for some in seen.chunks(SEEN_AT_ONCE) {
+        let sql = format!(
+            "UPDATE host_observed SET last_seen_at = seen.column2, silent_noted = FALSE FROM (VALUES {}) AS seen \
+             WHERE host_observed.host_id = seen.column1 AND host_observed.last_seen_at < seen.column2",
+            places(some.len(), 2)
+        );
+        let values = some.iter().flat_map(|seen| values![seen.host.0, seen.at.0]).collect();
+        execute(tx, &sql, values).await?;
+    }
+    let loads: Vec<(&Seen, LoadObserved)> = seen.iter().filter_map(|seen| Some((seen, seen.load?))).collect();
+    for some in loads.chunks(SEEN_AT_ONCE) {
+        let sql = format!(
+            "UPDATE host_observed SET load_at = seen.column2, busy_percent = seen.column3, io_wait_percent = seen.column4, \
+             load_seconds = seen.column5 FROM (VALUES {}) AS seen WHERE host_observed.host_id = seen.column1",
+            places(some.len(), 5)
+        );
+        let of = |(seen, load): &(&Seen, LoadObserved)| {
+            let (busy, waits) = (i64::from(load.busy_percent), i64::from(load.io_wait_percent));
+            values![seen.host.0, seen.at.0, busy, waits, i64::from(load.window_seconds)]
+        };
+        execute(tx, &sql, some.iter().flat_map(of).collect()).await?;
     }
     Ok(())
+}
+
+/// So many rows of so many numbers each, as `VALUES` has them.
+fn places(rows: usize, columns: usize) -> String {
+    let row = |row: usize| {
+        let cells: Vec<String> =
+            (1..=columns).map(|column| format!("CAST(${} AS BIGINT)", row * columns + column)).collect();
+        format!("({})", cells.join(", "))
+    };
+    (0..rows).map(row).collect::<Vec<_>>().join(", ")
 }
 
 /// Writes an event if a host that was noted as silent speaks again.
@@ -447,19 +491,25 @@ pub(crate) async fn note_return(tx: &Tx, host: HostId) -> StoreResult<()> {
     Ok(())
 }
 
-/// Hosts that fell silent and were not noted so yet; they are noted now.
-pub async fn take_fallen_silent(tx: &Tx) -> StoreResult<Vec<Joining>> {
-    let limit = tx.now.0 - i64::try_from(honcho_model::host::SILENT_AFTER.as_micros()).unwrap_or(i64::MAX);
+/// Hosts that fell silent and were not noted so yet.
+pub async fn fallen_silent(connection: &impl Connection, now: Timestamp) -> StoreResult<Vec<Joining>> {
+    let limit = now.0 - i64::try_from(honcho_model::host::SILENT_AFTER.as_micros()).unwrap_or(i64::MAX);
     let fallen: Vec<JoiningRow> = rows(
-        tx,
+        connection,
         "SELECT h.id, h.name FROM hosts h JOIN host_observed o ON o.host_id = h.id \
          WHERE h.deleted_at IS NULL AND o.last_seen_at < $1 AND NOT o.silent_noted",
         values![limit],
     )
     .await?;
+    Ok(fallen.into_iter().map(|row| Joining { id: HostId(row.id), name: row.name }).collect())
+}
+
+/// The same; they are noted now.
+pub async fn take_fallen_silent(tx: &Tx) -> StoreResult<Vec<Joining>> {
+    let fallen = fallen_silent(tx, tx.now).await?;
     for host in &fallen {
-        execute(tx, "UPDATE host_observed SET silent_noted = TRUE WHERE host_id = $1", values![host.id])
+        execute(tx, "UPDATE host_observed SET silent_noted = TRUE WHERE host_id = $1", values![host.id.0])
             .await?;
     }
-    Ok(fallen.into_iter().map(|row| Joining { id: HostId(row.id), name: row.name }).collect())
+    Ok(fallen)
 }

@@ -25,6 +25,7 @@ pub mod addresses;
 pub mod brain;
 pub mod clusters;
 pub mod copying;
+pub mod emptying;
 pub mod events;
 pub mod guests;
 pub mod guests_desired;
@@ -67,7 +68,7 @@ use engine::Purpose;
 use honcho_model::{HostId, Timestamp};
 use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr, TransactionTrait as _};
 use std::collections::BTreeSet;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What a call gives.
@@ -93,6 +94,10 @@ pub struct Tx {
     touched: Mutex<BTreeSet<HostId>>,
     /// The first statement of it that failed.
     failure: Mutex<Option<DbErr>>,
+    /// A shorter way to what was committed before it, on SQLite.
+    shortcut: Option<shortcut::Shortcut>,
+    /// Whether it has sent anything but a `SELECT`.
+    changed: AtomicBool,
     /// When this change happens, by the brain's clock.
     pub now: Timestamp,
     /// Who changes it.
@@ -100,8 +105,26 @@ pub struct Tx {
 }
 
 impl Tx {
-    pub(crate) fn new(inner: DatabaseTransaction, now: Timestamp, actor: Actor) -> Tx {
-        Tx { inner, touched: Mutex::default(), failure: Mutex::default(), now, actor }
+    pub(crate) fn new(
+        inner: DatabaseTransaction,
+        shortcut: Option<shortcut::Shortcut>,
+        now: Timestamp,
+        actor: Actor,
+    ) -> Tx {
+        let (touched, failure, changed) = (Mutex::default(), Mutex::default(), AtomicBool::new(false));
+        Tx { inner, touched, failure, shortcut, changed, now, actor }
+    }
+
+    pub(crate) fn note_statement(&self, sql: &str) {
+        if !sql.starts_with("SELECT") {
+            self.changed.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// The shorter way, as long as this change has changed nothing: SQLite has one writer, so that while it goes on nobody else
+    /// commits, and what was committed before it is what it would see itself.
+    pub(crate) fn shortcut_while_unchanged(&self) -> Option<&shortcut::Shortcut> {
+        self.shortcut.as_ref().filter(|_| !self.changed.load(Ordering::Relaxed))
     }
 
     /// Notes that something desired on `host` changed.

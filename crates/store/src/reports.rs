@@ -4,8 +4,9 @@
 //! network reported gone is buried, operations whose guest has settled are done, and what an operator should hear of
 //! becomes an event. A host says nothing about what is not placed on it at the current epoch.
 
+use crate::cells::cells;
 use crate::events::{self, NewEvent};
-use crate::sql::{Connection, execute, from_json, row, rows, signed, to_json, values};
+use crate::sql::{Connection, Reach, execute, from_json, read, row, rows, signed, to_json, values};
 use crate::{Change, Scope, StoreResult, Tx, guests_desired, networks, operations};
 use honcho_model::event::ResourceKind;
 use honcho_model::guest::Power;
@@ -16,6 +17,7 @@ use honcho_wire::{
     ReportAnswer, VolumeState,
 };
 use sea_orm::FromQueryResult;
+use std::collections::HashMap;
 
 /// A report of a host, to be applied.
 pub struct ApplyReport {
@@ -79,15 +81,23 @@ impl Change for ApplyReport {
     }
 }
 
-/// Whether the last observation of a host that is held is this run's, with this digest.
-pub async fn holds(
-    connection: &impl Connection,
-    host: HostId,
-    run: uuid::Uuid,
-    digest: &str,
-) -> StoreResult<bool> {
-    let sql = "SELECT 1 AS n FROM host_observed WHERE host_id = $1 AND run_id = $2 AND digest = $3";
-    Ok(crate::sql::number(connection, sql, values![host.0, run.to_string(), digest]).await?.is_some())
+/// Whether the last observation of a host that is held is the one that a heartbeat speaks of: this run's, with this digest,
+/// about a manifest of this very life of the brain.
+pub async fn holds(connection: &impl Connection, host: HostId, report: &Report) -> StoreResult<bool> {
+    cells! {
+        struct One {
+            _one: i64 = "o.host_id",
+        }
+    }
+    let Some(incarnation) = report.incarnation else { return Ok(false) };
+    let sql = format!(
+        "SELECT {} FROM host_observed o JOIN brain b ON b.id = 1 WHERE o.host_id = $1 AND o.run_id = $2 AND o.digest = $3 \
+         AND o.incarnation = $4 AND b.incarnation = $4",
+        One::COLUMNS.join(", ")
+    );
+    let values = values![host.0, report.run_id.to_string(), report.digest.as_str(), incarnation.0];
+    let held: Vec<One> = read(connection, Reach::Few, sql, values).await?;
+    Ok(!held.is_empty())
 }
 
 impl ApplyReport {
@@ -196,11 +206,10 @@ impl ApplyReport {
         for pool in &observation.pools {
             self.apply_pool(tx, pool).await?;
         }
-        let before = self.guests_before(tx).await?;
+        let before: HashMap<i64, Before> =
+            self.guests_before(tx).await?.into_iter().map(|known| (known.id, known)).collect();
         for guest in &observation.guests {
-            if let Some(known) =
-                before.iter().find(|known| known.id == guest.id.0 && known.epoch == guest.epoch.0)
-            {
+            if let Some(known) = before.get(&guest.id.0).filter(|known| known.epoch == guest.epoch.0) {
                 self.apply_guest(tx, known, guest).await?;
             }
         }
@@ -246,10 +255,14 @@ impl ApplyReport {
             name: String,
             existing: bool,
             state: Option<String>,
+            problem: Option<String>,
+            size: Option<i64>,
+            free: Option<i64>,
+            reflink: Option<bool>,
         }
         let known: Option<Row> = row(
             tx,
-            "SELECT p.name, p.existing, o.state FROM pools p LEFT JOIN pool_observed o ON o.pool_id = p.id \
+            "SELECT p.name, p.existing, o.state, o.problem, o.size, o.free, o.reflink FROM pools p LEFT JOIN pool_observed o ON o.pool_id = p.id \
              WHERE p.id = $1 AND p.host_id = $2",
             values![pool.id.0, self.host.0],
         )
@@ -271,6 +284,15 @@ impl ApplyReport {
             )
             .await?;
             tx.touch(self.host);
+        }
+        let same = known.state.as_deref() == Some(state)
+            && known.problem == pool.problem
+            && known.size == Some(signed(pool.size.0))
+            && known.free == Some(signed(pool.free.0))
+            && known.reflink == Some(pool.reflink);
+        if same {
+            // Most of a host's reports are about its guests.
+            return Ok(());
         }
         execute(
             tx,

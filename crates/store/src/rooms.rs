@@ -3,7 +3,8 @@
 //! An order needs no row of each guest: how many guests of which size a host has is added up by the database. Plans that
 //! move guests name them, and read them all ([`guests`]).
 
-use crate::sql::{Connection, from_json, rows, unsigned, values};
+use crate::cells::cells;
+use crate::sql::{Connection, Reach, from_json, read, rows, unsigned, values};
 use crate::{StoreResult, hosts};
 use honcho_model::host::{Duty, HostStatus};
 use honcho_model::{
@@ -83,21 +84,22 @@ pub struct PoolRoom {
     pub placed: i64,
 }
 
-#[derive(FromQueryResult)]
-struct HostRow {
-    id: i64,
-    name: String,
-    joined_at: Option<i64>,
-    frozen: bool,
-    last_seen_at: Option<i64>,
-    machine: Option<String>,
-    capabilities: Option<String>,
-    busy_percent: Option<i64>,
-    io_wait_percent: Option<i64>,
-    site_id: Option<i64>,
-    rack_id: Option<i64>,
-    duties: String,
-    draining_since: Option<i64>,
+cells! {
+    struct HostRow {
+        id: i64 = "h.id",
+        name: String = "h.name",
+        joined_at: Option<i64> = "h.joined_at",
+        frozen: bool = "(FROZEN_REASON IS NOT NULL)",
+        last_seen_at: Option<i64> = "o.last_seen_at",
+        machine: Option<String> = "o.machine",
+        capabilities: Option<String> = "o.capabilities",
+        busy_percent: Option<i64> = "o.busy_percent",
+        io_wait_percent: Option<i64> = "o.io_wait_percent",
+        site_id: Option<i64> = "COALESCE(r.site_id, h.site_id)",
+        rack_id: Option<i64> = "h.rack_id",
+        duties: String = "h.duties",
+        draining_since: Option<i64> = "h.draining_since",
+    }
 }
 
 /// What is read of a host's observation.
@@ -109,37 +111,34 @@ struct Machine {
     cpu: Option<honcho_wire::CpuObserved>,
 }
 
-#[derive(FromQueryResult)]
-struct ClaimedRow {
-    host_id: i64,
-    memory: i64,
-    vcpus: i64,
-    guests: i64,
+cells! {
+    struct ClaimedRow {
+        host_id: i64 = "g.host_id",
+        memory: i64 = "g.memory",
+        vcpus: i64 = "CAST(SUM(g.vcpus) AS BIGINT)",
+        guests: i64 = "COUNT(*)",
+    }
 }
 
-#[derive(FromQueryResult)]
-struct PoolRow {
-    id: i64,
-    host_id: i64,
-    name: String,
-    size: i64,
-    placed: i64,
+cells! {
+    struct PoolRow {
+        id: i64 = "p.id",
+        host_id: i64 = "p.host_id",
+        name: String = "p.name",
+        size: i64 = "COALESCE(o.size, 0)",
+        placed: i64 = "CAST(COALESCE((SELECT SUM(CASE WHEN v.growing_to > v.size THEN v.growing_to ELSE v.size END) \
+            FROM volumes v WHERE v.pool_id = p.id), 0) AS BIGINT)",
+    }
 }
 
-const HOSTS: &str = "SELECT h.id, h.name, h.joined_at, (FROZEN_REASON IS NOT NULL) AS frozen, o.last_seen_at, o.machine, \
-    o.capabilities, o.busy_percent, o.io_wait_percent, COALESCE(r.site_id, h.site_id) AS site_id, h.rack_id, h.duties, h.draining_since \
-    FROM hosts h LEFT JOIN host_observed o ON o.host_id = h.id LEFT JOIN racks r ON r.id = h.rack_id \
+const HOSTS: &str = "FROM hosts h LEFT JOIN host_observed o ON o.host_id = h.id LEFT JOIN racks r ON r.id = h.rack_id \
     WHERE h.deleted_at IS NULL AND ($1 = 0 OR h.id = $1) ORDER BY h.id";
 
 /// Its condition is the one of the index `guests_claiming`.
-const CLAIMED: &str = "SELECT g.host_id, g.memory, CAST(SUM(g.vcpus) AS BIGINT) AS vcpus, COUNT(*) AS guests FROM guests g \
-    WHERE g.cancelled_at IS NULL AND g.deleting_at IS NULL AND g.memory_claimed AND ONE_HOST \
+const CLAIMED: &str = "FROM guests g WHERE g.cancelled_at IS NULL AND g.deleting_at IS NULL AND g.memory_claimed AND ONE_HOST \
     GROUP BY g.host_id, g.memory ORDER BY g.host_id, g.memory";
 
-const POOLS: &str = "SELECT p.id, p.host_id, p.name, COALESCE(o.size, 0) AS size, \
-    CAST(COALESCE((SELECT SUM(CASE WHEN v.growing_to > v.size THEN v.growing_to ELSE v.size END) FROM volumes v \
-        WHERE v.pool_id = p.id), 0) AS BIGINT) AS placed \
-    FROM pools p JOIN pool_observed o ON o.pool_id = p.id \
+const POOLS: &str = "FROM pools p JOIN pool_observed o ON o.pool_id = p.id \
     WHERE p.deleted_at IS NULL AND o.state = 'ready' AND ($1 = 0 OR p.host_id = $1) ORDER BY p.id";
 
 /// Every host with what is taken of it, or one.
@@ -149,18 +148,22 @@ pub async fn list(
     now: Timestamp,
 ) -> StoreResult<Vec<Room>> {
     let only = only.map_or(0, |host| host.0);
-    let sql = HOSTS.replace("FROZEN_REASON", hosts::FROZEN_REASON);
-    let found: Vec<HostRow> = rows(connection, &sql, values![only]).await?;
+    // They are many, and an order waits for them while nobody else can change anything: they are read the shortest way.
+    let reach = if only == 0 { Reach::Many } else { Reach::Few };
+    let select = |columns: &[&str], from: &str| format!("SELECT {} {from}", columns.join(", "));
+    let sql = select(HostRow::COLUMNS, HOSTS).replace("FROZEN_REASON", hosts::FROZEN_REASON);
+    let found: Vec<HostRow> = read(connection, reach, sql, values![only]).await?;
     // A condition that may be about all hosts would hide the index from those that are about one.
     let one_host = if only == 0 { "g.host_id > $1" } else { "g.host_id = $1" };
-    let claimed: Vec<ClaimedRow> =
-        rows(connection, &CLAIMED.replace("ONE_HOST", one_host), values![only]).await?;
+    let sql = select(ClaimedRow::COLUMNS, &CLAIMED.replace("ONE_HOST", one_host));
+    let claimed: Vec<ClaimedRow> = read(connection, reach, sql, values![only]).await?;
     let mut claims: HashMap<i64, Vec<Claimed>> = HashMap::new();
     for row in claimed {
         let size = Claimed { memory: row.memory, vcpus: row.vcpus, guests: row.guests };
         claims.entry(row.host_id).or_default().push(size);
     }
-    let pool_rows: Vec<PoolRow> = rows(connection, POOLS, values![only]).await?;
+    let pool_rows: Vec<PoolRow> =
+        read(connection, reach, select(PoolRow::COLUMNS, POOLS), values![only]).await?;
     let mut pools: HashMap<i64, Vec<PoolRoom>> = HashMap::new();
     for row in pool_rows {
         let pool = PoolRoom { pool: PoolId(row.id), name: row.name, size: row.size, placed: row.placed };

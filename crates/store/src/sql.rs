@@ -1,6 +1,7 @@
 //! The few calls through which every statement goes.
 
-use crate::shortcut::Shortcut;
+use crate::cells::{Cells, FromCells};
+use crate::shortcut::{Lent, Shortcut};
 use crate::{StoreError, StoreResult, Tx};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, FromQueryResult, QueryResult, Statement, Value};
 
@@ -18,6 +19,8 @@ pub trait Connection: Sync {
     fn inner(&self) -> &Self::Inner;
     /// Is told of every statement that failed.
     fn note_failure(&self, _: &DbErr) {}
+    /// Is told of every statement before it is sent.
+    fn note_statement(&self, _: &str) {}
     /// A shorter way to the same rows, if there is one.
     #[doc(hidden)]
     fn shortcut(&self) -> Option<&Shortcut> {
@@ -49,6 +52,12 @@ impl Connection for Tx {
     fn note_failure(&self, error: &DbErr) {
         Tx::note_failure(self, error);
     }
+    fn note_statement(&self, sql: &str) {
+        Tx::note_statement(self, sql);
+    }
+    fn shortcut(&self) -> Option<&Shortcut> {
+        self.shortcut_while_unchanged()
+    }
 }
 impl Connection for sea_orm::DatabaseTransaction {
     type Inner = sea_orm::DatabaseTransaction;
@@ -63,8 +72,9 @@ impl Connection for sea_orm::DatabaseConnection {
     }
 }
 
-fn statement(backend: DbBackend, sql: &str, values: Vec<Value>) -> Statement {
-    Statement::from_sql_and_values(backend, sql, values)
+fn statement(connection: &impl Connection, sql: &str, values: Vec<Value>) -> Statement {
+    connection.note_statement(sql);
+    Statement::from_sql_and_values(connection.inner().get_database_backend(), sql, values)
 }
 
 /// Tells whoever holds the connection if this failed.
@@ -81,7 +91,7 @@ pub(crate) async fn rows<T: FromQueryResult>(
     values: Vec<Value>,
 ) -> StoreResult<Vec<T>> {
     let inner = connection.inner();
-    let statement = statement(inner.get_database_backend(), sql, values);
+    let statement = statement(connection, sql, values);
     noted(connection, T::find_by_statement(statement).all(inner).await)
 }
 
@@ -91,7 +101,7 @@ pub(crate) async fn row<T: FromQueryResult>(
     values: Vec<Value>,
 ) -> StoreResult<Option<T>> {
     let inner = connection.inner();
-    let statement = statement(inner.get_database_backend(), sql, values);
+    let statement = statement(connection, sql, values);
     noted(connection, T::find_by_statement(statement).one(inner).await)
 }
 
@@ -111,8 +121,34 @@ pub(crate) async fn query(
     values: Vec<Value>,
 ) -> StoreResult<Vec<QueryResult>> {
     let inner = connection.inner();
-    let statement = statement(inner.get_database_backend(), sql, values);
+    let statement = statement(connection, sql, values);
     noted(connection, inner.query_all_raw(statement).await)
+}
+
+/// Rows that are read by position and lend nothing, by the shortcut if there is one.
+pub(crate) async fn read<T>(
+    connection: &impl Connection,
+    reach: Reach,
+    sql: String,
+    values: Vec<Value>,
+) -> StoreResult<Vec<T>>
+where
+    T: for<'r> FromCells<'r> + Send + 'static,
+{
+    if let Some(shortcut) = connection.shortcut() {
+        let reader = move |lent: &Lent<'_>| {
+            let mut statement = lent.statement(&sql)?;
+            let mut found = statement.rows(&values)?;
+            let mut rows = Vec::new();
+            while let Some(row) = found.next()? {
+                rows.push(T::from_cells(&mut Cells::of_sqlite(row))?);
+            }
+            Ok(rows)
+        };
+        return shortcut.lend(reach, reader).await;
+    }
+    let found = query(connection, &sql, values).await?;
+    found.iter().map(|row| T::from_cells(&mut Cells::of_orm(row))).collect()
 }
 
 /// One number, from a statement that gives one column named `n`: 64 bits, or the 32 that a literal has on PostgreSQL.
@@ -122,7 +158,7 @@ pub(crate) async fn number(
     values: Vec<Value>,
 ) -> StoreResult<Option<i64>> {
     let inner = connection.inner();
-    let statement = statement(inner.get_database_backend(), sql, values);
+    let statement = statement(connection, sql, values);
     let Some(row) = noted(connection, inner.query_one_raw(statement).await)? else { return Ok(None) };
     match row.try_get::<i64>("", "n") {
         Ok(n) => Ok(Some(n)),
@@ -133,7 +169,7 @@ pub(crate) async fn number(
 /// Runs a statement and gives how many rows it changed.
 pub(crate) async fn execute(connection: &impl Connection, sql: &str, values: Vec<Value>) -> StoreResult<u64> {
     let inner = connection.inner();
-    let statement = statement(inner.get_database_backend(), sql, values);
+    let statement = statement(connection, sql, values);
     Ok(noted(connection, inner.execute_raw(statement).await)?.rows_affected())
 }
 

@@ -7,13 +7,14 @@ use axum::Json;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use honcho_model::{Generation, Incarnation};
-use honcho_store::{brain, hosts, manifests};
+use honcho_store::{hosts, manifests};
 use honcho_wire::{Manifest, ManifestAnswer, PROTOCOL};
 use serde::Deserialize;
 use std::time::Duration;
 
-/// How long the answer is held at most. Agents give up at 45 s.
-const HOLD: Duration = Duration::from_secs(30);
+/// How long the answer is held, give or take a fifth, so that agents that came together do not come together ever after.
+/// They give up at 45 s.
+const HOLD: Duration = Duration::from_secs(25);
 
 #[derive(Deserialize)]
 pub(super) struct After {
@@ -50,7 +51,7 @@ pub(super) async fn manifest(
     let mut changes = app.store.wakeups().host(machine.id);
     changes.mark_unchanged();
     let known = query.parse();
-    let deadline = tokio::time::Instant::now() + HOLD;
+    let deadline = tokio::time::Instant::now() + app.outside.about(HOLD);
     loop {
         // Whoever waits for a guest's console waits for the right machine's.
         let streams = if is_double { Vec::new() } else { app.streams.tell(machine.id) };
@@ -75,10 +76,8 @@ async fn newer(
     known: Option<(Incarnation, Generation)>,
 ) -> ApiResult<Option<Manifest>> {
     if let Some((incarnation, generation)) = known {
-        let current = hosts::generation(app.store.reader(), machine.id).await?;
-        let identity = brain::get(app.store.reader()).await?;
-        if identity.is_some_and(|identity| identity.incarnation == incarnation) && current <= Some(generation)
-        {
+        let current = hosts::version(app.store.reader(), machine.id).await?;
+        if current.is_some_and(|(life, current)| life == incarnation && current <= generation) {
             return Ok(None);
         }
     }

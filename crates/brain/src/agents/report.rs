@@ -40,10 +40,7 @@ pub(super) async fn report(
         app.liveness.is_busy(machine.id, load, app.now());
     }
     // A heartbeat that says what is known writes nothing: liveness goes by batches.
-    if report.observation.is_none()
-        && app.runs.is_held(machine.id, report.run_id, &report.digest)
-        && is_held_still(&app, &machine, &report).await?
-    {
+    if report.observation.is_none() && is_held(&app, &machine, &report).await? {
         return Ok(Json(ReportAnswer::Applied));
     }
     let (run, digest) = (report.run_id, report.digest.clone());
@@ -56,10 +53,16 @@ pub(super) async fn report(
     Ok(Json(answer))
 }
 
-/// Whether the store holds what this process remembers that it holds: another brain may have been told something newer.
-async fn is_held_still(app: &App, machine: &Machine, report: &Report) -> ApiResult<bool> {
-    if !app.store.is_shared() {
+/// Whether the store holds what a heartbeat speaks of. What this process remembers of that is enough, unless another brain may
+/// have been told something newer; what it does not remember it looks up, for after its own start every agent comes at once.
+async fn is_held(app: &App, machine: &Machine, report: &Report) -> ApiResult<bool> {
+    let remembered = app.runs.is_held(machine.id, report.run_id, &report.digest);
+    if remembered && !app.store.is_shared() {
         return Ok(true);
     }
-    Ok(reports::holds(app.store.reader(), machine.id, report.run_id, &report.digest).await?)
+    let held = reports::holds(app.store.reader(), machine.id, report).await?;
+    if held && !remembered {
+        app.runs.holds(machine.id, report.run_id, &report.digest);
+    }
+    Ok(held)
 }

@@ -18,17 +18,11 @@ impl Change for NoteHeard {
     }
 }
 
-struct NoteSilence {
-    /// Whether the brain has listened long enough to call a host silent: after its own start it has not.
-    listened: bool,
-}
+struct NoteSilence;
 
 impl Change for NoteSilence {
     type Out = ();
     async fn run<'a>(&'a self, tx: &'a Tx) -> StoreResult<()> {
-        if !self.listened {
-            return Ok(());
-        }
         for host in hosts::take_fallen_silent(tx).await? {
             let resource = (ResourceKind::Host, host.id.0, host.name.as_str());
             let text = "its agent does not speak any more; its guests may well be running";
@@ -53,6 +47,11 @@ pub(super) async fn heard(app: App) -> StoreResult<()> {
 }
 
 pub(super) async fn step(app: App) -> StoreResult<()> {
+    // After its own start the brain has to listen for a while before it may call a host silent.
     let listened = app.now().since(app.started_at) > SILENT_AFTER;
-    app.write(Actor::honcho(), &NoteSilence { listened }).await
+    // Nobody else can write meanwhile, so nothing is begun for nothing.
+    if !listened || hosts::fallen_silent(app.store.reader(), app.now()).await?.is_empty() {
+        return Ok(());
+    }
+    app.write(Actor::honcho(), &NoteSilence).await
 }

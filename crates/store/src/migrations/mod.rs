@@ -18,6 +18,7 @@ mod m0018_clusters;
 mod m0019_load;
 mod m0020_cpu_features;
 mod m0021_newest_operation;
+mod m0022_certificates;
 mod schema;
 
 use crate::engine::Purpose;
@@ -53,6 +54,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0019_load::Migration),
             Box::new(m0020_cpu_features::Migration),
             Box::new(m0021_newest_operation::Migration),
+            Box::new(m0022_certificates::Migration),
         ]
     }
 }

@@ -5,6 +5,7 @@
 
 mod addressing;
 mod copying;
+mod hearing;
 mod listing;
 mod manifesting;
 mod moving;
