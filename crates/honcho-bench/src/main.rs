@@ -2,7 +2,7 @@
 //!
 //! One file per measurement: `api` (how fast the brain answers), `guest_start` (how much Honcho adds to libvirt's own time), `idle` (what brain and agent
 //! cost while nothing happens), `placement` (how evenly guests are spread, and how fast, beside Ganeti's htools) and `slowlog` (reading slow
-//! logs, beside pt-query-digest). They share `brain` (which brain, which token), `figures` (what is made of many
+//! logs, beside pt-query-digest); beside them `simulate`, a data centre that is none around a brain that is real. They share `brain` (which brain, which token), `figures` (what is made of many
 //! measurements, and how it is printed) and `load` (what else the machine was doing). What a measurement makes it
 //! removes, also when it is interrupted.
 #![forbid(unsafe_code)]
@@ -19,6 +19,7 @@ mod load;
 mod order;
 mod placement;
 mod process;
+mod simulate;
 mod slowlog;
 
 use clap::Parser as _;
@@ -46,6 +47,9 @@ enum Measurement {
     Idle(idle::IdleArguments),
     /// How evenly guests are spread and how fast, beside Ganeti's hbal and hail; no brain is needed
     Placement(placement::PlacementArguments),
+    /// A data centre with simulated hosts and guests around a real brain
+    #[command(bin_name = "honcho simulate")]
+    Simulate(simulate::SimulateArguments),
     /// Reading slow logs, beside pt-query-digest
     Slowlog(slowlog::SlowlogArguments),
 }
@@ -77,6 +81,9 @@ fn complaint(error: &anyhow::Error) -> String {
 }
 
 fn measure(arguments: &Arguments) -> anyhow::Result<()> {
+    if let Measurement::Simulate(simulation) = &arguments.measurement {
+        return simulate(arguments, simulation);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let text = runtime.block_on(async {
         match &arguments.measurement {
@@ -104,6 +111,7 @@ fn measure(arguments: &Arguments) -> anyhow::Result<()> {
                 let figures = placement::measure(placement)?;
                 Ok(if arguments.json { serde_json::to_string_pretty(&figures)? } else { figures.text() })
             }
+            Measurement::Simulate(_) => anyhow::bail!("a simulation needs more than one thread"),
             Measurement::Slowlog(slowlog) => {
                 let figures = slowlog::measure(slowlog)?;
                 Ok(if arguments.json { serde_json::to_string_pretty(&figures)? } else { figures.text() })
@@ -112,6 +120,23 @@ fn measure(arguments: &Arguments) -> anyhow::Result<()> {
     })?;
     figures::print(&text);
     Ok(())
+}
+
+/// A few threads for thousands of agents; an error if anything broke that must always hold.
+fn simulate(arguments: &Arguments, simulation: &simulate::SimulateArguments) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let figures = runtime.block_on(simulate::simulate(simulation));
+    // Agents need not be waited for: their machines are gone.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+    let figures = figures?;
+    let text = if arguments.json { serde_json::to_string_pretty(&figures)? } else { figures.text() };
+    figures::print(&text);
+    match figures.sound() {
+        simulate::Soundness::Sound => Ok(()),
+        simulate::Soundness::Broken(count) => {
+            anyhow::bail!("{count} of what must always hold was broken: see the table; seed {}", figures.seed)
+        }
+    }
 }
 
 #[cfg(test)]

@@ -8,8 +8,8 @@ use crate::commands::{
     login::LoginArguments, logout::LogoutArguments, network::NetworkCommand, operation::OperationCommand,
     person::PersonCommand, placement::PlacementCommand, pool::PoolCommand, rack::RackCommand,
     restore::RestoreArguments, san::SanCommand, search::SearchArguments, serve::ServeArguments,
-    session::SessionCommand, site::SiteCommand, slow::SlowCommand, token::TokenCommand,
-    webhook::WebhookCommand, whoami,
+    session::SessionCommand, simulate::SimulateArguments, site::SiteCommand, slow::SlowCommand,
+    token::TokenCommand, webhook::WebhookCommand, whoami,
 };
 use crate::connection::GlobalArguments;
 
@@ -135,6 +135,8 @@ pub(crate) enum Command {
     Slow(SlowCommand),
     /// Measure Honcho on this machine
     Bench(BenchArguments),
+    /// A data centre with simulated hosts and guests around a real brain
+    Simulate(SimulateArguments),
     /// Print what makes a shell complete honcho's words and names
     Completion(CompletionArguments),
 }

@@ -28,6 +28,7 @@ pub(crate) mod san;
 pub(crate) mod search;
 pub(crate) mod serve;
 pub(crate) mod session;
+pub(crate) mod simulate;
 pub(crate) mod site;
 pub(crate) mod slow;
 pub(crate) mod token;
@@ -79,6 +80,7 @@ async fn run_in(context: &Context, command: Command) -> Result<(), CommandError>
         Command::Placement(command) => placement::run(context, &command).await,
         Command::Slow(command) => slow::run(context, &command),
         Command::Bench(arguments) => bench::run(context, &arguments),
+        Command::Simulate(arguments) => simulate::run(context, &arguments),
         Command::Completion(arguments) => completion::run(context, &arguments),
     }
 }

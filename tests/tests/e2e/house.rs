@@ -44,8 +44,18 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("honcho-guest", &["honcho-post"]),
     ("honcho-agent", &["honcho-model", "honcho-wire", "honcho-agent-lib", "honcho-libvirt"]),
-    // It writes the many guests that it measures with by the store itself.
-    ("honcho-bench", &["honcho-model", "honcho-api", "honcho-store", "honcho-placement", "honcho-wire"]),
+    // It writes the many guests that it measures with by the store itself, and runs many agents in one process.
+    (
+        "honcho-bench",
+        &[
+            "honcho-model",
+            "honcho-api",
+            "honcho-store",
+            "honcho-placement",
+            "honcho-wire",
+            "honcho-agent-lib",
+        ],
+    ),
     ("honcho-e2e", &["honcho-model", "honcho-wire", "honcho-api", "honcho-test-postgres"]),
 ];
 

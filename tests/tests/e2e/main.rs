@@ -20,4 +20,5 @@ mod real_reboots;
 mod reboots;
 mod restoring;
 mod several_brains;
+mod simulated;
 mod streams;

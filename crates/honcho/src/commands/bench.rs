@@ -17,6 +17,15 @@ pub(crate) struct BenchArguments {
     arguments: Vec<OsString>,
 }
 
+impl BenchArguments {
+    /// A measurement with its arguments.
+    pub(crate) fn of(measurement: &str, arguments: &[OsString]) -> Self {
+        BenchArguments {
+            arguments: std::iter::once(measurement.into()).chain(arguments.iter().cloned()).collect(),
+        }
+    }
+}
+
 /// Returns only when it fails.
 pub(crate) fn run(context: &Context, arguments: &BenchArguments) -> Result<(), CommandError> {
     let here = std::env::current_exe()
