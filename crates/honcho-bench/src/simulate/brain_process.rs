@@ -115,9 +115,11 @@ impl BrainProcess {
         let mut counts: std::collections::HashMap<String, usize> = std::collections::HashMap::new();
         for line in log.lines() {
             let Ok(line) = serde_json::from_str::<serde_json::Value>(line) else { continue };
-            let word = |key: &str| line.get(key).and_then(serde_json::Value::as_str).unwrap_or_default();
-            if matches!(word("level"), "WARN" | "ERROR") {
-                *counts.entry(format!("{} {}", word("level"), word("message"))).or_default() += 1;
+            let word =
+                |path: &str| line.pointer(path).and_then(serde_json::Value::as_str).unwrap_or_default();
+            let level = word("/level");
+            if matches!(level, "WARN" | "ERROR") {
+                *counts.entry(format!("{level} {}", word("/fields/message"))).or_default() += 1;
             }
         }
         let mut counts: Vec<(usize, String)> =
