@@ -81,7 +81,7 @@ pub(crate) struct Idle {
     pub(crate) brain_processor_percent_per_1000: f64,
     /// Beyond what the brain held before the first agent came, in MB.
     pub(crate) brain_mb_per_1000: f64,
-    /// What one agent with its machine and guests holds, in kB.
+    /// What one agent with its machine and guests holds, beyond what this process held before the first came, in kB.
     pub(crate) agent_kb: f64,
 }
 

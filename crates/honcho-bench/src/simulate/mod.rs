@@ -151,6 +151,7 @@ async fn whole(arguments: &SimulateArguments) -> Result<SimulationFigures> {
         clients: usize::from(arguments.clients),
         clock: Clock::of_this_machine()?,
         brain_mb_alone: 0.0,
+        agents_mb_alone: 0.0,
         ordered: 0,
         outages: Vec::new(),
     };

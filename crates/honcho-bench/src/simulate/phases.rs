@@ -45,6 +45,7 @@ pub(crate) struct Simulation {
     pub(crate) clients: usize,
     pub(crate) clock: Clock,
     pub(crate) brain_mb_alone: f64,
+    pub(crate) agents_mb_alone: f64,
     /// How many guests were ordered so far.
     pub(crate) ordered: usize,
     pub(crate) outages: Vec<(Duration, Duration)>,
@@ -100,6 +101,7 @@ impl Simulation {
     pub(crate) async fn join(&mut self, count: usize) -> Result<Cost> {
         let before = self.before()?;
         self.brain_mb_alone = megabytes(self.brain.usage()?.resident);
+        self.agents_mb_alone = megabytes(usage(std::process::id())?.resident);
         let founding = Founding {
             client: self.client.clone(),
             build: self.build,
@@ -148,7 +150,7 @@ impl Simulation {
             cost,
             brain_processor_percent_per_1000: cost.brain_processor_seconds / cost.seconds * 100.0 / thousands,
             brain_mb_per_1000: (cost.brain_mb - self.brain_mb_alone) / thousands,
-            agent_kb: cost.agents_mb * 1000.0 / number(self.hosts.len()),
+            agent_kb: (cost.agents_mb - self.agents_mb_alone) * 1000.0 / number(self.hosts.len()),
         })
     }
 
