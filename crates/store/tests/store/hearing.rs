@@ -31,7 +31,7 @@ async fn returned(world: &World) -> Vec<i64> {
 #[tokio::test]
 async fn many_hosts_are_noted_as_heard_at_once() {
     let world = World::new().await;
-    let make = act(|tx, _| {
+    let creation = act(|tx, _| {
         Box::pin(async move {
             let mut made = Vec::new();
             for number in 0..1_100 {
@@ -41,7 +41,7 @@ async fn many_hosts_are_noted_as_heard_at_once() {
             Ok(made)
         })
     });
-    let made = world.write(&make).await.unwrap();
+    let made = world.write(&creation).await.unwrap();
     for (number, host) in made.iter().enumerate() {
         // Only what has ever reported is heard.
         let run = Uuid::from_u128(number as u128 + 1);
