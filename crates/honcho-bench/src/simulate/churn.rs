@@ -68,6 +68,7 @@ struct Done {
     refused: usize,
 }
 
+#[derive(Clone, Copy)]
 enum What {
     Ordered(Option<Ordered>),
     Resized(Outcome),

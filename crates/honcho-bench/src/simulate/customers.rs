@@ -180,7 +180,7 @@ impl Customers {
         let answer = loop {
             match self.client.create::<Guest>(&order).await {
                 Err(error) if may_answer_later(&error) && begun.elapsed() < PATIENCE => {
-                    tokio::time::sleep(PAUSE).await
+                    tokio::time::sleep(PAUSE).await;
                 }
                 answer => break answer,
             }

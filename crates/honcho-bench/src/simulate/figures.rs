@@ -246,14 +246,14 @@ impl SimulationFigures {
             rows.push(day.created.cells("within the day: running"));
         }
         let headings = ["from POST /v1/guests until", "guests", "p50", "p99", "longest"];
-        let mut text = table(&headings, rows);
+        let mut lines = vec![table(&headings, rows)];
         if let Some(orders) = &self.filling {
-            text.push_str(&format!(
-                "\nfilling: {:.1} guests a second; {:.1} ms of the brain's processor for each",
+            lines.push(format!(
+                "filling: {:.1} guests a second; {:.1} ms of the brain's processor for each",
                 orders.guests_per_second, orders.brain_milliseconds_per_guest
             ));
         }
-        text
+        lines.join("\n")
     }
 
     fn cost_text(&self) -> String {
@@ -279,20 +279,20 @@ impl SimulationFigures {
         rows.extend(self.day.iter().map(|day| row("a day".to_owned(), &day.cost)));
         let headings =
             ["", "took", "brain CPU", "brain RSS", "agents CPU", "agents RSS", "reports/s", "failed"];
-        let mut text = table(&headings, rows);
+        let mut lines = vec![table(&headings, rows)];
         for idle in idle.iter().copied().flatten() {
-            text.push_str(&format!(
-                "\nper 1,000 idle agents with {} guests: {:.2}% of a processor and {:.1} MB of the brain; {:.0} kB for each agent",
+            lines.push(format!(
+                "per 1,000 idle agents with {} guests: {:.2}% of a processor and {:.1} MB of the brain; {:.0} kB for each agent",
                 idle.guests, idle.brain_processor_percent_per_1000, idle.brain_mb_per_1000, idle.agent_kb
             ));
         }
         if let Some(reporting) = &self.reporting {
-            text.push_str(&format!(
-                "\nreports that say something new: {:.0} a second held; {:.0} for each second of the brain's processor",
+            lines.push(format!(
+                "reports that say something new: {:.0} a second held; {:.0} for each second of the brain's processor",
                 reporting.reports_per_second, reporting.reports_per_brain_processor_second
             ));
         }
-        text
+        lines.join("\n")
     }
 
     fn invariants_text(&self) -> String {
@@ -304,13 +304,13 @@ impl SimulationFigures {
             };
             vec![finding.invariant.to_owned(), finding.checked.to_string(), verdict]
         });
-        let mut text = table(&["what must always hold", "checked", ""], rows.collect());
+        let mut lines = vec![table(&["what must always hold", "checked", ""], rows.collect())];
         for finding in &self.invariants {
             for example in &finding.examples {
-                text.push_str(&format!("\n  {}: {example}", finding.invariant));
+                lines.push(format!("  {}: {example}", finding.invariant));
             }
         }
-        text
+        lines.join("\n")
     }
 }
 

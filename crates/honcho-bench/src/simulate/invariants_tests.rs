@@ -28,7 +28,7 @@ fn ended(guest: GuestId, why: End) -> Deed {
 }
 
 fn event(history: &mut History, kind: &str, resource: i64, addresses: &[&str]) {
-    let id = history.events.len() as i64 + 1;
+    let id = history.events.last().map_or(1, |last| last.id + 1);
     let addresses = addresses.iter().map(|text| (*text).to_owned()).collect();
     history.events.push(SeenEvent { id, kind: kind.to_owned(), resource, addresses });
 }
