@@ -75,6 +75,8 @@ impl SimulatedAgent {
     pub fn start(&mut self) -> Result<()> {
         let mut command = Command::new(program("honcho-agent")?);
         command.arg("run").arg("--data").arg(self.data()).arg("--simulated").arg(self.simulated());
+        // Several hosts share this machine: each is heard at a port of its own.
+        command.args(["--movers", "127.0.0.1:0"]);
         self.process = Some(Process::start(&mut command, &self.directory.join("agent.log"))?);
         Ok(())
     }
@@ -108,7 +110,7 @@ impl SimulatedAgent {
         for pool in std::fs::read_dir(self.simulated().join("pools"))? {
             let volume = |name: &String| {
                 let ending = name.rsplit('.').next();
-                name.starts_with('v') && matches!(ending, Some("json" | "partial"))
+                name.starts_with('v') && matches!(ending, Some("json" | "partial" | "arriving"))
             };
             volumes.extend(names(&pool?.path(), "").into_iter().filter(volume));
         }

@@ -5,6 +5,7 @@ pub mod agent;
 pub mod brain;
 pub mod debian;
 pub mod lab;
+pub mod neighbour;
 pub mod programs;
 pub mod real;
 pub mod world;

@@ -92,6 +92,11 @@ impl Room {
         Ok(room)
     }
 
+    /// Another host of the same lab.
+    pub fn lab_host(&self, name: &str) -> Result<LabHost> {
+        self.lab.host(name)
+    }
+
     fn make_key(&self) -> Result<()> {
         let made = Command::new("ssh-keygen")
             .args(["-q", "-t", "ed25519", "-N", "", "-C", "honcho-e2e", "-f"])

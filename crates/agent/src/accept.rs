@@ -126,7 +126,7 @@ mod tests {
     fn manifest() -> Value {
         json!({
             "protocol": 1, "brain": Uuid::from_u128(1), "incarnation": 2, "generation": 7, "host": 3, "frozen": null,
-            "pools": [], "networks": [], "guests": [], "absent": [],
+            "pools": [], "networks": [], "guests": [], "arrivals": [], "absent": [],
         })
     }
 
@@ -170,7 +170,7 @@ mod tests {
         check(
             |raw| raw["snapshots"] = json!([]),
             expect![
-                "agent too old: the manifest holds what this agent (0.1.0) does not understand (unknown field `snapshots`, expected one of `protocol`, `brain`, `incarnation`, `generation`, `host`, `frozen`, `unaccepted`, `pools`, `networks`, `guests`, `absent`): install the honcho-agent that belongs to the brain"
+                "agent too old: the manifest holds what this agent (0.1.0) does not understand (unknown field `snapshots`, expected one of `protocol`, `brain`, `incarnation`, `generation`, `host`, `frozen`, `unaccepted`, `pools`, `networks`, `guests`, `arrivals`, `absent`): install the honcho-agent that belongs to the brain"
             ],
         );
         check(

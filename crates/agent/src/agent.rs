@@ -22,6 +22,7 @@ use crate::journal::Journal;
 use crate::journal_file::JournalFile;
 use crate::machine::MachineIds;
 use crate::memory::Memory;
+use crate::movers::{self, Departure, Departures, MoversOptions, TlsPeers};
 use crate::observation::observation;
 use crate::observed::{Lookout, Observed};
 use crate::perform::{Means, perform_apart};
@@ -72,6 +73,8 @@ pub struct AgentOptions {
     pub clock: Clock,
     /// The time of day, which only the renewal of the certificate needs.
     pub wall_clock: WallClock,
+    /// Where other hosts' agents are heard; nowhere if `None`, and then no guest can leave this host.
+    pub movers: Option<MoversOptions>,
     /// Names this run of the agent: made anew each time.
     pub run_id: Uuid,
 }
@@ -129,7 +132,19 @@ pub async fn run(
         Arc::clone(&options.memory),
         options.wall_clock,
     ));
-    let agent = Agent::new(identity, options, brain, events, news);
+    let movers = options.movers.clone();
+    let mut agent = Agent::new(identity, options, brain, events, news);
+    if let Some(movers) = movers {
+        let (told, address) = watch::channel(None);
+        agent.movers_address = address;
+        let server = movers::Server {
+            identity: Arc::clone(&agent.brain) as _,
+            storage: Arc::clone(&agent.means.drivers.storage),
+            departures: agent.departures.subscribe(),
+        };
+        let brain = agent.identity.agents_address.clone();
+        tasks.spawn(movers::serve_forever(server, movers, brain, told));
+    }
     tokio::select! {
         ended = agent.work(inbox) => ended,
         () = shutdown => {
@@ -173,6 +188,10 @@ struct Agent {
     events: mpsc::Sender<Event>,
     news: watch::Sender<Option<Arc<Snapshot>>>,
     last: Option<Last>,
+    /// Volumes that may be read out just now.
+    departures: watch::Sender<Departures>,
+    /// Where other agents reach this one.
+    movers_address: watch::Receiver<Option<String>>,
     streams: JoinSet<()>,
     streams_opened: VecDeque<Uuid>,
 }
@@ -187,7 +206,12 @@ impl Agent {
     ) -> Self {
         Agent {
             lookout: Lookout::new(options.drivers.clone()),
-            means: Means { drivers: options.drivers, blobs: Arc::clone(&brain) as _, brain: identity.brain },
+            means: Means {
+                drivers: options.drivers,
+                blobs: Arc::clone(&brain) as _,
+                peers: Arc::new(TlsPeers { identity: Arc::clone(&brain) as _ }),
+                brain: identity.brain,
+            },
             identity,
             brain,
             boot_id: options.boot_id,
@@ -205,6 +229,8 @@ impl Agent {
             events,
             news,
             last: None,
+            departures: watch::channel(Departures::default()).0,
+            movers_address: watch::channel(None).1,
             streams: JoinSet::new(),
             streams_opened: VecDeque::new(),
         }
@@ -213,6 +239,7 @@ impl Agent {
     async fn work(mut self, mut inbox: mpsc::Receiver<Event>) -> anyhow::Result<()> {
         let mut changes = self.means.drivers.hypervisor.changes();
         let mut progress = self.progressed.subscribe();
+        let mut address = self.movers_address.clone();
         loop {
             while let Ok(event) = inbox.try_recv() {
                 self.hear(event);
@@ -230,6 +257,7 @@ impl Agent {
                     Ok(()) = changes.changed() => break,
                     () = &mut wake => break,
                     Ok(()) = progress.changed() => self.publish(),
+                    Ok(()) = address.changed() => break,
                     Some(_) = self.streams.join_next() => {}
                 }
             }
@@ -392,10 +420,37 @@ impl Agent {
                 self.start(step);
             }
         }
+        self.open_to_movers(&plan);
         self.last = Some(Last { acting_on: self.acting_on(), observed, plan, looked_at });
         self.publish();
         let until_wake = look_again.map_or(host::HEARTBEAT, |moment| moment.since(now));
         until_wake.clamp(Duration::from_millis(1), host::HEARTBEAT)
+    }
+
+    /// Lets the volumes of guests that are held still be read out, and no others.
+    fn open_to_movers(&self, plan: &Plan) {
+        let mut departures = BTreeMap::new();
+        for guest in self.journal.manifest.iter().flat_map(|manifest| &manifest.guests) {
+            let held = plan.guests.get(&guest.id).is_some_and(|verdict| verdict.held);
+            let pools = self.journal.manifest.iter().flat_map(|manifest| &manifest.pools);
+            let pool = pools.into_iter().find(|pool| pool.id == guest.root.pool);
+            let (Some(leaving), Some(pool)) = (&guest.leaving, pool) else { continue };
+            if held && !self.busy.contains_key(&Resource::Guest(guest.id)) {
+                let departure = Departure {
+                    pool: pool.clone(),
+                    volume: guest.root.id,
+                    uuid: guest.root.uuid,
+                    certificates: leaving.certificates.clone(),
+                };
+                departures.insert(leaving.ticket, departure);
+            }
+        }
+        let departures: Departures = Arc::new(departures);
+        self.departures.send_if_modified(|known| {
+            let changed = *known != departures;
+            *known = departures;
+            changed
+        });
     }
 
     /// The manifest; while that is unaccepted, with the pools of the brain's earlier life that it does not speak of.
@@ -426,6 +481,7 @@ impl Agent {
     }
 
     async fn describe_host(&mut self) {
+        self.host.movers_address.clone_from(&self.movers_address.borrow());
         self.host.virtualization = self.means.drivers.hypervisor.virtualization();
         // What cannot be described now was described before, or is said as the host's problem by the look.
         if let Ok(description) = self.means.drivers.hypervisor.describe().await {

@@ -45,6 +45,7 @@ fn bench() -> Bench {
         contact: Arc::default(),
         clock: Clock::of_this_machine().unwrap(),
         wall_clock: || std::time::SystemTime::UNIX_EPOCH,
+        movers: None,
         run_id: Uuid::from_u128(2),
     };
     let brain = Arc::new(BrainClient::new(&identity, MachineIds::default(), Arc::default()).unwrap());
@@ -57,7 +58,7 @@ fn bench() -> Bench {
 fn manifest(generation: i64) -> Value {
     json!({
         "protocol": 1, "brain": BRAIN, "incarnation": 1, "generation": generation, "host": 7, "frozen": null,
-        "pools": [], "networks": [], "guests": [], "absent": [],
+        "pools": [], "networks": [], "guests": [], "arrivals": [], "absent": [],
     })
 }
 

@@ -3,6 +3,7 @@
 use crate::drivers::{BlobSource, DriverError, DriverResult};
 use crate::identity::Identity;
 use crate::machine::MachineIds;
+use crate::movers::OwnIdentity;
 use crate::tls;
 use anyhow::Context as _;
 use async_trait::async_trait;
@@ -91,18 +92,28 @@ pub struct BrainClient {
     machine: MachineIds,
     contact: Arc<Contact>,
     http: RwLock<reqwest::Client>,
+    /// What is shown to other hosts, too.
+    identity: RwLock<Arc<Identity>>,
+}
+
+impl OwnIdentity for BrainClient {
+    fn identity(&self) -> Arc<Identity> {
+        Arc::clone(&self.identity.read().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 impl BrainClient {
     /// A client with this identity. Nothing is connected yet.
     pub fn new(identity: &Identity, machine: MachineIds, contact: Arc<Contact>) -> anyhow::Result<Self> {
         let http = RwLock::new(client(identity, &machine)?);
-        Ok(BrainClient { address: identity.agents_address.clone(), machine, contact, http })
+        let (address, identity) = (identity.agents_address.clone(), RwLock::new(Arc::new(identity.clone())));
+        Ok(BrainClient { address, machine, contact, http, identity })
     }
 
     /// Goes on with a renewed certificate. Requests under way end with the old one.
     pub fn use_identity(&self, identity: &Identity) -> anyhow::Result<()> {
         *self.http.write().unwrap_or_else(PoisonError::into_inner) = client(identity, &self.machine)?;
+        *self.identity.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(identity.clone());
         Ok(())
     }
 

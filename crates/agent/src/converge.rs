@@ -12,6 +12,7 @@
 //! - While the host is frozen, and after its boot until the brain has answered, a guest may be stopped because it is
 //!   wanted stopped (which starting it again undoes), and nothing else is done; save, in the second case, that guests
 //!   marked `start_alone` are started.
+//! - A guest that is being moved starts neither where it leaves nor where it arrives ([`crate::converge_moves`]).
 //! - While the brain is unaccepted, because it was restored from a backup, there is no step at all.
 
 use crate::clock::Moment;
@@ -58,6 +59,7 @@ pub fn converge(manifest: &Manifest, observed: &Observed, journal: &Journal, now
                 planner.absent_guest(&going, volumes, interfaces, domains);
             }
         }
+        planner.arrivals();
         planner.absent_networks(domains);
         planner.orphans(domains);
     }
@@ -236,7 +238,13 @@ impl<'a> Planner<'a> {
     }
 
     fn is_wanted(&self, volume: &VolumeAbsent) -> bool {
-        self.manifest.guests.iter().any(|guest| guest.root.id == volume.id || guest.root.uuid == volume.uuid)
+        let arrives = self.manifest.arrivals.iter().any(|arriving| arriving.volume_uuid == volume.uuid);
+        arrives
+            || self
+                .manifest
+                .guests
+                .iter()
+                .any(|guest| guest.root.id == volume.id || guest.root.uuid == volume.uuid)
     }
 
     /// Deleted by us, so that no half-made one is left either, and not seen.
@@ -305,7 +313,8 @@ impl<'a> Planner<'a> {
         }
         for (pool, seen) in self.observed.pools.iter().filter(|(_, seen)| seen.state == PoolState::Ready) {
             for volume in &seen.volumes {
-                let wanted = self.manifest.guests.iter().any(|guest| guest.root.uuid == volume.uuid);
+                let wanted = self.manifest.guests.iter().any(|guest| guest.root.uuid == volume.uuid)
+                    || self.manifest.arrivals.iter().any(|arriving| arriving.volume_uuid == volume.uuid);
                 let going = self.manifest.absent.iter().any(|absent| {
                     matches!(absent, Absent::Guest { volumes, .. } if volumes.iter().any(|v| v.uuid == volume.uuid))
                 });

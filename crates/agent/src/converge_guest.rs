@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   domain of a later epoch ----> left alone, said
-//!   domain of an earlier epoch -> destroy
+//!   domain of an earlier epoch -> ask, ask again, force
 //!   alive, wanted stopped ------> ask, ask again, force
 //!   alive, a boot is due -------> the same, then start
 //!   alive, paused by its disk --> resume, again after pauses that grow
@@ -14,6 +14,7 @@
 
 use crate::clock::Moment;
 use crate::converge::{Latitude, Planner};
+use crate::converge_moves::is_held;
 use crate::drivers::{DomainSeen, Stuck, VolumeSeen};
 use crate::journal::{FailureMemory, GuestMemory};
 use crate::plan::{Action, Resource, Verdict};
@@ -48,6 +49,7 @@ pub(crate) fn guest(planner: &mut Planner<'_>, guest: &GuestWanted, domains: &[D
         interfaces: own.iter().flat_map(|(domain, ..)| domain.interfaces.iter().copied()).collect(),
         failure: None,
         waits_for: Vec::new(),
+        held: false,
     };
     verdict.interfaces.sort();
     verdict.interfaces.dedup();
@@ -63,7 +65,11 @@ pub(crate) fn guest(planner: &mut Planner<'_>, guest: &GuestWanted, domains: &[D
     let running = alive.filter(|(_, epoch, _)| *epoch == guest.epoch);
     if leftover {
         if planner.latitude == Latitude::Full {
-            add(planner, &mut verdict, guest, Action::Destroy(guest.uuid), None);
+            match alive {
+                // It was started here, before it was ordered to another host: it may end its work.
+                Some(_) => stop(planner, &mut verdict, guest, guest.stop_mode),
+                None => add(planner, &mut verdict, guest, Action::Destroy(guest.uuid), None),
+            }
         }
     } else {
         match running {
@@ -72,6 +78,7 @@ pub(crate) fn guest(planner: &mut Planner<'_>, guest: &GuestWanted, domains: &[D
         }
     }
     judge(planner, &mut verdict, guest, leftover);
+    verdict.held = is_held(planner, guest, &verdict, own.len());
     if let Some(stuck) = running.and_then(|(domain, ..)| domain.stuck.as_ref()) {
         verdict.settled = false;
         verdict.failure = verdict.failure.take().or_else(|| Some(stuck_failure(planner, guest, stuck)));
@@ -88,6 +95,8 @@ fn while_running(
     match guest.power {
         Power::Stopped if planner.latitude == Latitude::None => {}
         Power::Stopped => stop(planner, verdict, guest, guest.stop_mode),
+        // Nothing is begun for one that leaves.
+        Power::Running if guest.leaving.is_some() => {}
         Power::Running if boot_is_due(guest, boots) => {
             // A reboot stops what it must be able to start again.
             let startable =
@@ -142,12 +151,12 @@ fn stop(planner: &mut Planner<'_>, verdict: &mut Verdict, guest: &GuestWanted, m
 fn while_off(planner: &mut Planner<'_>, verdict: &mut Verdict, guest: &GuestWanted) {
     let Some(pool) = planner.pool(guest.root.pool) else { return };
     let full = planner.latitude == Latitude::Full;
-    let runs = guest.power == Power::Running && may_start(planner, guest);
+    let runs = guest.power == Power::Running && guest.leaving.is_none() && may_start(planner, guest);
     let stays_small = runs && grow_refused(planner, guest).is_some();
     match verdict.volume.state {
         // Somebody gave up on it: not made, and not missed.
         VolumeState::Unmade if guest.root.given_up => {}
-        VolumeState::Unmade if full => build(planner, verdict, guest, pool),
+        VolumeState::Unmade if full && guest.leaving.is_none() => build(planner, verdict, guest, pool),
         VolumeState::Present if verdict.volume.size < guest.root.size && full && !stays_small => {
             let action = Action::GrowVolume { pool: pool.clone(), guest: Box::new(guest.clone()) };
             add(planner, verdict, guest, action, None);
@@ -272,8 +281,12 @@ fn judge(planner: &Planner<'_>, verdict: &mut Verdict, guest: &GuestWanted, left
         VolumeState::Unmade => guest.root.given_up,
         VolumeState::Missing | VolumeState::Unknown => false,
     };
-    verdict.settled =
-        as_wanted && whole && !leftover && verdict.waits_for.is_empty() && verdict.failure.is_none();
+    verdict.settled = as_wanted
+        && guest.leaving.is_none()
+        && whole
+        && !leftover
+        && verdict.waits_for.is_empty()
+        && verdict.failure.is_none();
     let failed = verdict.waits_for.iter().find_map(|step| failure_behind(planner, *step));
     let small = volume.state == VolumeState::Present && !whole;
     let running = verdict.power == Power::Running;

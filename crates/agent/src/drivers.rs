@@ -209,6 +209,15 @@ pub struct VolumeSeen {
     pub ssh_host_key: Option<String>,
 }
 
+/// A complete volume that another host is given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeavingVolume {
+    /// Its file or device.
+    pub path: PathBuf,
+    /// The public half of the SSH host key that was made with it.
+    pub ssh_host_key: Option<String>,
+}
+
 /// Who a guest is: put into its filesystem when its volume is made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GuestIdentity {
@@ -257,7 +266,20 @@ pub trait Storage: Send + Sync {
     ) -> DriverResult<()>;
     /// Grows a volume and the filesystem on it, whose guest does not run.
     async fn grow_volume(&self, pool: &PoolWanted, volume: &VolumeWanted) -> DriverResult<()>;
-    /// Deletes a volume and what was made beside it. One that is gone is fine.
+    /// Where a complete volume can be read, to be given to another host. Its guest does not run.
+    async fn leaving(&self, pool: &PoolWanted, id: VolumeId, uuid: Uuid) -> DriverResult<LeavingVolume>;
+    /// The temporary file in which a volume of another host is put together, in a pool that is all right. `None` when it is
+    /// complete, and durable so.
+    async fn arriving(&self, pool: &PoolWanted, id: VolumeId, uuid: Uuid) -> DriverResult<Option<PathBuf>>;
+    /// Makes a volume of that file, which is complete and synced.
+    async fn arrived(
+        &self,
+        pool: &PoolWanted,
+        id: VolumeId,
+        uuid: Uuid,
+        ssh_host_key: Option<String>,
+    ) -> DriverResult<()>;
+    /// Deletes a volume, also one that has half arrived, and what was made beside it. One that is gone is fine.
     async fn delete_volume(&self, pool: &PoolWanted, volume: &VolumeAbsent) -> DriverResult<()>;
     /// Reads kernel and initrd out of a volume whose guest does not run. What is on it is hostile.
     async fn boot_files(&self, pool: &PoolWanted, volume: &VolumeWanted) -> DriverResult<BootFiles>;

@@ -46,6 +46,8 @@ pub struct Journal {
     pub volumes_seen: BTreeSet<Uuid>,
     /// Volumes listed as absent that were deleted, with the half-made ones beside them, which cannot be observed.
     pub volumes_deleted: BTreeSet<Uuid>,
+    /// Volumes that arrived from other hosts and are durable for sure, until their guests are placed here.
+    pub volumes_arrived: BTreeSet<Uuid>,
     /// Of each guest.
     pub guests: BTreeMap<GuestId, GuestMemory>,
     /// Failed steps, by what they worked on.
@@ -221,11 +223,14 @@ impl Journal {
             })
             .map(|volume| volume.uuid)
             .collect();
-        let count = self.failures.len() + self.volumes_deleted.len();
+        let count = self.failures.len() + self.volumes_deleted.len() + self.volumes_arrived.len();
         self.volumes_deleted.retain(|uuid| absent_volumes.contains(uuid));
+        self.volumes_arrived
+            .retain(|uuid| manifest.arrivals.iter().any(|arriving| arriving.volume_uuid == *uuid));
         self.failures.retain(|resource, _| match resource {
             Resource::Guest(id) => {
                 manifest.guests.iter().any(|guest| guest.id == *id)
+                    || manifest.arrivals.iter().any(|arriving| arriving.guest == *id)
                     || manifest
                         .absent
                         .iter()
@@ -240,7 +245,7 @@ impl Journal {
                         .any(|a| matches!(a, Absent::Network { id: gone, .. } if gone == id))
             }
         });
-        count != self.failures.len() + self.volumes_deleted.len()
+        count != self.failures.len() + self.volumes_deleted.len() + self.volumes_arrived.len()
     }
 
     /// Forgets a guest that is gone, so that nothing is left of it here either.
@@ -345,6 +350,11 @@ impl Journal {
             Action::BuildVolume { guest, .. } => {
                 self.volumes_seen.insert(guest.root.uuid);
             }
+            Action::FetchVolume { arriving, .. } => {
+                self.volumes_arrived.insert(arriving.volume_uuid);
+                // Once it is the guest's disk here, a missing one is an alarm.
+                self.volumes_seen.insert(arriving.volume_uuid);
+            }
             Action::InitPool(pool) => {
                 self.pools_seen.insert(pool.uuid);
             }
@@ -366,7 +376,9 @@ impl GuestMemory {
                     _ => now,
                 };
                 let run = Run { epoch: mark.epoch, boots: mark.boots, boot_id: boot_id.to_owned(), since };
-                let as_wanted = guest.power == Power::Running && !boot_is_due(guest, mark.boots);
+                let as_wanted = guest.power == Power::Running
+                    && guest.epoch == mark.epoch
+                    && !boot_is_due(guest, mark.boots);
                 let stop = self.stop.map(|stop| Stop { withdrawn: stop.withdrawn || as_wanted, ..stop });
                 // Not stuck when the pause is over: it got on, so that the next pause is the first again.
                 let stuck = domain.is_some_and(|domain| domain.stuck.is_some());

@@ -196,7 +196,7 @@ mod tests {
             file.keep(&journal).unwrap();
             let manifest = serde_json::json!({
                 "protocol": 1, "brain": BRAIN, "incarnation": 1, "generation": 1, "host": HOST, "frozen": null,
-                "pools": [], "networks": [], "guests": [], "absent": [],
+                "pools": [], "networks": [], "guests": [], "arrivals": [], "absent": [],
             });
             file.keep_manifest(&serde_json::from_value(manifest).unwrap()).unwrap();
             assert!(open(directory.path()).1.manifest.is_some());

@@ -3,11 +3,11 @@
 use crate::converge::{may_be_initialised, network_is_ready};
 use crate::journal::Journal;
 use crate::observed::Observed;
-use crate::plan::{Plan, Resource, Verdict};
+use crate::plan::{ArrivalVerdict, Plan, Resource, Verdict};
 use honcho_model::{Bytes, CpuFeature};
 use honcho_wire::{
-    CpuObserved, Failure, GuestObserved, GuestWanted, HostObserved, Manifest, NetworkObserved, Observation,
-    PoolObserved, PoolState, PoolWanted, Progress,
+    ArrivalObserved, ArrivalState, CpuObserved, Failure, GuestObserved, GuestWanted, HostObserved, Manifest,
+    NetworkObserved, Observation, PoolObserved, PoolState, PoolWanted, Progress,
 };
 use std::collections::BTreeMap;
 
@@ -47,6 +47,7 @@ pub fn observation(
             NetworkObserved { id: network.id, ready, failure }
         })
         .collect();
+    said.arrivals = plan.arrivals.iter().map(|verdict| arrival_observed(verdict, doing)).collect();
     for guest in &manifest.guests {
         if let Some(verdict) = plan.guests.get(&guest.id) {
             said.guests.push(guest_observed(guest, verdict, journal, plan, doing));
@@ -102,6 +103,20 @@ fn guest_observed(
         progress: own.cloned().or_else(awaited),
         failure: verdict.failure.clone(),
         unexpected_stops: journal.guests.get(&guest.id).map_or(0, |memory| memory.unexpected_stops),
+        held: verdict.held && own.is_none(),
+    }
+}
+
+/// A step under way may still be making it durable.
+fn arrival_observed(verdict: &ArrivalVerdict, doing: &BTreeMap<Resource, Progress>) -> ArrivalObserved {
+    let own = doing.get(&Resource::Guest(verdict.guest));
+    ArrivalObserved {
+        guest: verdict.guest,
+        epoch: verdict.epoch,
+        state: if own.is_none() { verdict.state } else { ArrivalState::Coming },
+        size: verdict.size,
+        progress: own.cloned(),
+        failure: verdict.failure.clone(),
     }
 }
 

@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::drivers::{BlobSource, BootFiles, DriverResult, GuestIdentity, ProgressSink, Storage};
+use crate::drivers::{
+    BlobSource, BootFiles, DriverResult, GuestIdentity, LeavingVolume, ProgressSink, Storage,
+};
 use crate::simulated;
 use honcho_model::VolumeId;
 use honcho_wire::{ImageWanted, VolumeAbsent, VolumeWanted};
@@ -57,6 +59,21 @@ impl Storage for HangingStorage {
     async fn grow_volume(&self, pool: &PoolWanted, volume: &VolumeWanted) -> DriverResult<()> {
         self.simulated.grow_volume(pool, volume).await
     }
+    async fn leaving(&self, pool: &PoolWanted, id: VolumeId, uuid: Uuid) -> DriverResult<LeavingVolume> {
+        self.simulated.leaving(pool, id, uuid).await
+    }
+    async fn arriving(&self, pool: &PoolWanted, id: VolumeId, uuid: Uuid) -> DriverResult<Option<PathBuf>> {
+        self.simulated.arriving(pool, id, uuid).await
+    }
+    async fn arrived(
+        &self,
+        pool: &PoolWanted,
+        id: VolumeId,
+        uuid: Uuid,
+        ssh_host_key: Option<String>,
+    ) -> DriverResult<()> {
+        self.simulated.arrived(pool, id, uuid, ssh_host_key).await
+    }
     async fn delete_volume(&self, pool: &PoolWanted, volume: &VolumeAbsent) -> DriverResult<()> {
         self.simulated.delete_volume(pool, volume).await
     }
@@ -78,7 +95,7 @@ fn manifest() -> Manifest {
     };
     serde_json::from_value(json!({
         "protocol": 1, "brain": Uuid::from_u128(9), "incarnation": 1, "generation": 1, "host": 7, "frozen": null,
-        "pools": [pool(1), pool(2)], "networks": [], "guests": [], "absent": [],
+        "pools": [pool(1), pool(2)], "networks": [], "guests": [], "arrivals": [], "absent": [],
     }))
     .unwrap()
 }

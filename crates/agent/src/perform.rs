@@ -5,6 +5,7 @@ use crate::drivers::{
     ProgressSink, bridge_name, domain_name,
 };
 use crate::failpoints::failpoint_of_step;
+use crate::movers::{self, Peers};
 use crate::observed::apart;
 use crate::plan::Action;
 use honcho_wire::{GuestWanted, PoolWanted};
@@ -18,6 +19,8 @@ pub struct Means {
     pub drivers: Drivers,
     /// Where images come from.
     pub blobs: Arc<dyn BlobSource>,
+    /// How other hosts are reached.
+    pub peers: Arc<dyn Peers>,
     /// The brain whose mark is put on everything.
     pub brain: Uuid,
 }
@@ -25,7 +28,7 @@ pub struct Means {
 /// Carries out one step.
 pub async fn perform(action: &Action, means: &Means, progress: &ProgressSink) -> DriverResult<()> {
     failpoint_of_step("begins", action.name());
-    let Means { drivers, blobs, brain } = means;
+    let Means { drivers, blobs, peers, brain } = means;
     let result = match action {
         Action::InitPool(pool) => drivers.storage.init_pool(*brain, pool).await,
         Action::EnsureNetwork { network, interfaces } => {
@@ -40,6 +43,9 @@ pub async fn perform(action: &Action, means: &Means, progress: &ProgressSink) ->
             drivers.storage.build_volume(pool, &guest.root, &identity, progress).await
         }
         Action::GrowVolume { pool, guest } => drivers.storage.grow_volume(pool, &guest.root).await,
+        Action::FetchVolume { pool, arriving } => {
+            movers::fetch(drivers.storage.as_ref(), pool, arriving, peers.as_ref(), progress).await
+        }
         Action::DeleteVolumes(volumes) => {
             for (pool, volume) in volumes {
                 drivers.storage.delete_volume(pool, volume).await?;

@@ -2,9 +2,10 @@
 
 use crate::clock::Moment;
 use honcho_model::guest::Power;
-use honcho_model::{Digest, GuestId, InterfaceId, NetworkId, PoolId};
+use honcho_model::{Bytes, Digest, Epoch, GuestId, InterfaceId, NetworkId, PoolId};
 use honcho_wire::{
-    Failure, Gone, GuestWanted, ImageWanted, NetworkWanted, Orphan, PoolWanted, VolumeAbsent, VolumeObserved,
+    ArrivalState, Arriving, Failure, Gone, GuestWanted, ImageWanted, NetworkWanted, Orphan, PoolWanted,
+    VolumeAbsent, VolumeObserved,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -98,6 +99,13 @@ pub enum Action {
         /// The guest.
         guest: Box<GuestWanted>,
     },
+    /// Fetches a volume from the host that its guest leaves.
+    FetchVolume {
+        /// The pool.
+        pool: PoolWanted,
+        /// What is to arrive.
+        arriving: Box<Arriving>,
+    },
     /// Deletes volumes that were listed as absent, and what was made beside them.
     DeleteVolumes(Vec<(PoolWanted, VolumeAbsent)>),
     /// Asks a guest to stop.
@@ -125,6 +133,7 @@ impl Action {
             Action::FetchImage { .. } => "fetch_image",
             Action::BuildVolume { .. } => "build_volume",
             Action::GrowVolume { .. } => "grow_volume",
+            Action::FetchVolume { .. } => "fetch_volume",
             Action::DeleteVolumes(_) => "delete_volumes",
             Action::AskToStop(_) => "ask_to_stop",
             Action::Resume(_) => "resume",
@@ -135,7 +144,13 @@ impl Action {
 
     /// Whether it keeps disk and processor busy for long, so that only a few run at once.
     pub fn is_heavy(&self) -> bool {
-        matches!(self, Action::FetchImage { .. } | Action::BuildVolume { .. } | Action::GrowVolume { .. })
+        matches!(
+            self,
+            Action::FetchImage { .. }
+                | Action::BuildVolume { .. }
+                | Action::GrowVolume { .. }
+                | Action::FetchVolume { .. }
+        )
     }
 }
 
@@ -184,6 +199,23 @@ pub struct Verdict {
     pub failure: Option<Failure>,
     /// What it waits for, by index of the plan's steps: itself or another resource.
     pub waits_for: Vec<usize>,
+    /// Of one that leaves: that it is stopped here for good, with a volume that is whole.
+    pub held: bool,
+}
+
+/// What is to be said of a volume that is to arrive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArrivalVerdict {
+    /// The guest that it is the disk of.
+    pub guest: GuestId,
+    /// The guest's epoch.
+    pub epoch: Epoch,
+    /// How far it is.
+    pub state: ArrivalState,
+    /// Its size, once it is durable.
+    pub size: Bytes,
+    /// Why it does not get on.
+    pub failure: Option<Failure>,
 }
 
 /// What to do, and what to say.
@@ -193,6 +225,8 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// On each wanted guest that could be looked at.
     pub guests: BTreeMap<GuestId, Verdict>,
+    /// On each volume that is to arrive.
+    pub arrivals: Vec<ArrivalVerdict>,
     /// What was to go and is gone.
     pub gone: Vec<Gone>,
     /// What is ours and unaccounted for.

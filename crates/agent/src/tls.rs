@@ -1,4 +1,4 @@
-//! TLS towards the brain: its own CA and nothing else is trusted.
+//! TLS towards the brain and between agents: the brain's own CA and nothing else is trusted.
 
 use crate::identity::Identity;
 use anyhow::{Context as _, anyhow};
@@ -7,7 +7,9 @@ use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
 
@@ -27,13 +29,7 @@ pub fn certificate_of_pem(pem: &str) -> anyhow::Result<CertificateDer<'static>> 
 
 /// For everything after joining: the host's certificate is shown, and only the brain's CA is trusted.
 pub fn mutual(identity: &Identity) -> anyhow::Result<ClientConfig> {
-    let mut roots = RootCertStore::empty();
-    roots
-        .add(certificate_of_pem(&identity.ca_certificate)?)
-        .context("the brain's CA certificate is unusable")?;
-    let chain: Vec<CertificateDer<'static>> =
-        CertificateDer::pem_slice_iter(identity.certificate.as_bytes()).collect::<Result<_, _>>()?;
-    let key = PrivateKeyDer::from_pem_slice(identity.private_key.as_bytes())?;
+    let (roots, (chain, key)) = (roots(identity)?, own(identity)?);
     let mut config = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)
@@ -43,6 +39,106 @@ pub fn mutual(identity: &Identity) -> anyhow::Result<ClientConfig> {
     config.resumption = Resumption::in_memory_sessions(1);
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
+}
+
+fn roots(identity: &Identity) -> anyhow::Result<RootCertStore> {
+    let mut roots = RootCertStore::empty();
+    roots
+        .add(certificate_of_pem(&identity.ca_certificate)?)
+        .context("the brain's CA certificate is unusable")?;
+    Ok(roots)
+}
+
+type Own = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+fn own(identity: &Identity) -> anyhow::Result<Own> {
+    let chain: Vec<CertificateDer<'static>> =
+        CertificateDer::pem_slice_iter(identity.certificate.as_bytes()).collect::<Result<_, _>>()?;
+    Ok((chain, PrivateKeyDer::from_pem_slice(identity.private_key.as_bytes())?))
+}
+
+fn verifier(identity: &Identity) -> anyhow::Result<Arc<dyn ClientCertVerifier>> {
+    let roots = Arc::new(roots(identity)?);
+    Ok(WebPkiClientVerifier::builder_with_provider(roots, provider()).build()?)
+}
+
+/// For hearing other hosts' agents: each shows a certificate that its brain, which is ours too, gave to a host. Which host may
+/// have what is the caller's to ask.
+pub fn for_movers(identity: &Identity) -> anyhow::Result<ServerConfig> {
+    let (chain, key) = own(identity)?;
+    ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()?
+        .with_client_cert_verifier(verifier(identity)?)
+        .with_single_cert(chain, key)
+        .context("key and certificate do not fit: have the host rejoined")
+}
+
+/// For fetching from another host's agent: it shows one of the certificates of these fingerprints, given to a host by our
+/// brain. The certificate of a host is one for clients and names no server, so it is checked as a client's.
+pub fn of_mover(identity: &Identity, named: &[String]) -> anyhow::Result<ClientConfig> {
+    let (chain, key) = own(identity)?;
+    let verifier = NamedHost { named: named.to_vec(), hosts: verifier(identity)?, provider: provider() };
+    ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_client_auth_cert(chain, key)
+        .context("key and certificate do not fit: have the host rejoined")
+}
+
+/// What another agent is called in a handshake, where its certificate alone counts.
+pub fn mover_name() -> ServerName<'static> {
+    ServerName::IpAddress(std::net::IpAddr::from([0_u8; 4]).into())
+}
+
+/// Takes the certificates of hosts that are named.
+#[derive(Debug)]
+struct NamedHost {
+    named: Vec<String>,
+    hosts: Arc<dyn ClientCertVerifier>,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for NamedHost {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        if !self.named.contains(&fingerprint(end_entity)) {
+            let another = rustls::CertificateError::ApplicationVerificationFailure;
+            return Err(rustls::Error::InvalidCertificate(another));
+        }
+        self.hosts.verify_client_cert(end_entity, intermediates, now)?;
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
 }
 
 /// For joining by https: the server's chain must hold the CA whose fingerprint the token carries, and lead to it.

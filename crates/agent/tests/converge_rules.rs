@@ -5,6 +5,8 @@
 mod failing;
 #[path = "rules/giving_up.rs"]
 mod giving_up;
+#[path = "rules/moving.rs"]
+mod moving;
 #[allow(dead_code)]
 mod world;
 
@@ -54,6 +56,12 @@ fn check(world: &mut World, expected: Expect) {
         let settled = if verdict.settled { "settled" } else { "unsettled" };
         let (power, volume) = (verdict.power.as_str(), verdict.volume.state);
         writeln!(text, "guest {id}: {settled}, {power}, volume {volume:?}").unwrap();
+        if let Some(failure) = &verdict.failure {
+            writeln!(text, "  {}: {} (try {})", failure.step, failure.error, failure.attempts).unwrap();
+        }
+    }
+    for verdict in &plan.arrivals {
+        writeln!(text, "arriving {}: {:?}", verdict.guest, verdict.state).unwrap();
         if let Some(failure) = &verdict.failure {
             writeln!(text, "  {}: {} (try {})", failure.step, failure.error, failure.attempts).unwrap();
         }
@@ -311,7 +319,7 @@ fn an_older_epoch_is_ended_first_and_a_later_one_left_alone() {
     check(
         &mut world,
         expect![[r#"
-        guest/1 destroy
+        guest/1 ask_to_stop
         guest 1: unsettled, running, volume Present
     "#]],
     );

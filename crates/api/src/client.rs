@@ -103,6 +103,15 @@ impl Client {
         self.json(self.request(Method::GET, path).query(query)).await
     }
 
+    /// Asks for something at a path that is no thing's, as by `POST /v1/balance`.
+    pub async fn post_path<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: Query<'_>,
+    ) -> Result<T, ClientError> {
+        self.json(self.request(Method::POST, path).query(query)).await
+    }
+
     /// Every `T` that the query lets through.
     pub async fn list<T: Resource>(&self, query: Query<'_>) -> Result<Vec<T>, ClientError> {
         self.get_path(&format!("/v1/{}.json", T::PATH), query).await

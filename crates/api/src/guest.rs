@@ -35,6 +35,10 @@ pub struct Guest {
     /// The host that holds it.
     #[schema(read_only)]
     pub host_id: Option<i64>,
+    /// The host that it is being moved to, or is to be moved to when its turn comes.
+    #[schema(read_only)]
+    #[serde(default)]
+    pub moving_to_host_id: Option<i64>,
     /// The image its volume was made from.
     pub image_id: i64,
     /// With which guests of its account it belongs together.

@@ -98,7 +98,7 @@ pub struct Homeless {
     pub reason: String,
 }
 
-/// A move of a guest to another host, as it is planned. Nothing moves guests yet.
+/// A move of a guest to another host, as it is planned or ordered.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PlannedMove {
     /// Which guest.
@@ -119,6 +119,8 @@ pub struct PlannedMove {
     pub copied_bytes: i64,
     /// The score of the fleet once it is there; null where none is reckoned.
     pub score_after: Option<f64>,
+    /// The operation that moves it; null where this is a plan, and where the guest cannot be moved any more.
+    pub operation_id: Option<i64>,
 }
 
 /// How a host would be emptied.
@@ -146,4 +148,29 @@ pub struct Balance {
     pub score_after: f64,
     /// The moves, in an order each of whose steps is legal.
     pub moves: Vec<PlannedMove>,
+}
+
+/// What a move would come to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct GuestMoveTrial {
+    /// Which guest.
+    pub guest_id: i64,
+    /// Its name.
+    pub guest: String,
+    /// Where it is.
+    pub from_host_id: i64,
+    /// Its name.
+    pub from_host: String,
+    /// Where it would go.
+    pub to_host_id: i64,
+    /// Its name.
+    pub to_host: String,
+    /// How large the disk is that would be copied, in bytes; what is empty of it is not sent.
+    pub copied_bytes: i64,
+    /// Whether it runs, and would be stopped first.
+    pub stops: bool,
+    /// What would become of it meanwhile, in words.
+    pub said: String,
+    /// Why it would go there.
+    pub placement: Placement,
 }

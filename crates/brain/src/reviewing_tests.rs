@@ -54,6 +54,7 @@ fn wanted(id: i64) -> GuestWanted {
             }],
         }],
         ssh_keys: Vec::new(),
+        leaving: None,
     }
 }
 
@@ -122,6 +123,7 @@ fn review(guests: Vec<GuestReview>, former: Vec<GuestWanted>, absent: Vec<Absent
             pools: Vec::new(),
             networks: Vec::new(),
             guests: former,
+            arrivals: Vec::new(),
             absent,
         }),
         orphans: Vec::new(),

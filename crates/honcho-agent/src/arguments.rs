@@ -78,6 +78,12 @@ pub(crate) struct RunArguments {
     /// Run no guests: keep a simulated host in this directory instead.
     #[arg(long, value_name = "DIR")]
     pub(crate) simulated: Option<PathBuf>,
+    /// Where other hosts' agents are heard, when guests are moved from host to host.
+    #[arg(long, value_name = "ADDRESS", default_value = "[::]:7073")]
+    pub(crate) movers: std::net::SocketAddr,
+    /// Where other hosts reach that, if not at the address by which this host reaches its brain.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) movers_advertise: Option<String>,
     /// Where the host's boot id stands, if not where the kernel says it (for hosts that are namespaces).
     #[arg(long, value_name = "FILE", hide_short_help = true)]
     pub(crate) boot_id_file: Option<PathBuf>,

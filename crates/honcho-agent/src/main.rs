@@ -12,6 +12,7 @@ use honcho_agent_lib::agent::{self, AgentOptions, BootId};
 use honcho_agent_lib::clock::Clock;
 use honcho_agent_lib::identity::Identity;
 use honcho_agent_lib::machine::MachineIds;
+use honcho_agent_lib::movers::MoversOptions;
 use std::fs::File;
 use std::path::Path;
 use tokio::signal::unix::{SignalKind, signal};
@@ -107,6 +108,10 @@ async fn run_agent(arguments: &RunArguments) -> anyhow::Result<()> {
         // Here the real world comes in.
         #[allow(clippy::disallowed_methods)]
         wall_clock: std::time::SystemTime::now,
+        movers: Some(MoversOptions {
+            listen: arguments.movers,
+            advertise: arguments.movers_advertise.clone(),
+        }),
         run_id: uuid::Uuid::new_v4(),
     };
     agent::run(identity, options, shutdown).await

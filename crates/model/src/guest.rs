@@ -52,6 +52,8 @@ pub enum GuestStatus {
     GivenUp,
     /// Its volume is being made.
     Building,
+    /// It is stopped, and its disk is on its way to another host.
+    Moving,
     /// It should run and does not yet.
     Starting,
     /// It runs, and a boot that was asked for is still to come.
@@ -72,14 +74,14 @@ pub enum GuestStatus {
 
 impl GuestStatus {
     /// Every status.
-    pub const ALL: [GuestStatus; 17] = {
+    pub const ALL: [GuestStatus; 18] = {
         use GuestStatus::{
-            Building, Cancelled, Damaged, Deleted, Deleting, Failing, Frozen, GivenUp, Pending, Rebooting,
-            Resizing, Running, Starting, Stopped, Stopping, Suspended, Unknown,
+            Building, Cancelled, Damaged, Deleted, Deleting, Failing, Frozen, GivenUp, Moving, Pending,
+            Rebooting, Resizing, Running, Starting, Stopped, Stopping, Suspended, Unknown,
         };
         [
-            Deleted, Deleting, Pending, Unknown, Frozen, Damaged, Failing, GivenUp, Building, Starting,
-            Rebooting, Running, Stopping, Cancelled, Suspended, Resizing, Stopped,
+            Deleted, Deleting, Pending, Unknown, Frozen, Damaged, Failing, GivenUp, Building, Moving,
+            Starting, Rebooting, Running, Stopping, Cancelled, Suspended, Resizing, Stopped,
         ]
     };
 
@@ -95,6 +97,7 @@ impl GuestStatus {
             GuestStatus::Failing => "failing",
             GuestStatus::GivenUp => "given_up",
             GuestStatus::Building => "building",
+            GuestStatus::Moving => "moving",
             GuestStatus::Starting => "starting",
             GuestStatus::Rebooting => "rebooting",
             GuestStatus::Running => "running",
@@ -137,6 +140,8 @@ pub enum Fact {
     GivenUp,
     /// Its volume has been seen complete.
     Built,
+    /// It is being moved to another host.
+    Moving,
     /// It should run (and is neither cancelled nor suspended).
     WantedRunning,
     /// It was last seen running.
@@ -149,10 +154,10 @@ pub enum Fact {
 
 impl Fact {
     /// Every fact, in the order of [`Facts`].
-    pub const ALL: [Fact; 15] = {
+    pub const ALL: [Fact; 16] = {
         use Fact::{
             BootDue, Built, Cancelled, Damaged, Deleted, Deleting, Failing, GivenUp, HostFrozen, HostSilent,
-            Placed, SeenRunning, Settled, Suspended, WantedRunning,
+            Moving, Placed, SeenRunning, Settled, Suspended, WantedRunning,
         };
         [
             Deleted,
@@ -166,6 +171,7 @@ impl Fact {
             Failing,
             GivenUp,
             Built,
+            Moving,
             WantedRunning,
             SeenRunning,
             BootDue,
@@ -224,6 +230,8 @@ pub const RULES: &[Rule] = {
         (&[Is(F::Cancelled)], S::Cancelled),
         (&[Not(F::Built), Is(F::GivenUp)], S::GivenUp),
         (&[Not(F::Built)], S::Building),
+        (&[Is(F::Moving), Is(F::SeenRunning)], S::Stopping),
+        (&[Is(F::Moving)], S::Moving),
         (&[Is(F::WantedRunning), Is(F::SeenRunning), Is(F::BootDue)], S::Rebooting),
         (&[Is(F::WantedRunning), Is(F::SeenRunning)], S::Running),
         (&[Is(F::WantedRunning)], S::Starting),
@@ -267,6 +275,9 @@ mod tests {
         check(&[Placed, WantedRunning, Built, SeenRunning, BootDue], GuestStatus::Rebooting);
         check(&[Placed, WantedRunning, Built, Failing], GuestStatus::Failing);
         check(&[Placed, WantedRunning, Built, SeenRunning, HostSilent], GuestStatus::Unknown);
+        check(&[Placed, Built, WantedRunning, Moving, SeenRunning], GuestStatus::Stopping);
+        check(&[Placed, Built, WantedRunning, Moving], GuestStatus::Moving);
+        check(&[Placed, Built, Cancelled, Moving], GuestStatus::Cancelled);
         check(&[Placed, Built, SeenRunning], GuestStatus::Stopping);
         check(&[Placed, Built, Settled], GuestStatus::Stopped);
         check(&[Placed, Built, Suspended, SeenRunning], GuestStatus::Stopping);

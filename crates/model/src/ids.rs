@@ -50,6 +50,8 @@ integers! {
     ClusterId,
     /// What a person watches until it ends.
     OperationId,
+    /// A move of a guest from host to host.
+    MoveId,
     /// A line of the event log; also its cursor.
     EventId,
     /// A token that a program shows.

@@ -20,6 +20,8 @@ pub enum OperationKind {
     Rename,
     /// Something else of it changes.
     Update,
+    /// It goes to another host.
+    Move,
     /// Its account is suspended, so it stops and may not start.
     Suspend,
     /// That ends: it starts, if it should run.
@@ -41,6 +43,8 @@ pub enum Aspect {
     Power,
     /// Whether it may run.
     Leave,
+    /// Where it is.
+    Place,
     /// How big it is.
     Size,
     /// What it is called, and the rest.
@@ -49,11 +53,15 @@ pub enum Aspect {
 
 impl OperationKind {
     /// Every kind.
-    pub const ALL: [OperationKind; 12] = {
+    pub const ALL: [OperationKind; 13] = {
         use OperationKind::{
-            Cancel, Create, Delete, Reboot, Rename, Resize, Restore, Start, Stop, Suspend, Unsuspend, Update,
+            Cancel, Create, Delete, Move, Reboot, Rename, Resize, Restore, Start, Stop, Suspend, Unsuspend,
+            Update,
         };
-        [Create, Start, Stop, Reboot, Resize, Rename, Update, Suspend, Unsuspend, Cancel, Restore, Delete]
+        [
+            Create, Start, Stop, Reboot, Resize, Rename, Update, Move, Suspend, Unsuspend, Cancel, Restore,
+            Delete,
+        ]
     };
 
     /// The word used in the store, the API and on the command line.
@@ -66,6 +74,7 @@ impl OperationKind {
             OperationKind::Resize => "resize",
             OperationKind::Rename => "rename",
             OperationKind::Update => "update",
+            OperationKind::Move => "move",
             OperationKind::Suspend => "suspend",
             OperationKind::Unsuspend => "unsuspend",
             OperationKind::Cancel => "cancel",
@@ -89,6 +98,7 @@ impl OperationKind {
             OperationKind::Start | OperationKind::Stop | OperationKind::Reboot => Aspect::Power,
             OperationKind::Suspend | OperationKind::Unsuspend => Aspect::Leave,
             OperationKind::Resize => Aspect::Size,
+            OperationKind::Move => Aspect::Place,
             OperationKind::Rename | OperationKind::Update => Aspect::Other,
         }
     }
@@ -110,7 +120,9 @@ impl OperationKind {
     /// reboots are one, and one act fulfils both. Cancelling and deleting end everything.
     pub fn supersedes(self, earlier: OperationKind) -> bool {
         match self {
-            OperationKind::Cancel | OperationKind::Delete => true,
+            // A cancelled guest's disk goes on to where it is to be.
+            OperationKind::Cancel => earlier != OperationKind::Move,
+            OperationKind::Delete => true,
             OperationKind::Restore => earlier == OperationKind::Cancel,
             // It starts nothing while it is suspended; stopping it goes on.
             OperationKind::Suspend => {
@@ -120,9 +132,11 @@ impl OperationKind {
             OperationKind::Unsuspend => earlier.aspect() == Aspect::Leave,
             OperationKind::Start | OperationKind::Stop => earlier.aspect() == Aspect::Power,
             OperationKind::Resize => earlier == OperationKind::Resize,
-            OperationKind::Create | OperationKind::Reboot | OperationKind::Rename | OperationKind::Update => {
-                false
-            }
+            OperationKind::Create
+            | OperationKind::Reboot
+            | OperationKind::Rename
+            | OperationKind::Update
+            | OperationKind::Move => false,
         }
     }
 }

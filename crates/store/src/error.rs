@@ -109,6 +109,7 @@ const UNIQUE: &[(&str, &str, &str, &str)] = &[
     ("clusters_name", "clusters.account_id, clusters.name", "name", "is taken"),
     ("clusters_reference", "clusters.account_id, clusters.reference", "reference", "is taken"),
     ("guests_name", "guests.account_id, guests.name", "name", "is taken"),
+    ("moves_under_way", "moves.guest_id", "base", "is being moved already"),
     ("guests_reference", "guests.account_id, guests.reference", "reference", "is taken"),
 ];
 

@@ -26,7 +26,8 @@ pub(crate) const FROM: &str = "FROM guests g \
     LEFT JOIN volumes v ON v.guest_id = g.id \
     LEFT JOIN guest_observed o ON o.guest_id = g.id AND o.epoch = g.epoch \
     LEFT JOIN hosts h ON h.id = g.host_id \
-    LEFT JOIN host_observed ho ON ho.host_id = g.host_id";
+    LEFT JOIN host_observed ho ON ho.host_id = g.host_id \
+    LEFT JOIN moves m ON m.guest_id = g.id AND m.moved_at IS NULL AND m.given_up_at IS NULL";
 
 /// A fact, as SQL over [`FROM`]. `$1` is the earliest time at which a host that is not silent was heard.
 fn fact_sql(fact: Fact) -> &'static str {
@@ -39,9 +40,13 @@ fn fact_sql(fact: Fact) -> &'static str {
         Fact::HostSilent => "COALESCE(ho.last_seen_at, 0) < $1",
         Fact::HostFrozen => "(h.frozen_at IS NOT NULL OR h.unaccepted_since IS NOT NULL)",
         Fact::Damaged => "COALESCE(o.volume_state IN ('missing', 'unknown'), FALSE)",
-        Fact::Failing => "o.failure IS NOT NULL",
+        Fact::Failing => {
+            "(o.failure IS NOT NULL OR (m.id IS NOT NULL AND EXISTS \
+             (SELECT 1 FROM move_observed mo WHERE mo.move_id = m.id AND mo.failure IS NOT NULL)))"
+        }
         Fact::GivenUp => "g.given_up_operation IS NOT NULL",
         Fact::Built => "COALESCE(v.existing, FALSE)",
+        Fact::Moving => "m.begun_at IS NOT NULL",
         Fact::WantedRunning => "(g.power = 'running' AND g.cancelled_at IS NULL AND g.suspended_at IS NULL)",
         Fact::SeenRunning => "COALESCE(o.power = 'running', FALSE)",
         Fact::BootDue => "COALESCE(o.boots_done < g.boots_wanted AND g.boots_wanted > g.boots_waived, FALSE)",
@@ -214,6 +219,7 @@ impl Takes for Collected {
             power: seen.power,
             start_alone: row.start_alone,
             host_id: row.host_id,
+            moving_to_host_id: row.moving_to,
             image_id: row.image_id,
             cluster: own(&row.cluster),
             role: own(&row.role),

@@ -200,6 +200,8 @@ pub struct Desired {
     pub existing: bool,
     /// See `existing`.
     pub seen_disk: Option<Bytes>,
+    /// Whether it is being moved to another host: stopped, and held still.
+    pub moving: bool,
 }
 
 #[derive(FromQueryResult)]
@@ -233,6 +235,7 @@ struct Row {
     deleting_at: Option<i64>,
     deleted_at: Option<i64>,
     seen_running: bool,
+    moving: bool,
 }
 
 impl TryFrom<Row> for Desired {
@@ -269,6 +272,7 @@ impl TryFrom<Row> for Desired {
             deleting_at: row.deleting_at.map(Timestamp),
             deleted_at: row.deleted_at.map(Timestamp),
             seen_running: row.seen_running,
+            moving: row.moving,
         })
     }
 }
@@ -277,9 +281,10 @@ const SELECT: &str = "SELECT g.id, g.account_id, g.name, g.host_id, COALESCE(v.p
     g.boot_hard, g.stop_hard, CAST(g.vcpus AS BIGINT) AS vcpus, g.memory, COALESCE(v.size, 0) AS disk, g.generation, g.epoch, \
     g.lock_version, g.cancelled_at, g.cancelled_with_account, g.suspended_at, g.memory_claimed, g.deletes_at, g.deleting_at, g.deleted_at, \
     COALESCE(o.power = 'running', FALSE) AS seen_running, COALESCE(v.existing, FALSE) AS existing, o.volume_size, \
-    v.growing_to, g.boots_waived, g.given_up_operation \
+    v.growing_to, g.boots_waived, g.given_up_operation, (m.id IS NOT NULL) AS moving \
     FROM guests g LEFT JOIN volumes v ON v.guest_id = g.id \
-    LEFT JOIN guest_observed o ON o.guest_id = g.id AND o.epoch = g.epoch";
+    LEFT JOIN guest_observed o ON o.guest_id = g.id AND o.epoch = g.epoch \
+    LEFT JOIN moves m ON m.guest_id = g.id AND m.moved_at IS NULL AND m.given_up_at IS NULL AND m.begun_at IS NOT NULL";
 
 /// Reads one in scope, also when it is cancelled or gone.
 pub async fn get(tx: &Tx, scope: Scope, id: GuestId) -> StoreResult<Desired> {
@@ -352,7 +357,7 @@ pub async fn save(tx: &Tx, guest: &mut Desired) -> StoreResult<()> {
         "UPDATE guests SET name = $1, power = $2, start_alone = $3, boots_wanted = $4, boot_hard = $5, stop_hard = $6, \
          vcpus = $7, memory = $8, generation = $9, lock_version = $10, cancelled_at = $11, deletes_at = $12, \
          deleting_at = $13, cancelled_with_account = $14, suspended_at = $15, memory_claimed = $16, boots_waived = $17, \
-         given_up_operation = $18 WHERE id = $19",
+         given_up_operation = $18, epoch = $19 WHERE id = $20",
         values![
             guest.name.as_str(),
             guest.power.as_str(),
@@ -372,6 +377,7 @@ pub async fn save(tx: &Tx, guest: &mut Desired) -> StoreResult<()> {
             guest.memory_claimed,
             guest.boots_waived,
             guest.given_up.map(|operation| operation.0),
+            guest.epoch.0,
             guest.id.0
         ],
     )

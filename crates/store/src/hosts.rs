@@ -4,7 +4,7 @@ use crate::cells::cells;
 use crate::events::{self, NewEvent};
 use crate::list::{Column, Filters, Select};
 use crate::sql::{Connection, Reach, execute, from_json, insert, number, read, row, rows, time, values};
-use crate::{Refusal, StoreResult, Tx, host_places};
+use crate::{Refusal, StoreResult, Tx, guest_moves, host_places};
 use honcho_api::{Host, Nic};
 use honcho_model::event::ResourceKind;
 use honcho_model::host::HostStatus;
@@ -210,6 +210,11 @@ pub async fn delete(tx: &Tx, id: HostId) -> StoreResult<()> {
             Refusal::invalid("base", format!("still holds {guests} guests: delete those first")).into()
         );
     }
+    if guest_moves::of_host(tx, id).await? > 0 {
+        let text = "guests are on their way from it or to it, or left a copy on it that is still to be removed: wait until \
+                    they are through, or give the moves up";
+        return Err(Refusal::invalid("base", text).into());
+    }
     execute(tx, "DELETE FROM network_placements WHERE host_id = $1", values![id.0]).await?;
     host_places::release(tx, id).await?;
     execute(tx, "DELETE FROM san_hosts WHERE host_id = $1", values![id.0]).await?;
@@ -245,7 +250,7 @@ pub async fn offer_join(tx: &Tx, id: HostId, join_hash: &str, expires_at: Timest
     .await?;
     // Polls that the old certificate holds end at once.
     tx.touch(id);
-    Ok(())
+    guest_moves::certificate_changed(tx, id).await
 }
 
 /// A host that its join token stands for.
@@ -295,7 +300,7 @@ pub async fn bind_certificate(tx: &Tx, id: HostId, fingerprint: &str) -> StoreRe
         values![fingerprint, id.0],
     )
     .await?;
-    Ok(())
+    guest_moves::certificate_changed(tx, id).await
 }
 
 /// Binds it to a renewed one as well, until that is first used. `shown` is the one it was asked for with: if that was
@@ -308,6 +313,7 @@ pub async fn bind_next_certificate(tx: &Tx, id: HostId, shown: &str, next: &str)
         values![next, id.0, shown],
     )
     .await?;
+    guest_moves::certificate_changed(tx, id).await?;
     Ok(bound > 0)
 }
 

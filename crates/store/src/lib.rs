@@ -27,6 +27,7 @@ pub mod clusters;
 pub mod copying;
 pub mod emptying;
 pub mod events;
+pub mod guest_moves;
 pub mod guests;
 pub mod guests_desired;
 pub mod host_places;

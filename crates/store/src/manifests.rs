@@ -1,5 +1,6 @@
 //! The manifest of a host, made of its desired rows at one moment.
 
+use crate::guest_moves::{self, Told};
 use crate::networks::Subnets;
 use crate::sql::{Connection, from_json, row, rows, unsigned, values};
 use crate::{StoreError, StoreResult, addresses, brain, hosts};
@@ -9,8 +10,9 @@ use honcho_model::{
     VolumeId,
 };
 use honcho_wire::{
-    Absent, AddressWanted, Existence, GuestWanted, ImageWanted, InterfaceWanted, Manifest, NetworkKind,
-    NetworkWanted, PROTOCOL, PoolKind, PoolWanted, StopMode, SubnetWanted, VolumeAbsent, VolumeWanted,
+    Absent, AddressWanted, Arriving, Existence, GuestWanted, ImageWanted, InterfaceWanted, Leaving, Manifest,
+    NetworkKind, NetworkWanted, PROTOCOL, PoolKind, PoolWanted, StopMode, SubnetWanted, VolumeAbsent,
+    VolumeWanted,
 };
 use sea_orm::FromQueryResult;
 use std::collections::HashMap;
@@ -37,7 +39,9 @@ pub async fn render(snapshot: &impl Connection, host: HostId) -> StoreResult<Opt
     .await?;
     let Some(found) = found else { return Ok(None) };
     let mut interfaces = interfaces(snapshot, host).await?;
-    let (guests, absent_guests) = guests(snapshot, host, &mut interfaces).await?;
+    let leaving = guest_moves::leaving(snapshot, host).await?;
+    let (guests, absent_guests) = guests(snapshot, host, &mut interfaces, &leaving).await?;
+    let copies = guest_moves::copies_on(snapshot, host).await?;
     let (networks, absent_networks) = networks(snapshot, host).await?;
     Ok(Some(Manifest {
         protocol: PROTOCOL,
@@ -50,7 +54,12 @@ pub async fn render(snapshot: &impl Connection, host: HostId) -> StoreResult<Opt
         pools: pools(snapshot, host).await?,
         networks,
         guests,
-        absent: absent_guests.into_iter().chain(absent_networks).collect(),
+        arrivals: guest_moves::arriving(snapshot, host).await?.into_iter().map(arriving).collect(),
+        absent: absent_guests
+            .into_iter()
+            .chain(copies.iter().map(absent_copy))
+            .chain(absent_networks)
+            .collect(),
     }))
 }
 
@@ -220,6 +229,7 @@ async fn guests(
     snapshot: &impl Connection,
     host: HostId,
     interfaces: &mut Interfaces,
+    leaving: &[Told],
 ) -> StoreResult<(Vec<GuestWanted>, Vec<Absent>)> {
     let found: Vec<GuestRow> = rows(
         snapshot,
@@ -237,10 +247,37 @@ async fn guests(
         if row.deleting_at.is_some() {
             absent.push(absent_guest(&row, &interfaces));
         } else {
-            wanted.push(wanted_guest(&row, interfaces)?);
+            let leaving = leaving.iter().find(|told| told.guest.0 == row.id);
+            wanted.push(wanted_guest(&row, interfaces, leaving)?);
         }
     }
     Ok((wanted, absent))
+}
+
+fn arriving(told: Told) -> Arriving {
+    Arriving {
+        guest: told.guest,
+        uuid: told.uuid,
+        epoch: told.epoch,
+        volume: told.volume,
+        volume_uuid: told.volume_uuid,
+        pool: told.pool,
+        address: told.address,
+        certificates: told.certificates,
+        ticket: told.ticket,
+    }
+}
+
+/// What is left of a guest that went elsewhere, or did not come. Its cards went with its domain, before it was held.
+fn absent_copy(copy: &guest_moves::Copy) -> Absent {
+    Absent::Guest {
+        id: copy.guest,
+        uuid: copy.uuid,
+        epoch: copy.epoch,
+        generation: Generation(copy.generation),
+        volumes: vec![VolumeAbsent { id: copy.volume, uuid: copy.volume_uuid, pool: copy.pool }],
+        interfaces: Vec::new(),
+    }
 }
 
 fn absent_guest(row: &GuestRow, interfaces: &[InterfaceWanted]) -> Absent {
@@ -258,8 +295,13 @@ fn absent_guest(row: &GuestRow, interfaces: &[InterfaceWanted]) -> Absent {
     }
 }
 
-fn wanted_guest(row: &GuestRow, interfaces: Vec<InterfaceWanted>) -> StoreResult<GuestWanted> {
+fn wanted_guest(
+    row: &GuestRow,
+    interfaces: Vec<InterfaceWanted>,
+    leaving: Option<&Told>,
+) -> StoreResult<GuestWanted> {
     let power = Power::parse(&row.power).ok_or_else(|| damaged("power", &row.power))?;
+    let held_down = row.cancelled_at.or(row.suspended_at).is_some() || leaving.is_some();
     Ok(GuestWanted {
         id: GuestId(row.id),
         uuid: row.uuid,
@@ -267,7 +309,7 @@ fn wanted_guest(row: &GuestRow, interfaces: Vec<InterfaceWanted>) -> StoreResult
         account: AccountId(row.account_id),
         epoch: Epoch(row.epoch),
         generation: Generation(row.generation),
-        power: if row.cancelled_at.or(row.suspended_at).is_some() { Power::Stopped } else { power },
+        power: if held_down { Power::Stopped } else { power },
         start_alone: row.start_alone,
         boots_wanted: unsigned(row.boots_wanted),
         boots_waived: unsigned(row.boots_waived),
@@ -290,5 +332,7 @@ fn wanted_guest(row: &GuestRow, interfaces: Vec<InterfaceWanted>) -> StoreResult
         },
         interfaces,
         ssh_keys: from_json("SSH keys", row.ssh_keys.as_deref())?.unwrap_or_default(),
+        leaving: leaving
+            .map(|told| Leaving { ticket: told.ticket_hash, certificates: told.certificates.clone() }),
     })
 }

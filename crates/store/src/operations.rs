@@ -27,8 +27,11 @@ struct Row {
 }
 
 const SELECT: &str = "SELECT p.id, p.account_id, p.kind, p.state, p.guest_id, g.name AS guest_name, p.generation, \
-    p.outcome, p.superseded_by, p.created_at, p.ended_at, o.progress, o.failure \
-    FROM operations p JOIN guests g ON g.id = p.guest_id LEFT JOIN guest_observed o ON o.guest_id = p.guest_id";
+    p.outcome, p.superseded_by, p.created_at, p.ended_at, COALESCE(mo.progress, o.progress) AS progress, \
+    COALESCE(mo.failure, o.failure) AS failure \
+    FROM operations p JOIN guests g ON g.id = p.guest_id LEFT JOIN guest_observed o ON o.guest_id = p.guest_id \
+    LEFT JOIN moves m ON m.guest_id = p.guest_id AND m.moved_at IS NULL AND m.given_up_at IS NULL \
+    LEFT JOIN move_observed mo ON mo.move_id = m.id";
 const COLUMNS: &[Column] = &[
     Column::Integer("id", "p.id"),
     Column::Integer("account_id", "p.account_id"),
@@ -153,6 +156,12 @@ pub(crate) async fn open_of_guest(tx: &Tx, guest: GuestId) -> StoreResult<Vec<Op
 pub async fn open_kinds(tx: &Tx, guest: GuestId) -> StoreResult<Vec<(OperationId, OperationKind)>> {
     let open = open_of_guest(tx, guest).await?;
     Ok(open.into_iter().map(|open| (OperationId(open.id), open.kind)).collect())
+}
+
+/// Says which generation of its guest satisfies an operation that waited for its turn.
+pub async fn satisfied_by(tx: &Tx, id: OperationId, generation: Generation) -> StoreResult<()> {
+    execute(tx, "UPDATE operations SET generation = $1 WHERE id = $2", values![generation.0, id.0]).await?;
+    Ok(())
 }
 
 /// Says in advance how one ends, where there is something to say.

@@ -2,7 +2,7 @@
 
 use crate::list::{Column, Filters, Select};
 use crate::sql::{Connection, execute, insert, number, time, values};
-use crate::{Refusal, StoreResult, Tx};
+use crate::{Refusal, StoreResult, Tx, guest_moves};
 use honcho_api::Pool;
 use honcho_model::{HostId, Name, PoolId};
 use sea_orm::FromQueryResult;
@@ -28,7 +28,7 @@ struct Row {
 const SELECT: &str = "SELECT p.id, p.uuid, p.host_id, p.name, p.kind, p.path, p.created_at, \
     o.state, o.problem, o.size, o.free, o.reflink, \
     CAST(COALESCE((SELECT SUM(CASE WHEN v.growing_to > v.size THEN v.growing_to ELSE v.size END) FROM volumes v \
-        WHERE v.pool_id = p.id), 0) AS BIGINT) AS placed \
+        WHERE v.pool_id = p.id), 0) AS BIGINT) + CAST(COALESCE((SELECT SUM(m.size) FROM moves m WHERE m.claims_pool_id = p.id), 0) AS BIGINT) AS placed \
     FROM pools p LEFT JOIN pool_observed o ON o.pool_id = p.id";
 const COLUMNS: &[Column] = &[
     Column::Integer("id", "p.id"),
@@ -86,6 +86,10 @@ pub async fn delete(tx: &Tx, id: PoolId, host: HostId) -> StoreResult<()> {
     let volumes = number(tx, "SELECT COUNT(*) AS n FROM volumes WHERE pool_id = $1", values![id.0]).await?;
     if let Some(volumes @ 1..) = volumes {
         let text = format!("still holds {volumes} volumes: delete their guests first");
+        return Err(Refusal::invalid("base", text).into());
+    }
+    if guest_moves::of_pool(tx, id).await? > 0 {
+        let text = "a guest is on its way from it or to it, or left a copy in it that is still to be removed";
         return Err(Refusal::invalid("base", text).into());
     }
     execute(tx, "UPDATE pools SET deleted_at = $1 WHERE id = $2", values![tx.now.0, id.0]).await?;

@@ -7,7 +7,7 @@
 use crate::cells::cells;
 use crate::events::{self, NewEvent};
 use crate::sql::{Connection, Reach, execute, from_json, read, row, rows, signed, to_json, values};
-use crate::{Change, Scope, StoreResult, Tx, guests_desired, networks, operations};
+use crate::{Change, Scope, StoreResult, Tx, guest_moves, guests_desired, networks, operations};
 use honcho_model::event::ResourceKind;
 use honcho_model::guest::Power;
 use honcho_model::operation::{OperationKind, OperationState};
@@ -36,6 +36,7 @@ struct Known {
     sequence: i64,
     digest: Option<String>,
     orphans: Option<String>,
+    machine: Option<String>,
 }
 
 impl Change for ApplyReport {
@@ -45,7 +46,7 @@ impl Change for ApplyReport {
         let report = &self.report;
         let known: Option<Known> = row(
             tx,
-            "SELECT boot_id, run_id, sequence, digest, orphans FROM host_observed WHERE host_id = $1",
+            "SELECT boot_id, run_id, sequence, digest, orphans, machine FROM host_observed WHERE host_id = $1",
             values![self.host.0],
         )
         .await?;
@@ -64,6 +65,7 @@ impl Change for ApplyReport {
                 if current {
                     let orphans = known.as_ref().and_then(|known| known.orphans.as_deref());
                     self.note_machine(tx, observation, orphans).await?;
+                    self.note_address(tx, known.as_ref(), observation).await?;
                     self.apply(tx, observation).await?;
                 } else {
                     // What it says is about another manifest than any that this life has given.
@@ -168,6 +170,22 @@ impl ApplyReport {
         Ok(())
     }
 
+    /// Tells whoever fetches guests from this host where it is reached, if that is another place than before.
+    async fn note_address(
+        &self,
+        tx: &Tx,
+        known: Option<&Known>,
+        observation: &Observation,
+    ) -> StoreResult<()> {
+        let machine = known.and_then(|known| known.machine.as_deref());
+        let before: Option<honcho_wire::HostObserved> = from_json("host observation", machine)?;
+        let address = &observation.host.movers_address;
+        if before.is_some_and(|before| before.movers_address == *address) {
+            return Ok(());
+        }
+        guest_moves::reached_at(tx, self.host, address.as_deref()).await
+    }
+
     async fn note_machine(
         &self,
         tx: &Tx,
@@ -217,9 +235,16 @@ impl ApplyReport {
             // One of two machines says so; the other may still run it. It is said again after the thaw.
             return Ok(());
         }
+        for guest in observation.guests.iter().filter(|guest| guest.held) {
+            guest_moves::held(tx, guest.id, self.host, guest.epoch).await?;
+        }
+        for arrival in &observation.arrivals {
+            guest_moves::arrival(tx, self.host, arrival).await?;
+        }
         for gone in &observation.gone {
             match gone {
                 Gone::Guest { id, epoch, generation } => {
+                    guest_moves::gone(tx, *id, self.host, *epoch).await?;
                     let buried = guests_desired::bury(tx, *id, self.host, *epoch, *generation).await?;
                     if let Some(guests_desired::Gone { name, account, kept }) = buried {
                         let resource = (ResourceKind::Guest, id.0, name.as_str());
@@ -429,7 +454,10 @@ impl ApplyReport {
     ) -> StoreResult<()> {
         for open in operations::open_of_guest(tx, guest).await? {
             // A guest that is to go settles only by being gone.
+            let on_its_way =
+                open.kind == OperationKind::Move && guest_moves::of_guest(tx, guest).await?.is_some();
             let satisfied = open.generation <= generation
+                && !on_its_way
                 && (open.kind == OperationKind::Delete) <= (ending == Ending::Deleted);
             if satisfied && operations::end(tx, OperationId(open.id), OperationState::Done, None).await? {
                 let resource = (ResourceKind::Guest, guest.0, name);

@@ -5,7 +5,7 @@
 
 use crate::cells::cells;
 use crate::sql::{Connection, Reach, from_json, read, rows, unsigned, values};
-use crate::{StoreResult, hosts};
+use crate::{StoreResult, guest_moves, hosts};
 use honcho_model::host::{Duty, HostStatus};
 use honcho_model::{
     AccountId, Bytes, CpuFeature, GuestId, HostId, Name, NetworkKind, PoolId, RackId, SiteId, Timestamp,
@@ -127,7 +127,8 @@ cells! {
         name: String = "p.name",
         size: i64 = "COALESCE(o.size, 0)",
         placed: i64 = "CAST(COALESCE((SELECT SUM(CASE WHEN v.growing_to > v.size THEN v.growing_to ELSE v.size END) \
-            FROM volumes v WHERE v.pool_id = p.id), 0) AS BIGINT)",
+            FROM volumes v WHERE v.pool_id = p.id), 0) AS BIGINT) + \
+            CAST(COALESCE((SELECT SUM(m.size) FROM moves m WHERE m.claims_pool_id = p.id), 0) AS BIGINT)",
     }
 }
 
@@ -161,6 +162,12 @@ pub async fn list(
     for row in claimed {
         let size = Claimed { memory: row.memory, vcpus: row.vcpus, guests: row.guests };
         claims.entry(row.host_id).or_default().push(size);
+    }
+    for claim in guest_moves::claims(connection, (only > 0).then_some(HostId(only))).await? {
+        if claim.memory > 0 {
+            let size = Claimed { memory: claim.memory, vcpus: claim.vcpus, guests: 1 };
+            claims.entry(claim.host.0).or_default().push(size);
+        }
     }
     let pool_rows: Vec<PoolRow> =
         read(connection, reach, select(PoolRow::COLUMNS, POOLS), values![only]).await?;
@@ -247,11 +254,29 @@ fn counts(found: Vec<CountRow>) -> Counts {
     found.into_iter().map(|row| (HostId(row.host_id), row.guests)).collect()
 }
 
+/// Counts those that are under way where they go, too.
+async fn add_moving(
+    connection: &impl Connection,
+    account: AccountId,
+    apart: Option<(&str, &str)>,
+    counts: &mut Counts,
+) -> StoreResult<()> {
+    for claim in guest_moves::claims(connection, None).await? {
+        let own = claim.apart.as_ref().map(|(cluster, role)| (cluster.as_str(), role.as_str()));
+        if claim.memory > 0 && claim.account == account.0 && (apart.is_none() || apart == own) {
+            *counts.entry(claim.host).or_default() += 1;
+        }
+    }
+    Ok(())
+}
+
 /// Where an account's guests are.
 pub async fn of_account(connection: &impl Connection, account: AccountId) -> StoreResult<Counts> {
     let sql = "SELECT g.host_id, COUNT(*) AS guests FROM guests g WHERE g.account_id = $1 AND g.host_id > 0 \
         AND g.cancelled_at IS NULL AND g.deleting_at IS NULL AND g.memory_claimed GROUP BY g.host_id";
-    Ok(counts(rows(connection, sql, values![account.0]).await?))
+    let mut counts = counts(rows(connection, sql, values![account.0]).await?);
+    add_moving(connection, account, None, &mut counts).await?;
+    Ok(counts)
 }
 
 /// Where an account's guests of one cluster and role are.
@@ -263,7 +288,53 @@ pub async fn of_role(
 ) -> StoreResult<Counts> {
     let sql = "SELECT g.host_id, COUNT(*) AS guests FROM guests g WHERE g.account_id = $1 AND g.cluster = $2 AND g.role = $3 \
         AND g.host_id > 0 AND g.cancelled_at IS NULL AND g.deleting_at IS NULL AND g.memory_claimed GROUP BY g.host_id";
-    Ok(counts(rows(connection, sql, values![account.0, cluster.as_str(), role.as_str()]).await?))
+    let found = rows(connection, sql, values![account.0, cluster.as_str(), role.as_str()]).await?;
+    let mut counts = counts(found);
+    add_moving(connection, account, Some((cluster.as_str(), role.as_str())), &mut counts).await?;
+    Ok(counts)
+}
+
+/// What placing asks of a guest besides its size.
+pub struct KinOf {
+    /// Its cluster and role, if it has both.
+    pub apart: Option<(Name, Name)>,
+    /// The kinds of networks that it is in.
+    pub kinds: Vec<NetworkKind>,
+    /// What its image's packages are built for.
+    pub architecture: Option<String>,
+    /// What processors must be able to do for it.
+    pub features: BTreeSet<CpuFeature>,
+}
+
+/// What placing asks of a guest besides its size.
+pub async fn kin_of(connection: &impl Connection, guest: GuestId) -> StoreResult<KinOf> {
+    #[derive(FromQueryResult)]
+    struct Words {
+        cluster: Option<String>,
+        role: Option<String>,
+        architecture: Option<String>,
+        cpu_features: Option<String>,
+    }
+    let name = |word: &str| {
+        Name::new(word)
+            .map_err(|error| crate::StoreError::Damaged { what: "cluster or role", why: error.to_string() })
+    };
+    let sql = "SELECT g.cluster, g.role, m.architecture, g.cpu_features FROM guests g JOIN images m ON m.id = g.image_id \
+        WHERE g.id = $1";
+    let words: Option<Words> = crate::sql::row(connection, sql, values![guest.0]).await?;
+    let words = words.ok_or(crate::Refusal::NotFound("guest"))?;
+    let apart = match words.cluster.zip(words.role) {
+        Some((cluster, role)) => Some((name(&cluster)?, name(&role)?)),
+        None => None,
+    };
+    let sql = "SELECT DISTINCT i.guest_id, n.kind FROM interfaces i JOIN networks n ON n.id = i.network_id WHERE i.guest_id = $1";
+    let kinds: Vec<KindRow> = rows(connection, sql, values![guest.0]).await?;
+    Ok(KinOf {
+        apart,
+        kinds: kinds.iter().filter_map(|row| NetworkKind::parse(&row.kind)).collect(),
+        architecture: words.architecture,
+        features: features_of(words.cpu_features.as_deref()),
+    })
 }
 
 /// A guest with what it takes and needs of its host.
@@ -344,20 +415,28 @@ pub async fn guests(connection: &impl Connection) -> StoreResult<Vec<PlacedGuest
         FROM guests g JOIN images m ON m.id = g.image_id LEFT JOIN volumes v ON v.guest_id = g.id \
         WHERE g.deleted_at IS NULL AND g.host_id > 0 ORDER BY g.id";
     let found: Vec<GuestRow> = rows(connection, sql, values![]).await?;
-    let guest = |row: GuestRow| PlacedGuest {
-        id: GuestId(row.id),
-        name: row.name,
-        account: AccountId(row.account_id),
-        host: HostId(row.host_id),
-        pool: PoolId(row.pool_id),
-        memory: Bytes(unsigned(row.memory)),
-        vcpus: u32::try_from(row.vcpus).unwrap_or(u32::MAX),
-        disk: Bytes(unsigned(row.disk)),
-        claims: if row.claims { Claims::All } else { Claims::DiskOnly },
-        apart: row.cluster.zip(row.role),
-        kinds: kinds.remove(&row.id).unwrap_or_default(),
-        architecture: row.architecture,
-        features: features_of(row.cpu_features.as_deref()),
+    // Plans are about what will be: a guest that is under way is where it goes.
+    let under_way = guest_moves::destinations(connection).await?;
+    let place = |row: &GuestRow| {
+        under_way.get(&row.id).copied().unwrap_or((HostId(row.host_id), PoolId(row.pool_id)))
+    };
+    let guest = |row: GuestRow| {
+        let (host, pool) = place(&row);
+        PlacedGuest {
+            id: GuestId(row.id),
+            name: row.name,
+            account: AccountId(row.account_id),
+            host,
+            pool,
+            memory: Bytes(unsigned(row.memory)),
+            vcpus: u32::try_from(row.vcpus).unwrap_or(u32::MAX),
+            disk: Bytes(unsigned(row.disk)),
+            claims: if row.claims { Claims::All } else { Claims::DiskOnly },
+            apart: row.cluster.zip(row.role),
+            kinds: kinds.remove(&row.id).unwrap_or_default(),
+            architecture: row.architecture,
+            features: features_of(row.cpu_features.as_deref()),
+        }
     };
     Ok(found.into_iter().map(guest).collect())
 }

@@ -31,5 +31,9 @@ pub const MACHINE_ID_HEADER: &str = "honcho-machine-id";
 /// The header for the uuid that the machine's firmware tells (DMI), likewise.
 pub const DMI_UUID_HEADER: &str = "honcho-dmi-uuid";
 
+/// The capability to give guests to other hosts and to take theirs.
+pub const MOVES: &str = "guest.move";
+
 /// Names in `honcho-capabilities`: what an agent can do beyond the protocol's first day.
-pub const CAPABILITIES: &[&str] = &["pool.directory", "network.local", "volume.ext4", "stream.console"];
+pub const CAPABILITIES: &[&str] =
+    &["pool.directory", "network.local", "volume.ext4", "stream.console", MOVES];

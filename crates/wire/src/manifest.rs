@@ -37,6 +37,8 @@ pub struct Manifest {
     pub networks: Vec<NetworkWanted>,
     /// Guests placed here.
     pub guests: Vec<GuestWanted>,
+    /// Volumes of guests that are to be placed here once they are complete. Nothing is started for them.
+    pub arrivals: Vec<Arriving>,
     /// What is to go, until it is reported gone.
     pub absent: Vec<Absent>,
 }
@@ -157,6 +159,43 @@ pub struct GuestWanted {
     pub interfaces: Vec<InterfaceWanted>,
     /// OpenSSH public keys that may log in as root; put in when the volume is made.
     pub ssh_keys: Vec<String>,
+    /// That it is being moved to another host. It is stopped and not started, and its volume is held still and read out to
+    /// that host.
+    pub leaving: Option<Leaving>,
+}
+
+/// A move of a guest to another host, as the host that it leaves is told of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Leaving {
+    /// SHA-256 of the ticket that whoever fetches the volume shows.
+    pub ticket: Digest,
+    /// Fingerprints (hex SHA-256 of the DER) of the certificates that the other host may show: nobody else is let in.
+    pub certificates: Vec<String>,
+}
+
+/// A volume to be fetched from another host, which holds it still.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Arriving {
+    /// The guest that it is the disk of.
+    pub guest: GuestId,
+    /// The guest's uuid.
+    pub uuid: Uuid,
+    /// The guest's epoch, at which the other host has reported it stopped.
+    pub epoch: Epoch,
+    /// The volume's id.
+    pub volume: VolumeId,
+    /// The volume's uuid.
+    pub volume_uuid: Uuid,
+    /// The pool that it is to be in.
+    pub pool: PoolId,
+    /// Where the other host's agent hears others: `HOST:PORT`.
+    pub address: String,
+    /// Fingerprints of the certificates that the other host may show.
+    pub certificates: Vec<String>,
+    /// What is shown there. It is good for this move alone.
+    pub ticket: String,
 }
 
 /// How a running guest is stopped.

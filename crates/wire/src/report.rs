@@ -79,6 +79,9 @@ pub struct Observation {
     pub networks: Vec<NetworkObserved>,
     /// Its guests: every one in the manifest that could be looked at. One left out is as it was last seen.
     pub guests: Vec<GuestObserved>,
+    /// Volumes that are to arrive here: every one in the manifest.
+    #[serde(default)]
+    pub arrivals: Vec<ArrivalObserved>,
     /// What was listed as absent and is gone, at that generation.
     pub gone: Vec<Gone>,
     /// What carries our brain's mark and is neither wanted nor listed as absent. Kept until an operator speaks.
@@ -111,6 +114,9 @@ pub struct HostObserved {
     pub hypervisor: String,
     /// Whether KVM carries guests, and how that was found out; `None` until a first guest made it necessary to try.
     pub virtualization: Option<Virtualization>,
+    /// Where other hosts' agents reach this one, to move guests: `HOST:PORT`.
+    #[serde(default)]
+    pub movers_address: Option<String>,
     /// Why guests cannot be looked at just now, if so ("libvirtd does not answer: …"). Guests are left out then.
     pub problem: Option<String>,
     /// What its processors are and can.
@@ -205,6 +211,36 @@ pub struct GuestObserved {
     pub failure: Option<Failure>,
     /// How often, since the agent's journal began, it stopped without having been told to. Each rise is an event.
     pub unexpected_stops: u64,
+    /// Of a guest that is being moved away: that it is stopped at its epoch for good, and its volume is whole and held still.
+    #[serde(default)]
+    pub held: bool,
+}
+
+/// A volume that is to arrive, as found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArrivalObserved {
+    /// The guest that it is the disk of.
+    pub guest: GuestId,
+    /// The epoch that the agent acts on.
+    pub epoch: Epoch,
+    /// How far it is.
+    pub state: ArrivalState,
+    /// Its size, once it is durable.
+    pub size: Bytes,
+    /// What is being done just now.
+    pub progress: Option<Progress>,
+    /// The last failed step, until it succeeds.
+    pub failure: Option<Failure>,
+}
+
+/// How far a volume is that is to arrive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ArrivalState {
+    /// Not all of it is here.
+    Coming,
+    /// It is here, was compared with what the other host has, and would outlast a loss of power.
+    Durable,
 }
 
 /// A disk, as found.

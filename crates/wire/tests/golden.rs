@@ -89,6 +89,18 @@ fn manifest() -> Manifest {
                 ],
             }],
             ssh_keys: vec!["ssh-ed25519 AAAA ops@example.net".into()],
+            leaving: Some(Leaving { ticket: Digest([0xcd; 32]), certificates: vec!["ef".repeat(32)] }),
+        }],
+        arrivals: vec![Arriving {
+            guest: GuestId(8),
+            uuid: uuid(8),
+            epoch: Epoch(3),
+            volume: VolumeId(9),
+            volume_uuid: uuid(19),
+            pool: PoolId(3),
+            address: "10.0.0.2:7073".into(),
+            certificates: vec!["ab".repeat(32)],
+            ticket: "c2VjcmV0".into(),
         }],
         absent: vec![
             Absent::Guest {
@@ -124,6 +136,7 @@ fn report() -> Report {
             memory: Bytes::gib(24),
             hypervisor: "libvirt 9.0.0, QEMU 10.0.2".into(),
             virtualization: Some(Virtualization { kvm: false, reason: "/dev/kvm is not there".into() }),
+            movers_address: Some("10.0.0.1:7073".into()),
             problem: None,
             cpu: Some(CpuObserved {
                 architecture: "x86_64".into(),
@@ -158,7 +171,31 @@ fn report() -> Report {
                 next_try_ms: Some(2_000),
             }),
             unexpected_stops: 0,
+            held: true,
         }],
+        arrivals: vec![
+            ArrivalObserved {
+                guest: GuestId(8),
+                epoch: Epoch(3),
+                state: ArrivalState::Coming,
+                size: Bytes(0),
+                progress: Some(Progress { step: "fetch_volume".into(), percent: Some(40) }),
+                failure: Some(Failure {
+                    step: "fetch_volume".into(),
+                    error: "connection refused".into(),
+                    attempts: 2,
+                    next_try_ms: Some(2_000),
+                }),
+            },
+            ArrivalObserved {
+                guest: GuestId(9),
+                epoch: Epoch(2),
+                state: ArrivalState::Durable,
+                size: Bytes::gib(3),
+                progress: None,
+                failure: None,
+            },
+        ],
         gone: vec![
             Gone::Guest { id: GuestId(10), epoch: Epoch(2), generation: Generation(9) },
             Gone::Network { id: NetworkId(4), generation: Generation(3) },

@@ -2,8 +2,8 @@
 
 use super::settings::{SettingsFile, later};
 use crate::drivers::{
-    BlobSource, BootFiles, DriverError, DriverResult, GuestIdentity, PoolSeen, ProgressSink, Storage,
-    VolumeSeen,
+    BlobSource, BootFiles, DriverError, DriverResult, GuestIdentity, LeavingVolume, PoolSeen, ProgressSink,
+    Storage, VolumeSeen,
 };
 use crate::durable;
 use async_trait::async_trait;
@@ -219,13 +219,55 @@ impl Storage for SimulatedStorage {
         self.settings.second_half("grow_volume").await
     }
 
+    async fn leaving(&self, pool: &PoolWanted, id: VolumeId, uuid: Uuid) -> DriverResult<LeavingVolume> {
+        self.check(pool)?;
+        // What is in the file says all of it, the key too.
+        Ok(LeavingVolume { path: self.volume(pool, id, uuid), ssh_host_key: None })
+    }
+
+    async fn arriving(&self, pool: &PoolWanted, id: VolumeId, uuid: Uuid) -> DriverResult<Option<PathBuf>> {
+        self.check(pool)?;
+        let path = self.volume(pool, id, uuid);
+        if path.exists() {
+            durable::sync_directory_of(&path).map_err(later(&path))?;
+            return Ok(None);
+        }
+        self.settings.first_half("fetch_volume").await?;
+        self.settings.may_fail("fetch_volume")?;
+        Ok(Some(path.with_extension("arriving")))
+    }
+
+    async fn arrived(
+        &self,
+        pool: &PoolWanted,
+        id: VolumeId,
+        uuid: Uuid,
+        _: Option<String>,
+    ) -> DriverResult<()> {
+        self.settings.second_half("fetch_volume").await?;
+        let path = self.volume(pool, id, uuid);
+        let half = path.with_extension("arriving");
+        std::fs::rename(&half, &path).map_err(later(&half))?;
+        let note = path.with_extension("arriving.note");
+        std::fs::remove_file(&note).map_err(later(&note))?;
+        durable::sync_directory_of(&path).map_err(later(&path))
+    }
+
     async fn delete_volume(&self, pool: &PoolWanted, volume: &VolumeAbsent) -> DriverResult<()> {
         self.settings.first_half("delete_volumes").await?;
         self.settings.may_fail("delete_volumes")?;
         self.check(pool)?;
         let path = self.volume(pool, volume.id, volume.uuid);
-        let beside =
-            ["json.new", "partial", "partial.new", "console.log"].map(|what| path.with_extension(what));
+        let beside = [
+            "json.new",
+            "partial",
+            "partial.new",
+            "console.log",
+            "arriving",
+            "arriving.note",
+            "arriving.note.new",
+        ]
+        .map(|what| path.with_extension(what));
         for path in beside.into_iter().chain([path]) {
             match std::fs::remove_file(&path) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {

@@ -8,11 +8,13 @@
 //! Everything is made under a temporary name and renamed when complete; what a killed agent left is deleted by the next
 //! step. Every step looks at the pool's marker first.
 
-use super::layout::{CONSOLE_LOG, GROWING, HOST_KEY, Layout, RAW, image_name, stem, volume_of_name};
+use super::layout::{
+    ARRIVING, ARRIVING_NOTE, CONSOLE_LOG, GROWING, HOST_KEY, Layout, RAW, image_name, stem, volume_of_name,
+};
 use super::{boot_files, clone, grow, identity, image_cache, marker};
 use crate::drivers::{
-    BlobSource, BootFiles, DriverError, DriverResult, GuestIdentity, PoolSeen, ProgressSink, Storage,
-    VolumeSeen,
+    BlobSource, BootFiles, DriverError, DriverResult, GuestIdentity, LeavingVolume, PoolSeen, ProgressSink,
+    Storage, VolumeSeen,
 };
 use async_trait::async_trait;
 use honcho_images::partial::{Partial, PartialDirectory, remove_stale, sync_directory, write_whole};
@@ -173,6 +175,53 @@ impl Storage for DirectoryStorage {
     async fn grow_volume(&self, pool: &PoolWanted, volume: &VolumeWanted) -> DriverResult<()> {
         let layout = ready(pool).await?;
         grow::grow(layout, volume.id, volume.uuid, volume.size).await
+    }
+
+    async fn leaving(&self, pool: &PoolWanted, id: VolumeId, uuid: Uuid) -> DriverResult<LeavingVolume> {
+        let layout = ready(pool).await?;
+        // A volume of an image without SSH has none.
+        let key = std::fs::read_to_string(layout.volume(id, uuid, HOST_KEY)).ok();
+        let ssh_host_key = key.map(|text| text.trim().to_owned());
+        Ok(LeavingVolume { path: layout.volume(id, uuid, RAW), ssh_host_key })
+    }
+
+    async fn arriving(&self, pool: &PoolWanted, id: VolumeId, uuid: Uuid) -> DriverResult<Option<PathBuf>> {
+        let layout = ready(pool).await?;
+        let failed = move |error| io_error(&format!("taking in volume {id}"), &error);
+        blocking(move || {
+            layout.make_directories()?;
+            if !layout.volume(id, uuid, RAW).is_file() {
+                return Ok(Some(layout.volume(id, uuid, ARRIVING)));
+            }
+            // It may have been renamed by a run that was killed before that was durable.
+            remove(&layout.volume(id, uuid, ARRIVING_NOTE))?;
+            sync_directory(&layout.volumes())?;
+            Ok(None)
+        })
+        .await?
+        .map_err(failed)
+    }
+
+    async fn arrived(
+        &self,
+        pool: &PoolWanted,
+        id: VolumeId,
+        uuid: Uuid,
+        ssh_host_key: Option<String>,
+    ) -> DriverResult<()> {
+        let layout = ready(pool).await?;
+        let failed = move |error| io_error(&format!("taking in volume {id}"), &error);
+        blocking(move || {
+            if let Some(key) = ssh_host_key {
+                let name = format!("{}{HOST_KEY}", stem(id, uuid));
+                write_whole(&layout.volumes(), &name, 0o644, format!("{key}\n").as_bytes())?;
+            }
+            std::fs::rename(layout.volume(id, uuid, ARRIVING), layout.volume(id, uuid, RAW))?;
+            remove(&layout.volume(id, uuid, ARRIVING_NOTE))?;
+            sync_directory(&layout.volumes())
+        })
+        .await?
+        .map_err(failed)
     }
 
     async fn delete_volume(&self, pool: &PoolWanted, volume: &VolumeAbsent) -> DriverResult<()> {
@@ -476,7 +525,7 @@ fn delete(layout: &Layout, id: VolumeId, uuid: Uuid) -> io::Result<()> {
             remove(&entry.path())?;
         }
     }
-    for suffix in [HOST_KEY, GROWING, RAW] {
+    for suffix in [ARRIVING, ARRIVING_NOTE, HOST_KEY, GROWING, RAW] {
         remove(&layout.volume(id, uuid, suffix))?;
     }
     sync_directory(&layout.volumes())

@@ -7,6 +7,8 @@
 //!   volumes/v7-UUID.hostkey.pub      the public half of its SSH host key
 //!   volumes/v7-UUID.console.log      what its guest's console printed; older parts are .console.log.0 and so on
 //!   volumes/v7-UUID.growing          its size before a growth that has not ended
+//!   volumes/v7-UUID.arriving         a volume of another host, of which not all is here yet; with it
+//!   volumes/v7-UUID.arriving.note    how much of it is durable, and of which move
 //!   boot/pair-HASH/{kernel,initrd}   what guests boot from
 //!   boot/v7-UUID                     a link to what it booted from last
 //!   *.partial                        in the making, or left by somebody who was killed
@@ -75,6 +77,8 @@ pub(super) const RAW: &str = ".raw";
 pub(super) const HOST_KEY: &str = ".hostkey.pub";
 pub(super) const CONSOLE_LOG: &str = ".console.log";
 pub(super) const GROWING: &str = ".growing";
+pub(super) const ARRIVING: &str = ".arriving";
+pub(super) const ARRIVING_NOTE: &str = ".arriving.note";
 
 pub(super) fn image_name(digest: Digest) -> String {
     format!("{digest}.ext4")

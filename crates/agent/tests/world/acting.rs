@@ -5,8 +5,11 @@ use honcho_agent_lib::converge::converge;
 use honcho_agent_lib::drivers::{BridgeSeen, DomainSeen, DriverError, Mark, VolumeSeen};
 use honcho_agent_lib::observed::Observed;
 use honcho_agent_lib::plan::{Action, Step};
+use honcho_model::Bytes;
 use honcho_model::guest::Power;
-use honcho_wire::{Absent, Existence, Gone, GuestWanted, PoolState, PoolWanted, VolumeAbsent, VolumeState};
+use honcho_wire::{
+    Absent, Arriving, Existence, Gone, GuestWanted, PoolState, PoolWanted, VolumeAbsent, VolumeState,
+};
 use rand::Rng as _;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -147,6 +150,7 @@ impl World {
                 let volume = real.volumes.get_mut(&guest.root.uuid).expect("grew a volume that is not there");
                 volume.size = volume.size.max(guest.root.size);
             }
+            Action::FetchVolume { pool, arriving } => self.fetch(pool, arriving)?,
             Action::DeleteVolumes(volumes) => self.delete(volumes)?,
             Action::AskToStop(uuid) => {
                 self.assert_may_stop(*uuid);
@@ -195,6 +199,29 @@ impl World {
         // It was the half-made one, renamed.
         real.partials.remove(&uuid);
         Ok(Ok(()))
+    }
+
+    /// A volume comes from another host, which holds it still.
+    fn fetch(&mut self, pool: &PoolWanted, arriving: &Arriving) -> Result<(), Died> {
+        let wanted = self.wanted.arrivals.iter().any(|known| known.volume_uuid == arriving.volume_uuid);
+        let listed = |absent: &Absent| matches!(absent, Absent::Guest { volumes, .. } if volumes.iter().any(|v| v.uuid == arriving.volume_uuid));
+        assert!(wanted || self.wanted.absent.iter().any(listed), "fetched what nobody sends here");
+        let uuid = arriving.volume_uuid;
+        let real = self.pools.get_mut(&pool.id).unwrap();
+        assert!(
+            real.mounted && real.made == Some(pool.uuid),
+            "fetched into a pool that is not what it should be"
+        );
+        if real.volumes.contains_key(&uuid) {
+            return Ok(());
+        }
+        real.partials.insert(uuid);
+        self.may_die()?;
+        let real = self.pools.get_mut(&pool.id).unwrap();
+        let ssh_host_key = Some("key".to_owned());
+        real.volumes.insert(uuid, VolumeSeen { id: arriving.volume, uuid, size: Bytes(100), ssh_host_key });
+        real.partials.remove(&uuid);
+        self.may_die()
     }
 
     fn delete(&mut self, volumes: &[(PoolWanted, VolumeAbsent)]) -> Result<(), Died> {

@@ -113,6 +113,7 @@ impl World {
             pools: vec![pool(1), pool(2)],
             networks: vec![network(1), network(2)],
             guests: Vec::new(),
+            arrivals: Vec::new(),
             absent: Vec::new(),
         };
         let mounted = || PoolReal { mounted: true, ..PoolReal::default() };
@@ -205,6 +206,7 @@ impl World {
             },
             interfaces,
             ssh_keys: vec![],
+            leaving: None,
         });
         self.tell();
         GuestId(id)

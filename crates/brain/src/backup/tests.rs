@@ -259,6 +259,7 @@ fn seen_later(wanted: &honcho_wire::GuestWanted) -> honcho_wire::GuestObserved {
         progress: None,
         failure: None,
         unexpected_stops: 0,
+        held: false,
     }
 }
 

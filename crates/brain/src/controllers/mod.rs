@@ -1,12 +1,15 @@
 //! Loops that act when only time has passed. One file each; each goes on after an error, which it logs.
 
 mod lapsing;
+mod moving;
 mod silence;
 mod telling;
 mod uses;
 
 #[cfg(test)]
 pub(crate) use lapsing::step as lapsing_step;
+#[cfg(test)]
+pub(crate) use moving::step as moving_step;
 #[cfg(test)]
 pub(crate) use telling::run as telling_run;
 #[cfg(test)]
@@ -22,6 +25,7 @@ pub(crate) fn start(app: &App) {
     every(Duration::from_secs(5), app.clone(), "silence", silence::step);
     tokio::spawn(telling::run(app.clone()));
     every(Duration::from_secs(10), app.clone(), "lapsing", lapsing::step);
+    every(Duration::from_secs(2), app.clone(), "moving", moving::step);
     own(Duration::from_secs(15), app.clone(), "uses", uses::step);
 }
 

@@ -2,19 +2,19 @@
 
 use super::accounts::created;
 use super::error::{ApiError, ApiResult};
-use super::extract::{Arguments, Body, Caller, Id, ListQuery, Meant, Writer, WriterOrMachine};
+use super::extract::{Arguments, Body, Caller, Id, ListQuery, Meant, Operator, Writer, WriterOrMachine};
 use super::listing::listed;
 use crate::app::{App, Trial};
 use crate::operations::{
-    GuestCancel, GuestCreate, GuestDelete, GuestPower, GuestRestore, GuestTrial, GuestUpdate, PowerAction,
-    Restart,
+    GuestCancel, GuestCreate, GuestDelete, GuestMove, GuestMoveRehearsal, GuestPower, GuestRestore,
+    GuestTrial, GuestUpdate, PowerAction, Restart,
 };
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use honcho_api::{ErrorBody, Guest, Operation, Placement};
-use honcho_model::{AccountId, GuestId};
+use honcho_api::{ErrorBody, Guest, GuestMoveTrial, Operation, Placement};
+use honcho_model::{AccountId, GuestId, HostId};
 use honcho_store::{Filters, accounts, guests};
 use serde::Deserialize;
 
@@ -320,6 +320,71 @@ action!("Resizes a guest.", "/v1/guests/{id}/resize", resize, resize_by_post, Wr
     [("memory_bytes" = Option<i64>, Query), ("vcpus" = Option<i64>, Query), ("disk_bytes" = Option<i64>, Query),
         ("restart" = Option<bool>, Query, description = "A running guest may be rebooted for it")],
     resized);
+/// Where a guest is to go.
+#[derive(Deserialize)]
+pub(super) struct MoveTo {
+    to_host_id: Option<i64>,
+}
+
+async fn moved(
+    app: App,
+    Operator(caller): Operator,
+    id: i64,
+    to: MoveTo,
+    meant: Meant,
+) -> ApiResult<Response> {
+    let (scope, ticket) = (caller.scope, app.outside.secret());
+    let to_host = to.to_host_id.map(HostId);
+    let change = GuestMove { scope, id: GuestId(id), to: to_host, ticket, rules: app.rules };
+    match meant.trial()? {
+        Trial::InEarnest => Ok(accepted(app.write(caller.actor, &change).await?).into_response()),
+        trial @ Trial::DryRun => {
+            let rehearsed = app.write_or_try(caller.actor, &GuestMoveRehearsal(change), trial).await?;
+            Ok(Json(rehearsed).into_response())
+        }
+    }
+}
+
+/// Moves a guest to another host.
+#[utoipa::path(put, path = "/v1/guests/{id}/move", tag = "guests",
+    description = "It is stopped if it runs, its disk is copied from host to host, and it starts there if it is to run. Until all of \
+        it is there it is where it was: giving up on the operation leaves it there.",
+    params(("id" = i64, Path),
+        ("to_host_id" = Option<i64>, Query, description = "The host; wherever it fits best, if it is not said"),
+        ("dry_run" = Option<bool>, Query, description = "Say where it would go and what would become of it, and do nothing")),
+    responses((status = 202, body = Operation), (status = 200, body = GuestMoveTrial, description = "Of a dry run"),
+        (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
+        (status = 409, body = ErrorBody), (status = 422, body = ErrorBody)))]
+pub(super) async fn move_to(
+    State(app): State<App>,
+    operator: Operator,
+    Id(id): Id,
+    Arguments(to): Arguments<MoveTo>,
+    Arguments(meant): Arguments<Meant>,
+) -> ApiResult<Response> {
+    moved(app, operator, id, to, meant).await
+}
+
+/// Moves a guest to another host.
+#[utoipa::path(post, path = "/v1/guests/{id}/move", tag = "guests",
+    description = "It is stopped if it runs, its disk is copied from host to host, and it starts there if it is to run. Until all of \
+        it is there it is where it was: giving up on the operation leaves it there.",
+    params(("id" = i64, Path),
+        ("to_host_id" = Option<i64>, Query, description = "The host; wherever it fits best, if it is not said"),
+        ("dry_run" = Option<bool>, Query, description = "Say where it would go and what would become of it, and do nothing")),
+    responses((status = 202, body = Operation), (status = 200, body = GuestMoveTrial, description = "Of a dry run"),
+        (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
+        (status = 409, body = ErrorBody), (status = 422, body = ErrorBody)))]
+pub(super) async fn move_by_post(
+    State(app): State<App>,
+    operator: Operator,
+    Id(id): Id,
+    Arguments(to): Arguments<MoveTo>,
+    Arguments(meant): Arguments<Meant>,
+) -> ApiResult<Response> {
+    moved(app, operator, id, to, meant).await
+}
+
 action!(
     "Takes a cancelled guest back.",
     "/v1/guests/{id}/restore",

@@ -1,14 +1,15 @@
 //! Where guests are and why, what would fit, and plans: `/v1/guests/7/placement`, `/v1/hosts/3/drain`, `/v1/capacity`,
-//! `/v1/balance`. Nothing here moves a guest.
+//! `/v1/balance`. A plan changes nothing until it is asked to be carried out, which orders its moves.
 
 use super::error::{ApiError, ApiResult};
 use super::extract::{Arguments, Caller, Id, Meant, Operator};
 use crate::app::{App, Trial};
-use crate::operations::{HostDrain, Wanted};
+use crate::operations::{HostDrain, MovesOrder, Wanted};
 use crate::placing::{self, Size};
 use axum::Json;
 use axum::extract::State;
-use honcho_api::{Balance, Capacity, Drain, ErrorBody, Placement};
+use axum::http::StatusCode;
+use honcho_api::{Balance, Capacity, Drain, ErrorBody, Placement, PlannedMove};
 use honcho_model::{Bytes, GuestId, HostId};
 use honcho_placement::Rules;
 use honcho_placement::spread::Limits;
@@ -68,8 +69,7 @@ async fn plan_of(app: &App, id: i64) -> ApiResult<Json<Drain>> {
 
 /// Plans where the guests of a host would go.
 #[utoipa::path(get, path = "/v1/hosts/{id}/drain", tag = "hosts", params(("id" = i64, Path)),
-    description = "What emptying it would come to, whether it drains or not. Nothing moves guests yet: they stay until they are moved \
-        by hand.",
+    description = "What emptying it would come to, whether it drains or not. It changes nothing.",
     responses((status = 200, body = Drain), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody)))]
 pub(super) async fn drain_plan(State(app): State<App>, _: Operator, Id(id): Id) -> ApiResult<Json<Drain>> {
@@ -82,16 +82,45 @@ async fn want(app: App, Operator(caller): Operator, id: i64, wanted: Wanted) -> 
     plan_of(&app, id).await
 }
 
-async fn drained(app: App, operator: Operator, id: i64, meant: Meant) -> ApiResult<Json<Drain>> {
-    match meant.trial()? {
-        Trial::DryRun => plan_of(&app, id).await,
-        Trial::InEarnest => want(app, operator, id, Wanted::Drained).await,
+/// Whether the moves of a plan are to be made.
+#[derive(Deserialize)]
+pub(super) struct Apply {
+    apply: Option<bool>,
+}
+
+/// Orders the moves of a plan; each is told its operation.
+async fn apply(app: &App, caller: Caller, moves: &mut [PlannedMove]) -> ApiResult<()> {
+    let steps = moves.iter().map(|one| (GuestId(one.guest_id), HostId(one.to_host_id))).collect();
+    let ordered = app.write(caller.actor, &MovesOrder { scope: caller.scope, steps }).await?;
+    for one in moves {
+        let operation = ordered.iter().find(|(guest, _)| guest.0 == one.guest_id);
+        one.operation_id = operation.map(|(_, operation)| operation.0);
     }
+    Ok(())
+}
+
+async fn drained(
+    app: App,
+    operator: Operator,
+    id: i64,
+    meant: Meant,
+    asked: Apply,
+) -> ApiResult<Json<Drain>> {
+    if meant.trial()? == Trial::DryRun {
+        return plan_of(&app, id).await;
+    }
+    let caller = operator.0.clone();
+    let Json(mut plan) = want(app.clone(), operator, id, Wanted::Drained).await?;
+    if asked.apply == Some(true) {
+        apply(&app, caller, &mut plan.moves).await?;
+    }
+    Ok(Json(plan))
 }
 
 /// Begins to empty a host.
 #[utoipa::path(put, path = "/v1/hosts/{id}/drain", tag = "hosts",
-    params(("id" = i64, Path), ("dry_run" = Option<bool>, Query, description = "Show the plan, and change nothing")),
+    params(("id" = i64, Path), ("dry_run" = Option<bool>, Query, description = "Show the plan, and change nothing"),
+        ("apply" = Option<bool>, Query, description = "Move its guests, too, in the plan's order and a few at a time")),
     description = "No new guest is placed on it from now on. Its guests stay until they are moved.",
     responses((status = 200, body = Drain), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody)))]
@@ -100,13 +129,15 @@ pub(super) async fn drain(
     operator: Operator,
     Id(id): Id,
     Arguments(meant): Arguments<Meant>,
+    Arguments(asked): Arguments<Apply>,
 ) -> ApiResult<Json<Drain>> {
-    drained(app, operator, id, meant).await
+    drained(app, operator, id, meant, asked).await
 }
 
 /// Begins to empty a host.
 #[utoipa::path(post, path = "/v1/hosts/{id}/drain", tag = "hosts",
-    params(("id" = i64, Path), ("dry_run" = Option<bool>, Query, description = "Show the plan, and change nothing")),
+    params(("id" = i64, Path), ("dry_run" = Option<bool>, Query, description = "Show the plan, and change nothing"),
+        ("apply" = Option<bool>, Query, description = "Move its guests, too, in the plan's order and a few at a time")),
     description = "No new guest is placed on it from now on. Its guests stay until they are moved.",
     responses((status = 200, body = Drain), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody)))]
@@ -115,8 +146,9 @@ pub(super) async fn drain_by_post(
     operator: Operator,
     Id(id): Id,
     Arguments(meant): Arguments<Meant>,
+    Arguments(asked): Arguments<Apply>,
 ) -> ApiResult<Json<Drain>> {
-    drained(app, operator, id, meant).await
+    drained(app, operator, id, meant, asked).await
 }
 
 /// Lets a host take guests again.
@@ -189,7 +221,7 @@ pub(super) struct Within {
     params(("max_moves" = Option<i64>, Query, description = "At most so many"),
         ("max_cost_bytes" = Option<i64>, Query, description = "At most so much is copied"),
         ("min_gain" = Option<f64>, Query, description = "By how much a move must lower the score")),
-    description = "A plan alone: nothing moves guests yet.",
+    description = "A plan: it changes nothing.",
     responses((status = 200, body = Balance), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 422, body = ErrorBody)))]
 pub(super) async fn balance(
@@ -197,6 +229,10 @@ pub(super) async fn balance(
     _: Operator,
     Arguments(within): Arguments<Within>,
 ) -> ApiResult<Json<Balance>> {
+    Ok(Json(balance_plan(&app, &within).await?))
+}
+
+async fn balance_plan(app: &App, within: &Within) -> ApiResult<Balance> {
     if within.min_gain.is_some_and(|gain| !gain.is_finite() || gain < 0.0) {
         return Err(ApiError::invalid("min_gain", "must be a number that is not negative"));
     }
@@ -206,6 +242,24 @@ pub(super) async fn balance(
         min_gain: within.min_gain,
     };
     let plan =
-        planned(&app, move |rooms, guests, rules| Some(placing::balance_of(rooms, guests, rules, &limits)));
-    Ok(Json(plan.await?))
+        planned(app, move |rooms, guests, rules| Some(placing::balance_of(rooms, guests, rules, &limits)));
+    plan.await
+}
+
+/// Moves guests so that they are spread more evenly.
+#[utoipa::path(post, path = "/v1/balance", tag = "hosts",
+    params(("max_moves" = Option<i64>, Query, description = "At most so many"),
+        ("max_cost_bytes" = Option<i64>, Query, description = "At most so much is copied"),
+        ("min_gain" = Option<f64>, Query, description = "By how much a move must lower the score")),
+    description = "Makes the moves of the plan, in its order and a few at a time: each is an operation.",
+    responses((status = 202, body = Balance), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
+        (status = 422, body = ErrorBody)))]
+pub(super) async fn balance_by_moves(
+    State(app): State<App>,
+    Operator(caller): Operator,
+    Arguments(within): Arguments<Within>,
+) -> ApiResult<(StatusCode, Json<Balance>)> {
+    let mut plan = balance_plan(&app, &within).await?;
+    apply(&app, caller, &mut plan.moves).await?;
+    Ok((StatusCode::ACCEPTED, Json(plan)))
 }

@@ -91,6 +91,7 @@ PUT    /v1/hosts/{id}/undrain             401 403 403 403 403 200
 POST   /v1/hosts/{id}/undrain             401 403 403 403 403 200
 GET    /v1/capacity?memory_bytes=1073741824&vcpus=1&disk_bytes=1073741824  401 403 403 403 403 200
 GET    /v1/balance                        401 403 403 403 403 200
+POST   /v1/balance                        401 403 403 403 403 202
 GET    /v1/restore                        401 403 403 403 403 200
 PUT    /v1/restore/accept                 401 403 403 403 403 409
 POST   /v1/restore/accept                 401 403 403 403 403 409
@@ -153,6 +154,8 @@ PUT    /v1/guests/{id}/reboot             401 404 403 202 202 202
 POST   /v1/guests/{id}/reboot             401 404 403 202 202 202
 PUT    /v1/guests/{id}/resize?vcpus=1&memory_bytes=2147483648&restart=true  401 404 403 403 202 202
 POST   /v1/guests/{id}/resize?vcpus=1&memory_bytes=2147483648&restart=true  401 404 403 403 202 202
+PUT    /v1/guests/{id}/move               401 403 403 403 403 409
+POST   /v1/guests/{id}/move               401 403 403 403 403 409
 PUT    /v1/guests/{id}/restore            401 404 403 403 202 202
 POST   /v1/guests/{id}/restore            401 404 403 403 202 202
 GET    /v1/guests/{id}/placement          401 404 200 200 200 200

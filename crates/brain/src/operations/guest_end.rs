@@ -1,5 +1,6 @@
 //! Cancelling, taking back, deleting.
 
+use super::guest_move;
 use super::guest_power::save;
 use super::operators_only;
 use super::quotas::{self, Extra};
@@ -9,6 +10,7 @@ use honcho_model::guest::Power;
 use honcho_model::operation::OperationKind;
 use honcho_model::{Bytes, GuestId};
 use honcho_placement::Rules;
+use honcho_store::guest_moves;
 use honcho_store::guests_desired::{self, Desired};
 use honcho_store::rooms::{self, Claimed, Room};
 use honcho_store::{Change, Refusal, Scope, StoreResult, Turn, Tx, accounts, guests, operations};
@@ -58,6 +60,8 @@ impl Change for GuestRestore {
         if before.cancelled_at.is_none() {
             return Err(Refusal::Conflict("it is not cancelled".to_owned()).into());
         }
+        // Its memory would have to be had on both hosts.
+        guest_move::refuse_moving(&before)?;
         let account = accounts::get(tx, Scope::System, before.account).await?;
         if account.cancelled_at.is_some() {
             return Err(Refusal::Conflict("its account is cancelled: restore that first".to_owned()).into());
@@ -100,7 +104,8 @@ pub(super) fn take_back(guest: &mut Desired, rooms: &mut Rooms) -> Option<&'stat
         growth: Growth { memory: guest.memory, vcpus: guest.vcpus, disk: Bytes(0) },
         rules: rooms.rules,
     };
-    guest.memory_claimed = claim.has_room().is_ok();
+    // Of one that is on its way the other host would have to have room, too.
+    guest.memory_claimed = !guest.moving && claim.has_room().is_ok();
     if !guest.memory_claimed {
         guest.power = Power::Stopped;
         guest.lock_version += 1;
@@ -133,6 +138,11 @@ impl Change for GuestDelete {
             // What its customer may still look at is the operators' to end.
             operators_only(self.scope)?;
         }
+        // It goes where it is, and what of it is elsewhere goes too.
+        let before = match guest_moves::of_guest(tx, self.id).await? {
+            Some(under_way) => guest_move::stay(tx, &before, &under_way).await?,
+            None => before,
+        };
         let mut guest = before.clone();
         guest.cancelled_at = guest.cancelled_at.or(Some(tx.now));
         guest.deletes_at = Some(guest.deletes_at.map_or(tx.now, |at| at.min(tx.now)));

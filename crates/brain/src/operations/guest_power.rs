@@ -1,5 +1,6 @@
 //! Starting, stopping and rebooting.
 
+use super::guest_move;
 use crate::placing::{self, Claim, Growth};
 use honcho_api::Operation;
 use honcho_model::event::ResourceKind;
@@ -38,6 +39,10 @@ impl PowerAction {
     pub(super) fn apply(self, guest: &mut Desired) -> Result<(), Refusal> {
         if guest.suspended_at.is_some() && !matches!(self, PowerAction::Stop { .. }) {
             return Err(Refusal::Conflict(SUSPENDED.to_owned()));
+        }
+        if guest.moving && matches!(self, PowerAction::Reboot { .. }) {
+            let text = "it is being moved to another host, where it boots if it is to run: there is nothing to reboot";
+            return Err(Refusal::Conflict(text.to_owned()));
         }
         // Whatever was given up before, this is another wish.
         guest.given_up = None;
@@ -127,6 +132,8 @@ pub(super) async fn claim_memory(
     if guest.memory_claimed || guest.power == Power::Stopped {
         return Ok(());
     }
+    // Neither host has taken it into account.
+    guest_move::refuse_moving(guest)?;
     let found = match guest.host {
         Some(host) => rooms::list(tx, placing::to_be_read(host, rules), tx.now).await?,
         None => Vec::new(),

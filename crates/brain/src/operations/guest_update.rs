@@ -1,6 +1,7 @@
 //! Changing a guest's attributes: name, size, power, `start_alone`.
 
 use super::account::refuse_stale;
+use super::guest_move;
 use super::guest_order::{DISK, MEMORY, VCPUS};
 use super::guest_power::{PowerAction, claim_memory, refuse_ended, save};
 use super::problems::Problems;
@@ -124,6 +125,7 @@ impl GuestUpdate {
         if !resized(before, guest) {
             return Ok(());
         }
+        guest_move::refuse_moving(before)?;
         let runs = before.power == Power::Running && before.suspended_at.is_none();
         if runs && guest.power == Power::Running {
             if self.restart == Restart::Refused {

@@ -1,6 +1,7 @@
 //! Giving up on an operation: from then on what was last seen is what is desired, so that nothing is left to be tried
 //! (docs/design/0005).
 
+use super::guest_move;
 use super::guest_power::{claim_memory, facts, with_addresses};
 use honcho_api::Operation;
 use honcho_model::event::ResourceKind;
@@ -62,7 +63,8 @@ impl Wish {
                 "it is not made yet, and will be made at this size: resize it again, or give up on making it",
             ),
             OperationKind::Resize => Ok(Wish::Size),
-            OperationKind::Rename | OperationKind::Update => Ok(Wish::Held),
+            // A move is given up in a way of its own, before anything is asked here.
+            OperationKind::Rename | OperationKind::Update | OperationKind::Move => Ok(Wish::Held),
             OperationKind::Create
             | OperationKind::Start
             | OperationKind::Stop
@@ -127,7 +129,7 @@ impl Left {
     /// Whether another open operation of this kind is given up with it.
     fn ends(self, kind: OperationKind) -> bool {
         match self.wish {
-            Wish::Making => kind != OperationKind::Suspend,
+            Wish::Making => !matches!(kind, OperationKind::Suspend | OperationKind::Move),
             Wish::Power => kind.wants_power() || (kind == OperationKind::Resize && self.disk.is_some()),
             Wish::Size => kind == OperationKind::Resize,
             Wish::Held => false,
@@ -158,6 +160,9 @@ impl Change for OperationAbandon {
         if operation.state != OperationState::Open {
             let text = format!("it has ended already ({})", operation.state.as_str());
             return Err(Refusal::Conflict(text).into());
+        }
+        if operation.kind == OperationKind::Move {
+            return guest_move::abandon(tx, self.scope, &operation).await;
         }
         let before = guests_desired::get(tx, self.scope, GuestId(operation.guest_id)).await?;
         let mut others = operations::open_kinds(tx, before.id).await?;

@@ -11,6 +11,7 @@ mod fleet;
 mod growing;
 mod plans;
 mod shown;
+pub(crate) mod turns;
 mod words;
 
 pub(crate) use fleet::Kin;

@@ -1,4 +1,5 @@
-//! Plans: emptying a host, spreading guests more evenly, what would fit. None of them changes anything.
+//! Plans: emptying a host, spreading guests more evenly, what would fit. None of them changes anything; whoever asks for
+//! that orders their moves.
 
 use super::whole;
 use honcho_api::{Balance, Capacity, Drain, Homeless, PlacementCount, PlannedMove};
@@ -35,6 +36,7 @@ impl<'a> Names<'a> {
             to_host: self.host(to),
             copied_bytes: super::signed(guest.disk),
             score_after,
+            operation_id: None,
         })
     }
 

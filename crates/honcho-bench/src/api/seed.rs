@@ -156,6 +156,7 @@ fn settled(id: GuestId) -> GuestObserved {
         progress: None,
         failure: None,
         unexpected_stops: 0,
+        held: false,
     }
 }
 

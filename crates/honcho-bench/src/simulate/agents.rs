@@ -96,6 +96,7 @@ impl SimulatedHost {
             // Here the real world comes in.
             #[allow(clippy::disallowed_methods)]
             wall_clock: std::time::SystemTime::now,
+            movers: None,
             run_id: Uuid::new_v4(),
         };
         let identity = self.identity.clone();

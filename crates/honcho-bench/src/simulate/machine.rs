@@ -9,7 +9,8 @@ use super::ledger::{Deed, End, Ledger};
 use async_trait::async_trait;
 use honcho_agent_lib::drivers::{
     BlobSource, BootFiles, BridgeSeen, Calls, DomainSeen, DomainSpec, DriverError, DriverResult, Drivers,
-    Duplex, GuestIdentity, Hypervisor, Network, PoolSeen, ProgressSink, Storage, VolumeSeen, bridge_name,
+    Duplex, GuestIdentity, Hypervisor, LeavingVolume, Network, PoolSeen, ProgressSink, Storage, VolumeSeen,
+    bridge_name,
 };
 use honcho_agent_lib::identity::Identity;
 use honcho_agent_lib::journal::Journal;
@@ -307,6 +308,11 @@ fn unusable(state: PoolState, problem: Option<String>) -> PoolSeen {
     PoolSeen { state, problem, size: Bytes(0), free: Bytes(0), reflink: false, volumes: Vec::new() }
 }
 
+/// The agents here listen to no others, so that the brain refuses to move a guest away.
+fn stays() -> DriverError {
+    DriverError::Never("the disks of these machines are in memory, and move nowhere".to_owned())
+}
+
 #[async_trait]
 impl Storage for Hands {
     async fn look(&self, _: Uuid, wanted: &PoolWanted) -> PoolSeen {
@@ -411,6 +417,18 @@ impl Storage for Hands {
             self.note(Deed::Grown { volume: volume.uuid, size: volume.size });
         }
         Ok(())
+    }
+
+    async fn leaving(&self, _: &PoolWanted, _: VolumeId, _: Uuid) -> DriverResult<LeavingVolume> {
+        Err(stays())
+    }
+
+    async fn arriving(&self, _: &PoolWanted, _: VolumeId, _: Uuid) -> DriverResult<Option<PathBuf>> {
+        Err(stays())
+    }
+
+    async fn arrived(&self, _: &PoolWanted, _: VolumeId, _: Uuid, _: Option<String>) -> DriverResult<()> {
+        Err(stays())
     }
 
     async fn delete_volume(&self, pool: &PoolWanted, volume: &VolumeAbsent) -> DriverResult<()> {

@@ -4,8 +4,10 @@ use crate::command_error::CommandError;
 use crate::context::Context;
 use crate::ganeti_file::{GanetiArguments, GanetiFile};
 use crate::output::Output;
+use crate::question::{Answer, ConfirmArguments};
 use crate::table::{Cell, table};
 use crate::values::{size, size_text};
+use crate::waiting::WaitArguments;
 use honcho_placement::ganeti::{Cluster, GroupSpread, write};
 use honcho_placement::spread::{self, Limits, Outcome, Place, Spread};
 use serde::Serialize;
@@ -19,10 +21,12 @@ with the same exclusion tag meet, and no node loses the memory that mirrored gue
 The score is Ganeti's own, 0 is perfect: what `hbal -l 0` says of the same file. Instances on
 plain disks stay where they are, as with hbal.
 
-Of the brain's own fleet this is a plan and no more: nothing moves guests yet.
+Of the brain's own fleet this is a plan until --apply makes the moves: two at a time for each host,
+in the plan's order, each guest stopped while its disk is copied (honcho guest move --help).
 
 Examples:
   honcho balance --max-moves 20 --max-cost 500
+  honcho balance --max-moves 20 --apply --wait
   honcho balance --ganeti cluster.data
   honcho balance --ganeti cluster.data --max-moves 20 --max-cost 500 --save after.data
   honcho balance --ganeti cluster.data --json | jq '.moves | length'")]
@@ -41,9 +45,13 @@ pub(crate) struct BalanceArguments {
     /// Write the cluster as it is after the moves, with free memory and disk reckoned anew, for `hbal -t OUT -l 0`
     #[arg(long, value_name = "OUT", requires = "ganeti")]
     save: Option<PathBuf>,
-    /// Make the moves; refused, for nothing moves guests yet
+    /// Make the moves, of the brain's own fleet
     #[arg(long, conflicts_with = "ganeti")]
     apply: bool,
+    #[command(flatten)]
+    confirm: ConfirmArguments,
+    #[command(flatten)]
+    wait: WaitArguments,
 }
 
 /// What may be copied, in MiB: a number alone is GiB.
@@ -84,12 +92,6 @@ struct PlannedMove<'a> {
 }
 
 pub(crate) async fn run(context: &Context, arguments: &BalanceArguments) -> Result<(), CommandError> {
-    if arguments.apply {
-        return Err(CommandError::failed(
-            "the moves cannot be made: guests stay on the host they were placed on",
-        )
-        .hint("a guest goes to another host by hand: order one there with --host, and carry its data over"));
-    }
     if !arguments.ganeti.is_given() {
         return of_brain(context, arguments).await;
     }
@@ -123,21 +125,34 @@ async fn of_brain(context: &Context, arguments: &BalanceArguments) -> Result<(),
     let query: Vec<_> = asked.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
     let plan: honcho_api::Balance = context.client()?.get_path("/v1/balance.json", &query).await?;
     let output = &context.output;
-    if output.json {
+    let apply = arguments.apply && !arguments.confirm.dry_run;
+    if output.json && !apply {
         return output.json(&plan);
     }
-    if plan.moves.is_empty() {
+    if plan.moves.is_empty() && !output.json {
         return output.print(&format!(
             "The score is {:.8}: no move is allowed that is worth its trouble.",
             plan.score_before
         ));
     }
-    output.page(&format!(
-        "{}\n\nThe score would go from {:.8} to {:.8}. This is a plan: nothing moves guests yet.",
-        super::placement::moves(output, &plan.moves),
-        plan.score_before,
-        plan.score_after
-    ))
+    if !apply {
+        return output.page(&format!(
+            "{}\n\nThe score would go from {:.8} to {:.8}. This is a plan: --apply makes the moves.",
+            super::placement::moves(output, &plan.moves),
+            plan.score_before,
+            plan.score_after
+        ));
+    }
+    if arguments.confirm.ask(context, &super::placement::said_of(&plan.moves))? == Answer::Stop {
+        return Ok(());
+    }
+    let made: honcho_api::Balance = context.client()?.post_path("/v1/balance.json", &query).await?;
+    if output.json {
+        output.json(&made)?;
+    } else {
+        output.page(&super::placement::moves(output, &made.moves))?;
+    }
+    super::placement::moved(context, &made.moves, &arguments.wait).await
 }
 
 #[expect(clippy::cast_precision_loss, reason = "no disk has 2^52 MiB")]

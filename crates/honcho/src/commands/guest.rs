@@ -5,6 +5,7 @@ mod create;
 mod delete;
 mod list;
 mod log;
+mod move_to;
 mod power;
 mod rename;
 mod resize;
@@ -38,6 +39,8 @@ pub(crate) enum GuestCommand {
     Update(update::UpdateArguments),
     /// Give one another name
     Rename(rename::RenameArguments),
+    /// Move one to another host
+    Move(move_to::MoveArguments),
     /// Cancel one: it stops, and is deleted when its grace period ends
     Delete(delete::DeleteArguments),
     /// Take a cancelled one back
@@ -61,6 +64,7 @@ pub(crate) async fn run(context: &Context, command: GuestCommand) -> Result<(), 
         GuestCommand::Resize(arguments) => resize::run(context, &arguments).await,
         GuestCommand::Update(arguments) => update::run(context, &arguments).await,
         GuestCommand::Rename(arguments) => rename::run(context, &arguments).await,
+        GuestCommand::Move(arguments) => move_to::run(context, &arguments).await,
         GuestCommand::Delete(arguments) => delete::run(context, &arguments).await,
         GuestCommand::Restore(arguments) => restore::run(context, &arguments).await,
         GuestCommand::Console(arguments) => console::run(context, &arguments).await,

@@ -77,15 +77,7 @@ pub(crate) enum HostCommand {
         arguments: update::HostArguments,
     },
     /// Place no new guest on a host, and show where its guests would go
-    #[command(after_help = drain::DRAIN_HELP)]
-    Drain {
-        /// Name or id
-        #[arg(add = ArgValueCandidates::new(hosts))]
-        host: String,
-        /// Show the plan, and change nothing
-        #[arg(long)]
-        dry_run: bool,
-    },
+    Drain(drain::DrainArguments),
     /// Let a host take new guests again
     #[command(after_help = "Example:\n  honcho host undrain h7")]
     Undrain {
@@ -173,7 +165,7 @@ pub(crate) async fn run(context: &Context, command: HostCommand) -> Result<(), C
             let body = HostCreate { name, ..arguments.body(context).await? };
             show(context, &context.client()?.update::<Host>(host.id, &body).await?).await
         }
-        HostCommand::Drain { host, dry_run } => drain::drain(context, &host, dry_run).await,
+        HostCommand::Drain(arguments) => drain::drain(context, &arguments).await,
         HostCommand::Undrain { host } => drain::undrain(context, &host).await,
         HostCommand::Rejoin { host, confirm } => {
             let host: Host = resolve::one(context, &host).await?;

@@ -127,6 +127,10 @@ fn giving_up(operation: &Operation) -> Option<String> {
             "Its disk stays as large as it is; its memory and vCPUs hold from its next boot on. A guest that runs runs on, and \
              one that is off because its disk could not grow is started as it is."
         }
+        Kind::Move => {
+            "The guest stays on the host that it is on, and starts there again if it is to run. Once all of its disk is on the \
+             other host it is that one's, and this is refused."
+        }
         Kind::Rename | Kind::Update => "What was asked for holds already.",
         Kind::Start | Kind::Reboot | Kind::Restore | Kind::Unsuspend => {
             "The guest runs on if it runs, and stays stopped until it is started if it does not."

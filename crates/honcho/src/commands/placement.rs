@@ -9,6 +9,8 @@ use crate::ganeti_file::{GanetiArguments, GuestSize, guest_size};
 use crate::output::{Output, Tone};
 use crate::resolve::{self, Cancelled};
 use crate::table::{Cell, table};
+use crate::values::size_text;
+use crate::waiting::{self, WaitArguments};
 use clap_complete::engine::ArgValueCandidates;
 use honcho_api::{Placement, PlacementHost, PlannedMove};
 use honcho_placement::{Decision, Filter, Fleet, Request, Rules, Score, Verdict, place};
@@ -170,6 +172,7 @@ fn host_row(host: &PlacementHost) -> Vec<Cell> {
 /// Planned moves, in their order.
 pub(crate) fn moves(output: &Output, moves: &[PlannedMove]) -> String {
     let scored = moves.iter().any(|one| one.score_after.is_some());
+    let ordered = moves.iter().any(|one| one.operation_id.is_some());
     let row = |(one, number): (&PlannedMove, i64)| {
         let mut row = vec![
             Cell::number(number),
@@ -178,12 +181,62 @@ pub(crate) fn moves(output: &Output, moves: &[PlannedMove]) -> String {
             Cell::text(&one.to_host),
             Cell::size(one.copied_bytes),
         ];
-        row.extend(one.score_after.map(|score| Cell::number(format!("{score:.8}"))));
+        if scored {
+            let score = one.score_after.map(|score| Cell::number(format!("{score:.8}")));
+            row.push(score.unwrap_or_else(Cell::none));
+        }
+        if ordered {
+            row.push(one.operation_id.map_or_else(Cell::none, Cell::number));
+        }
         row
     };
-    let headings = ["MOVE", "GUEST", "FROM", "TO", "COPIED", "SCORE AFTER"];
-    let headings = if scored { &headings[..] } else { &headings[..5] };
-    table(output, headings, moves.iter().zip(1_i64..).map(row).collect())
+    let mut headings = vec!["MOVE", "GUEST", "FROM", "TO", "COPIED"];
+    headings.extend(scored.then_some("SCORE AFTER"));
+    headings.extend(ordered.then_some("OPERATION"));
+    table(output, &headings, moves.iter().zip(1_i64..).map(row).collect())
+}
+
+/// What making these moves comes to, before somebody says yes.
+pub(crate) fn said_of(moves: &[PlannedMove]) -> String {
+    let copied: i64 = moves.iter().map(|one| one.copied_bytes).sum();
+    match moves.len() {
+        0 => "move no guest".to_owned(),
+        1 => format!("move 1 guest ({}): it is off while its disk is copied", size_text(copied)),
+        count => format!("move {count} guests ({}): each is off while its disk is copied", size_text(copied)),
+    }
+}
+
+/// After moves were ordered: waits for all of them if that was said, and says where to look if not.
+pub(crate) async fn moved(
+    context: &Context,
+    moves: &[PlannedMove],
+    wait: &WaitArguments,
+) -> Result<(), CommandError> {
+    let ordered: Vec<i64> = moves.iter().filter_map(|one| one.operation_id).collect();
+    let left = moves.len() - ordered.len();
+    if left > 0 {
+        context.output.note(&format!("{left} of them cannot be moved any more: something changed meanwhile"));
+    }
+    if !wait.wait {
+        if !ordered.is_empty() {
+            context.output.note(
+                "`honcho operation list --kind move --state open` shows how they go; --wait waits for them",
+            );
+        }
+        return Ok(());
+    }
+    let deadline = tokio::time::Instant::now() + wait.patience.wait_timeout;
+    let mut failed = None;
+    for id in ordered {
+        let operation = context.client()?.operation(id).await?;
+        let ended = waiting::until_ended(context, operation, wait.patience, deadline).await?;
+        if !context.output.json {
+            context.output.print(&waiting::ended_line(&ended))?;
+        }
+        // The others are waited for all the same.
+        failed = failed.or(waiting::judge(&ended).err());
+    }
+    failed.map_or(Ok(()), Err)
 }
 
 fn explain<'a>(fleet: &'a Fleet, request: &Request, decision: &Decision) -> Explanation<'a> {

@@ -2,7 +2,7 @@
 
 use crate::brain::{Answer, Brain};
 use crate::check;
-use crate::things::{account, ago, guest, host, image, network};
+use crate::things::{account, ago, guest, host, image, network, operation, with};
 use expect_test::expect;
 use serde_json::{Value, json};
 
@@ -104,17 +104,22 @@ async fn draining_says_that_guests_stay() {
 
         db1 fits nowhere else: no host has room for it (rack1-08: is silent)
 
-        rack1-07 is not draining: nothing was changed. Its guests stay until they are moved by hand: nothing moves guests yet (honcho host drain --help).
+        rack1-07 is not draining: nothing was changed. Its guests stay until they are moved: --apply does that.
     "#]]).await;
     assert!(brain.writes().is_empty());
-    check(&brain, "host drain rack1-07", expect![[r#"
+    check(
+        &brain,
+        "host drain rack1-07",
+        expect![[r#"
         MOVE  GUEST  FROM      TO        COPIED
            1  web1   rack1-07  rack1-08      3G
 
         db1 fits nowhere else: no host has room for it (rack1-08: is silent)
 
-        rack1-07 takes no new guest. Its guests stay until they are moved by hand: nothing moves guests yet (honcho host drain --help).
-    "#]]).await;
+        rack1-07 takes no new guest. Its guests stay until they are moved: --apply does that.
+    "#]],
+    )
+    .await;
     check(
         &brain,
         "host undrain rack1-07",
@@ -141,6 +146,10 @@ async fn capacity_and_balance_of_the_brains_own_fleet() {
         .on(
             "GET /v1/balance.json?max_moves=5",
             json!({"score_before": 0.75, "score_after": 0.5, "moves": [step]}),
+        )
+        .on(
+            "POST /v1/balance.json?max_moves=5",
+            json!({"score_before": 0.75, "score_after": 0.5, "moves": [with(step.clone(), &json!({"operation_id": 12}))]}),
         );
     check(
         &brain,
@@ -174,23 +183,45 @@ async fn capacity_and_balance_of_the_brains_own_fleet() {
         &brain,
         "balance --max-moves 5",
         expect![[r#"
-        MOVE  GUEST  FROM      TO        COPIED  SCORE AFTER
-           1  web1   rack1-07  rack1-08      3G   0.50000000
+            MOVE  GUEST  FROM      TO        COPIED  SCORE AFTER
+               1  web1   rack1-07  rack1-08      3G   0.50000000
 
-        The score would go from 0.75000000 to 0.50000000. This is a plan: nothing moves guests yet.
-    "#]],
+            The score would go from 0.75000000 to 0.50000000. This is a plan: --apply makes the moves.
+        "#]],
     )
     .await;
     check(
         &brain,
-        "balance --apply",
+        "balance --max-moves 5 --apply",
         expect![[r#"
-        --- stderr
-        error: the moves cannot be made: guests stay on the host they were placed on
-        hint: a guest goes to another host by hand: order one there with --host, and carry its data over
-        --- exit 1
-    "#]],
+            --- stderr
+            error: not done, because nobody can be asked: move 1 guest (3G): it is off while its disk is copied
+            hint: --yes does it without asking; --dry-run only says what would happen
+            --- exit 2
+        "#]],
     )
     .await;
     assert!(brain.writes().is_empty());
+    check(&brain, "balance --max-moves 5 --apply --yes", expect![[]]).await;
+    assert_eq!(brain.writes(), ["POST /v1/balance.json?max_moves=5"]);
+}
+
+#[tokio::test]
+async fn a_guest_is_moved_once_it_was_said_what_that_means() {
+    let trial = json!({
+        "guest_id": 7, "guest": "web1", "from_host_id": 2, "from_host": "rack1-07", "to_host_id": 3, "to_host": "rack1-08",
+        "copied_bytes": 3_221_225_472_i64, "stops": true, "said": "it runs: it is asked to stop first",
+        "placement": placement(Some(7), None),
+    });
+    let brain = Brain::new()
+        .on("GET /v1/guests.json?name=web1", json!([guest()]))
+        .on("PUT /v1/guests/7/move.json?dry_run=true", trial)
+        .answer(
+            "PUT /v1/guests/7/move.json?to_host_id=3",
+            Answer::Json(202, operation(&json!({"kind": "move"}))),
+        );
+    check(&brain, "guest move web1 --dry-run", expect![[]]).await;
+    check(&brain, "guest move web1", expect![[]]).await;
+    check(&brain, "guest move web1 --yes", expect![[]]).await;
+    assert_eq!(brain.writes().last().unwrap(), "PUT /v1/guests/7/move.json?to_host_id=3");
 }

@@ -60,7 +60,7 @@ pub(crate) fn guest() -> Value {
     json!({
         "id": 7, "uuid": "00000000-0000-4000-8000-000000000007", "account_id": 5, "name": "web1", "reference": null,
         "status": "running", "status_reason": null, "power": "running", "start_alone": false, "host_id": 2,
-        "image_id": 3, "cluster": null, "role": null, "cpu_features": [], "vcpus": 1, "memory_bytes": 536_870_912, "disk_bytes": 3_221_225_472_i64,
+        "moving_to_host_id": null, "image_id": 3, "cluster": null, "role": null, "cpu_features": [], "vcpus": 1, "memory_bytes": 536_870_912, "disk_bytes": 3_221_225_472_i64,
         "interfaces": [{"id": 1, "network_id": 4, "mac": "02:00:00:00:00:01", "address": "10.77.0.2", "address6": null}],
         "address": "10.77.0.2",
         "ssh_keys": ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEexampleexampleexampleexampleexampleexample1 ann@desk"],

@@ -94,6 +94,7 @@ fn write(json: &mut Vec<u8>, row: &Row<'_>, seen: &Seen, interfaces: &[Interface
         power: seen.power,
         start_alone: row.start_alone,
         host_id: row.host_id,
+        moving_to_host_id: row.moving_to,
         image_id: row.image_id,
         cluster: row.cluster,
         role: row.role,

@@ -46,8 +46,13 @@ cells! {
         volume_state: Option<Text<'r>> = "o.volume_state",
         pool_problem: Option<Text<'r>> = "(CASE WHEN o.volume_state IN ('missing', 'unknown') THEN \
             (SELECT po.problem FROM pool_observed po WHERE po.pool_id = v.pool_id) END)",
-        progress: Option<Text<'r>> = "o.progress",
-        failure: Option<Text<'r>> = "o.failure",
+        moving_to: Option<i64> = "m.to_host_id",
+        moving_to_name: Option<Text<'r>> = "(CASE WHEN m.id IS NOT NULL THEN \
+            (SELECT t.name FROM hosts t WHERE t.id = m.to_host_id) END)",
+        progress: Option<Text<'r>> = "COALESCE((CASE WHEN m.id IS NOT NULL THEN \
+            (SELECT mo.progress FROM move_observed mo WHERE mo.move_id = m.id) END), o.progress)",
+        failure: Option<Text<'r>> = "COALESCE((CASE WHEN m.id IS NOT NULL THEN \
+            (SELECT mo.failure FROM move_observed mo WHERE mo.move_id = m.id) END), o.failure)",
         frozen_reason: Option<Text<'r>> = "{frozen_reason}",
         memory_claimed: bool = "g.memory_claimed",
         given_up_operation: Option<i64> = "g.given_up_operation",

@@ -22,6 +22,7 @@ pub(super) fn reason(status: GuestStatus, row: &Row<'_>) -> StoreResult<Option<S
             }
             _ => "its volume cannot be looked at".to_owned(),
         }),
+        GuestStatus::Moving => Some(moving(row)?),
         GuestStatus::Suspended => Some(match &row.suspended_reason {
             Some(reason) => format!("its account is suspended: {reason}"),
             None => "its account is suspended".to_owned(),
@@ -46,6 +47,17 @@ pub(super) fn reason(status: GuestStatus, row: &Row<'_>) -> StoreResult<Option<S
     })
 }
 
+/// How far a move is.
+fn moving(row: &Row<'_>) -> StoreResult<String> {
+    let to = row.moving_to_name.as_deref().unwrap_or("another host");
+    let progress = from_json::<Progress>("progress", row.progress.as_deref())?;
+    Ok(match progress {
+        Some(Progress { step, percent: Some(percent) }) => format!("to {to}: {step} {percent}%"),
+        Some(Progress { step, percent: None }) => format!("to {to}: {step}"),
+        None => format!("to {to}"),
+    })
+}
+
 /// What giving up on an operation has left it as, and the next thing to do.
 fn given_up(status: GuestStatus, row: &Row<'_>) -> Option<String> {
     let operation = row.given_up_operation?;
@@ -66,6 +78,7 @@ pub(super) fn reason_for_customers(status: GuestStatus, row: &Row<'_>) -> StoreR
         GuestStatus::Frozen => "an operator has to look at its host first",
         GuestStatus::Unknown => "it cannot be looked at just now; it may well be running",
         GuestStatus::Damaged => "its disk cannot be used; an operator has to look at it",
+        GuestStatus::Moving => "it is being moved to another machine",
         _ => match from_json::<Failure>("failure", row.failure.as_deref())? {
             Some(failure) => return Ok(Some(failure_for_customers(&failure))),
             None => return reason(status, row),

@@ -13,6 +13,7 @@ mod m0011_giving_up;
 mod m0012_search;
 mod m0013_covering;
 mod m0014_placing;
+mod m0015_moves;
 mod m0017_address_names;
 mod m0018_clusters;
 mod m0019_load;
@@ -49,6 +50,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0012_search::Migration),
             Box::new(m0013_covering::Migration),
             Box::new(m0014_placing::Migration),
+            Box::new(m0015_moves::Migration),
             Box::new(m0017_address_names::Migration),
             Box::new(m0018_clusters::Migration),
             Box::new(m0019_load::Migration),

@@ -246,7 +246,8 @@ async fn a_new_guest_in_full() {
           ],
           "ssh_keys": [
             "ssh-ed25519 AAAA"
-          ]
+          ],
+          "leaving": null
         }"#]]
     .assert_eq(&text);
 }

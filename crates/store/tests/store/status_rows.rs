@@ -26,9 +26,19 @@ struct GuestDraw {
     boots_wanted: i64,
     boots_waived: i64,
     given_up: bool,
+    moving: Moving,
     generation: i64,
     volume: Option<bool>,
     observed: Option<Observed>,
+}
+
+/// How far a guest is on its way to another host.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Moving {
+    No,
+    Waiting,
+    Begun,
+    Failing,
 }
 
 #[derive(Clone, Debug)]
@@ -65,7 +75,12 @@ fn guest_draw() -> impl Strategy<Value = GuestDraw> {
             proptest::bool::weighted(0.1),
         ),
         any::<bool>(),
-        (0..4_i64, prop_oneof![3 => Just(0_i64), 1 => 0..4_i64], proptest::bool::weighted(0.2)),
+        (
+            0..4_i64,
+            prop_oneof![3 => Just(0_i64), 1 => 0..4_i64],
+            proptest::bool::weighted(0.2),
+            prop_oneof![6 => Just(Moving::No), 1 => Just(Moving::Waiting), 2 => Just(Moving::Begun), 1 => Just(Moving::Failing)],
+        ),
         1..4_i64,
         proptest::option::weighted(0.9, any::<bool>()),
         proptest::option::weighted(0.8, observed),
@@ -75,7 +90,7 @@ fn guest_draw() -> impl Strategy<Value = GuestDraw> {
                 host,
                 (cancelled, suspended, deleting, deleted),
                 running_wanted,
-                (boots_wanted, boots_waived, given_up),
+                (boots_wanted, boots_waived, given_up, moving),
                 generation,
                 volume,
                 observed,
@@ -90,6 +105,7 @@ fn guest_draw() -> impl Strategy<Value = GuestDraw> {
                     boots_wanted,
                     boots_waived,
                     given_up,
+                    moving,
                     generation,
                     volume,
                     observed,
@@ -113,7 +129,9 @@ fn facts(draw: &GuestDraw, hosts: &[HostDraw]) -> Facts {
         .with(Fact::HostSilent, host.is_none_or(|(heard, _)| heard.is_none_or(|before| before > limit)))
         .with(Fact::HostFrozen, host.is_some_and(|(_, frozen)| frozen))
         .with(Fact::Damaged, seen(&|seen| matches!(seen.volume_state, "missing" | "unknown")))
-        .with(Fact::Failing, seen(&|seen| seen.failing))
+        .with(Fact::Failing, seen(&|seen| seen.failing) || draw.moving == Moving::Failing)
+        // One that waits for its turn is where it was, and as it was.
+        .with(Fact::Moving, matches!(draw.moving, Moving::Begun | Moving::Failing))
         .with(Fact::Built, draw.volume == Some(true))
         .with(Fact::WantedRunning, draw.running_wanted && !draw.cancelled && !draw.suspended)
         .with(Fact::SeenRunning, seen(&|seen| seen.running))
@@ -174,6 +192,22 @@ async fn insert(world: &World, hosts: &[HostDraw], guests: &[GuestDraw]) {
             at(draw.given_up),
         ))
         .await;
+        if draw.moving != Moving::No {
+            let begun = if draw.moving == Moving::Waiting { "NULL" } else { "5" };
+            run(format!(
+                "INSERT INTO moves (id, guest_id, operation_id, from_host_id, from_pool_id, to_host_id, volume_id, volume_uuid, \
+                 size, ordered_at, begun_at) VALUES ({id}, {id}, 1, 100, 1, 101, 1, {}, 1, 1, {begun})",
+                uuid(id)
+            ))
+            .await;
+        }
+        if draw.moving == Moving::Failing {
+            run(format!(
+                "INSERT INTO move_observed (move_id, failure) VALUES \
+                 ({id}, '{{\"step\":\"s\",\"error\":\"e\",\"attempts\":1,\"next_try_ms\":null}}')"
+            ))
+            .await;
+        }
         if let Some(existing) = draw.volume {
             run(format!(
                 "INSERT INTO volumes (uuid, guest_id, pool_id, size, existing) VALUES ({}, {id}, 1, 1, {existing})",

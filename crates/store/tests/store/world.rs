@@ -341,6 +341,7 @@ pub(crate) fn seen(id: GuestId, generation: i64) -> GuestObserved {
         progress: None,
         failure: None,
         unexpected_stops: 0,
+        held: false,
     }
 }
 

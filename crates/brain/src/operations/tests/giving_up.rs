@@ -54,6 +54,7 @@ impl World {
             progress: None,
             failure: (gets == Gets::Stuck).then(failure),
             unexpected_stops: 0,
+            held: false,
         };
         self.report(Vec::new(), vec![seen], Vec::new()).await;
     }

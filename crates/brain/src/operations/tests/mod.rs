@@ -11,6 +11,7 @@ mod import_netbox;
 mod import_networks;
 mod imports;
 mod inventory;
+mod moving;
 mod networks;
 mod orders;
 mod placing;
@@ -233,6 +234,7 @@ impl World {
             progress: None,
             failure: None,
             unexpected_stops: 0,
+            held: false,
         };
         self.report(Vec::new(), vec![seen], Vec::new()).await;
     }

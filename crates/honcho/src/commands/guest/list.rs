@@ -95,9 +95,14 @@ pub(in crate::commands) fn status_cell(status: GuestStatus) -> Cell {
     use GuestStatus as S;
     Cell::text(status.as_str()).tone(match status {
         S::Running => Tone::Good,
-        S::Pending | S::Building | S::Starting | S::Rebooting | S::Stopping | S::Resizing | S::Deleting => {
-            Tone::Busy
-        }
+        S::Pending
+        | S::Building
+        | S::Moving
+        | S::Starting
+        | S::Rebooting
+        | S::Stopping
+        | S::Resizing
+        | S::Deleting => Tone::Busy,
         S::Unknown | S::Frozen | S::Damaged | S::Failing | S::GivenUp => Tone::Bad,
         S::Stopped | S::Suspended | S::Cancelled | S::Deleted => Tone::Faint,
     })

@@ -44,6 +44,7 @@ pub(super) async fn print(context: &Context, guest: &Guest) -> Result<(), Comman
         ("memory", Cell::text(size_text(guest.memory_bytes))),
         ("disk", Cell::text(size_text(guest.disk_bytes))),
     ];
+    rows.extend(guest.moving_to_host_id.map(|id| ("moving to", hosts.cell(Some(id)))));
     rows.extend(guest.cluster.as_ref().map(|cluster| ("cluster", Cell::text(cluster))));
     rows.extend(guest.role.as_ref().map(|role| ("role", Cell::text(role))));
     if !guest.cpu_features.is_empty() {

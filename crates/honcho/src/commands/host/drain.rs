@@ -2,30 +2,65 @@
 
 use crate::clean::clean;
 use crate::command_error::CommandError;
-use crate::commands::placement::moves;
+use crate::commands::placement::{moved, moves, said_of};
+use crate::completion::hosts;
 use crate::context::Context;
+use crate::question::{Answer, ConfirmArguments};
 use crate::resolve;
+use crate::waiting::WaitArguments;
+use clap_complete::engine::ArgValueCandidates;
 use honcho_api::{Drain, Host};
 
 pub(super) const DRAIN_HELP: &str = "\
-From then on no new guest is placed on it. Its guests stay, for nothing moves guests yet: the plan says \
-where each would fit. To empty the host by hand, order a guest of the same size on the host that the plan \
-names (honcho guest create --host), carry the data over, and delete the old one.
+From then on no new guest is placed on it. --apply also moves its guests to where the plan says: two at a \
+time, in the plan's order, each stopped while its disk is copied (honcho guest move --help).
 
 Examples:
   honcho host drain h7 --dry-run
   honcho host drain h7
+  honcho host drain h7 --apply --wait
   honcho host undrain h7";
 
-pub(super) async fn drain(context: &Context, host: &str, dry_run: bool) -> Result<(), CommandError> {
-    let host: Host = resolve::one(context, host).await?;
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = DRAIN_HELP)]
+pub(crate) struct DrainArguments {
+    /// Name or id
+    #[arg(add = ArgValueCandidates::new(hosts))]
+    host: String,
+    /// Move its guests, too
+    #[arg(long)]
+    apply: bool,
+    #[command(flatten)]
+    confirm: ConfirmArguments,
+    #[command(flatten)]
+    wait: WaitArguments,
+}
+
+pub(super) async fn drain(context: &Context, arguments: &DrainArguments) -> Result<(), CommandError> {
+    let host: Host = resolve::one(context, &arguments.host).await?;
     let client = context.client()?;
-    let plan: Drain = if dry_run {
-        client.get_path(&format!("/v1/hosts/{}/drain.json", host.id), &[]).await?
+    let path = format!("/v1/hosts/{}/drain.json", host.id);
+    if arguments.confirm.dry_run {
+        let plan: Drain = client.get_path(&path, &[]).await?;
+        return if context.output.json { context.output.json(&plan) } else { show(context, &plan) };
+    }
+    if !arguments.apply {
+        let plan: Drain = client.action::<Host, _>(host.id, "drain", &[]).await?;
+        return if context.output.json { context.output.json(&plan) } else { show(context, &plan) };
+    }
+    let planned: Drain = client.get_path(&path, &[]).await?;
+    let what = format!("place no new guest on {}, and {}", clean(&host.name), said_of(&planned.moves));
+    if arguments.confirm.ask(context, &what)? == Answer::Stop {
+        return Ok(());
+    }
+    let query = [("apply", "true".to_owned())];
+    let plan: Drain = client.action::<Host, _>(host.id, "drain", &query).await?;
+    if context.output.json {
+        context.output.json(&plan)?;
     } else {
-        client.action::<Host, Drain>(host.id, "drain", &[]).await?
-    };
-    if context.output.json { context.output.json(&plan) } else { show(context, &plan) }
+        show(context, &plan)?;
+    }
+    moved(context, &plan.moves, &arguments.wait).await
 }
 
 fn show(context: &Context, plan: &Drain) -> Result<(), CommandError> {
@@ -47,10 +82,11 @@ fn show(context: &Context, plan: &Drain) -> Result<(), CommandError> {
     };
     parts.push(match plan.moves.len() + plan.homeless.len() {
         0 => format!("{state} It holds none."),
+        _ if plan.moves.iter().any(|one| one.operation_id.is_some()) => state,
         count => {
             let guests =
                 if count == 1 { "Its guest stays until it is" } else { "Its guests stay until they are" };
-            format!("{state} {guests} moved by hand: nothing moves guests yet (honcho host drain --help).")
+            format!("{state} {guests} moved: --apply does that.")
         }
     });
     output.page(&parts.join("\n\n"))
