@@ -48,7 +48,7 @@ enum Measurement {
     /// How evenly guests are spread and how fast, beside Ganeti's hbal and hail; no brain is needed
     Placement(placement::PlacementArguments),
     /// A data centre with simulated hosts and guests around a real brain
-    #[command(bin_name = "honcho simulate")]
+    #[command(override_usage = "honcho simulate [OPTIONS]")]
     Simulate(simulate::SimulateArguments),
     /// Reading slow logs, beside pt-query-digest
     Slowlog(slowlog::SlowlogArguments),

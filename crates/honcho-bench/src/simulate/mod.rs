@@ -73,7 +73,7 @@ pub(crate) struct SimulateArguments {
     clients: u16,
 
     /// An empty PostgreSQL database instead of SQLite
-    #[arg(long, value_name = "URL", env = "HONCHO_DATABASE", hide_env_values = true)]
+    #[arg(long, value_name = "URL")]
     database: Option<Engine>,
 
     /// What chance is made of; the same seed gives the same orders and the same mishaps
@@ -104,12 +104,16 @@ pub(crate) struct SimulateArguments {
 /// Simulates, until it is done or somebody interrupts it. Either way nothing of it is left.
 pub(crate) async fn simulate(arguments: &SimulateArguments) -> Result<SimulationFigures> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    // What somebody has anything in is not touched, now or at the end.
+    if let Some(database) = &arguments.database {
+        emptying::refuse_unless_empty(database).await?;
+    }
     let outcome = tokio::select! {
         outcome = whole(arguments) => outcome,
         _ = interrupt.recv() => Err(anyhow::anyhow!("interrupted")),
         _ = terminate.recv() => Err(anyhow::anyhow!("told to end")),
     };
-    // The brain is gone by now: it was dropped with what was going on.
+    // The brain is gone by now: it was dropped with what was going on. Whatever is in there it has made.
     if let Some(database) = &arguments.database {
         emptying::empty(database).await.context("emptying the database again")?;
     }
@@ -123,9 +127,6 @@ async fn whole(arguments: &SimulateArguments) -> Result<SimulationFigures> {
     let progress = Progress::new();
     let seed = arguments.seed.unwrap_or_else(rand::random);
     let load_before = Load::now()?;
-    if let Some(database) = &arguments.database {
-        emptying::refuse_unless_empty(database).await?;
-    }
     let directory = tempfile::Builder::new().prefix("honcho-simulate-").tempdir()?;
     progress.say(&format!(
         "simulating {} hosts and {} guests with seed {seed} in {}",
