@@ -20,6 +20,7 @@ mod m0019_load;
 mod m0020_cpu_features;
 mod m0021_newest_operation;
 mod m0022_certificates;
+mod m0023_of_account;
 mod schema;
 
 use crate::engine::Purpose;
@@ -57,6 +58,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0020_cpu_features::Migration),
             Box::new(m0021_newest_operation::Migration),
             Box::new(m0022_certificates::Migration),
+            Box::new(m0023_of_account::Migration),
         ]
     }
 }
