@@ -19,7 +19,6 @@ const PAGE: usize = 1000;
 /// An event, as far as it is read.
 #[derive(Deserialize)]
 struct Event {
-    id: i64,
     cursor: String,
     kind: String,
     resource_id: i64,
@@ -60,12 +59,15 @@ async fn events(client: &Client, progress: &Progress) -> Result<Vec<SeenEvent>> 
         let page: Vec<Event> = client.get_path("/v1/events.json", &query).await?;
         let Some(last) = page.last() else { return Ok(seen) };
         after.clone_from(&last.cursor);
-        seen.extend(page.into_iter().map(|event| SeenEvent {
-            id: event.id,
-            resource: event.resource_id,
-            addresses: event.after.map(|after| after.addresses).unwrap_or_default(),
-            kind: event.kind,
-        }));
+        for event in page {
+            let place = event.cursor.parse();
+            seen.push(SeenEvent {
+                place: place.map_err(|_| anyhow::anyhow!("{} is no cursor of an event", event.cursor))?,
+                resource: event.resource_id,
+                addresses: event.after.map(|after| after.addresses).unwrap_or_default(),
+                kind: event.kind,
+            });
+        }
         progress.tell("reading events", seen.len(), None);
     }
 }

@@ -7,6 +7,7 @@
 use super::ledger::{Deed, End, Entry};
 use honcho_model::operation::{OperationKind, OperationState};
 use honcho_model::{Bytes, Epoch, GuestId, HostId, Mac, NetworkId};
+use honcho_store::Cursor;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
@@ -62,8 +63,8 @@ pub(crate) enum Asked {
 /// An event, as far as it matters here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SeenEvent {
-    /// Its id.
-    pub(crate) id: i64,
+    /// Where it stands in the log. Ids alone tell no order: on PostgreSQL they are given before the commit.
+    pub(crate) place: Cursor,
     /// What kind it is of.
     pub(crate) kind: String,
     /// The id of what it is about.
@@ -516,10 +517,11 @@ fn operations_end_once(history: &History) -> Finding {
 
 fn events_are_in_order(history: &History) -> Finding {
     let mut finding = Finding::of("the event log is read in order, each event once");
-    let mut last = i64::MIN;
+    let mut last: Option<Cursor> = None;
     for event in &history.events {
-        finding.check(holds(event.id > last), || format!("event {} comes after {last}", event.id));
-        last = event.id;
+        let before = last.replace(event.place);
+        let follows = before.is_none_or(|before| before.is_before(&event.place));
+        finding.check(holds(follows), || format!("event {} comes after {before:?}", event.place));
     }
     finding
 }

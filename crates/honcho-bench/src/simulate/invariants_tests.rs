@@ -28,9 +28,9 @@ fn ended(guest: GuestId, why: End) -> Deed {
 }
 
 fn event(history: &mut History, kind: &str, resource: i64, addresses: &[&str]) {
-    let id = history.events.last().map_or(1, |last| last.id + 1);
+    let place = format!("1.0.{}", history.events.len() + 1).parse().unwrap_or_default();
     let addresses = addresses.iter().map(|text| (*text).to_owned()).collect();
-    history.events.push(SeenEvent { id, kind: kind.to_owned(), resource, addresses });
+    history.events.push(SeenEvent { place, kind: kind.to_owned(), resource, addresses });
 }
 
 /// Two hosts; a guest that was ordered, made, started, rebooted and resized, beside one that came and went. Its host lost
