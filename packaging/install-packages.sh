@@ -18,7 +18,7 @@ host=(
 tests=(
   python3-venv postgresql xz-utils
   ganeti-htools percona-toolkit # hbal and pt-query-digest, which must say the same as Honcho
-  dnsmasq-base logrotate mariadb-client-core mariadb-server-core postfix # the road of a slow log; no service is started
+  dnsmasq-base logrotate mariadb-client-core mariadb-server-core openssl postfix # the road of a slow log; no service is started
 )
 # Debian 12's own are too old: mke2fs learnt to read a tarball in 1.47.1, and QEMU 10 boots a guest in three quarters of
 # the time that 7.2 takes where there is no KVM.

@@ -31,6 +31,7 @@ const LABS: u8 = 99;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 const HOST_INIT: &str = include_str!("../lab/host-init.sh");
+const SERVER_INIT: &str = include_str!("../lab/server-init.sh");
 const GUEST_KERNEL: &str = include_str!("../lab/guest-kernel.sh");
 
 /// A machine room.
@@ -83,18 +84,38 @@ impl Lab {
 
     /// Racks a host and switches it on; libvirtd runs when this returns.
     pub fn host(&self, name: &str) -> Result<LabHost> {
+        self.rack(name, Role::Hypervisor)
+    }
+
+    /// Racks a machine without libvirt, with directories of its own for a Postfix, and switches it on.
+    pub fn server(&self, name: &str) -> Result<LabHost> {
+        self.rack(name, Role::Server)
+    }
+
+    fn rack(&self, name: &str, role: Role) -> Result<LabHost> {
         let number = self.hosts.get() + 1;
         self.hosts.set(number);
         let directory = self.directory.join(name);
         fs::create_dir(&directory)?;
         let script = directory.join("host-init.sh");
-        fs::write(&script, HOST_INIT)?;
+        let text = match role {
+            Role::Hypervisor => HOST_INIT,
+            Role::Server => SERVER_INIT,
+        };
+        fs::write(&script, text)?;
         fs::set_permissions(&script, fs::Permissions::from_mode(0o755))?;
-        let mut host =
-            LabHost { name: name.to_owned(), lab: self.number, number, directory, running: None, boots: 0 };
+        let name = name.to_owned();
+        let mut host = LabHost { name, lab: self.number, number, directory, role, running: None, boots: 0 };
         host.boot()?;
         Ok(host)
     }
+}
+
+/// What a machine is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    Hypervisor,
+    Server,
 }
 
 impl Drop for Lab {
@@ -115,6 +136,7 @@ pub struct LabHost {
     lab: u8,
     number: u8,
     directory: PathBuf,
+    role: Role,
     running: Option<Running>,
     boots: u32,
 }
@@ -266,7 +288,10 @@ impl LabHost {
         wait_until(&format!("{} to boot; see {}/host.log", self.name, self.directory.display()), || {
             fs::read_to_string(&booted).is_ok_and(|id| id.trim() == boot_id)
         })?;
-        self.start_libvirtd()
+        match self.role {
+            Role::Hypervisor => self.start_libvirtd(),
+            Role::Server => Ok(()),
+        }
     }
 
     fn netns(&self) -> String {

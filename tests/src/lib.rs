@@ -8,4 +8,5 @@ pub mod lab;
 pub mod neighbour;
 pub mod programs;
 pub mod real;
+pub mod slow_logs;
 pub mod world;

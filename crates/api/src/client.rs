@@ -1,6 +1,6 @@
 //! A typed client of the API.
 
-use crate::{Blob, ErrorBody, Event, Operation, Resource};
+use crate::{Blob, ErrorBody, Event, Operation, Resource, SlowMail};
 use futures::{Stream, StreamExt};
 use reqwest::{Method, RequestBuilder, Response};
 use serde::Serialize;
@@ -197,6 +197,15 @@ impl Client {
             .header("content-length", size)
             .body(reqwest::Body::wrap_stream(content));
         self.json_answer(self.send(request).await?).await
+    }
+
+    /// Hands in a mail with a slow log, as it lies in a Maildir. It may be sent again: it is counted once.
+    pub async fn hand_in_mail(&self, mail: Vec<u8>) -> Result<SlowMail, ClientError> {
+        let request = self
+            .request(Method::POST, "/v1/slow_mails.json")
+            .header("content-type", "message/rfc822")
+            .body(mail);
+        self.json(request).await
     }
 
     /// What a guest's console printed: the last `tail` bytes, and with `follow` what it prints from then on.

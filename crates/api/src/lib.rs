@@ -19,6 +19,7 @@ mod person;
 mod placement;
 mod restore;
 mod search;
+mod slow;
 mod token;
 mod usage;
 mod webhook;
@@ -41,6 +42,7 @@ pub use person::*;
 pub use placement::*;
 pub use restore::*;
 pub use search::*;
+pub use slow::*;
 pub use token::*;
 pub use usage::*;
 
@@ -89,6 +91,17 @@ resources! {
     Cluster, "clusters", "cluster";
     Token, "tokens", "token";
     Person, "people", "person";
+}
+
+impl Resource for SlowServer {
+    const PATH: &'static str = "slow_servers";
+    const WORD: &'static str = "slow server";
+    fn id(&self) -> i64 {
+        self.id
+    }
+    fn name(&self) -> &str {
+        &self.node
+    }
 }
 
 impl Resource for Session {

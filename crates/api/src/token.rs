@@ -31,6 +31,9 @@ pub struct Token {
     /// When it was last shown, to within half a minute.
     #[schema(read_only, value_type = Option<String>, format = DateTime)]
     pub last_used_at: Option<Timestamp>,
+    /// Whether it may hand in the post of all servers besides: the guest is a receiver of mail.
+    #[schema(read_only)]
+    pub receives_post: bool,
     /// Rises when its name changes.
     pub lock_version: i64,
     /// The secret: in the answer that made it and never again.
@@ -49,6 +52,8 @@ pub struct TokenCreate {
     pub account_id: Option<i64>,
     /// For `machine`.
     pub guest_id: Option<i64>,
+    /// For `machine`: that guest receives mail, and may hand in the slow logs of all servers. Operators alone give it.
+    pub receives_post: Option<bool>,
     /// Seconds until it stops working; never, when absent.
     pub expires_in_seconds: Option<i64>,
 }

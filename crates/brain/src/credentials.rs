@@ -119,7 +119,9 @@ impl Known {
     fn gives_all_of(&self, earlier: &Known) -> bool {
         match (self, earlier) {
             (Known::Token(token), Known::Token(earlier)) => {
-                token.scope == earlier.scope && token.right == earlier.right
+                token.scope == earlier.scope
+                    && token.right == earlier.right
+                    && token.receives_post >= earlier.receives_post
             }
             (Known::Session(session), Known::Session(earlier)) => {
                 let has = |grant: &Grant| {

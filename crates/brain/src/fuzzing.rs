@@ -128,6 +128,7 @@ impl Door {
             data: directory.to_owned(),
             database: None,
             webhook_allow: Vec::new(),
+            post: None,
             rules: crate::USUAL_RULES,
         };
         let app = open(&options, outside, CancellationToken::new()).await?;

@@ -28,6 +28,7 @@ mod operations;
 mod outside;
 mod passwords;
 mod placing;
+mod post;
 mod reviewing;
 mod runs;
 mod serve;

@@ -36,6 +36,8 @@ pub struct ServeOptions {
     pub database: Option<Engine>,
     /// Networks that webhooks may be sent to although they are not public.
     pub webhook_allow: Vec<ipnet::IpNet>,
+    /// A Maildir whose mails this brain imports itself.
+    pub post: Option<PathBuf>,
     /// What placing holds to; brains of one database are given the same.
     pub rules: honcho_placement::Rules,
 }
@@ -225,9 +227,14 @@ pub async fn serve(
     let agents_tls = Some(Arc::new(app.authority.agents_tls(now)?));
     ready(people.local_addr()?, machines.local_addr()?);
     controllers::start(&app);
+    let own_post =
+        options.post.as_deref().map(|directory| crate::post::start(&app, directory)).transpose()?;
     tokio::join!(
         listening::serve(people, people_tls, http::router(app.clone()), listening::PEOPLE, ending.clone()),
         listening::serve(machines, agents_tls, agents::router(app), listening::AGENTS, ending),
     );
+    if let Some(own_post) = own_post {
+        own_post.await.context("the thread that imports the post failed")?;
+    }
     Ok(())
 }

@@ -5,11 +5,11 @@ use crate::commands::{
     bench::BenchArguments, capacity::CapacityArguments, cluster::ClusterCommand,
     completion::CompletionArguments, db::DbCommand, event::EventCommand, export::ExportArguments,
     guest::GuestCommand, host::HostCommand, image::ImageCommand, import::ImportCommand,
-    login::LoginArguments, logout::LogoutArguments, network::NetworkCommand, operation::OperationCommand,
-    person::PersonCommand, placement::PlacementCommand, pool::PoolCommand, rack::RackCommand,
-    restore::RestoreArguments, san::SanCommand, search::SearchArguments, serve::ServeArguments,
-    session::SessionCommand, simulate::SimulateArguments, site::SiteCommand, slow::SlowCommand,
-    token::TokenCommand, webhook::WebhookCommand, whoami,
+    login::LoginArguments, logout::LogoutArguments, mail::MailCommand, network::NetworkCommand,
+    operation::OperationCommand, person::PersonCommand, placement::PlacementCommand, pool::PoolCommand,
+    post::PostCommand, rack::RackCommand, restore::RestoreArguments, san::SanCommand,
+    search::SearchArguments, serve::ServeArguments, session::SessionCommand, simulate::SimulateArguments,
+    site::SiteCommand, slow::SlowCommand, token::TokenCommand, webhook::WebhookCommand, whoami,
 };
 use crate::connection::GlobalArguments;
 
@@ -130,9 +130,15 @@ pub(crate) enum Command {
     /// Placement: where guests go, and why
     #[command(subcommand)]
     Placement(PlacementCommand),
-    /// Slow logs of databases: which queries took the time. Needs no brain
+    /// Slow logs of databases: which queries took the time
     #[command(subcommand)]
     Slow(SlowCommand),
+    /// The post: import the mails that servers send slow logs in
+    #[command(subcommand)]
+    Post(PostCommand),
+    /// Settings for the mail daemons that carry slow logs. Needs no brain
+    #[command(subcommand)]
+    Mail(MailCommand),
     /// Measure Honcho on this machine
     Bench(BenchArguments),
     /// A data centre with simulated hosts and guests around a real brain

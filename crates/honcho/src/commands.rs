@@ -17,11 +17,13 @@ pub(crate) mod image;
 pub(crate) mod import;
 pub(crate) mod login;
 pub(crate) mod logout;
+pub(crate) mod mail;
 pub(crate) mod network;
 pub(crate) mod operation;
 pub(crate) mod person;
 pub(crate) mod placement;
 pub(crate) mod pool;
+pub(crate) mod post;
 pub(crate) mod rack;
 pub(crate) mod restore;
 pub(crate) mod san;
@@ -78,7 +80,9 @@ async fn run_in(context: &Context, command: Command) -> Result<(), CommandError>
         Command::Balance(arguments) => balance::run(context, &arguments).await,
         Command::Capacity(arguments) => capacity::run(context, &arguments).await,
         Command::Placement(command) => placement::run(context, &command).await,
-        Command::Slow(command) => slow::run(context, &command),
+        Command::Slow(command) => slow::run(context, &command).await,
+        Command::Post(command) => post::run(context, &command).await,
+        Command::Mail(command) => mail::run(context, &command),
         Command::Bench(arguments) => bench::run(context, &arguments),
         Command::Simulate(arguments) => simulate::run(context, &arguments),
         Command::Completion(arguments) => completion::run(context, &arguments),

@@ -31,18 +31,20 @@ pub enum ResourceKind {
     Webhook,
     /// An address of a network.
     Address,
+    /// A server that sends slow logs.
+    SlowServer,
 }
 
 impl ResourceKind {
     /// Every kind.
-    pub const ALL: [ResourceKind; 14] = {
+    pub const ALL: [ResourceKind; 15] = {
         use ResourceKind::{
-            Account, Address, Cluster, Guest, Host, Image, Network, Person, Pool, Rack, San, Site, Token,
-            Webhook,
+            Account, Address, Cluster, Guest, Host, Image, Network, Person, Pool, Rack, San, Site,
+            SlowServer, Token, Webhook,
         };
         [
             Account, Host, Pool, Network, Image, Guest, Token, Person, Site, Rack, San, Webhook, Address,
-            Cluster,
+            Cluster, SlowServer,
         ]
     };
 
@@ -63,6 +65,7 @@ impl ResourceKind {
             ResourceKind::Person => "person",
             ResourceKind::Webhook => "webhook",
             ResourceKind::Address => "address",
+            ResourceKind::SlowServer => "slow_server",
         }
     }
 

@@ -34,6 +34,8 @@ integers! {
     SanId,
     /// Storage of a host.
     PoolId,
+    /// A server that sends slow logs.
+    SlowServerId,
     /// A disk of a guest, in a pool.
     VolumeId,
     /// A network with its subnet.

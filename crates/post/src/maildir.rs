@@ -4,7 +4,7 @@ use crate::letter::LARGEST_MAIL;
 use rustix::fs::OFlags;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -41,11 +41,15 @@ pub struct Maildir {
 
 impl Maildir {
     /// The Maildir in this directory. Its `new/` is made if it is missing, for a mail daemon makes it with the first mail.
+    /// What is made is its owner's, so that the mail daemon may deliver there whoever runs this.
     pub fn open(root: &Path) -> io::Result<Maildir> {
+        let about = fs::metadata(root)?;
         for name in ["new", "cur", "tmp"] {
-            match DirBuilder::new().mode(0o700).create(root.join(name)) {
+            let directory = root.join(name);
+            match DirBuilder::new().mode(0o700).create(&directory) {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-                _ => {}
+                Err(_) => {}
+                Ok(()) => chown(&directory, Some(about.uid()), Some(about.gid()))?,
             }
         }
         Ok(Maildir { root: root.to_owned() })

@@ -51,6 +51,7 @@ pub mod sans;
 pub mod search;
 pub mod sessions;
 pub mod sites;
+pub mod slow;
 pub mod tokens;
 pub mod usage;
 pub mod watching;

@@ -17,6 +17,7 @@ struct Row {
     created_at: i64,
     expires_at: Option<i64>,
     last_used_at: Option<i64>,
+    receives_post: bool,
     lock_version: i64,
 }
 
@@ -31,6 +32,7 @@ impl From<Row> for Token {
             created_at: time(row.created_at),
             expires_at: row.expires_at.map(time),
             last_used_at: row.last_used_at.map(time),
+            receives_post: row.receives_post,
             lock_version: row.lock_version,
             secret: None,
         }
@@ -38,7 +40,7 @@ impl From<Row> for Token {
 }
 
 const SELECT: &str = "SELECT t.id, t.name, t.scope, t.account_id, t.guest_id, t.created_at, t.expires_at, \
-    t.last_used_at, t.lock_version FROM tokens t";
+    t.last_used_at, t.receives_post, t.lock_version FROM tokens t";
 const COLUMNS: &[Column] = &[
     Column::Integer("id", "t.id"),
     Column::Text("name", "t.name"),
@@ -71,6 +73,8 @@ pub struct KnownToken {
     pub scope: Scope,
     /// What it may do with that.
     pub right: Right,
+    /// Whether it may hand in the post of all servers.
+    pub receives_post: bool,
     /// When it stops working.
     pub expires_at: Option<Timestamp>,
 }
@@ -89,7 +93,14 @@ pub async fn find(connection: &impl Connection, secret_hash: &str) -> StoreResul
             }
             _ => return None,
         };
-        Some(KnownToken { id: TokenId(row.id), scope, right, expires_at: row.expires_at.map(Timestamp) })
+        let receives_post = row.receives_post;
+        Some(KnownToken {
+            id: TokenId(row.id),
+            scope,
+            right,
+            receives_post,
+            expires_at: row.expires_at.map(Timestamp),
+        })
     }))
 }
 
@@ -116,6 +127,8 @@ pub enum TokenScope {
     Viewer(AccountId),
     /// One guest, and the account that owns it.
     Machine(AccountId, GuestId),
+    /// The same; and that guest may hand in the post of all servers.
+    Receiver(AccountId, GuestId),
 }
 
 impl TokenScope {
@@ -123,9 +136,10 @@ impl TokenScope {
     pub fn account(self) -> Option<AccountId> {
         match self {
             TokenScope::Operator => None,
-            TokenScope::Admin(account) | TokenScope::Viewer(account) | TokenScope::Machine(account, _) => {
-                Some(account)
-            }
+            TokenScope::Admin(account)
+            | TokenScope::Viewer(account)
+            | TokenScope::Machine(account, _)
+            | TokenScope::Receiver(account, _) => Some(account),
         }
     }
 
@@ -134,13 +148,13 @@ impl TokenScope {
             TokenScope::Operator => Right::Operator,
             TokenScope::Admin(_) => Right::Admin,
             TokenScope::Viewer(_) => Right::Viewer,
-            TokenScope::Machine(..) => Right::Machine,
+            TokenScope::Machine(..) | TokenScope::Receiver(..) => Right::Machine,
         }
     }
 
     fn guest(self) -> Option<GuestId> {
         match self {
-            TokenScope::Machine(_, guest) => Some(guest),
+            TokenScope::Machine(_, guest) | TokenScope::Receiver(_, guest) => Some(guest),
             TokenScope::Operator | TokenScope::Admin(_) | TokenScope::Viewer(_) => None,
         }
     }
@@ -156,8 +170,8 @@ pub async fn create(
 ) -> StoreResult<TokenId> {
     let id = insert(
         tx,
-        "INSERT INTO tokens (name, scope, account_id, guest_id, secret_hash, created_at, expires_at, lock_version) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, 1) RETURNING id AS n",
+        "INSERT INTO tokens (name, scope, account_id, guest_id, secret_hash, created_at, expires_at, receives_post, \
+         lock_version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 1) RETURNING id AS n",
         values![
             name,
             scope.right().as_str(),
@@ -165,7 +179,8 @@ pub async fn create(
             scope.guest().map(|guest| guest.0),
             secret_hash,
             tx.now.0,
-            expires_at.map(|at| at.0)
+            expires_at.map(|at| at.0),
+            matches!(scope, TokenScope::Receiver(..))
         ],
     )
     .await?;

@@ -14,7 +14,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("honcho-slowlog", &[]),
     ("honcho-post", &["honcho-slowlog"]),
     ("honcho-test-postgres", &[]),
-    ("honcho-store", &["honcho-model", "honcho-wire", "honcho-api", "honcho-test-postgres"]),
+    (
+        "honcho-store",
+        &["honcho-model", "honcho-wire", "honcho-api", "honcho-slowlog", "honcho-test-postgres"],
+    ),
     ("honcho-images", &["honcho-model"]),
     (
         "honcho-brain",
@@ -25,6 +28,8 @@ const ARROWS: &[(&str, &[&str])] = &[
             "honcho-store",
             "honcho-images",
             "honcho-placement",
+            "honcho-post",
+            "honcho-slowlog",
             "honcho-test-postgres",
         ],
     ),
@@ -38,6 +43,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "honcho-brain",
             "honcho-images",
             "honcho-placement",
+            "honcho-post",
             "honcho-slowlog",
             "honcho-test-postgres",
         ],

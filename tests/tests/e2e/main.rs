@@ -14,6 +14,8 @@ mod giving_up;
 mod house;
 mod life;
 mod moves;
+mod post;
+mod post_kills;
 mod real_failures;
 mod real_kills;
 mod real_life;

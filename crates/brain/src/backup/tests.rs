@@ -49,6 +49,7 @@ async fn serving(data: &Path, database: Option<Engine>) -> crate::app::App {
         data: data.to_owned(),
         database,
         webhook_allow: Vec::new(),
+        post: None,
         rules: crate::USUAL_RULES,
     };
     let outside = Outside::new(|| NOW, |bytes| bytes.fill(7));

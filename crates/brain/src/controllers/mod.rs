@@ -2,6 +2,7 @@
 
 mod lapsing;
 mod moving;
+mod post;
 mod silence;
 mod telling;
 mod uses;
@@ -10,6 +11,8 @@ mod uses;
 pub(crate) use lapsing::step as lapsing_step;
 #[cfg(test)]
 pub(crate) use moving::step as moving_step;
+#[cfg(test)]
+pub(crate) use post::step as post_step;
 #[cfg(test)]
 pub(crate) use telling::run as telling_run;
 #[cfg(test)]
@@ -26,6 +29,7 @@ pub(crate) fn start(app: &App) {
     tokio::spawn(telling::run(app.clone()));
     every(Duration::from_secs(10), app.clone(), "lapsing", lapsing::step);
     every(Duration::from_secs(2), app.clone(), "moving", moving::step);
+    every(Duration::from_secs(30), app.clone(), "post", post::step);
     own(Duration::from_secs(15), app.clone(), "uses", uses::step);
 }
 

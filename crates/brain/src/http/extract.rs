@@ -154,6 +154,24 @@ impl FromRequestParts<App> for Operator {
     }
 }
 
+/// A caller who may hand in the post: an operator, or a machine that operators made a receiver. Of all servers, for whose
+/// a log is, a receiver says; so no customer gives that away.
+pub(crate) struct Receiver(pub(crate) Caller);
+
+impl FromRequestParts<App> for Receiver {
+    type Rejection = ApiError;
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> ApiResult<Self> {
+        let caller = Caller::from_request_parts(parts, app).await?;
+        let receives = matches!(&*caller.known, Known::Token(token) if token.receives_post);
+        if receives || (caller.right == Right::Operator && caller.scope.is_operator()) {
+            return Ok(Receiver(caller));
+        }
+        Err(forbidden("only operators and receivers may hand in the post").hint(
+            "an operator makes a receiver's token: honcho token create mx1 --guest mx1 --receives-post",
+        ))
+    }
+}
+
 /// The filters of a list.
 pub(crate) struct ListQuery(pub(crate) Filters);
 
@@ -255,7 +273,15 @@ fn is_scalar(attribute: &str) -> bool {
     ["_id", "_bytes", "_seconds", "_version", "_units"].iter().any(|ending| attribute.ends_with(ending))
         || matches!(
             attribute,
-            "operator" | "vcpus" | "count" | "family" | "start_alone" | "position" | "cores" | "allow_http"
+            "operator"
+                | "receives_post"
+                | "vcpus"
+                | "count"
+                | "family"
+                | "start_alone"
+                | "position"
+                | "cores"
+                | "allow_http"
         )
         || attribute.starts_with("limit_")
 }

@@ -30,6 +30,7 @@ mod sans;
 mod search;
 mod sessions;
 mod sites;
+mod slow;
 pub(crate) mod streams;
 mod strict_json;
 mod tokens;
@@ -58,6 +59,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 /// Every route that stands in the OpenAPI document.
+#[expect(clippy::too_many_lines, reason = "a line for each kind of thing")]
 fn described() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(openapi::document())
         .routes(routes!(accounts::list, accounts::create))
@@ -129,6 +131,9 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(operations::show))
         .routes(routes!(operations::stream))
         .routes(routes!(operations::abandon, operations::abandon_by_post))
+        .routes(routes!(slow::list))
+        .routes(routes!(slow::show))
+        .routes(routes!(slow::queries))
         .routes(routes!(events::list))
         .routes(routes!(events::stream))
         .routes(routes!(webhooks::list, webhooks::create))
@@ -148,6 +153,12 @@ fn described() -> OpenApiRouter<App> {
             OpenApiRouter::new()
                 .routes(routes!(images::blob_put, images::blob_head))
                 .layer(DefaultBodyLimit::disable()),
+        )
+        // A mail is read whole: what it carries is compressed.
+        .merge(
+            OpenApiRouter::new()
+                .routes(routes!(slow::mail))
+                .layer(DefaultBodyLimit::max(honcho_post::LARGEST_MAIL)),
         )
         .merge(
             OpenApiRouter::new()

@@ -86,7 +86,7 @@ impl Pages {
             "/v1/search" => Pages::None,
             // A month comes whole.
             usage if usage.ends_with("/usage") => Pages::None,
-            packages if packages.ends_with("/packages") => Pages::Counted,
+            packages if packages.ends_with("/packages") || packages.ends_with("/queries") => Pages::Counted,
             _ => Pages::All,
         }
     }

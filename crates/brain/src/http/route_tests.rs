@@ -17,7 +17,7 @@ use axum::http::{Request, header};
 use futures::StreamExt as _;
 use honcho_model::{AccountId, ClusterId, Digest, GuestId, Right};
 use honcho_store::people::NewPerson;
-use honcho_store::{Change, Scope, StoreResult, Tx, clusters, people, sessions};
+use honcho_store::{Change, Filters, Scope, StoreResult, Tx, clusters, people, sessions, slow};
 use std::collections::BTreeSet;
 use std::time::Duration;
 use tower::ServiceExt as _;
@@ -172,6 +172,10 @@ GET    /v1/operations/{id}                401 404 200 200 200 200
 GET    /v1/operations/{id}/stream         401 404 200 200 200 200
 PUT    /v1/operations/{id}/abandon        401 404 403 403 202 202
 POST   /v1/operations/{id}/abandon        401 404 403 403 202 202
+GET    /v1/slow_servers                   401 200 200 200 200 200
+GET    /v1/slow_servers/{id}              401 404 200 200 200 200
+GET    /v1/slow_servers/{id}/queries      401 404 200 200 200 200
+POST   /v1/slow_mails                     401 403 403 403 403 200 mail
 GET    /v1/events                         401 200 200 200 200 200
 GET    /v1/events/stream                  401 200 200 200 200 200
 GET    /v1/webhooks                       401 200 200 200 200 200
@@ -202,10 +206,11 @@ struct Line<'a> {
 
 fn lines() -> Vec<Line<'static>> {
     let line = |text: &'static str| {
-        let (words, body) = match text.find(" {\"").or(text.find(" blob")).or(text.find(" csv")) {
-            Some(at) => (&text[..at], text[at..].trim()),
-            None => (text, ""),
-        };
+        let (words, body) =
+            match text.find(" {\"").or(text.find(" blob")).or(text.find(" csv")).or(text.find(" mail")) {
+                Some(at) => (&text[..at], text[at..].trim()),
+                None => (text, ""),
+            };
         let mut words = words.split_whitespace();
         let (method, path) = (words.next().unwrap(), words.next().unwrap());
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
@@ -257,6 +262,7 @@ struct Acme {
     image: i64,
     token: i64,
     webhook: i64,
+    slow_server: i64,
     empty_account: i64,
     empty_host: i64,
     empty_pool: i64,
@@ -355,6 +361,7 @@ impl Acme {
                 account_id,
                 guest_id,
                 expires_in_seconds: None,
+                receives_post: None,
             };
             let secret = world.app.outside.secret();
             let change = TokenCreate { scope: Scope::Operator, secret, ends_with: None, body };
@@ -368,6 +375,11 @@ impl Acme {
         };
         let change = WebhookCreate { scope, secret: "whsec_".into(), body };
         let webhook = world.ask(&change).await.unwrap().id;
+        let log = crate::operations::tests::post::log(1_000_000_000, 3);
+        world.post(&format!("guest-{}", guest.id), 1, &log).await.unwrap();
+        let servers =
+            slow::list(world.app.store.reader(), Scope::Operator, &Filters::default()).await.unwrap();
+        let slow_server = servers[0].id;
         let spare = token("admin", account, None).await.id;
         let secrets = vec![
             None,
@@ -385,6 +397,7 @@ impl Acme {
             open_operation: other.operation_id.unwrap(),
             token: spare,
             webhook,
+            slow_server,
             world,
             network,
             empty_network,
@@ -427,6 +440,7 @@ impl Acme {
             "people" => self.person,
             "sessions" => self.session,
             "webhooks" => self.webhook,
+            "slow_servers" => self.slow_server,
             "operations" if line.path.ends_with("/abandon") => self.open_operation,
             "operations" => self.ended_operation,
             other => panic!("{} {}: say in `Acme::id` which of the {other}", line.method, line.path),
@@ -467,6 +481,11 @@ impl Acme {
         let body = match line.body {
             "blob" => Body::from(BLOB),
             "csv" => Body::from("name\n"),
+            "mail" => {
+                let log = crate::operations::tests::post::log(1_000_000_000, 1);
+                let now = self.world.app.now().0;
+                Body::from(crate::operations::tests::post::mail("elsewhere", 7, 1, now, &log))
+            }
             text => Body::from(self.filled(text)),
         };
         let response = router(self.world.app.clone()).oneshot(request.body(body).unwrap()).await.unwrap();

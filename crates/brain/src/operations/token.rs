@@ -70,6 +70,11 @@ impl TokenCreate {
             problems.add("guest_id", "must be absent unless the scope is machine");
             return Ok(None);
         }
+        let receives = body.receives_post == Some(true);
+        if receives && (right != Right::Machine || !self.scope.is_operator()) {
+            problems.add("receives_post", "is given by operators alone, to a machine");
+            return Ok(None);
+        }
         Ok(match right {
             Right::Operator if body.account_id.is_some() => {
                 problems.add("account_id", "must be absent when the scope is operator");
@@ -100,7 +105,12 @@ impl TokenCreate {
         if self.body.account_id.is_some_and(|account| account != guest.account_id) {
             problems.add("account_id", "does not own that guest");
         }
-        Ok(Some(TokenScope::Machine(AccountId(guest.account_id), GuestId(guest.id))))
+        let (account, guest) = (AccountId(guest.account_id), GuestId(guest.id));
+        Ok(Some(if self.body.receives_post == Some(true) {
+            TokenScope::Receiver(account, guest)
+        } else {
+            TokenScope::Machine(account, guest)
+        }))
     }
 }
 

@@ -1,6 +1,7 @@
 //! `honcho bench slowlog`: reading slow logs, beside pt-query-digest on the same log in the same run.
 
 mod generated;
+mod imported;
 
 use crate::figures::{Spread, note, table};
 use crate::load::Load;
@@ -15,10 +16,13 @@ use std::time::Instant;
 /// What is aimed at: so many times as fast as pt-query-digest on one processor, and at most so much memory.
 const LEAST_RATIO: f64 = 60.0;
 const MOST_MEMORY_MB: f64 = 64.0;
+/// And of mails into a brain on SQLite, by so much of that rate.
+const LEAST_IMPORTED: f64 = 1.0 / 3.0;
 
 const AFTER_HELP: &str = "\
 A log in the shape of MariaDB's is made from a seed: the same seed, the same bytes. Processor time is what counts, \
-so that a busy machine does not decide; it slows both sides.
+so that a busy machine does not decide; it slows both sides. The log is also sent as mails to a brain on SQLite, by the real \
+programs but the mail daemons.
 
 Examples:
   honcho bench slowlog
@@ -58,6 +62,8 @@ pub(crate) struct SlowlogFigures {
     load_after: Load,
     one_thread: Reading,
     two_threads: Reading,
+    /// The same log by mail, into a brain on SQLite.
+    imported: Option<Reading>,
     pt_query_digest: Option<Reading>,
 }
 
@@ -96,6 +102,7 @@ pub(crate) fn measure(arguments: &SlowlogArguments) -> Result<SlowlogFigures> {
         reading(&format!("honcho with {threads}"), arguments.rounds, run)
     };
     let (one_thread, two_threads) = (threads("1")?, threads("2")?);
+    let imported = imported::measure(directory.path(), &log, arguments.rounds.min(3))?;
     let pt_query_digest = if arguments.alone { None } else { beside(&log)? };
     Ok(SlowlogFigures {
         megabytes: f64::from(megabytes) / 1000.0,
@@ -105,6 +112,7 @@ pub(crate) fn measure(arguments: &SlowlogArguments) -> Result<SlowlogFigures> {
         load_after: Load::now()?,
         one_thread,
         two_threads,
+        imported,
         pt_query_digest,
     })
 }
@@ -153,6 +161,7 @@ impl SlowlogFigures {
         };
         let mut rows =
             vec![row("honcho, one thread", &self.one_thread), row("honcho, two threads", &self.two_threads)];
+        rows.extend(self.imported.as_ref().map(|reading| row("by mail into the store", reading)));
         rows.extend(self.pt_query_digest.as_ref().map(|reading| row("pt-query-digest", reading)));
         let mut text = format!(
             "{:.1} MB, {} events, seed {}; before: {}; after: {}\n\n",
@@ -170,6 +179,13 @@ impl SlowlogFigures {
             lines.push(format!(
                 "{ratio:.0} times as fast as pt-query-digest on one processor (at least {LEAST_RATIO:.0}: {})",
                 yes(ratio >= LEAST_RATIO)
+            ));
+        }
+        if let Some(imported) = &self.imported {
+            let share = self.one_thread.processor.median / imported.processor.median;
+            lines.push(format!(
+                "by mail into the store at {share:.2} of the rate of reading alone (at least {LEAST_IMPORTED:.2}: {})",
+                yes(share >= LEAST_IMPORTED)
             ));
         }
         let peak = self.one_thread.peak_mb.max(self.two_threads.peak_mb);

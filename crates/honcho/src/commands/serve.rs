@@ -51,6 +51,10 @@ pub(crate) struct ServeArguments {
     #[arg(long, value_name = "NETWORK", env = "HONCHO_WEBHOOK_ALLOW", value_delimiter = ',')]
     pub(crate) webhook_allow: Vec<ipnet::IpNet>,
 
+    /// Import the mails of this Maildir, which this machine's mail daemon delivers slow logs to
+    #[arg(long, value_name = "DIR", env = "HONCHO_POST")]
+    pub(crate) post: Option<PathBuf>,
+
     /// So many vCPUs may be promised for each processor of a host; `none` is no limit
     #[arg(long, value_name = "RATIO", env = "HONCHO_VCPUS_PER_CPU", value_parser = ratio,
         default_value_t = Ratio(Some(honcho_brain::VCPUS_PER_CPU)))]
@@ -119,6 +123,7 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<(), CommandError> {
         data: arguments.data.clone(),
         database: arguments.database,
         webhook_allow: arguments.webhook_allow,
+        post: arguments.post,
         rules,
     };
     let data = arguments.data.display().to_string();

@@ -20,6 +20,7 @@ Examples:
   honcho token create shop --account acme
   honcho token create graphs --account acme --viewer --expires 90d
   honcho token create web1-watchdog --guest web1
+  honcho token create mx1 --guest mx1 --receives-post
   honcho token create night-shift --operator";
 
 #[derive(Clone, Debug, clap::Subcommand)]
@@ -39,6 +40,9 @@ pub(crate) enum TokenCommand {
         /// It may see this guest, its operations, events, console and log, and start, stop and reboot it
         #[arg(long, value_name = "GUEST", add = ArgValueCandidates::new(guests))]
         guest: Option<String>,
+        /// With --guest: that guest receives mail, and may hand in the slow logs of all servers
+        #[arg(long, requires = "guest")]
+        receives_post: bool,
         /// It may do everything
         #[arg(long)]
         operator: bool,
@@ -91,7 +95,7 @@ pub(crate) enum TokenCommand {
 
 pub(crate) async fn run(context: &Context, command: TokenCommand) -> Result<(), CommandError> {
     match command {
-        TokenCommand::Create { name, account, viewer, guest, operator: _, expires } => {
+        TokenCommand::Create { name, account, viewer, guest, receives_post, operator: _, expires } => {
             let account_id = resolve::optional_id::<Account>(context, account.as_deref()).await?;
             let guest_id = match guest {
                 Some(guest) => Some(resolve::guest(context, &guest, None, Cancelled::Hidden).await?.id),
@@ -108,6 +112,7 @@ pub(crate) async fn run(context: &Context, command: TokenCommand) -> Result<(), 
                 scope: Some(scope.to_owned()),
                 account_id,
                 guest_id,
+                receives_post: receives_post.then_some(true),
                 expires_in_seconds: expires.map(values::seconds),
             };
             created(context, &context.client()?.create::<Token>(&body).await?)
@@ -175,6 +180,9 @@ fn show(context: &Context, token: &Token) -> Result<(), CommandError> {
         ("expires", expires_cell(context, token)),
         ("last used", Cell::maybe(token.last_used_at.map(|at| age(at, output.now())))),
     ];
+    if token.receives_post {
+        rows.push(("hands in", Cell::text("the post of all servers")));
+    }
     if let Some(secret) = &token.secret {
         rows.push(("secret", Cell::text(secret)));
     }

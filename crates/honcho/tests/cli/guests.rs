@@ -221,7 +221,7 @@ async fn a_private_key_stays_here() {
 #[tokio::test]
 async fn the_secret_of_a_token_is_shown_once() {
     let token = json!({
-        "id": 4, "name": "shop", "scope": "admin", "account_id": 5, "guest_id": null, "last_used_at": null, "lock_version": 1, "created_at": crate::things::ago(1),
+        "id": 4, "name": "shop", "scope": "admin", "account_id": 5, "guest_id": null, "last_used_at": null, "receives_post": false, "lock_version": 1, "created_at": crate::things::ago(1),
         "expires_at": null, "secret": "hunter2",
     });
     let brain = Brain::new()
@@ -244,13 +244,13 @@ async fn the_secret_of_a_token_is_shown_once() {
         "#]],
     )
     .await;
-    expect![[r#"POST /v1/tokens.json {"name":"shop","scope":"admin","account_id":5,"guest_id":null,"expires_in_seconds":7776000}"#]].assert_eq(&brain.writes().join("\n"));
+    expect![[r#"POST /v1/tokens.json {"name":"shop","scope":"admin","account_id":5,"guest_id":null,"receives_post":null,"expires_in_seconds":7776000}"#]].assert_eq(&brain.writes().join("\n"));
 }
 
 #[tokio::test]
 async fn the_token_to_delete_is_not_the_token_to_show() {
     let token = json!({
-        "id": 4, "name": "shop", "scope": "operator", "account_id": null, "guest_id": null, "last_used_at": null, "lock_version": 1, "created_at": crate::things::ago(1),
+        "id": 4, "name": "shop", "scope": "operator", "account_id": null, "guest_id": null, "last_used_at": null, "receives_post": false, "lock_version": 1, "created_at": crate::things::ago(1),
         "expires_at": null, "secret": null,
     });
     let brain = Brain::new()

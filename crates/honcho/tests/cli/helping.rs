@@ -71,6 +71,11 @@ help! {
     slow: "slow --help";
     slow_digest: "slow digest --help";
     slow_fingerprint: "slow fingerprint --help";
+    slow_servers: "slow servers --help";
+    slow_queries: "slow queries --help";
+    post_import: "post import --help";
+    mail_config_sender: "mail config sender --help";
+    mail_config_receiver: "mail config receiver --help";
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ mod m0012_search;
 mod m0013_covering;
 mod m0014_placing;
 mod m0015_moves;
+mod m0016_slow_logs;
 mod m0017_address_names;
 mod m0018_clusters;
 mod m0019_load;
@@ -52,6 +53,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0013_covering::Migration),
             Box::new(m0014_placing::Migration),
             Box::new(m0015_moves::Migration),
+            Box::new(m0016_slow_logs::Migration),
             Box::new(m0017_address_names::Migration),
             Box::new(m0018_clusters::Migration),
             Box::new(m0019_load::Migration),

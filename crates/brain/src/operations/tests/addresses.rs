@@ -336,6 +336,7 @@ async fn sixty_four_clients_allocate_five_thousand_addresses() {
         account_id: Some(world.account.id),
         guest_id: None,
         expires_in_seconds: None,
+        receives_post: None,
     };
     let secret = world.app.outside.secret();
     let token = TokenCreate { scope: Scope::Operator, secret, ends_with: None, body };

@@ -15,6 +15,7 @@ mod moving;
 mod networks;
 mod orders;
 mod placing;
+pub(crate) mod post;
 mod power;
 mod quotas;
 mod trust;
@@ -108,6 +109,7 @@ impl World {
             webhook_allow: vec!["127.0.0.0/8".parse().unwrap()],
             data: directory.path().join("data"),
             database: database.clone(),
+            post: None,
             rules: crate::USUAL_RULES,
         };
         let app = open(&options, outside, tokio_util::sync::CancellationToken::new()).await.unwrap();

@@ -1,0 +1,448 @@
+//! Counting a mail: its identity, and all that its events add up to, in one transaction.
+
+use super::periods::{self, Addition};
+use super::{placeholders, text};
+use crate::events::{self, NewEvent};
+use crate::sql::{execute, insert, is_postgres, number, row, rows, signed, to_json, values};
+use crate::{Change, StoreResult, Tx};
+use honcho_model::event::ResourceKind;
+use honcho_model::{AccountId, GuestId, SlowServerId};
+use honcho_slowlog::{By, Class, Digest};
+use sea_orm::{FromQueryResult, Value};
+use std::collections::HashMap;
+use uuid::Uuid;
+
+/// So many kinds of queries are kept apart of one server; what comes after is one more, `other`.
+const MOST_CLASSES: usize = 10_000;
+/// How many rows are written by one statement: SQLite binds 32,766 values.
+const ROWS: usize = 1_000;
+/// A mail that took longer than this from its cutting to here is a sign of queues that do not move.
+const LATE: i64 = 6 * 3_600_000_000;
+/// What a server that has sent one log is expected to send the next one within.
+const FIRST_PAUSE: i64 = 86_400_000_000;
+
+/// A mail, as far as the store asks.
+#[derive(Clone, Debug)]
+pub struct Mail {
+    /// Whose it is, by the word of the receiver that saw its certificate.
+    pub node: String,
+    /// What the server calls itself.
+    pub reported_name: String,
+    /// The sender's spool.
+    pub spool: Uuid,
+    /// Which of its mails it is.
+    pub sequence: i64,
+    /// SHA-256 of what it carries.
+    pub digest: [u8; 32],
+    /// When it was cut, by the sender's clock.
+    pub cut_at: i64,
+    /// Bytes of log.
+    pub bytes: u64,
+    /// What was read and is no event.
+    pub left_out: u64,
+}
+
+/// What the events of a day (UTC) add up to, hour by hour.
+#[derive(Debug)]
+pub struct Day {
+    /// When it begins, in microseconds since 1970.
+    pub begins: i64,
+    /// What happened.
+    pub digest: Digest,
+}
+
+/// Counts a mail, unless it was counted before.
+pub struct MailImport {
+    /// Which.
+    pub mail: Mail,
+    /// Its events.
+    pub days: Vec<Day>,
+}
+
+/// What came of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Came {
+    /// It is counted now: the server, and how many events.
+    Now(SlowServerId, u64),
+    /// It was counted before.
+    Before(SlowServerId),
+    /// Another mail of the same number was counted before.
+    AsAnother(SlowServerId),
+}
+
+#[derive(FromQueryResult)]
+struct Server {
+    id: i64,
+    guest_id: Option<i64>,
+    account_id: Option<i64>,
+    last_mail_at: i64,
+    usual_pause: i64,
+    silent_since: Option<i64>,
+    late_since: Option<i64>,
+}
+
+#[derive(FromQueryResult)]
+struct Known {
+    digest: Vec<u8>,
+}
+
+#[derive(FromQueryResult)]
+struct Owner {
+    account_id: i64,
+}
+
+#[derive(FromQueryResult)]
+struct Spool {
+    id: i64,
+    highest: i64,
+}
+
+#[derive(FromQueryResult)]
+struct Gap {
+    id: i64,
+    first: i64,
+    last: i64,
+    since: i64,
+    told: bool,
+}
+
+impl Change for MailImport {
+    type Out = Came;
+
+    async fn run<'a>(&'a self, tx: &'a Tx) -> StoreResult<Came> {
+        let server = self.server(tx).await?;
+        let spool = self.spool(tx, server.id).await?;
+        let sql = "SELECT digest FROM slow_mails WHERE slow_spool_id = $1 AND sequence = $2";
+        let known: Option<Known> = row(tx, sql, values![spool.id, self.mail.sequence]).await?;
+        match known {
+            Some(known) if known.digest == self.mail.digest => {
+                return Ok(Came::Before(SlowServerId(server.id)));
+            }
+            Some(_) => {
+                let text = format!(
+                    "another mail {} of its spool came, with other contents: was that spool restored from a backup?",
+                    self.mail.sequence
+                );
+                self.tell(tx, &server, "slow_server.contradiction", text).await?;
+                return Ok(Came::AsAnother(SlowServerId(server.id)));
+            }
+            None => {}
+        }
+        if !self.closes(tx, &spool).await? {
+            return Ok(Came::Before(SlowServerId(server.id)));
+        }
+        execute(
+            tx,
+            "INSERT INTO slow_mails (slow_spool_id, sequence, digest, imported_at) VALUES ($1, $2, $3, $4)",
+            values![spool.id, self.mail.sequence, self.mail.digest.to_vec(), tx.now.0],
+        )
+        .await?;
+        let mut events = 0;
+        for day in &self.days {
+            events += self.count(tx, server.id, day).await?;
+        }
+        self.note(tx, &server, events).await?;
+        Ok(Came::Now(SlowServerId(server.id), events))
+    }
+}
+
+impl MailImport {
+    /// The server, made if it is new. `guest-7` is guest 7, if there is one.
+    async fn server(&self, tx: &Tx) -> StoreResult<Server> {
+        let sql = "SELECT s.id, s.guest_id, g.account_id, s.last_mail_at, s.usual_pause, s.silent_since, s.late_since \
+            FROM slow_servers s LEFT JOIN guests g ON g.id = s.guest_id WHERE s.node = $1";
+        let known: Option<Server> = row(tx, sql, values![self.mail.node.as_str()]).await?;
+        if let Some(server) = known.filter(|server| server.guest_id.is_some() || self.guest().is_none()) {
+            return Ok(server);
+        }
+        let owner: Option<Owner> = match self.guest() {
+            Some(guest) => row(tx, "SELECT account_id FROM guests WHERE id = $1", values![guest.0]).await?,
+            None => None,
+        };
+        let guest_id = owner.as_ref().and(self.guest()).map(|guest| guest.0);
+        let sql = "SELECT id AS n FROM slow_servers WHERE node = $1";
+        let id = match number(tx, sql, values![self.mail.node.as_str()]).await? {
+            Some(id) => {
+                execute(tx, "UPDATE slow_servers SET guest_id = $1 WHERE id = $2", values![guest_id, id]).await?;
+                id
+            }
+            None => {
+                insert(
+                    tx,
+                    "INSERT INTO slow_servers (node, guest_id, reported_name, first_mail_at, last_mail_at, usual_pause, mails, \
+                     events, left_out, bytes) VALUES ($1, $2, $3, $4, $4, $5, 0, 0, 0, 0) RETURNING id AS n",
+                    values![
+                        self.mail.node.as_str(),
+                        guest_id,
+                        self.mail.reported_name.as_str(),
+                        tx.now.0,
+                        FIRST_PAUSE
+                    ],
+                )
+                .await?
+            }
+        };
+        Ok(Server {
+            id,
+            guest_id,
+            account_id: owner.map(|owner| owner.account_id),
+            last_mail_at: tx.now.0,
+            usual_pause: FIRST_PAUSE,
+            silent_since: None,
+            late_since: None,
+        })
+    }
+
+    fn guest(&self) -> Option<GuestId> {
+        self.mail.node.strip_prefix("guest-")?.parse().ok().filter(|id| *id > 0).map(GuestId)
+    }
+
+    async fn spool(&self, tx: &Tx, server: i64) -> StoreResult<Spool> {
+        let uuid = self.mail.spool.as_bytes().to_vec();
+        let sql = "SELECT id, highest FROM slow_spools WHERE slow_server_id = $1 AND uuid = $2";
+        if let Some(spool) = row(tx, sql, values![server, uuid.clone()]).await? {
+            return Ok(spool);
+        }
+        let sql = "INSERT INTO slow_spools (slow_server_id, uuid, highest, last_mail_at) VALUES ($1, $2, 0, $3) \
+            RETURNING id AS n";
+        Ok(Spool { id: insert(tx, sql, values![server, uuid, tx.now.0]).await?, highest: 0 })
+    }
+
+    /// Writes down that this number has come. False if it had before.
+    async fn closes(&self, tx: &Tx, spool: &Spool) -> StoreResult<bool> {
+        let sequence = self.mail.sequence;
+        let gap = async |first: i64, last: i64, since: i64, told: bool| {
+            if first <= last {
+                let sql = "INSERT INTO slow_gaps (slow_spool_id, first, last, since, told) VALUES ($1, $2, $3, $4, $5)";
+                execute(tx, sql, values![spool.id, first, last, since, told]).await?;
+            }
+            StoreResult::Ok(())
+        };
+        if sequence > spool.highest {
+            let sql = "UPDATE slow_spools SET highest = $1, last_mail_at = $2 WHERE id = $3";
+            execute(tx, sql, values![sequence, tx.now.0, spool.id]).await?;
+            gap(spool.highest + 1, sequence - 1, tx.now.0, false).await?;
+            return Ok(true);
+        }
+        let sql = "SELECT id, first, last, since, told FROM slow_gaps WHERE slow_spool_id = $1 AND first <= $2 AND last >= $2";
+        let Some(open) = row::<Gap>(tx, sql, values![spool.id, sequence]).await? else { return Ok(false) };
+        if open.first == sequence {
+            let sql = "UPDATE slow_gaps SET first = $1 WHERE id = $2";
+            execute(tx, sql, values![sequence + 1, open.id]).await?;
+        } else {
+            execute(tx, "UPDATE slow_gaps SET last = $1 WHERE id = $2", values![sequence - 1, open.id])
+                .await?;
+            gap(sequence + 1, open.last, open.since, open.told).await?;
+        }
+        execute(tx, "DELETE FROM slow_gaps WHERE id = $1 AND first > last", values![open.id]).await?;
+        Ok(true)
+    }
+
+    /// Adds up the events of one day. Gives how many there are.
+    async fn count(&self, tx: &Tx, server: i64, day: &Day) -> StoreResult<u64> {
+        let classes: Vec<&Class> = day.digest.classes().iter().chain(day.digest.other()).collect();
+        let ids = self.classes(tx, server, day, &classes).await?;
+        let mut additions: Vec<Addition> = Vec::new();
+        let mut shares: HashMap<(i64, i64, String), (u64, u64)> = HashMap::new();
+        let mut events = 0;
+        for (class, id) in classes.iter().zip(&ids) {
+            let total = class.total();
+            events += total.count;
+            additions.extend(class.periods().iter().map(|period| Addition {
+                class: *id,
+                span: periods::HOUR,
+                begins: period.begins.unwrap_or(day.begins),
+                measures: period.measures.clone(),
+            }));
+            additions.push(Addition { class: *id, span: periods::DAY, begins: day.begins, measures: total });
+            for (kind, by) in [(0, By::Database), (1, By::User), (2, By::Host)] {
+                for share in day.digest.shares(class, by) {
+                    let name = share.name.map_or_else(|| "(others)".to_owned(), text);
+                    let sum = shares.entry((*id, kind, name)).or_default();
+                    *sum = (sum.0 + share.count, sum.1.saturating_add(share.query_time));
+                }
+            }
+        }
+        periods::add(tx, additions).await?;
+        let mut shares: Vec<_> = shares.into_iter().collect();
+        shares.sort();
+        for chunk in shares.chunks(ROWS) {
+            let mut bound: Vec<Value> = Vec::with_capacity(chunk.len() * 6);
+            for ((class, kind, name), (count, query_time)) in chunk {
+                bound.extend(values![
+                    *class,
+                    day.begins,
+                    *kind,
+                    name.as_str(),
+                    signed(*count),
+                    signed(*query_time)
+                ]);
+            }
+            let sql = format!(
+                "INSERT INTO slow_shares (slow_class_id, begins, kind, name, events, query_time) VALUES {} \
+                 ON CONFLICT (slow_class_id, begins, kind, name) DO UPDATE SET events = slow_shares.events + excluded.events, \
+                 query_time = slow_shares.query_time + excluded.query_time",
+                placeholders(chunk.len(), 6)
+            );
+            execute(tx, &sql, bound).await?;
+        }
+        Ok(events)
+    }
+
+    /// The ids of these classes, made or brought up to date. Where there is no more place it is that of `other`.
+    async fn classes(&self, tx: &Tx, server: i64, day: &Day, classes: &[&Class]) -> StoreResult<Vec<i64>> {
+        let mut known = HashMap::new();
+        let mut fits: Vec<&Class> = classes.to_vec();
+        let sql = "SELECT COUNT(*) AS n FROM slow_classes WHERE slow_server_id = $1";
+        let there = number(tx, sql, values![server]).await?.unwrap_or(0);
+        if usize::try_from(there).unwrap_or(usize::MAX) + classes.len() > MOST_CLASSES {
+            let mut room = MOST_CLASSES.saturating_sub(usize::try_from(there).unwrap_or(usize::MAX));
+            let old = self.known(tx, server, classes).await?;
+            fits.retain(|class| {
+                if old.contains_key(class.id().bytes().as_slice()) || class.fingerprint().is_empty() {
+                    return true;
+                }
+                let fits = room > 0;
+                room = room.saturating_sub(1);
+                fits
+            });
+        }
+        for chunk in fits.chunks(ROWS) {
+            let mut bound: Vec<Value> = Vec::new();
+            for class in chunk {
+                bound.extend(class_values(server, day.begins, class)?);
+            }
+            let greater = if is_postgres(tx) { "GREATEST" } else { "MAX" };
+            let less = if is_postgres(tx) { "LEAST" } else { "MIN" };
+            let is_worse = "(excluded.worst_query_time > slow_classes.worst_query_time OR (excluded.worst_query_time = \
+                slow_classes.worst_query_time AND excluded.worst_at < slow_classes.worst_at))";
+            let kept = ["query_time", "at", "user", "host", "database", "statement", "explain"];
+            let kept_worst: Vec<String> = kept
+                .iter()
+                .map(|column| format!("worst_{column} = CASE WHEN {is_worse} THEN excluded.worst_{column} ELSE slow_classes.worst_{column} END"))
+                .collect();
+            let sql = format!(
+                "INSERT INTO slow_classes (slow_server_id, query_id, fingerprint, first_seen, last_seen, worst_query_time, \
+                 worst_at, worst_user, worst_host, worst_database, worst_statement, worst_explain, advice) VALUES {} \
+                 ON CONFLICT (slow_server_id, query_id) DO UPDATE SET first_seen = {less}(slow_classes.first_seen, excluded.first_seen), \
+                 last_seen = {greater}(slow_classes.last_seen, excluded.last_seen), {}, \
+                 advice = CASE WHEN {is_worse} THEN excluded.advice ELSE slow_classes.advice END RETURNING id, query_id",
+                placeholders(chunk.len(), 13),
+                kept_worst.join(", ")
+            );
+            let made: Vec<Found> = rows(tx, &sql, bound).await?;
+            known.extend(made.into_iter().map(|found| (found.query_id, found.id)));
+        }
+        let other = vec![0; 16];
+        if fits.len() < classes.len() && !known.contains_key(&other) {
+            let sql = "INSERT INTO slow_classes (slow_server_id, query_id, fingerprint, first_seen, last_seen, worst_query_time, \
+                worst_at, worst_user, worst_host, worst_database, worst_statement, worst_explain, advice) \
+                VALUES ($1, $2, '', $3, $3, 0, $3, '', '', '', '', '', '[]') \
+                ON CONFLICT (slow_server_id, query_id) DO UPDATE SET fingerprint = '' RETURNING id AS n";
+            known.insert(other.clone(), insert(tx, sql, values![server, other.clone(), day.begins]).await?);
+        }
+        let id_of = |class: &&Class| {
+            known.get(class.id().bytes().as_slice()).or_else(|| known.get(&other)).copied().unwrap_or(0)
+        };
+        Ok(classes.iter().map(id_of).collect())
+    }
+
+    /// Those of these classes that are there.
+    async fn known(&self, tx: &Tx, server: i64, classes: &[&Class]) -> StoreResult<HashMap<Vec<u8>, i64>> {
+        let mut known = HashMap::new();
+        for chunk in classes.chunks(ROWS) {
+            let mut bound = values![server];
+            bound.extend(chunk.iter().map(|class| Value::from(class.id().bytes().to_vec())));
+            let places: Vec<String> = (2..=chunk.len() + 1).map(|place| format!("${place}")).collect();
+            let sql = format!(
+                "SELECT id, query_id FROM slow_classes WHERE slow_server_id = $1 AND query_id IN ({})",
+                places.join(", ")
+            );
+            let found: Vec<Found> = rows(tx, &sql, bound).await?;
+            known.extend(found.into_iter().map(|found| (found.query_id, found.id)));
+        }
+        Ok(known)
+    }
+
+    /// What the server's row says after this mail; and whether it is heard again, or its mails come late.
+    async fn note(&self, tx: &Tx, server: &Server, events: u64) -> StoreResult<()> {
+        let totals = self.days.iter().flat_map(|day| day.digest.classes().iter().chain(day.digest.other()));
+        let last_event: Option<i64> = totals.filter_map(|class| class.total().last_seen).max();
+        // The parts of one log come together: what lies between logs is what is usual.
+        let pause = tx.now.0 - server.last_mail_at;
+        let usual =
+            if pause > 600_000_000 { (3 * server.usual_pause + pause) / 4 } else { server.usual_pause };
+        let late = tx.now.0 - self.mail.cut_at > LATE;
+        let late_since = if late { server.late_since.or(Some(tx.now.0)) } else { None };
+        let later = if is_postgres(tx) { "GREATEST" } else { "MAX" };
+        let sql = format!(
+            "UPDATE slow_servers SET reported_name = $1, last_mail_at = $2, \
+             last_event_at = {later}(COALESCE(last_event_at, $3), COALESCE($3, last_event_at)), usual_pause = $4, \
+             mails = mails + 1, events = events + $5, left_out = left_out + $6, bytes = bytes + $7, silent_since = NULL, \
+             late_since = $8 WHERE id = $9"
+        );
+        let name = self.mail.reported_name.as_str();
+        execute(
+            tx,
+            &sql,
+            values![
+                name,
+                tx.now.0,
+                last_event,
+                usual,
+                signed(events),
+                signed(self.mail.left_out),
+                signed(self.mail.bytes),
+                late_since,
+                server.id
+            ],
+        )
+        .await?;
+        if server.silent_since.is_some() {
+            let resource = (ResourceKind::SlowServer, server.id, self.mail.node.as_str());
+            let event = NewEvent::info("slow_server.heard", resource, "sends its slow logs again");
+            events::record(tx, event.of(server.account_id.map(AccountId))).await?;
+        }
+        if late && server.late_since.is_none() {
+            let hours = (tx.now.0 - self.mail.cut_at) / 3_600_000_000;
+            let text = format!("a mail of it took {hours} h to come: look at the mail queues on its way");
+            self.tell(tx, server, "slow_server.late", text).await?;
+        }
+        Ok(())
+    }
+
+    async fn tell(&self, tx: &Tx, server: &Server, kind: &str, text: String) -> StoreResult<()> {
+        let resource = (ResourceKind::SlowServer, server.id, self.mail.node.as_str());
+        let event = NewEvent::info(kind, resource, text).alarm().of(server.account_id.map(AccountId));
+        events::record(tx, event).await.map(drop)
+    }
+}
+
+#[derive(FromQueryResult)]
+struct Found {
+    id: i64,
+    query_id: Vec<u8>,
+}
+
+fn class_values(server: i64, day: i64, class: &Class) -> StoreResult<Vec<Value>> {
+    let total = class.total();
+    let worst = class.worst();
+    let part = |part: fn(&honcho_slowlog::Sample) -> &[u8]| {
+        worst.map_or_else(String::new, |worst| text(part(worst)))
+    };
+    Ok(values![
+        server,
+        class.id().bytes().to_vec(),
+        text(class.fingerprint()),
+        total.first_seen.unwrap_or(day),
+        total.last_seen.unwrap_or(day),
+        signed(total.query_time.max),
+        worst.and_then(|worst| worst.time).unwrap_or(day),
+        part(|worst| &worst.user),
+        part(|worst| &worst.host),
+        part(|worst| &worst.database),
+        part(|worst| &worst.statement),
+        part(|worst| &worst.explain),
+        to_json(&class.advice())?
+    ])
+}

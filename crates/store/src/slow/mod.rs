@@ -1,0 +1,28 @@
+//! Slow logs out of the post: the servers that send them, and what their events add up to.
+//!
+//! A mail is counted once: its identity (server, spool, number) and its digest are written in the transaction that adds its
+//! events up. What came is known for ever in little room: all numbers up to the highest, but for the gaps.
+
+mod importing;
+mod periods;
+mod queries;
+mod servers;
+
+pub use importing::{Came, Day, Mail, MailImport};
+pub use queries::{Range, queries};
+pub use servers::{Silent, TellGaps, find, forget_old_mails, list, take_fallen_silent};
+
+/// A text of a log as a column holds it: PostgreSQL's hold no NUL, and none holds what is no UTF-8.
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).replace('\0', "\u{fffd}")
+}
+
+/// `($1, $2), ($3, $4)`: placeholders for so many rows of so many columns.
+fn placeholders(rows: usize, columns: usize) -> String {
+    let row = |row: usize| {
+        let places: Vec<String> =
+            (1..=columns).map(|column| format!("${}", row * columns + column)).collect();
+        format!("({})", places.join(", "))
+    };
+    (0..rows).map(row).collect::<Vec<_>>().join(", ")
+}
