@@ -21,21 +21,22 @@ use std::path::PathBuf;
 use tokio::time::Instant;
 
 const AFTER_HELP: &str = "\
-All its guests are made, or none: they are placed together, and where there is no room for one of them
-nothing is made. Those of one role are kept on different hosts, racks and sites while others have room.
+All its guests are made, or none: they are placed together, and where there is no room for one
+of them nothing is made. Those of one role are kept on different hosts, racks and sites while
+others have room.
 
-A role is ROLE=COUNT, or ROLE=NAME+NAME to say what its guests are called (else CLUSTER-ROLE-1 and so on).
-What differs from the rest of the cluster follows, each behind a comma: memory=SIZE, disk=SIZE, vcpus=N,
-image=IMAGE, network=NETWORK+NETWORK.
+A role is ROLE=COUNT, or ROLE=NAME+NAME to say what its guests are called (else CLUSTER-ROLE-1
+and so on). What differs from the rest of the cluster follows, each behind a comma: memory=SIZE,
+disk=SIZE, vcpus=N, image=IMAGE, network=NETWORK+NETWORK.
 
 With --wait the command ends when the brain has seen all of them run.
 
 Examples:
-  honcho cluster create shop --account acme --image debian-12 --memory 1G --disk 10G --network office \\
-      --role front=2 --role app=6,memory=2G,vcpus=2 --role db=2,memory=8G,disk=80G,network=office+db \\
-      --ssh-key team.pub --wait
-  honcho cluster create shop --account acme --image debian-12 --memory 1G --disk 10G --network office \\
-      --role front=www1+www2 --role db=1 --dry-run";
+  honcho cluster create shop --account acme --image debian-12 \\
+      --memory 1G --disk 10G --network office --role front=2 --role app=6,memory=2G,vcpus=2 \\
+      --role db=2,memory=8G,disk=80G,network=office+db --ssh-key team.pub --wait
+  honcho cluster create shop --account acme --image debian-12 \\
+      --memory 1G --disk 10G --network office --role front=www1+www2 --role db=1 --dry-run";
 
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
