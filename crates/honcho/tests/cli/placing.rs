@@ -202,7 +202,17 @@ async fn capacity_and_balance_of_the_brains_own_fleet() {
     )
     .await;
     assert!(brain.writes().is_empty());
-    check(&brain, "balance --max-moves 5 --apply --yes", expect![[]]).await;
+    check(
+        &brain,
+        "balance --max-moves 5 --apply --yes",
+        expect![[r#"
+            MOVE  GUEST  FROM      TO        COPIED  SCORE AFTER  OPERATION
+               1  web1   rack1-07  rack1-08      3G   0.50000000         12
+            --- stderr
+            `honcho operation list --kind move --state open` shows how they go; --wait waits for them
+        "#]],
+    )
+    .await;
     assert_eq!(brain.writes(), ["POST /v1/balance.json?max_moves=5"]);
 }
 
@@ -220,8 +230,34 @@ async fn a_guest_is_moved_once_it_was_said_what_that_means() {
             "PUT /v1/guests/7/move.json?to_host_id=3",
             Answer::Json(202, operation(&json!({"kind": "move"}))),
         );
-    check(&brain, "guest move web1 --dry-run", expect![[]]).await;
-    check(&brain, "guest move web1", expect![[]]).await;
-    check(&brain, "guest move web1 --yes", expect![[]]).await;
+    check(
+        &brain,
+        "guest move web1 --dry-run",
+        expect![[r#"
+            Would do this: move guest web1 from rack1-07 to rack1-08 (a disk of 3G): it runs: it is asked to stop first
+        "#]],
+    )
+    .await;
+    check(
+        &brain,
+        "guest move web1",
+        expect![[r#"
+            --- stderr
+            error: not done, because nobody can be asked: move guest web1 from rack1-07 to rack1-08 (a disk of 3G): it runs: it is asked to stop first
+            hint: --yes does it without asking; --dry-run only says what would happen
+            --- exit 2
+        "#]],
+    )
+    .await;
+    check(
+        &brain,
+        "guest move web1 --yes",
+        expect![[r#"
+            move web1 is under way (operation 12)
+            --- stderr
+            `honcho operation watch 12` shows how it goes; --wait does so at once
+        "#]],
+    )
+    .await;
     assert_eq!(brain.writes().last().unwrap(), "PUT /v1/guests/7/move.json?to_host_id=3");
 }
