@@ -113,7 +113,13 @@ fn killed_at_any_moment_it_loses_nothing_and_makes_nothing_twice() {
     println!("SEED={seed}");
     let mut random = rand::rngs::StdRng::seed_from_u64(seed);
     let world = World::new();
-    let (mut expected, mut kills) = (Vec::new(), 0);
+    // How long a run takes that nobody kills: on a quick machine it is over before a fixed time is.
+    let first = log(25, 40);
+    std::fs::write(world.path("slow.log.1"), &first).unwrap();
+    let begun = std::time::Instant::now();
+    assert!(world.run(&["slow.log.1"]).ends_with("[0]\n"));
+    let whole = u64::try_from(begun.elapsed().as_micros()).unwrap();
+    let (mut expected, mut kills) = (first.into_bytes(), 0);
     for number in 0..25 {
         let log = log(number, if number % 5 == 0 { 4000 } else { 40 });
         expected.extend_from_slice(log.as_bytes());
@@ -121,7 +127,7 @@ fn killed_at_any_moment_it_loses_nothing_and_makes_nothing_twice() {
         for _ in 0..8 {
             let mut command = world.command(&["slow.log.1"]);
             let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-            std::thread::sleep(Duration::from_micros(random.random_range(0..60_000)));
+            std::thread::sleep(Duration::from_micros(random.random_range(0..whole * 3 / 2)));
             if child.try_wait().unwrap().is_none() {
                 child.kill().unwrap();
                 kills += 1;

@@ -148,8 +148,10 @@ proptest! {
             let last_stop = open.iter().rposition(|kind| *kind == OperationKind::Stop);
             let last_start = open.iter().rposition(|kind| *kind == OperationKind::Start);
             prop_assert!(last_stop.is_none() || last_start.is_none(), "{:?}", open);
+            // A cancelled guest's disk goes on to where it is to be.
+            let goes_on = |kind: &OperationKind| wish == OperationKind::Cancel && *kind == OperationKind::Move;
             if matches!(wish, OperationKind::Cancel | OperationKind::Delete) {
-                prop_assert_eq!(open.len(), 1);
+                prop_assert_eq!(open.iter().filter(|kind| !goes_on(kind)).count(), 1, "{:?}", open);
             }
         }
     }

@@ -35,7 +35,11 @@ fn schemathesis() -> Result<PathBuf> {
     Ok(program)
 }
 
+/// It knows by itself how to send what is JSON, a form or plain text. A mail is sent as it is.
+const HOOKS: &str = "import schemathesis\nschemathesis.serializer.alias('message/rfc822', 'text/plain')\n";
+
 fn run(program: &Path, brain: &Brain, token: &str, directory: &Path) -> Result<()> {
+    std::fs::write(directory.join("hooks.py"), HOOKS)?;
     let seed = std::env::var("HONCHO_SEED").ok().and_then(|text| text.parse().ok());
     let seed: u32 = seed.unwrap_or_else(std::process::id);
     let output = Command::new(program)
@@ -48,6 +52,8 @@ fn run(program: &Path, brain: &Brain, token: &str, directory: &Path) -> Result<(
         // What is followed (events, a log) never ends, and a console is no HTTP.
         .args(["--exclude-path-regex", "(stream|console|log)$"])
         .args(["--continue-on-failure", "--request-timeout", "20", "--seed", &seed.to_string()])
+        .env("SCHEMATHESIS_HOOKS", "hooks")
+        .env("PYTHONPATH", directory)
         .current_dir(directory)
         .output()?;
     let text = String::from_utf8_lossy(&output.stdout);

@@ -70,8 +70,13 @@ async fn a_guest_is_moved_by_the_command_line_and_a_host_is_emptied() -> Result<
         Ok(())
     })
     .await?;
-    let (well, said) = brain.honcho(&["host", "delete", "h1", "--yes"])?;
-    ensure!(well, "{said}");
+    // The brain hears that the copy is gone a moment after it is.
+    eventually("h1 may go", Duration::from_secs(20), async || {
+        let (well, said) = brain.honcho(&["host", "delete", "h1", "--yes"])?;
+        ensure!(well, "{said}");
+        Ok(())
+    })
+    .await?;
     Ok(())
 }
 

@@ -239,7 +239,7 @@ async fn the_status_in_lists_is_what_the_rules_say() {
     let world = World::new().await;
     let mut runner = TestRunner::deterministic();
     let hosts = host_draws().new_tree(&mut runner).unwrap().current();
-    let draws: Vec<_> = (0..2000).map(|_| guest_draw().new_tree(&mut runner).unwrap().current()).collect();
+    let draws: Vec<_> = (0..5000).map(|_| guest_draw().new_tree(&mut runner).unwrap().current()).collect();
     insert(&world, &hosts, &draws).await;
     let (reader, now) = (world.store.reader(), Timestamp(NOW));
     let all = Filters { with_cancelled: true, ..Filters::default() };
