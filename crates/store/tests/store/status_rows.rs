@@ -59,13 +59,26 @@ fn host_draws() -> impl Strategy<Value = Vec<HostDraw>> {
 }
 
 fn guest_draw() -> impl Strategy<Value = GuestDraw> {
-    let state = prop_oneof![Just("present"), Just("unmade"), Just("missing"), Just("unknown")];
-    let observed =
-        (1..3_i64, 1..4_i64, any::<bool>(), any::<bool>(), proptest::option::of(0..4_i64), state)
-            .prop_flat_map(|drawn| (Just(drawn), proptest::bool::weighted(0.2)))
-            .prop_map(|((epoch, generation, settled, running, boots_done, volume_state), failing)| {
-                Observed { epoch, generation, settled, running, boots_done, volume_state, failing }
-            });
+    let state =
+        prop_oneof![5 => Just("present"), 1 => Just("unmade"), 1 => Just("missing"), 1 => Just("unknown")];
+    let observed = (
+        prop_oneof![3 => Just(1_i64), 1 => Just(2)],
+        1..4_i64,
+        any::<bool>(),
+        any::<bool>(),
+        proptest::option::of(0..4_i64),
+        state,
+    )
+        .prop_flat_map(|drawn| (Just(drawn), proptest::bool::weighted(0.2)))
+        .prop_map(|((epoch, generation, settled, running, boots_done, volume_state), failing)| Observed {
+            epoch,
+            generation,
+            settled,
+            running,
+            boots_done,
+            volume_state,
+            failing,
+        });
     (
         proptest::option::weighted(0.9, 0..8_usize),
         (
@@ -82,7 +95,7 @@ fn guest_draw() -> impl Strategy<Value = GuestDraw> {
             prop_oneof![6 => Just(Moving::No), 1 => Just(Moving::Waiting), 2 => Just(Moving::Begun), 1 => Just(Moving::Failing)],
         ),
         1..4_i64,
-        proptest::option::weighted(0.9, any::<bool>()),
+        proptest::option::weighted(0.9, proptest::bool::weighted(0.8)),
         proptest::option::weighted(0.8, observed),
     )
         .prop_map(
