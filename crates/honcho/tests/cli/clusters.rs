@@ -160,7 +160,8 @@ async fn listing_and_showing() {
 
 #[tokio::test]
 async fn deleting_asks_and_restoring_undoes() {
-    let cancelled = cluster(&json!({"cancelled_at": ago(60), "deletes_at": ago(-86400 - 600), "running_count": 0}));
+    let cancelled =
+        cluster(&json!({"cancelled_at": ago(60), "deletes_at": ago(-86400 - 600), "running_count": 0}));
     let brain = brain()
         .answer("DELETE /v1/clusters/8.json", Answer::Json(202, cancelled.clone()))
         .on("GET /v1/guests.json?account_id=5&cluster=shop&cancelled=true", json!([front1()]));
