@@ -16,8 +16,10 @@ use uuid::Uuid;
 pub const LARGEST_MAIL: usize = 64 << 20;
 /// No header block of ours is longer.
 const LONGEST_HEAD: usize = 64 << 10;
-/// No part of a log is longer.
-const LONGEST_LOG: u64 = 256 << 20;
+/// No part of a log is longer: the sender cuts there.
+const LONGEST_LOG: u64 = crate::part::LONGEST;
+/// No spool sends more mails, in thousands of years.
+const HIGHEST: u64 = 1 << 40;
 /// How much memory a frame may ask for to be decompressed, as a power of two.
 const WINDOW: u32 = 25;
 /// How much is decompressed at a time.
@@ -137,7 +139,7 @@ impl Letter {
             state: head.state()?,
             compressed: body(mail, &message)?,
         };
-        if letter.sequence == 0 || letter.sequence > i64::MAX.unsigned_abs() {
+        if letter.sequence == 0 || letter.sequence > HIGHEST {
             return Err(Unreadable::Header(SEQUENCE));
         }
         if letter.length > LONGEST_LOG {

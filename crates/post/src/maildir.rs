@@ -2,7 +2,7 @@
 
 use crate::letter::LARGEST_MAIL;
 use rustix::fs::OFlags;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, Read as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, chown};
 use std::path::{Path, PathBuf};
@@ -98,8 +98,9 @@ impl Maildir {
         let aside = directory.join(mail.file_name().unwrap_or(mail.as_os_str()));
         let mut reason = aside.clone().into_os_string();
         reason.push(".reason");
-        fs::write(&reason, format!("{why}\n"))?;
-        fs::rename(mail, &aside)
+        // The mail first: on a full disk it goes aside all the same, and is not tried again and again for want of its reason.
+        fs::rename(mail, &aside)?;
+        fs::write(&reason, format!("{why}\n"))
     }
 
     /// How many mails were put aside.
@@ -116,16 +117,27 @@ impl Maildir {
         }
     }
 
-    /// Removes what deliveries left that were killed a day and a half ago.
-    pub fn sweep(&self, now: SystemTime) -> io::Result<()> {
-        for entry in fs::read_dir(self.root.join("tmp"))? {
-            let entry = entry?;
-            let modified = entry.metadata().and_then(|about| about.modified());
-            if modified.is_ok_and(|at| now.duration_since(at).is_ok_and(|age| age > STALE)) {
-                remove(&entry.path())?;
+    /// Removes what deliveries left that were killed a day and a half ago. Gives what it could not look at or remove: that
+    /// keeps no mail from being imported.
+    pub fn sweep(&self, now: SystemTime) -> Option<(PathBuf, io::Error)> {
+        let directory = self.root.join("tmp");
+        let entries = match fs::read_dir(&directory) {
+            Ok(entries) => entries,
+            Err(error) => return Some((directory, error)),
+        };
+        let mut failed = None;
+        for entry in entries.flatten() {
+            let about = entry.metadata();
+            let modified =
+                about.as_ref().is_ok_and(Metadata::is_file).then(|| about.and_then(|about| about.modified()));
+            let stale = |at| now.duration_since(at).is_ok_and(|age| age > STALE);
+            if modified.is_some_and(|at| at.is_ok_and(stale))
+                && let Err(error) = remove(&entry.path())
+            {
+                failed = Some((entry.path(), error));
             }
         }
-        Ok(())
+        failed
     }
 }
 

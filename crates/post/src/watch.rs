@@ -19,6 +19,8 @@ const GLANCE: Duration = Duration::from_millis(250);
 /// How long it waits after a mail that could not be imported yet: twice as long each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// One mail that cannot be imported yet is passed by, for it may be that mail; of so many in a row it is the brain.
+const MOST_IN_A_ROW: u32 = 3;
 
 /// Whether it goes on once all mails that are there are imported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +56,9 @@ pub fn import(
     let mut tally = Tally::default();
     let mut pause = FIRST_PAUSE;
     loop {
-        maildir.sweep(now())?;
+        if let Some((path, error)) = maildir.sweep(now()) {
+            tell(Notice::Failed(&path, &error));
+        }
         let waiting = pass(maildir, stop, hand_in, tell, &mut tally)?;
         tally.waiting = waiting;
         if follow == Follow::Once || stop.load(Ordering::Relaxed) {
@@ -82,7 +86,7 @@ fn pass(
     tally: &mut Tally,
 ) -> io::Result<u64> {
     let mails = maildir.mails()?;
-    let mut waiting = 0;
+    let (mut waiting, mut in_a_row) = (0, 0);
     for (at, mail) in mails.iter().enumerate() {
         if stop.load(Ordering::Relaxed) {
             break;
@@ -94,9 +98,13 @@ fn pass(
                 tell(Notice::Refused(mail, &why));
             }
             Ok(Verdict::Later(why)) => {
-                // What keeps this one back keeps the others back.
                 tell(Notice::Later(mail, &why));
-                return Ok(waiting + (mails.len() - at) as u64);
+                (waiting, in_a_row) = (waiting + 1, in_a_row + 1);
+                // What keeps so many back keeps the others back.
+                if in_a_row == MOST_IN_A_ROW {
+                    return Ok(waiting + (mails.len() - at - 1) as u64);
+                }
+                continue;
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {
@@ -104,6 +112,7 @@ fn pass(
                 tell(Notice::Failed(mail, &error));
             }
         }
+        in_a_row = 0;
     }
     Ok(waiting)
 }

@@ -10,6 +10,8 @@ const DAY: i64 = 86_400_000_000;
 const EARLIEST: i64 = 946_684_800_000_000;
 /// A mail that says to hold more days than this has the rest of them in the day of its cutting.
 const MOST_DAYS: usize = 40;
+/// The same of one whose days hold more classes than this: each is rows to be written, in one transaction.
+const MOST_CLASSES: usize = 10_000;
 
 /// What one day of a mail may take of memory; forty of them are bounded, too.
 const SETTINGS: Settings = Settings {
@@ -37,11 +39,13 @@ pub(super) fn read(mail: &[u8], now: Timestamp) -> Result<MailImport, Unreadable
     letter.log(|batch| {
         let reading = batch.events(|event| {
             let mut time = event.time.filter(plausible).unwrap_or(fallback);
-            if days.len() >= MOST_DAYS && !days.iter().any(|day| day.begins == begin(time)) {
-                time = fallback;
-            }
-            let begins = begin(time);
+            let mut begins = begin(time);
             if days.get(current).is_none_or(|day| day.begins != begins) {
+                let known = days.iter().any(|day| day.begins == begins);
+                let classes = || days.iter().map(|day| day.digest.classes().len()).sum::<usize>();
+                if !known && (days.len() >= MOST_DAYS || classes() >= MOST_CLASSES) {
+                    (time, begins) = (fallback, begin(fallback));
+                }
                 current = days.iter().position(|day| day.begins == begins).unwrap_or_else(|| {
                     days.push(Day { begins, digest: Digest::new(SETTINGS) });
                     days.len() - 1

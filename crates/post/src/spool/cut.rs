@@ -63,7 +63,9 @@ impl Spool {
             let path = self.path("taken").join(format!("{name}.{ending}"));
             durable::remove(&path).doing("removing", &path)?;
         }
-        Ok(())
+        // Before its mails go: a power cut must not bring back a log whose mails were sent.
+        let taken = self.path("taken");
+        durable::sync_directory(&taken).doing("writing", &taken)
     }
 
     /// The number of the next mail.

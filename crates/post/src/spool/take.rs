@@ -34,7 +34,8 @@ impl Spool {
     pub fn take(&self, path: &Path, original: Original, now: i64) -> SpoolResult<Taken> {
         let _taking = self.lock("taking.lock")?;
         let taken = self.take_alone(path, now)?;
-        if original == Original::Remove {
+        // What was written meanwhile is taken the next time: the file stays until all of it is known.
+        if original == Original::Remove && !matches!(find(path, &self.known()?)?, Found::New { .. }) {
             fs::remove_file(path).doing("removing", path)?;
         }
         Ok(taken)
@@ -129,8 +130,11 @@ fn find(path: &Path, known: &[Record]) -> SpoolResult<Found> {
     if about.len() == 0 {
         return Ok(Found::Empty);
     }
-    let is_this = |record: &&Record| record.device == about.dev() && record.inode == about.ino();
-    let untouched = |record: &&Record| record.ends == about.len() && record.modified == modified(&about);
+    // The number of a device may be another after a boot; of what has grown the beginning is compared.
+    let is_this = |record: &&Record| record.inode == about.ino();
+    let untouched = |record: &&Record| {
+        record.device == about.dev() && record.ends == about.len() && record.modified == modified(&about)
+    };
     if let Some(record) = known.iter().filter(is_this).find(untouched) {
         return Ok(Found::Known(record.taken_at));
     }

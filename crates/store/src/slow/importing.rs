@@ -1,6 +1,7 @@
 //! Counting a mail: its identity, and all that its events add up to, in one transaction.
 
 use super::periods::{self, Addition};
+use super::servers::MAILS_KEPT;
 use super::{placeholders, text};
 use crate::events::{self, NewEvent};
 use crate::sql::{execute, insert, is_postgres, number, row, rows, signed, to_json, values};
@@ -118,17 +119,15 @@ impl Change for MailImport {
             Some(known) if known.digest == self.mail.digest => {
                 return Ok(Came::Before(SlowServerId(server.id)));
             }
-            Some(_) => {
-                let text = format!(
-                    "another mail {} of its spool came, with other contents: was that spool restored from a backup?",
-                    self.mail.sequence
-                );
-                self.tell(tx, &server, "slow_server.contradiction", text).await?;
-                return Ok(Came::AsAnother(SlowServerId(server.id)));
-            }
+            Some(_) => return self.contradicts(tx, &server).await,
             None => {}
         }
         if !self.closes(tx, &spool).await? {
+            // A mail that came before came after it was cut, and its digest is kept for so long.
+            let digest_is_kept = self.mail.cut_at > tx.now.0 - MAILS_KEPT + A_DAY;
+            if digest_is_kept {
+                return self.contradicts(tx, &server).await;
+            }
             return Ok(Came::Before(SlowServerId(server.id)));
         }
         execute(
@@ -146,7 +145,20 @@ impl Change for MailImport {
     }
 }
 
+/// For clocks that differ.
+const A_DAY: i64 = 86_400_000_000;
+
 impl MailImport {
+    /// Its number was counted, of another mail.
+    async fn contradicts(&self, tx: &Tx, server: &Server) -> StoreResult<Came> {
+        let text = format!(
+            "another mail {} of its spool came, with other contents: was that spool restored from a backup?",
+            self.mail.sequence
+        );
+        self.tell(tx, server, "slow_server.contradiction", text).await?;
+        Ok(Came::AsAnother(SlowServerId(server.id)))
+    }
+
     /// The server, made if it is new. `guest-7` is guest 7, if there is one.
     async fn server(&self, tx: &Tx) -> StoreResult<Server> {
         let sql = "SELECT s.id, s.guest_id, g.account_id, s.last_mail_at, s.usual_pause, s.silent_since, s.late_since \
@@ -251,7 +263,8 @@ impl MailImport {
             additions.extend(class.periods().iter().map(|period| Addition {
                 class: *id,
                 span: periods::HOUR,
-                begins: period.begins.unwrap_or(day.begins),
+                // What was added up more coarsely than by the hour is not older than its day.
+                begins: period.begins.unwrap_or(day.begins).max(day.begins),
                 measures: period.measures.clone(),
             }));
             additions.push(Addition { class: *id, span: periods::DAY, begins: day.begins, measures: total });
@@ -282,7 +295,7 @@ impl MailImport {
                 "INSERT INTO slow_shares (slow_class_id, begins, kind, name, events, query_time) VALUES {} \
                  ON CONFLICT (slow_class_id, begins, kind, name) DO UPDATE SET events = slow_shares.events + excluded.events, \
                  query_time = slow_shares.query_time + excluded.query_time",
-                placeholders(chunk.len(), 6)
+                placeholders(tx, chunk.len(), 6)
             );
             execute(tx, &sql, bound).await?;
         }
@@ -327,7 +340,7 @@ impl MailImport {
                  ON CONFLICT (slow_server_id, query_id) DO UPDATE SET first_seen = {less}(slow_classes.first_seen, excluded.first_seen), \
                  last_seen = {greater}(slow_classes.last_seen, excluded.last_seen), {}, \
                  advice = CASE WHEN {is_worse} THEN excluded.advice ELSE slow_classes.advice END RETURNING id, query_id",
-                placeholders(chunk.len(), 13),
+                placeholders(tx, chunk.len(), 13),
                 kept_worst.join(", ")
             );
             let made: Vec<Found> = rows(tx, &sql, bound).await?;

@@ -3,6 +3,8 @@
 //! A mail is counted once: its identity (server, spool, number) and its digest are written in the transaction that adds its
 //! events up. What came is known for ever in little room: all numbers up to the highest, but for the gaps.
 
+use crate::sql::{Connection, is_postgres};
+
 mod importing;
 mod periods;
 mod queries;
@@ -17,11 +19,13 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).replace('\0', "\u{fffd}")
 }
 
-/// `($1, $2), ($3, $4)`: placeholders for so many rows of so many columns.
-fn placeholders(rows: usize, columns: usize) -> String {
+/// `($1, $2), ($3, $4)`: placeholders for so many rows of so many columns, where the statement has no others. To SQLite `$1` is
+/// a name, which it looks for among all others, each time one is bound: of thousands it is told their order alone.
+fn placeholders(connection: &impl Connection, rows: usize, columns: usize) -> String {
+    let numbered = is_postgres(connection);
+    let place = |number: usize| if numbered { format!("${number}") } else { "?".to_owned() };
     let row = |row: usize| {
-        let places: Vec<String> =
-            (1..=columns).map(|column| format!("${}", row * columns + column)).collect();
+        let places: Vec<String> = (1..=columns).map(|column| place(row * columns + column)).collect();
         format!("({})", places.join(", "))
     };
     (0..rows).map(row).collect::<Vec<_>>().join(", ")

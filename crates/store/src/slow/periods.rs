@@ -6,6 +6,7 @@ use crate::{StoreError, StoreResult, Tx};
 use honcho_slowlog::Measures;
 use sea_orm::{FromQueryResult, Value};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 /// The spans of `slow_periods`.
 pub(super) const HOUR: i64 = 0;
@@ -51,7 +52,12 @@ struct Row {
 pub(super) async fn add(tx: &Tx, additions: Vec<Addition>) -> StoreResult<()> {
     let mut sums: BTreeMap<(i64, i64, i64), Measures> = BTreeMap::new();
     for Addition { class, span, begins, measures } in additions {
-        sums.entry((class, span, begins)).or_default().merge(&measures);
+        match sums.entry((class, span, begins)) {
+            Entry::Vacant(free) => {
+                free.insert(measures);
+            }
+            Entry::Occupied(mut taken) => taken.get_mut().merge(&measures),
+        }
     }
     let keys: Vec<_> = sums.keys().copied().collect();
     for chunk in keys.chunks(ROWS) {
@@ -59,7 +65,7 @@ pub(super) async fn add(tx: &Tx, additions: Vec<Addition>) -> StoreResult<()> {
         let sql = format!(
             "SELECT p.slow_class_id, p.span, p.begins, p.measures FROM slow_periods p \
              WHERE (p.slow_class_id, p.span, p.begins) IN (VALUES {})",
-            placeholders(chunk.len(), 3)
+            placeholders(tx, chunk.len(), 3)
         );
         let found: Vec<Row> = rows(tx, &sql, bound).await?;
         for row in found {
@@ -84,7 +90,7 @@ pub(super) async fn add(tx: &Tx, additions: Vec<Addition>) -> StoreResult<()> {
             "INSERT INTO slow_periods (slow_class_id, span, begins, events, query_time, measures) VALUES {} \
              ON CONFLICT (slow_class_id, span, begins) DO UPDATE SET events = excluded.events, \
              query_time = excluded.query_time, measures = excluded.measures",
-            placeholders(chunk.len(), 6)
+            placeholders(tx, chunk.len(), 6)
         );
         execute(tx, &sql, bound).await?;
     }

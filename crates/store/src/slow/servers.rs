@@ -12,7 +12,7 @@ use sea_orm::FromQueryResult;
 /// How long a gap may be open before somebody is told: with two receivers mails come out of order.
 const GAP_TOLD_AFTER: i64 = 3_600_000_000;
 /// How long mails are known by their digests; by their numbers they are for ever.
-const MAILS_KEPT: i64 = 90 * 86_400_000_000;
+pub(super) const MAILS_KEPT: i64 = 90 * 86_400_000_000;
 
 #[derive(FromQueryResult)]
 struct Row {
