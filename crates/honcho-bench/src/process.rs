@@ -1,6 +1,8 @@
 //! What a running process has used, as the kernel says.
 
 use anyhow::{Context as _, Result, bail};
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 /// One look at a process.
@@ -31,6 +33,18 @@ pub(crate) fn usage(pid: u32) -> Result<Usage> {
     })
 }
 
+/// A program that has to do with a measurement's own brain alone: what the environment says of the operator's (which database
+/// it has, whose post it takes, where it is) is not said to it.
+pub(crate) fn apart(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars_os() {
+        if name.as_encoded_bytes().starts_with(b"HONCHO_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
 /// Processor time of the programs this one ran and waited for.
 pub(crate) fn processor_of_children() -> Result<Duration> {
     let stat = std::fs::read_to_string("/proc/self/stat")?;
@@ -45,11 +59,12 @@ pub(crate) fn processor_of_thread() -> Result<Duration> {
     Ok(Duration::from_nanos(nanoseconds.context("/proc/thread-self/schedstat holds no number")?))
 }
 
-/// The most memory this process ever held, in MB.
+/// The most memory a process ever held, in MB.
 #[expect(clippy::cast_precision_loss, reason = "no machine has 2^52 KiB")]
-pub(crate) fn peak_memory_mb() -> Result<f64> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let kib = kib(&status, "VmHWM:").context("/proc/self/status has no VmHWM")?;
+pub(crate) fn peak_memory_mb(pid: u32) -> Result<f64> {
+    let path = format!("/proc/{pid}/status");
+    let status = std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+    let kib = kib(&status, "VmHWM:").with_context(|| format!("{path} has no VmHWM"))?;
     Ok(kib as f64 * 1.024 / 1000.0)
 }
 

@@ -81,6 +81,8 @@ pub type StoreResult<T> = Result<T, StoreError>;
 pub struct Store {
     writer: DatabaseConnection,
     reader: Arc<Reader>,
+    /// A shorter way for changes that have not written yet, if there is one.
+    for_changes: Option<shortcut::Shortcut>,
     wakeups: Wakeups,
     engine: Engine,
     /// What goes on besides while there is a store.
@@ -174,14 +176,16 @@ impl Store {
         let engine = engine.into();
         migrations::bring_up(&engine).await?;
         let writer = engine.connect(Purpose::Writing).await?;
-        let shortcut = match &engine {
+        let shortcut = || match &engine {
             Engine::Sqlite(path) => Some(shortcut::Shortcut::new(path)),
             Engine::Postgres(_) => None,
         };
+        // A change holds everybody else's writing up: it does not queue behind those who read lists.
+        let (shortcut, for_changes) = (shortcut(), shortcut());
         let reader = Arc::new(Reader { connections: engine.connect(Purpose::Reading).await?, shortcut });
         let wakeups = Wakeups::default();
         let across = Arc::new(across::start(&engine, &wakeups).await?);
-        Ok(Store { writer, reader, wakeups, engine, across, retries: Arc::default() })
+        Ok(Store { writer, reader, for_changes, wakeups, engine, across, retries: Arc::default() })
     }
 
     /// Whether other brains may serve from the same database.
@@ -198,7 +202,7 @@ impl Store {
     pub async fn close(self) -> StoreResult<()> {
         self.across.close().await;
         self.writer.close().await?;
-        if let Some(shortcut) = &self.reader.shortcut {
+        for shortcut in [&self.reader.shortcut, &self.for_changes].into_iter().flatten() {
             shortcut.close().await;
         }
         self.reader.connections.close_by_ref().await?;

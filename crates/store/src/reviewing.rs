@@ -3,7 +3,7 @@
 
 use crate::addresses::{Holder, Wish};
 use crate::sql::{Connection, execute, from_json, number, row, rows, signed, to_json, values};
-use crate::{Refusal, Scope, StoreResult, Tx, addresses, networks, operations};
+use crate::{Refusal, Scope, StoreResult, Tx, addresses, guest_moves, networks, operations};
 use honcho_model::guest::Power;
 use honcho_model::operation::{OperationKind, OperationState};
 use honcho_model::{AccountId, Epoch, Generation, GuestId, HostId, ImageId, Incarnation, NetworkId};
@@ -399,6 +399,15 @@ pub async fn raise(tx: &Tx, id: GuestId, reported: Counters) -> StoreResult<()> 
         values![reported.generation.0, reported.epoch.0, signed(reported.boots), id.0],
     )
     .await?;
+    // A move goes on at the epoch that its guest has now, at which nobody has said yet that it is off.
+    execute(
+        tx,
+        "UPDATE moves SET epoch = (SELECT epoch FROM guests WHERE id = $1), held_at = NULL WHERE guest_id = $1 \
+         AND begun_at IS NOT NULL AND moved_at IS NULL AND given_up_at IS NULL \
+         AND epoch < (SELECT epoch FROM guests WHERE id = $1)",
+        values![id.0],
+    )
+    .await?;
     Ok(())
 }
 
@@ -418,6 +427,9 @@ pub async fn stop(tx: &Tx, id: GuestId) -> StoreResult<()> {
 
 /// Ends a guest of which its host has nothing any more: its name and its addresses are free.
 pub async fn forget(tx: &Tx, host: HostId, id: GuestId) -> StoreResult<()> {
+    if let Some(under_way) = guest_moves::of_guest(tx, id).await? {
+        guest_moves::give_up(tx, &under_way).await?;
+    }
     execute(
         tx,
         "UPDATE guests SET cancelled_at = COALESCE(cancelled_at, $1), deleting_at = COALESCE(deleting_at, $1), \

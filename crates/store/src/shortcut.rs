@@ -7,7 +7,8 @@
 //!             a row that is found by its key
 //! ```
 //!
-//! It only reads, outside of transactions, and gives what the long way gives (docs/design/0006-reading-sqlite-directly.md).
+//! It only reads, outside of transactions or in a change that has not written yet (SQLite has one writer, so that what it sees is
+//! what the change would see), and gives what the long way gives (docs/design/0006-reading-sqlite-directly.md).
 
 use crate::sql::Reach;
 use crate::{StoreError, StoreResult};

@@ -116,7 +116,7 @@ impl Store {
         alone: bool,
         ending: Ending,
     ) -> StoreResult<C::Out> {
-        let tx = Tx::new(self.begin(alone, C::TURN).await?, self.reader.shortcut.clone(), now, actor);
+        let tx = Tx::new(self.begin(alone, C::TURN).await?, self.for_changes.clone(), now, actor);
         let outcome = change.run(&tx).await;
         // A change may have made something else of an error, or nothing; whether to try again is not for it to say.
         let outcome = match tx.failure().map(|error| (FailureKind::of(&error), error)) {

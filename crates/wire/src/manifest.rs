@@ -38,6 +38,7 @@ pub struct Manifest {
     /// Guests placed here.
     pub guests: Vec<GuestWanted>,
     /// Volumes of guests that are to be placed here once they are complete. Nothing is started for them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub arrivals: Vec<Arriving>,
     /// What is to go, until it is reported gone.
     pub absent: Vec<Absent>,
@@ -161,6 +162,7 @@ pub struct GuestWanted {
     pub ssh_keys: Vec<String>,
     /// That it is being moved to another host. It is stopped and not started, and its volume is held still and read out to
     /// that host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leaving: Option<Leaving>,
 }
 

@@ -19,6 +19,19 @@ pub(super) struct Block {
     pub(super) sha256: [u8; 32],
 }
 
+/// What comes next of a volume.
+pub(super) enum Next {
+    /// A block that holds something.
+    Block(Block),
+    /// Nothing yet: so many blocks of written zeros were read that whoever waits has to hear of it.
+    Passed,
+    /// That was all.
+    End,
+}
+
+/// So many blocks of zeros are read before it is said.
+const ZEROS: u32 = 64;
+
 /// Reads a volume from its start to its end.
 pub(super) struct Blocks {
     file: File,
@@ -45,8 +58,9 @@ impl Blocks {
         self.at
     }
 
-    /// The next block that is not all zeros; `None` at the end.
-    pub(super) fn next(&mut self) -> io::Result<Option<Block>> {
+    /// The next block that is not all zeros.
+    pub(super) fn next(&mut self) -> io::Result<Next> {
+        let mut zeros = 0;
         while self.at < self.size {
             let data = match seek(&self.file, SeekFrom::Data(self.at)) {
                 Ok(data) => data,
@@ -64,17 +78,21 @@ impl Blocks {
             self.file.read_exact_at(&mut bytes, offset)?;
             self.at = offset + BLOCK;
             if bytes.iter().all(|byte| *byte == 0) {
+                zeros += 1;
+                if zeros == ZEROS {
+                    return Ok(Next::Passed);
+                }
                 continue;
             }
             let sha256: [u8; 32] = Sha256::digest(&bytes).into();
             self.digest.update((offset / BLOCK).to_le_bytes());
             self.digest.update(sha256);
-            return Ok(Some(Block { offset, bytes, sha256 }));
+            return Ok(Next::Block(Block { offset, bytes, sha256 }));
         }
-        Ok(None)
+        Ok(Next::End)
     }
 
-    /// The digest of all that was read: of the whole, once there is no next block.
+    /// The digest of all that was read: of the whole, once that was all.
     pub(super) fn digest(self) -> Digest {
         Digest(self.digest.finalize().into())
     }

@@ -42,7 +42,12 @@ pub(crate) async fn fetch(
             return Err(DriverError::Later(format!("the host that it leaves says: {why}")));
         }
     };
-    require_room(&path, Bytes(data.saturating_sub(half.durable())))?;
+    let (half, held) = blocking(arriving, move || {
+        let held = half.held()?;
+        Ok((half, held))
+    })
+    .await?;
+    require_room(&path, Bytes(data.saturating_sub(held)))?;
     let half = take_size(arriving, half, size).await?;
     let (half, digest) = take(arriving, &mut stream, half, size, progress).await?;
     let sink = progress.clone();

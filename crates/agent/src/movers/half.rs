@@ -3,7 +3,7 @@
 //! The note names the move by the hash of its ticket, so that what another move left is never taken for the beginning of
 //! this one. Whatever lies behind the noted offset counts as not received.
 
-use super::blocks::{Block, Blocks};
+use super::blocks::{Block, Blocks, Next, allocated};
 use crate::durable;
 use honcho_model::Digest;
 use serde::{Deserialize, Serialize};
@@ -59,6 +59,11 @@ impl Half {
         self.durable
     }
 
+    /// How many bytes of it are on the disk: holes take none.
+    pub(super) fn held(&self) -> Result<u64> {
+        allocated(&self.file)
+    }
+
     /// Takes the size that the whole has. One that began with another size begins anew.
     pub(super) fn take_size(&mut self, size: u64) -> Result<()> {
         let length = self.file.metadata()?.len();
@@ -100,9 +105,11 @@ impl Half {
     /// Reads all of it back from the disk and makes it durable, if it is what the digest says; else it is begun anew.
     pub(super) fn complete(self, digest: Digest, progress: impl Fn(u64, u64)) -> Result<()> {
         self.file.sync_all()?;
+        // Else it would be what memory still holds that is compared.
+        rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::DontNeed)?;
         let mut blocks = Blocks::new(self.file.try_clone()?)?;
         let size = blocks.size();
-        while blocks.next()?.is_some() {
+        while !matches!(blocks.next()?, Next::End) {
             progress(blocks.position(), size);
         }
         if blocks.digest() == digest {

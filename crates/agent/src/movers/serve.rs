@@ -1,11 +1,12 @@
 //! Hears other hosts' agents, and reads volumes out to those that may have them.
 
-use super::blocks::{Block, Blocks, allocated};
+use super::blocks::{Block, Blocks, Next, allocated};
 use super::frames::{Answer, Piece, Question, VERSION, hear, say, send};
 use super::{BLOCK, Departure, Departures, GREETING, OwnIdentity, PATIENCE, ticket_hash};
 use crate::drivers::{Duplex, Storage};
 use crate::tls;
 use honcho_model::Digest;
+use std::collections::HashMap;
 use std::io::{Error, Result};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -14,10 +15,11 @@ use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-/// So many volumes are read out at once; further ones wait.
+/// So many volumes are read out at once; whoever comes then is told to come again.
 const AT_ONCE: usize = 4;
-/// So many connections are held at once; what comes beyond that is hung up on.
+/// So many connections are held at once, and so many from one address; what comes beyond that is hung up on.
 const CONNECTIONS: usize = 64;
+const OF_ONE_ADDRESS: usize = 16;
 /// How often it is looked anew at which address this host is reached.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 /// What is passed over in silence at most, in blocks.
@@ -89,6 +91,7 @@ async fn accept_forever(
     let own = listener.local_addr()?;
     let mut looks = tokio::time::interval(LOOK_AGAIN);
     let (at_once, mut connections) = (Arc::new(Semaphore::new(AT_ONCE)), JoinSet::new());
+    let mut of_address: HashMap<IpAddr, usize> = HashMap::new();
     loop {
         tokio::select! {
             _ = looks.tick() => {
@@ -96,24 +99,44 @@ async fn accept_forever(
                     Some(address) => Some(address.clone()),
                     None => reached_at(own, brain).await,
                 };
-                told.send_if_modified(|told| std::mem::replace(told, address.clone()) != address);
+                // Where it was found once it stays, though a name is not found just now.
+                told.send_if_modified(|told| {
+                    address.is_some() && std::mem::replace(told, address.clone()) != address
+                });
             }
             accepted = listener.accept() => match accepted {
-                Ok((stream, from)) if connections.len() < CONNECTIONS => {
+                Ok((stream, from))
+                    if connections.len() < CONNECTIONS
+                        && of_address.get(&from.ip()).is_none_or(|held| *held < OF_ONE_ADDRESS) =>
+                {
+                    *of_address.entry(from.ip()).or_default() += 1;
                     let (server, at_once) = (server.clone(), Arc::clone(&at_once));
                     connections.spawn(async move {
                         if let Err(error) = server.greet(stream, &at_once).await {
                             tracing::warn!(%from, %error, "a volume was not read out to another host");
                         }
+                        from.ip()
                     });
                 }
-                Ok((_, from)) => tracing::warn!(%from, "too many other agents at once: hung up"),
+                Ok((_, from)) => tracing::debug!(%from, "too many connections at once: hung up"),
                 Err(error) => {
                     tracing::warn!(%error, "cannot take a connection; will go on");
                     tokio::time::sleep(Duration::from_secs(1)).await;
                 }
             },
-            Some(_) = connections.join_next() => {}
+            Some(ended) = connections.join_next() => match ended {
+                Ok(address) => {
+                    let held = of_address.remove(&address).unwrap_or(0);
+                    if held > 1 {
+                        of_address.insert(address, held - 1);
+                    }
+                }
+                // Whose it was is not said: all are counted anew from here, which lets in more and never fewer.
+                Err(error) => {
+                    tracing::error!(%error, "reading a volume out broke off, which is a defect of the agent");
+                    of_address.clear();
+                }
+            }
         }
     }
 }
@@ -151,8 +174,16 @@ impl Server {
             Ok::<_, Error>((stream, shown, question))
         };
         let greeted = tokio::time::timeout(GREETING, greeting).await;
-        let (stream, shown, question) = greeted.map_err(|_| Error::other("it says nothing"))??;
-        let _turn = at_once.acquire().await.map_err(Error::other)?;
+        let Ok(Ok((mut stream, shown, question))) = greeted else {
+            // Anybody can connect and say nothing: that is nothing to wake somebody for.
+            tracing::debug!("whoever connected did not ask for a volume as an agent of this brain does");
+            return Ok(());
+        };
+        // Whoever waited here in silence would be given up by the other side, and hold its place all the same.
+        let Ok(_turn) = at_once.try_acquire() else {
+            let why = format!("it reads {AT_ONCE} volumes out to others just now");
+            return say(&mut stream, &Answer::Refused(why)).await;
+        };
         self.answer(stream, &shown, &question).await
     }
 
@@ -234,17 +265,16 @@ impl Server {
             .map_err(Error::other)?;
             blocks = back;
             match next {
-                Ok(Some(block)) if is_new(&block, from) => {
+                Ok(Next::Block(block)) if is_new(&block, from) => {
                     silent = 0;
                     in_time(send(stream, &Piece::Block(block))).await?;
                 }
-                Ok(Some(_)) => {
-                    silent += 1;
-                    if silent % SILENT_BLOCKS == 0 {
-                        in_time(send(stream, &Piece::Passed(blocks.position()))).await?;
-                    }
+                Ok(Next::Block(_)) if silent < SILENT_BLOCKS => silent += 1,
+                Ok(Next::Block(_) | Next::Passed) => {
+                    silent = 0;
+                    in_time(send(stream, &Piece::Passed(blocks.position()))).await?;
                 }
-                Ok(None) => return in_time(send(stream, &Piece::End(blocks.digest()))).await,
+                Ok(Next::End) => return in_time(send(stream, &Piece::End(blocks.digest()))).await,
                 Err(error) => {
                     in_time(send(stream, &Piece::Broken(format!("its disk cannot be read: {error}"))))
                         .await?;

@@ -9,7 +9,8 @@
 //! step. Every step looks at the pool's marker first.
 
 use super::layout::{
-    ARRIVING, ARRIVING_NOTE, CONSOLE_LOG, GROWING, HOST_KEY, Layout, RAW, image_name, stem, volume_of_name,
+    ARRIVING, ARRIVING_NOTE, ARRIVING_NOTE_NEW, CONSOLE_LOG, GROWING, HOST_KEY, Layout, RAW, image_name,
+    stem, volume_of_name,
 };
 use super::{boot_files, clone, grow, identity, image_cache, marker};
 use crate::drivers::{
@@ -179,9 +180,12 @@ impl Storage for DirectoryStorage {
 
     async fn leaving(&self, pool: &PoolWanted, id: VolumeId, uuid: Uuid) -> DriverResult<LeavingVolume> {
         let layout = ready(pool).await?;
-        // A volume of an image without SSH has none.
-        let key = std::fs::read_to_string(layout.volume(id, uuid, HOST_KEY)).ok();
-        let ssh_host_key = key.map(|text| text.trim().to_owned());
+        let ssh_host_key = match std::fs::read_to_string(layout.volume(id, uuid, HOST_KEY)) {
+            Ok(text) => Some(text.trim().to_owned()),
+            // A volume of an image without SSH has none.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) => return Err(io_error(&format!("reading the SSH host key of volume {id}"), &error)),
+        };
         Ok(LeavingVolume { path: layout.volume(id, uuid, RAW), ssh_host_key })
     }
 
@@ -525,7 +529,7 @@ fn delete(layout: &Layout, id: VolumeId, uuid: Uuid) -> io::Result<()> {
             remove(&entry.path())?;
         }
     }
-    for suffix in [ARRIVING, ARRIVING_NOTE, HOST_KEY, GROWING, RAW] {
+    for suffix in [ARRIVING, ARRIVING_NOTE, ARRIVING_NOTE_NEW, HOST_KEY, GROWING, RAW] {
         remove(&layout.volume(id, uuid, suffix))?;
     }
     sync_directory(&layout.volumes())

@@ -79,6 +79,8 @@ pub(super) const CONSOLE_LOG: &str = ".console.log";
 pub(super) const GROWING: &str = ".growing";
 pub(super) const ARRIVING: &str = ".arriving";
 pub(super) const ARRIVING_NOTE: &str = ".arriving.note";
+/// What a kill leaves while the note is written anew.
+pub(super) const ARRIVING_NOTE_NEW: &str = ".arriving.note.new";
 
 pub(super) fn image_name(digest: Digest) -> String {
     format!("{digest}.ext4")

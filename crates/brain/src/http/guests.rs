@@ -326,12 +326,22 @@ pub(super) struct MoveTo {
     to_host_id: Option<i64>,
 }
 
-async fn moved(
-    app: App,
+/// Moves a guest to another host.
+#[utoipa::path(put, path = "/v1/guests/{id}/move", tag = "guests",
+    description = "It is stopped if it runs, its disk is copied from host to host, and it starts there if it is to run. Until all of \
+        it is there it is where it was: giving up on the operation leaves it there.",
+    params(("id" = i64, Path),
+        ("to_host_id" = Option<i64>, Query, description = "The host; wherever it fits best, if it is not said"),
+        ("dry_run" = Option<bool>, Query, description = "Say where it would go and what would become of it, and do nothing")),
+    responses((status = 202, body = Operation), (status = 200, body = GuestMoveTrial, description = "Of a dry run"),
+        (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
+        (status = 409, body = ErrorBody), (status = 422, body = ErrorBody)))]
+pub(super) async fn move_to(
+    State(app): State<App>,
     Operator(caller): Operator,
-    id: i64,
-    to: MoveTo,
-    meant: Meant,
+    Id(id): Id,
+    Arguments(to): Arguments<MoveTo>,
+    Arguments(meant): Arguments<Meant>,
 ) -> ApiResult<Response> {
     let (scope, ticket) = (caller.scope, app.outside.secret());
     let to_host = to.to_host_id.map(HostId);
@@ -346,26 +356,6 @@ async fn moved(
 }
 
 /// Moves a guest to another host.
-#[utoipa::path(put, path = "/v1/guests/{id}/move", tag = "guests",
-    description = "It is stopped if it runs, its disk is copied from host to host, and it starts there if it is to run. Until all of \
-        it is there it is where it was: giving up on the operation leaves it there.",
-    params(("id" = i64, Path),
-        ("to_host_id" = Option<i64>, Query, description = "The host; wherever it fits best, if it is not said"),
-        ("dry_run" = Option<bool>, Query, description = "Say where it would go and what would become of it, and do nothing")),
-    responses((status = 202, body = Operation), (status = 200, body = GuestMoveTrial, description = "Of a dry run"),
-        (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
-        (status = 409, body = ErrorBody), (status = 422, body = ErrorBody)))]
-pub(super) async fn move_to(
-    State(app): State<App>,
-    operator: Operator,
-    Id(id): Id,
-    Arguments(to): Arguments<MoveTo>,
-    Arguments(meant): Arguments<Meant>,
-) -> ApiResult<Response> {
-    moved(app, operator, id, to, meant).await
-}
-
-/// Moves a guest to another host.
 #[utoipa::path(post, path = "/v1/guests/{id}/move", tag = "guests",
     description = "It is stopped if it runs, its disk is copied from host to host, and it starts there if it is to run. Until all of \
         it is there it is where it was: giving up on the operation leaves it there.",
@@ -376,13 +366,13 @@ pub(super) async fn move_to(
         (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
         (status = 409, body = ErrorBody), (status = 422, body = ErrorBody)))]
 pub(super) async fn move_by_post(
-    State(app): State<App>,
+    state: State<App>,
     operator: Operator,
-    Id(id): Id,
-    Arguments(to): Arguments<MoveTo>,
-    Arguments(meant): Arguments<Meant>,
+    id: Id,
+    to: Arguments<MoveTo>,
+    meant: Arguments<Meant>,
 ) -> ApiResult<Response> {
-    moved(app, operator, id, to, meant).await
+    move_to(state, operator, id, to, meant).await
 }
 
 action!(

@@ -78,7 +78,9 @@ impl Asked {
     description = "The queries that took the most time in a range, most first: 100 of them unless `limit` says otherwise, 10,000 at \
         most. Ranges count in whole hours (UTC), of more than eight days in whole days.",
     params(("id" = i64, Path), ("since" = Option<String>, Query, description = "As in 2026-11-27T06:00:00Z; from the first, when absent"),
-        ("until" = Option<String>, Query, description = "Up to, and without, this time")),
+        ("until" = Option<String>, Query, description = "Up to, and without, this time"),
+        ("limit" = Option<i64>, Query, description = "At most so many"),
+        ("offset" = Option<i64>, Query, description = "Leave out so many first")),
     responses((status = 200, body = [SlowQuery]), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody),
         (status = 422, body = ErrorBody)))]
 pub(super) async fn queries(

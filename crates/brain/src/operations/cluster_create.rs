@@ -66,7 +66,8 @@ impl Change for ClusterTrial {
         let inputs = placements::inputs(tx).await?;
         let at = jiff::Timestamp::from_microsecond(tx.now.0).unwrap_or_default();
         let shown = |index: usize, decided: &Decided| {
-            let placement = decided.shown(None, at, &inputs, Told::Whole);
+            let told = if create.scope.is_operator() { Told::Whole } else { Told::Kept };
+            let placement = decided.shown(None, at, &inputs, told);
             let (role, order) = &plan.orders[index];
             ClusterGuestPlacement {
                 name: order.name.to_string(),

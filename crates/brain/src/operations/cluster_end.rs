@@ -1,7 +1,7 @@
 //! Ending a cluster, and taking it back: all its guests in one transaction, each with an operation of its own.
 
 use super::account_end::Grace;
-use super::guest_end::{GuestCancel, GuestDelete, GuestRestore};
+use super::guest_end::{GuestCancel, GuestDelete, Rooms, restore};
 use honcho_api::Cluster;
 use honcho_model::event::ResourceKind;
 use honcho_model::{AccountId, ClusterId};
@@ -23,7 +23,11 @@ impl Change for ClusterCancel {
         if before.cancelled_at.is_some() && self.grace == Grace::Kept {
             return Err(Refusal::Conflict("it is cancelled already".to_owned()).into());
         }
-        for member in clusters::members(tx, self.id).await? {
+        let members = clusters::members(tx, self.id).await?;
+        if members.is_empty() {
+            return Err(Refusal::Conflict("it is deleted".to_owned()).into());
+        }
+        for member in members {
             let (scope, id) = (self.scope, member.guest);
             match self.grace {
                 Grace::Kept if member.cancelled_at.is_none() => {
@@ -68,8 +72,9 @@ impl Change for ClusterRestore {
         if with_it.is_empty() {
             return Err(Refusal::Conflict("it is deleted".to_owned()).into());
         }
+        let mut rooms = Rooms::read(tx, self.rules).await?;
         for member in with_it {
-            GuestRestore { scope: self.scope, id: member.guest, rules: self.rules }.run(tx).await?;
+            restore(tx, self.scope, member.guest, &mut rooms).await?;
         }
         record(tx, "cluster.restore", "was taken back", &before).await
     }

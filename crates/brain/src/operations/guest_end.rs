@@ -55,27 +55,32 @@ impl Change for GuestRestore {
     const TURN: Turn = Turn::Room;
 
     async fn run<'a>(&'a self, tx: &'a Tx) -> StoreResult<Operation> {
-        let before = guests_desired::get(tx, self.scope, self.id).await?;
-        refuse_deleted(&before)?;
-        if before.cancelled_at.is_none() {
-            return Err(Refusal::Conflict("it is not cancelled".to_owned()).into());
-        }
-        // Its memory would have to be had on both hosts.
-        guest_move::refuse_moving(&before)?;
-        let account = accounts::get(tx, Scope::System, before.account).await?;
-        if account.cancelled_at.is_some() {
-            return Err(Refusal::Conflict("its account is cancelled: restore that first".to_owned()).into());
-        }
-        let extra = Extra { guests: 1, vcpus: before.vcpus, memory: before.memory, ..Extra::default() };
-        quotas::check(tx, before.account, extra).await?;
-        let mut guest = before.clone();
-        let said = take_back(&mut guest, &mut Rooms::read(tx, self.rules).await?);
-        let operation = save(tx, self.scope, OperationKind::Restore, &before, &mut guest).await?;
-        if let Some(said) = said {
-            operations::note(tx, operation.id.into(), said).await?;
-        }
-        operations::get(tx, self.scope, operation.id.into()).await
+        restore(tx, self.scope, self.id, &mut Rooms::read(tx, self.rules).await?).await
     }
+}
+
+/// Takes a cancelled guest back; `rooms` is what is left for it and for further ones.
+pub(super) async fn restore(tx: &Tx, scope: Scope, id: GuestId, rooms: &mut Rooms) -> StoreResult<Operation> {
+    let before = guests_desired::get(tx, scope, id).await?;
+    refuse_deleted(&before)?;
+    if before.cancelled_at.is_none() {
+        return Err(Refusal::Conflict("it is not cancelled".to_owned()).into());
+    }
+    // Its memory would have to be had on both hosts.
+    guest_move::refuse_moving(&before)?;
+    let account = accounts::get(tx, Scope::System, before.account).await?;
+    if account.cancelled_at.is_some() {
+        return Err(Refusal::Conflict("its account is cancelled: restore that first".to_owned()).into());
+    }
+    let extra = Extra { guests: 1, vcpus: before.vcpus, memory: before.memory, ..Extra::default() };
+    quotas::check(tx, before.account, extra).await?;
+    let mut guest = before.clone();
+    let said = take_back(&mut guest, rooms);
+    let operation = save(tx, scope, OperationKind::Restore, &before, &mut guest).await?;
+    if let Some(said) = said {
+        operations::note(tx, operation.id.into(), said).await?;
+    }
+    operations::get(tx, scope, operation.id.into()).await
 }
 
 /// The room on every host, as one change takes it up.

@@ -3,10 +3,11 @@
 use super::guest_move::{begin, movable, plan, record};
 use super::operators_only;
 use crate::placing::turns::{may_begin, may_get_room};
+use honcho_model::host::HostStatus;
 use honcho_model::operation::OperationKind;
 use honcho_model::{GuestId, HostId, MoveId, OperationId};
 use honcho_placement::Rules;
-use honcho_store::guest_moves::{self, Stage};
+use honcho_store::guest_moves::{self, Stage, UnderWay};
 use honcho_store::{
     Change, Refusal, Scope, StoreError, StoreResult, Turn, Tx, guests_desired, hosts, operations,
 };
@@ -75,6 +76,9 @@ impl Change for MoveTurn {
         let under_way = under_way.iter().find(|way| way.id == self.id && way.stage == Stage::Waiting);
         let Some(under_way) = under_way.filter(|_| may_begin(&all, self.id)) else { return Ok(()) };
         let guest = guests_desired::get(tx, Scope::System, under_way.guest).await?;
+        if !both_are_heard(tx, under_way).await? {
+            return Ok(());
+        }
         let planned = match plan(tx, &guest, Some(under_way.to), self.rules).await {
             Ok(planned) => planned,
             Err(StoreError::Refused(_)) if may_get_room(&all, self.id) => return Ok(()),
@@ -85,6 +89,16 @@ impl Change for MoveTurn {
         };
         begin(tx, self.id, under_way.operation, &guest, &planned, &self.ticket).await
     }
+}
+
+/// A move that waits for its turn waits for its hosts, too: one that was away for a moment is no reason to refuse it.
+async fn both_are_heard(tx: &Tx, under_way: &UnderWay) -> StoreResult<bool> {
+    for host in [under_way.from, under_way.to] {
+        if hosts::get(tx, host, tx.now).await?.status != HostStatus::Up {
+            return Ok(false);
+        }
+    }
+    Ok(guest_moves::address_of(tx, under_way.from).await?.is_some())
 }
 
 fn in_words(refusal: Refusal) -> String {

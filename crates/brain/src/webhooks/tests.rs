@@ -116,6 +116,8 @@ fn failing() -> Option<Response> {
 }
 
 async fn hook_as(world: &World, scope: Scope, url: &str, events: &[&str]) -> Webhook {
+    // So that it is not told of what was there before it.
+    event(world, "account.create", 0).await;
     let body = honcho_api::WebhookCreate {
         url: Some(url.to_owned()),
         events: Some(events.iter().map(|&kind| kind.to_owned()).collect()),

@@ -1,9 +1,10 @@
 //! A brain of its own.
 
+use crate::process::{apart, peak_memory_mb};
 use anyhow::{Context as _, Result, bail};
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 /// A running `honcho serve`, the program beside this one; killed when dropped.
@@ -20,7 +21,7 @@ impl Served {
         let program = std::env::current_exe()?.with_file_name("honcho");
         let (listen, agents) = (free_address()?, free_address()?);
         let log = std::fs::File::create(directory.join("brain.log"))?;
-        let process = Command::new(&program)
+        let process = apart(&program)
             .args(["serve", "--data"])
             .arg(directory)
             .args(database.map(|url| ["--database", url]).into_iter().flatten())
@@ -55,15 +56,9 @@ impl Served {
         Ok(answer.error_for_status()?.bytes().await?.to_vec())
     }
 
-    /// The most memory it ever held: `VmHWM` of proc(5).
+    /// The most memory it ever held.
     pub(super) fn peak_memory_mb(&self) -> Result<f64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kib: f64 = line
-            .and_then(|line| line.trim().strip_suffix("kB"))
-            .and_then(|kib| kib.trim().parse().ok())
-            .context("the kernel does not say how much memory the brain held")?;
-        Ok(kib * 1024.0 / 1e6)
+        peak_memory_mb(self.process.id())
     }
 }
 

@@ -136,7 +136,7 @@ pub(crate) fn measure(arguments: &PlacementArguments) -> Result<PlacementFigures
     note(&format!("one guest among {} hosts and {} guests", largest.hosts, largest.guests));
     let text = made::cluster(largest.hosts, largest.guests, arguments.first_seed);
     let allocated = ours::allocate(&text)?;
-    let peak_memory_mb = process::peak_memory_mb()?;
+    let peak_memory_mb = process::peak_memory_mb(std::process::id())?;
     let file = directory.path().join("allocate.data");
     std::fs::write(&file, &text)?;
     let hail_seconds = if peer::hail_is_there() { peer::allocate(&file, limit)? } else { None };

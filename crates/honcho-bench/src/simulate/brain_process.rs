@@ -1,12 +1,12 @@
 //! The brain that is simulated against: `honcho serve`, the program beside this one, on a directory of its own.
 
-use crate::process::{Usage, usage};
+use crate::process::{Usage, apart, usage};
 use anyhow::{Context as _, Result, bail};
 use honcho_api::client::Client;
 use honcho_store::Engine;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long a brain may take to start.
@@ -50,7 +50,7 @@ impl BrainProcess {
         let program = std::env::current_exe()?.with_file_name("honcho");
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log())?;
         let begun = Instant::now();
-        let process = Command::new(&program)
+        let process = apart(&program)
             .args(["serve", "--data"])
             .arg(&self.data)
             .args(["--listen", &self.listen, "--agents-listen", &self.agents_listen])

@@ -141,7 +141,7 @@ pub(crate) struct Recovery {
 pub(crate) struct Day {
     /// How long it took.
     pub(crate) seconds: f64,
-    /// How late the last thing of it was begun.
+    /// How late anything of it was begun at most.
     pub(crate) late_seconds: f64,
     /// Guests that were ordered, and until they ran.
     pub(crate) created: Times,
@@ -297,7 +297,9 @@ impl SimulationFigures {
 
     fn invariants_text(&self) -> String {
         let rows = self.invariants.iter().map(|finding| {
-            let verdict = if finding.broken == 0 {
+            let verdict = if finding.checked == 0 {
+                "not looked at".to_owned()
+            } else if finding.broken == 0 {
                 "holds".to_owned()
             } else {
                 format!("BROKEN {} times", finding.broken)
@@ -345,8 +347,8 @@ impl Recovery {
 impl Day {
     fn text(&self) -> String {
         format!(
-            "A day in {:.0} s: {} guests ordered, {} resized, {} rebooted, {} cancelled, {} refused; {} hosts died and came back. The last \
-             of it began {} late; everything was done {} after its end.",
+            "A day in {:.0} s: {} guests ordered, {} resized, {} rebooted, {} cancelled, {} refused; {} hosts died and came back. At most \
+             it was {} late; everything was done {} after its end.",
             self.seconds,
             self.created.count,
             self.resized,

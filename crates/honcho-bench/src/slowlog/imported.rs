@@ -2,7 +2,7 @@
 
 use super::Reading;
 use crate::figures::{Spread, note};
-use crate::process::{peak, usage};
+use crate::process::{apart, peak, peak_memory_mb, usage};
 use anyhow::{Context as _, Result, ensure};
 use std::fs::Permissions;
 use std::net::{TcpListener, TcpStream};
@@ -29,7 +29,7 @@ impl Brain {
     fn start(honcho: &Path, data: &Path) -> Result<Brain> {
         let free = || -> Result<String> { Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string()) };
         let (listen, agents) = (free()?, free()?);
-        let process = Command::new(honcho)
+        let process = apart(honcho)
             .args(["serve", "--listen", &listen, "--agents-listen", &agents, "--data"])
             .arg(data)
             .stdout(Stdio::null())
@@ -80,7 +80,7 @@ pub(super) fn measure(directory: &Path, log: &Path, rounds: u32) -> Result<Optio
         let brain = Brain::start(&honcho, &own.join("brain"))?;
         let before = usage(brain.process.id())?;
         let begun = Instant::now();
-        let child = Command::new(&honcho)
+        let child = apart(&honcho)
             .args(["--url", &brain.url, "--token-file"])
             .arg(own.join("brain/operator.token"))
             .args(["post", "import"])
@@ -92,7 +92,7 @@ pub(super) fn measure(directory: &Path, log: &Path, rounds: u32) -> Result<Optio
         let after = usage(brain.process.id())?;
         let together = used.processor + after.processor.saturating_sub(before.processor);
         processor.push(together.as_secs_f64());
-        peak_mb = peak_mb.max(f64::from(u32::try_from(after.resident)?) * 1024.0 / 1e6);
+        peak_mb = peak_mb.max(peak_memory_mb(brain.process.id())?);
         note(&format!("imported by mail: {:.2} s of processor time", together.as_secs_f64()));
         drop(brain);
         std::fs::remove_dir_all(&own)?;

@@ -33,9 +33,14 @@ impl Spool {
     /// one that has grown only what it has grown by. `now` is in microseconds since 1970.
     pub fn take(&self, path: &Path, original: Original, now: i64) -> SpoolResult<Taken> {
         let _taking = self.lock("taking.lock")?;
+        let look = || -> SpoolResult<_> {
+            let about = fs::metadata(path).doing("looking at", path)?;
+            Ok((about.dev(), about.ino(), about.len(), modified(&about)))
+        };
+        let before = look()?;
         let taken = self.take_alone(path, now)?;
-        // What was written meanwhile is taken the next time: the file stays until all of it is known.
-        if original == Original::Remove && !matches!(find(path, &self.known()?)?, Found::New { .. }) {
+        // What was written meanwhile is taken the next time: the file stays until nothing of it is new.
+        if original == Original::Remove && look()? == before {
             fs::remove_file(path).doing("removing", path)?;
         }
         Ok(taken)

@@ -246,8 +246,7 @@ async fn a_new_guest_in_full() {
           ],
           "ssh_keys": [
             "ssh-ed25519 AAAA"
-          ],
-          "leaving": null
+          ]
         }"#]]
     .assert_eq(&text);
 }
