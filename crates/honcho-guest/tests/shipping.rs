@@ -254,12 +254,12 @@ fn what_it_says() {
         status["since"].as_i64().unwrap() > 1_700_000_000_000_000 && status["last"]["refused"].is_string()
     );
     world.sendmail("cat > \"$OUT/$$.eml\"");
-    expect![[r#"
+    expect![[r"
         slow.log.1: was taken before, 0 s ago
         honcho-guest: not taken: looking at none: No such file or directory (os error 2)
         1 mail handed over, nothing waits
         [1]
-    "#]]
+    "]]
     .assert_eq(&in_order(&world.run(&["slow.log.1", "none"])));
     let refused = world.run(&["--to=-oQ/tmp@x", "slow.log.1"]);
     assert!(refused.contains("must be an address of mail") && refused.ends_with("[2]\n"), "{refused}");
