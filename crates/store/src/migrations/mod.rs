@@ -22,6 +22,7 @@ mod m0020_cpu_features;
 mod m0021_newest_operation;
 mod m0022_certificates;
 mod m0023_of_account;
+mod m0024_living;
 mod schema;
 
 use crate::engine::Purpose;
@@ -61,6 +62,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0021_newest_operation::Migration),
             Box::new(m0022_certificates::Migration),
             Box::new(m0023_of_account::Migration),
+            Box::new(m0024_living::Migration),
         ]
     }
 }
