@@ -4,9 +4,10 @@
 use honcho_model::{Bytes, Digest, HostId, Name, Timestamp};
 use honcho_model::guest::Power;
 use honcho_model::operation::OperationKind;
+use honcho_model::quota::Limits;
 use honcho_store::reports::ApplyReport;
 use honcho_store::{Actor, Change, Filters, Scope, Store, StoreResult, Tx};
-use honcho_store::{accounts, events, guests, guests_desired, hosts, images, manifests, networks, operations, pools};
+use honcho_store::{accounts, events, guests, guests_desired, hosts, images, manifests, networks, operations, pools, rooms};
 use honcho_wire::Report;
 use std::sync::OnceLock;
 use uuid::Uuid;
@@ -24,7 +25,7 @@ impl Change for Furnish {
     async fn run<'a>(&'a self, tx: &'a Tx) -> StoreResult<()> {
         let (uuid, name) = (Uuid::nil(), |text: &str| Name::new(text).expect("a name"));
         let account =
-            accounts::NewAccount { uuid, name: name("acme"), reference: None, grace_seconds: 1 };
+            accounts::NewAccount { uuid, name: name("acme"), reference: None, grace_seconds: 1, limits: Limits::default() };
         let account = accounts::create(tx, &account).await?;
         let host = hosts::create(tx, uuid, &name("h1")).await?;
         let pool = pools::create(tx, uuid, host, &name("default"), "/pool").await?;
@@ -41,6 +42,7 @@ impl Change for Furnish {
             unpacked: Bytes(1),
             packages: Vec::new(),
             recipe: None,
+            architecture: None,
         };
         let image = images::create(tx, &image).await?;
         for number in 1..=3 {
@@ -60,6 +62,9 @@ impl Change for Furnish {
                 memory: Bytes(1),
                 disk: Bytes(1),
                 ssh_keys: Vec::new(),
+                cluster: None,
+                role: None,
+                cpu_features: std::collections::BTreeSet::new(),
             };
             let id = guests_desired::create(tx, &new).await?;
             let mut guest = guests_desired::get(tx, Scope::System, id).await?;
@@ -88,7 +93,7 @@ impl Change for Try {
         operations::list(tx, Scope::System, &all).await.expect("operations can be listed");
         events::list(tx, Scope::System, &all).await.expect("events can be listed");
         manifests::render(tx, self.0.host).await.expect("the manifest can be rendered");
-        hosts::rooms(tx, tx.now).await.expect("room can be looked for");
+        rooms::list(tx, None, tx.now).await.expect("room can be looked for");
         Err(honcho_store::Refusal::NotFound("reason to keep it").into())
     }
 }

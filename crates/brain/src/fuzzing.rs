@@ -102,6 +102,15 @@ pub fn filters(query: &str) -> Option<Filters> {
     http::filters(&format!("/v1/x?{query}").parse().ok()?).ok()
 }
 
+/// What a client does once it has sent all that it has to say.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Afterwards {
+    /// It closes its side: whoever does so while its answer is worked out gets none.
+    Close,
+    /// It waits for the answer.
+    Wait,
+}
+
 /// A brain that is reached over connections in memory, by an operator and by strangers.
 pub struct Door {
     app: App,
@@ -138,13 +147,19 @@ impl Door {
 
     /// Sends bytes as they are and closes our side; gives all that is answered.
     pub async fn send(&self, bytes: &[u8]) -> Vec<u8> {
+        self.converse(bytes, Afterwards::Close).await
+    }
+
+    async fn converse(&self, bytes: &[u8], afterwards: Afterwards) -> Vec<u8> {
         let (mut client, server) = tokio::io::duplex(1 << 20);
         let router = http::router(self.app.clone());
         let connection = tokio::spawn(listening::serve_one(server, router));
         let mut answered = Vec::new();
         // A connection that was closed before all was sent has said why.
         let _ = client.write_all(bytes).await;
-        let _ = client.shutdown().await;
+        if afterwards == Afterwards::Close {
+            let _ = client.shutdown().await;
+        }
         let _ = client.read_to_end(&mut answered).await;
         connection.abort();
         answered
@@ -158,7 +173,7 @@ impl Door {
             self.token,
             body.len()
         );
-        let answered = self.send(&[head.as_bytes(), body].concat()).await;
+        let answered = self.converse(&[head.as_bytes(), body].concat(), Afterwards::Wait).await;
         let status = answered.get(9..12).and_then(|code| std::str::from_utf8(code).ok()?.parse().ok());
         let end =
             answered.windows(4).position(|four| four == b"\r\n\r\n").map_or(answered.len(), |at| at + 4);

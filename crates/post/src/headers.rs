@@ -26,3 +26,6 @@ pub(crate) const STATE: &str = "X-Honcho-State";
 pub(crate) const WRITTEN: &str = "1";
 /// What the body is.
 pub(crate) const KIND: &str = "application/zstd";
+
+/// No mail carries more bytes of log than this: none that is sent, and one that says so is refused.
+pub(crate) const LONGEST_LOG: u64 = 64 << 20;

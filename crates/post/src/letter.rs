@@ -4,7 +4,7 @@
 //! all else is the sender's. So the node's name counts there alone.
 
 use crate::headers::{
-    CUT_AT, DIGEST, KIND, LENGTH, NODE, PART, SEQUENCE, SERVER, SPOOL, STATE, VERSION, WRITTEN,
+    CUT_AT, DIGEST, KIND, LENGTH, LONGEST_LOG, NODE, PART, SEQUENCE, SERVER, SPOOL, STATE, VERSION, WRITTEN,
 };
 use honcho_slowlog::{Batch, Ending, Log, State};
 use mail_parser::{Encoding, HeaderName, Message, MessageParser, MimeHeaders as _, PartType};
@@ -16,8 +16,6 @@ use uuid::Uuid;
 pub const LARGEST_MAIL: usize = 64 << 20;
 /// No header block of ours is longer.
 const LONGEST_HEAD: usize = 64 << 10;
-/// No part of a log is longer: the sender cuts there.
-const LONGEST_LOG: u64 = crate::part::LONGEST;
 /// No spool sends more mails, in thousands of years.
 const HIGHEST: u64 = 1 << 40;
 /// How much memory a frame may ask for to be decompressed, as a power of two.

@@ -1,5 +1,6 @@
 //! Cutting a log into parts that fit into a mail, between two events.
 
+use crate::headers::LONGEST_LOG;
 use honcho_slowlog::{Batch, Ending, Log, State};
 use std::io::{self, Read, Write as _};
 
@@ -9,9 +10,6 @@ const PIECE: usize = 64 << 10;
 const HELD_BACK: usize = 160 << 10;
 /// As fast as a log is written to a disk, and small enough (figures: docs/figures.md).
 const LEVEL: i32 = 3;
-
-/// No part is more bytes of log than this.
-pub(crate) const LONGEST: u64 = 64 << 20;
 
 /// How large a part may be.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +23,7 @@ pub struct Limits {
 impl Limits {
     /// For mails of at most so many bytes, headers and all: base64 makes 78 bytes of 57.
     pub fn of_mail(bytes: usize) -> Limits {
-        Limits { compressed: bytes.saturating_sub(4096) / 78 * 57, raw: LONGEST }
+        Limits { compressed: bytes.saturating_sub(4096) / 78 * 57, raw: LONGEST_LOG }
     }
 }
 
@@ -172,7 +170,7 @@ mod tests {
     #[test]
     fn a_log_larger_than_a_mail_is_cut_between_events() {
         let log: String = (0..400).map(|number| event(number, 9_000)).collect();
-        let limits = Limits { compressed: 600_000, raw: LONGEST };
+        let limits = Limits { compressed: 600_000, raw: LONGEST_LOG };
         let parts = cut(log.as_bytes(), limits);
         assert!(parts.len() > 3, "{}", parts.len());
         assert!(parts.iter().all(|part| part.compressed.len() <= limits.compressed));
@@ -197,7 +195,7 @@ mod tests {
     #[test]
     fn an_event_larger_than_a_mail_is_cut_and_the_others_are_read() {
         let log = [event(1, 10), event(2, 3_000_000), event(3, 10)].concat();
-        let limits = Limits { compressed: 400_000, raw: LONGEST };
+        let limits = Limits { compressed: 400_000, raw: LONGEST_LOG };
         let parts = cut(log.as_bytes(), limits);
         assert!(parts.iter().all(|part| part.compressed.len() <= limits.compressed), "{}", parts.len());
         assert_eq!(whole(&parts), log.as_bytes());
