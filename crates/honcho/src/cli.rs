@@ -1,8 +1,8 @@
 //! The grammar of the command line.
 
 use crate::commands::{
-    account::AccountCommand, address::AddressCommand, backup::BackupArguments, balance::BalanceArguments,
-    bench::BenchArguments, capacity::CapacityArguments, cluster::ClusterCommand,
+    account::AccountCommand, address::AddressCommand, archive::ArchiveCommand, backup::BackupArguments,
+    balance::BalanceArguments, bench::BenchArguments, capacity::CapacityArguments, cluster::ClusterCommand,
     completion::CompletionArguments, db::DbCommand, event::EventCommand, export::ExportArguments,
     guest::GuestCommand, host::HostCommand, image::ImageCommand, import::ImportCommand,
     login::LoginArguments, logout::LogoutArguments, mail::MailCommand, network::NetworkCommand,
@@ -130,6 +130,9 @@ pub(crate) enum Command {
     /// Placement: where guests go, and why
     #[command(subcommand)]
     Placement(PlacementCommand),
+    /// An apt repository of your own, in a directory. Needs no brain
+    #[command(subcommand)]
+    Archive(ArchiveCommand),
     /// Slow logs of databases: which queries took the time
     #[command(subcommand)]
     Slow(SlowCommand),

@@ -2,6 +2,7 @@
 
 pub(crate) mod account;
 pub(crate) mod address;
+pub(crate) mod archive;
 pub(crate) mod backup;
 pub(crate) mod balance;
 pub(crate) mod bench;
@@ -80,6 +81,7 @@ async fn run_in(context: &Context, command: Command) -> Result<(), CommandError>
         Command::Balance(arguments) => balance::run(context, &arguments).await,
         Command::Capacity(arguments) => capacity::run(context, &arguments).await,
         Command::Placement(command) => placement::run(context, &command).await,
+        Command::Archive(command) => archive::run(context, command),
         Command::Slow(command) => slow::run(context, &command).await,
         Command::Post(command) => post::run(context, &command).await,
         Command::Mail(command) => mail::run(context, &command),

@@ -13,6 +13,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("honcho-placement", &["honcho-model"]),
     ("honcho-slowlog", &[]),
     ("honcho-post", &["honcho-slowlog"]),
+    ("honcho-archive", &[]),
     ("honcho-test-postgres", &[]),
     (
         "honcho-store",
@@ -40,6 +41,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "honcho-model",
             "honcho-api",
+            "honcho-archive",
             "honcho-brain",
             "honcho-images",
             "honcho-placement",

@@ -37,6 +37,10 @@ help! {
     network_update: "network update --help";
     address: "address --help";
     address_allocate: "address allocate --help";
+    archive: "archive --help";
+    archive_add: "archive add --help";
+    archive_init: "archive init --help";
+    archive_publish: "archive publish --help";
     image_build: "image build --help";
     image_register: "image register --help";
     search: "search --help";

@@ -1,0 +1,343 @@
+//! What the next publication of a suite will list: packages come and go here.
+//!
+//! A package's file is in the pool, synced, before a draft names it. A pool file that nothing names (whoever added it was
+//! killed) is found there by the next who adds it, or goes by [pruning](crate::Changing::prune).
+
+use crate::archive::{Archive, Changing};
+use crate::deb::{Deb, For};
+use crate::digests::{Digest, Hashing};
+use crate::error::Tried as _;
+use crate::index::{Edit, Index, Stanza};
+use crate::publication::{self, Change, Indexes, Which};
+use crate::{Architecture, ArchiveError, ArchiveResult, Component, PackageName, SuiteName, files};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::Seek as _;
+use std::path::{Path, PathBuf};
+use tempfile::NamedTempFile;
+
+/// What is to be published next.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Draft {
+    pub(crate) indexes: Indexes,
+}
+
+/// What became of a package that was added.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Added {
+    /// What it is called.
+    pub package: String,
+    /// Which version.
+    pub version: String,
+    /// `amd64`, `all`.
+    pub architecture: String,
+    /// Where it lies, below what is served.
+    pub place: String,
+    /// Whether it is new.
+    pub taken: Taken,
+}
+
+/// Whether a package was there before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Taken {
+    /// It was not in this suite.
+    New,
+    /// It was there, with these very bytes.
+    Already,
+}
+
+/// A package that has been copied and read, and is not yet in its place.
+struct Incoming {
+    deb: Deb,
+    stanza: Stanza,
+    place: String,
+    digest: Digest,
+    file: NamedTempFile,
+}
+
+impl Archive {
+    /// The draft, or what it would begin with: what is published, in all the indexes that the suite now has.
+    pub(crate) fn drafted(&self, suite: &SuiteName) -> ArchiveResult<Draft> {
+        let mut indexes = match self.draft(suite)? {
+            Some(draft) => draft.indexes,
+            None => self.published_indexes(suite)?,
+        };
+        let settings = self.settings().suite(suite)?;
+        indexes.retain(|component, _| settings.components.contains(component));
+        for component in &settings.components {
+            let own = indexes.entry(component.clone()).or_default();
+            let Some(missing) = settings.architectures.iter().find(|one| !own.contains_key(one)) else {
+                own.retain(|architecture, _| settings.architectures.contains(architecture));
+                continue;
+            };
+            // Packages for every architecture are also for one that has just been added.
+            let for_all = match own.values().next() {
+                Some(index) => self.of_all(index)?,
+                None => Index::default(),
+            };
+            debug_assert!(!own.contains_key(missing));
+            for architecture in &settings.architectures {
+                own.entry(architecture.clone()).or_insert_with(|| for_all.clone());
+            }
+            own.retain(|architecture, _| settings.architectures.contains(architecture));
+        }
+        Ok(Draft { indexes })
+    }
+
+    /// Of an index, what is for every architecture.
+    fn of_all(&self, index: &Index) -> ArchiveResult<Index> {
+        let mut names: BTreeMap<String, Vec<Stanza>> = BTreeMap::new();
+        for stanza in index.stanzas(&self.chunks) {
+            let stanza = stanza?;
+            if stanza.architecture() == "all" {
+                names.entry(stanza.name().to_owned()).or_default().push(stanza);
+            }
+        }
+        let edits = names.into_iter().map(|(name, stanzas)| {
+            let edit: Edit<'_> = Box::new(|own| *own = stanzas);
+            (name, edit)
+        });
+        let mut of_all = Index::default();
+        of_all.edit(&self.chunks, edits.collect())?;
+        Ok(of_all)
+    }
+}
+
+impl Changing {
+    /// Adds packages to a suite's draft: all of them or, if there is something wrong with one, none.
+    pub fn add(
+        &mut self,
+        suite: &SuiteName,
+        component: &Component,
+        paths: &[PathBuf],
+    ) -> ArchiveResult<Vec<Added>> {
+        let settings = self.archive.settings().suite(suite)?.clone();
+        if !settings.components.contains(component) {
+            let known: Vec<&str> = settings.components.iter().map(Component::as_str).collect();
+            let known = known.join(", ");
+            return Err(ArchiveError::NotFound(format!(
+                "component {component} in {suite}; there are: {known}"
+            )));
+        }
+        let incoming: Vec<Incoming> =
+            paths.iter().map(|path| self.take_in(path, component)).collect::<ArchiveResult<_>>()?;
+        for one in &incoming {
+            self.check(one, &incoming, suite, &settings.architectures)?;
+        }
+        let mut draft = self.archive.drafted(suite)?;
+        let indexes = draft.indexes.entry(component.clone()).or_default();
+        let taken = self.listed(indexes, &incoming)?;
+        let added = incoming
+            .iter()
+            .zip(taken)
+            .map(|(one, taken)| Added {
+                package: one.deb.name.to_string(),
+                version: one.deb.version.to_string(),
+                architecture: one.deb.architecture_word().to_owned(),
+                place: one.place.clone(),
+                taken,
+            })
+            .collect();
+        self.put_in_place(incoming)?;
+        self.keep(suite, &draft)?;
+        Ok(added)
+    }
+
+    /// Copies a package and reads the copy.
+    fn take_in(&self, path: &Path, component: &Component) -> ArchiveResult<Incoming> {
+        use std::os::unix::fs::PermissionsExt as _;
+        let from = File::open(path).tried("opening", path)?;
+        if !from.metadata().tried("looking at", path)?.is_file() {
+            return Err(ArchiveError::NoPackage { path: path.to_owned(), why: "it is no file".to_owned() });
+        }
+        let directory = self.archive.root().join("incoming");
+        fs::create_dir_all(&directory).tried("making", &directory)?;
+        let mut file = NamedTempFile::new_in(&directory).tried("writing in", &directory)?;
+        let mut hashing = Hashing::new(from);
+        std::io::copy(&mut hashing, file.as_file_mut()).tried("copying", path)?;
+        let (_, digest, length) = hashing.finish();
+        let everybody = fs::Permissions::from_mode(0o644);
+        file.as_file().set_permissions(everybody).tried("copying", path)?;
+        file.as_file_mut().rewind().tried("reading", path)?;
+        let deb = Deb::read(path, std::io::BufReader::new(file.as_file()))?;
+        let place = deb.place(component);
+        let stanza = Stanza::new(&deb.stanza(&place, length, digest));
+        Ok(Incoming { deb, stanza, place, digest, file })
+    }
+
+    /// Looks whether its place is free, and whether the suite is for its machines.
+    fn check(
+        &self,
+        one: &Incoming,
+        all: &[Incoming],
+        suite: &SuiteName,
+        architectures: &[Architecture],
+    ) -> ArchiveResult<()> {
+        if let For::One(own) = &one.deb.architecture
+            && !architectures.contains(own)
+        {
+            return Err(ArchiveError::Refused(format!(
+                "{} is for {own}, and {suite} is not: `honcho archive suite {suite} --architecture …` says for what it is",
+                one.place
+            )));
+        }
+        let other = || {
+            ArchiveError::Refused(format!(
+                "{} is in the pool with other contents. Machines that have that version would never see these: build them \
+                 as a newer version",
+                one.place
+            ))
+        };
+        if all.iter().any(|another| another.place == one.place && another.digest != one.digest) {
+            return Err(other());
+        }
+        let place = self.archive.public().join(&one.place);
+        match File::open(&place) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            there => {
+                let mut hashing = Hashing::new(there.tried("opening", &place)?);
+                std::io::copy(&mut hashing, &mut std::io::sink()).tried("reading", &place)?;
+                if hashing.finish().1 == one.digest { Ok(()) } else { Err(other()) }
+            }
+        }
+    }
+
+    /// Lists packages in the indexes that they belong in; says of each whether it is new there.
+    fn listed(
+        &self,
+        indexes: &mut BTreeMap<Architecture, Index>,
+        incoming: &[Incoming],
+    ) -> ArchiveResult<Vec<Taken>> {
+        let mut taken = vec![Taken::Already; incoming.len()];
+        for (architecture, index) in indexes {
+            let mut names: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+            for (at, one) in incoming.iter().enumerate() {
+                let fits = match &one.deb.architecture {
+                    For::All => true,
+                    For::One(own) => own == architecture,
+                };
+                let known = || index.of_name(&self.archive.chunks, one.stanza.name());
+                if fits && !known()?.contains(&one.stanza) {
+                    if let Some(of_one) = taken.get_mut(at) {
+                        *of_one = Taken::New;
+                    }
+                    names.entry(one.stanza.name().to_owned()).or_default().push(at);
+                }
+            }
+            let edits = names.into_iter().map(|(name, new)| {
+                let edit: Edit<'_> = Box::new(move |stanzas| {
+                    for one in new.iter().filter_map(|at| incoming.get(*at)) {
+                        stanzas.retain(|stanza| !stanza.is_version_of(&one.stanza));
+                        stanzas.push(one.stanza.clone());
+                    }
+                });
+                (name, edit)
+            });
+            index.edit(&self.archive.chunks, edits.collect())?;
+        }
+        Ok(taken)
+    }
+
+    /// Moves what was copied into the pool, after one sync for all of it.
+    fn put_in_place(&self, incoming: Vec<Incoming>) -> ArchiveResult<()> {
+        files::sync_all(self.archive.root())?;
+        for one in incoming {
+            let place = self.archive.public().join(&one.place);
+            if place.exists() {
+                continue;
+            }
+            let directory = files::parent(&place);
+            fs::create_dir_all(directory).tried("making", directory)?;
+            one.file.persist(&place).map_err(|error| error.error).tried("writing", &place)?;
+        }
+        files::sync_all(self.archive.root())
+    }
+
+    fn keep(&self, suite: &SuiteName, draft: &Draft) -> ArchiveResult<()> {
+        files::write_json(&self.archive.draft_path(suite), draft)
+    }
+
+    /// Takes packages out of a suite's draft: all versions of a name, or one. Their files stay in the pool while a publication
+    /// names them. How many stanzas went is given back.
+    pub fn remove(
+        &mut self,
+        suite: &SuiteName,
+        packages: &[(PackageName, Option<String>)],
+    ) -> ArchiveResult<usize> {
+        let mut draft = self.archive.drafted(suite)?;
+        let mut removed = vec![0; packages.len()];
+        for index in draft.indexes.values_mut().flat_map(BTreeMap::values_mut) {
+            for ((name, version), removed) in packages.iter().zip(&mut removed) {
+                let edit: Edit<'_> = Box::new(|stanzas| {
+                    let before = stanzas.len();
+                    stanzas
+                        .retain(|stanza| version.as_ref().is_some_and(|version| stanza.version() != version));
+                    *removed += before - stanzas.len();
+                });
+                index.edit(&self.archive.chunks, BTreeMap::from([(name.to_string(), edit)]))?;
+            }
+        }
+        if let Some(((name, version), _)) = packages.iter().zip(&removed).find(|(_, removed)| **removed == 0)
+        {
+            let version = version.as_deref().map(|version| format!(" {version}")).unwrap_or_default();
+            return Err(ArchiveError::NotFound(format!("package {name}{version} in {suite}")));
+        }
+        files::sync_all(self.archive.root())?;
+        self.keep(suite, &draft)?;
+        Ok(removed.iter().sum())
+    }
+
+    /// Makes a suite's draft what another suite, or it itself, lists or once listed: all of it, or of these packages.
+    pub fn promote(&mut self, from: &Which, to: &SuiteName, only: &[PackageName]) -> ArchiveResult<()> {
+        let draft = self.taken_over(from, to, only)?;
+        files::sync_all(self.archive.root())?;
+        self.keep(to, &draft)
+    }
+
+    /// What publishing would change after that.
+    pub fn would_promote(
+        &self,
+        from: &Which,
+        to: &SuiteName,
+        only: &[PackageName],
+    ) -> ArchiveResult<Vec<Change>> {
+        let draft = self.taken_over(from, to, only)?;
+        publication::changes(&self.archive.chunks, &self.archive.published_indexes(to)?, &draft.indexes)
+    }
+
+    fn taken_over(&self, from: &Which, to: &SuiteName, only: &[PackageName]) -> ArchiveResult<Draft> {
+        let source = self.archive.publication(from)?.indexes;
+        let mut draft = self.archive.drafted(to)?;
+        let mut found = vec![false; only.len()];
+        for (component, indexes) in &mut draft.indexes {
+            for (architecture, index) in indexes {
+                let Some(theirs) = source.get(component).and_then(|theirs| theirs.get(architecture)) else {
+                    continue;
+                };
+                if only.is_empty() {
+                    *index = theirs.clone();
+                    continue;
+                }
+                let mut edits: BTreeMap<String, Edit<'_>> = BTreeMap::new();
+                for (name, found) in only.iter().zip(&mut found) {
+                    let stanzas = theirs.of_name(&self.archive.chunks, name.as_str())?;
+                    *found |= !stanzas.is_empty();
+                    edits.insert(name.to_string(), Box::new(|own| *own = stanzas));
+                }
+                index.edit(&self.archive.chunks, edits)?;
+            }
+        }
+        match only.iter().zip(&found).find(|(_, found)| !**found) {
+            Some((name, _)) => Err(ArchiveError::NotFound(format!("package {name} in {from}"))),
+            None => Ok(draft),
+        }
+    }
+
+    /// Forgets what was added, removed or taken over since a suite was last published.
+    pub fn discard(&mut self, suite: &SuiteName) -> ArchiveResult<()> {
+        self.archive.settings().suite(suite)?;
+        files::remove(&self.archive.draft_path(suite))
+    }
+}

@@ -1,0 +1,357 @@
+//! An archive, as a real apt sees it.
+//!
+//! apt runs on directories of its own: nothing of this machine's is read or changed, and what it "installs" it only fetches.
+
+#![allow(clippy::unwrap_used, reason = "a test ends where something fails")]
+
+use honcho_archive::{
+    Architecture, Archive, Changing, Component, Pruning, Published, Settings, SuiteName, SuiteSettings,
+    Which, keyring,
+};
+use rand_core_06::OsRng;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+const DAY: i64 = 86_400;
+
+struct World {
+    directory: tempfile::TempDir,
+}
+
+fn suite() -> SuiteName {
+    "bookworm".parse().unwrap()
+}
+
+fn main_component() -> Component {
+    "main".parse().unwrap()
+}
+
+#[expect(clippy::disallowed_methods, reason = "apt compares with the clock of the machine")]
+fn now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs().try_into().unwrap()
+}
+
+impl World {
+    fn new() -> Self {
+        let world = World { directory: tempfile::tempdir().unwrap() };
+        let amd64: Architecture = "amd64".parse().unwrap();
+        let own = SuiteSettings::new(vec![main_component()], vec![amd64]);
+        let suites = BTreeMap::from([(suite(), own.clone()), ("testing".parse().unwrap(), own)]);
+        let (origin, label) = ("Acme".to_owned(), "Acme hosting".to_owned());
+        let settings = Settings { origin, label, keys: Vec::new(), suites };
+        Archive::create(&world.root(), settings, now(), &mut OsRng).unwrap();
+        world
+    }
+
+    fn root(&self) -> PathBuf {
+        self.directory.path().join("archive")
+    }
+
+    fn archive(&self) -> Archive {
+        Archive::open(&self.root()).unwrap()
+    }
+
+    fn change(&self) -> Changing {
+        self.archive().change(|| panic!("nobody else is here")).unwrap()
+    }
+
+    /// A real package by dpkg-deb.
+    fn deb(&self, name: &str, version: &str, architecture: &str) -> PathBuf {
+        let tree = self.directory.path().join(format!("tree-{name}"));
+        let _ = fs::remove_dir_all(&tree);
+        fs::create_dir_all(tree.join("DEBIAN")).unwrap();
+        fs::create_dir_all(tree.join("usr/share/doc").join(name)).unwrap();
+        fs::write(tree.join("usr/share/doc").join(name).join("version"), version).unwrap();
+        let control = format!(
+            "Package: {name}\nVersion: {version}\nArchitecture: {architecture}\nMaintainer: A <a@example.org>\nDescription: {name}\n for \
+             a test\n .\n   verbatim\n"
+        );
+        fs::write(tree.join("DEBIAN/control"), control).unwrap();
+        let path =
+            self.directory.path().join(format!("{name}_{}_{architecture}.deb", version.replace(':', "%3a")));
+        let made = Command::new("dpkg-deb")
+            .args(["--root-owner-group", "-Zxz", "-b"])
+            .arg(&tree)
+            .arg(&path)
+            .output();
+        let made = made.unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        path
+    }
+
+    fn publish(&self, packages: &[PathBuf]) -> u64 {
+        let mut changing = self.change();
+        changing.add(&suite(), &main_component(), packages).unwrap();
+        match changing.publish(&suite(), None, now()).unwrap() {
+            Published::New { number, .. } => number,
+            Published::Nothing => panic!("there was something to publish"),
+        }
+    }
+
+    /// Runs apt's tool of this name; what it said, both ways, and whether it was content.
+    fn apt(&self, tool: &str, arguments: &[&str]) -> (bool, String) {
+        let root = self.directory.path().join("apt");
+        for below in ["etc/apt/preferences.d", "lists/partial", "cache/archives/partial", "dpkg"] {
+            fs::create_dir_all(root.join(below)).unwrap();
+        }
+        let status = root.join("dpkg/status");
+        if !status.exists() {
+            fs::write(&status, "").unwrap();
+        }
+        let sources = root.join("etc/apt/sources.list");
+        if !sources.exists() {
+            let keyring = self.archive().public().join(keyring::FILE);
+            let (keyring, public) = (keyring.display(), self.archive().public());
+            let line = format!("deb [signed-by={keyring}] copy://{} bookworm main\n", public.display());
+            fs::write(&sources, line).unwrap();
+        }
+        // Read before anything else, so that no setting of this machine is.
+        let (configuration, shown) = (root.join("apt.conf"), root.display());
+        let settings = format!(
+            "Dir::Etc \"{shown}/etc/apt\";\nDir::State::lists \"{shown}/lists\";\nDir::State::status \"{shown}/dpkg/status\";\n\
+             Dir::Cache \"{shown}/cache\";\nAPT::Architecture \"amd64\";\nAPT::Architectures {{ \"amd64\"; }};\n\
+             APT::Sandbox::User \"root\";\nAcquire::Languages \"none\";\nDebug::NoLocking \"1\";\n"
+        );
+        fs::write(&configuration, settings).unwrap();
+        let mut command = Command::new(tool);
+        command.env("LC_ALL", "C").env("APT_CONFIG", &configuration);
+        let output = command.args(arguments).output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+    }
+
+    fn update(&self) -> String {
+        let (content, said) = self.apt("apt-get", &["update", "--error-on=any"]);
+        assert!(content, "{said}");
+        said
+    }
+
+    fn versions(&self, package: &str) -> Vec<String> {
+        let (_, said) = self.apt("apt-cache", &["madison", package]);
+        said.lines().filter_map(|line| Some(line.split('|').nth(1)?.trim().to_owned())).collect()
+    }
+}
+
+fn which(text: &str) -> Which {
+    text.parse().unwrap()
+}
+
+#[test]
+fn what_is_published_apt_fetches_and_verifies() {
+    let world = World::new();
+    let mut packages: Vec<PathBuf> =
+        (0..300).map(|number| world.deb(&format!("many-{number:03}"), "1.0", "all")).collect();
+    packages.push(world.deb("hello", "1:2.10-3~bpo12+1", "amd64"));
+    assert_eq!(world.publish(&packages), 1);
+    world.update();
+    assert_eq!(world.versions("hello"), ["1:2.10-3~bpo12+1"]);
+    assert_eq!(world.versions("many-299"), ["1.0"], "an index of several chunks is read to its end");
+    // Fetched, its digest is compared; what dpkg says of it is what was built.
+    let (content, said) = world.apt("apt-get", &["install", "-y", "--download-only", "hello"]);
+    assert!(content, "{said}");
+    let (_, shown) = world.apt("apt-cache", &["show", "hello"]);
+    assert!(shown.contains("Description: hello\n for a test\n .\n   verbatim\n"), "{shown}");
+    assert!(shown.contains("Filename: pool/main/h/hello/hello_2.10-3~bpo12+1_amd64.deb\n"), "{shown}");
+    // A newer version beside the older one: both can be had, and pinned.
+    world.publish(&[world.deb("hello", "1:2.11-1", "amd64")]);
+    world.update();
+    assert_eq!(world.versions("hello"), ["1:2.11-1", "1:2.10-3~bpo12+1"]);
+    let (_, policy) = world.apt("apt-cache", &["policy"]);
+    assert!(
+        policy.contains("release o=Acme,a=bookworm,n=bookworm,l=Acme hosting,c=main,b=amd64"),
+        "{policy}"
+    );
+}
+
+#[test]
+fn a_reader_between_two_publications_sees_one_of_them() {
+    let world = World::new();
+    world.publish(&[world.deb("hello", "1", "all")]);
+    world.update();
+    let lists = world.directory.path().join("apt/lists");
+    let release = fs::read_to_string(world.root().join("public/dists/bookworm/InRelease")).unwrap();
+    let digest = release
+        .lines()
+        .find(|line| line.ends_with(" main/binary-amd64/Packages.gz"))
+        .and_then(|line| line.split_whitespace().next())
+        .unwrap();
+    let by_hash = world.root().join("public/dists/bookworm/main/binary-amd64/by-hash/SHA256").join(digest);
+    let before = fs::read(&by_hash).unwrap();
+    for version in 2..6 {
+        world.publish(&[world.deb("hello", &version.to_string(), "all")]);
+        assert_eq!(fs::read(&by_hash).unwrap(), before, "whoever read the first release finds its index");
+    }
+    // Forgotten in the end: six hours after it was replaced, once two newer ones are there.
+    let mut changing = world.change();
+    for (days, version) in [(1, "7"), (2, "8")] {
+        changing.add(&suite(), &main_component(), &[world.deb("hello", version, "all")]).unwrap();
+        changing.publish(&suite(), None, now() + days * DAY).unwrap();
+    }
+    assert!(!by_hash.exists());
+    assert!(lists.read_dir().unwrap().count() > 1);
+}
+
+#[test]
+fn a_forged_and_an_expired_release_are_refused() {
+    let world = World::new();
+    world.publish(&[world.deb("hello", "1", "all")]);
+    world.update();
+    let release = world.root().join("public/dists/bookworm/InRelease");
+    let genuine = fs::read_to_string(&release).unwrap();
+    fs::write(&release, genuine.replace("Label: Acme hosting", "Label: Evil hosting")).unwrap();
+    fs::remove_file(world.root().join("public/dists/bookworm/Release.gpg")).unwrap();
+    let (content, said) = world.apt("apt-get", &["update", "--error-on=any"]);
+    assert!(!content && said.contains("BADSIG"), "{said}");
+    // Another archive's key, however well it signs.
+    let other = World::new();
+    other.publish(&[other.deb("hello", "9", "all")]);
+    fs::copy(other.root().join("public/dists/bookworm/InRelease"), &release).unwrap();
+    let (content, said) = world.apt("apt-get", &["update", "--error-on=any"]);
+    assert!(!content && said.contains("NO_PUBKEY"), "{said}");
+    // Published long ago and never refreshed.
+    let world = World::new();
+    let mut changing = world.change();
+    changing.add(&suite(), &main_component(), &[world.deb("hello", "1", "all")]).unwrap();
+    changing.publish(&suite(), None, now() - 15 * DAY).unwrap();
+    let (content, said) = world.apt("apt-get", &["update", "--error-on=any"]);
+    assert!(!content && said.contains("expired"), "{said}");
+    // Published anew without any change, it is believed again.
+    assert!(matches!(changing.publish(&suite(), None, now()).unwrap(), Published::New { number: 2, .. }));
+    world.update();
+    assert_eq!(changing.publish(&suite(), None, now()).unwrap(), Published::Nothing);
+}
+
+#[test]
+fn a_new_key_comes_by_an_upgrade_and_the_old_one_goes() {
+    let world = World::new();
+    let old = world.archive().settings().keys[0].clone();
+    world.publish(&[world.deb("hello", "1", "all")]);
+    // The machine has the keyring as it was then.
+    let known = world.directory.path().join("known.gpg");
+    fs::copy(world.root().join("public").join(keyring::FILE), &known).unwrap();
+    world.update();
+    let sources = world.directory.path().join("apt/etc/apt/sources.list");
+    let line = fs::read_to_string(&sources).unwrap();
+    let public = world.root().join("public").join(keyring::FILE);
+    fs::write(&sources, line.replace(&public.display().to_string(), &known.display().to_string())).unwrap();
+    let mut changing = world.change();
+    changing.add_key(now(), &mut OsRng).unwrap();
+    changing.add_keyring(&[suite()], now()).unwrap();
+    changing.publish(&suite(), None, now()).unwrap();
+    // Signed with both: who knows the old key alone is content, and gets the package with both.
+    world.update();
+    let (content, said) = world.apt("apt-get", &["install", "-y", "--download-only", keyring::PACKAGE]);
+    assert!(content, "{said}");
+    let fetched = fs::read_dir(world.directory.path().join("apt/cache/archives")).unwrap();
+    let deb = fetched
+        .map(|file| file.unwrap().path())
+        .find(|path| path.extension().is_some_and(|end| end == "deb"));
+    let (deb, unpacked) = (deb.unwrap(), world.directory.path().join("unpacked"));
+    assert!(Command::new("dpkg-deb").arg("-x").args([&deb, &unpacked]).status().unwrap().success());
+    fs::copy(unpacked.join("usr/share/keyrings").join(keyring::FILE), &known).unwrap();
+    changing.retire_key(&old).unwrap();
+    assert!(changing.retire_key(&old).is_err());
+    changing.add(&suite(), &main_component(), &[world.deb("hello", "2", "all")]).unwrap();
+    changing.publish(&suite(), None, now()).unwrap();
+    world.update();
+    assert_eq!(world.versions("hello"), ["2", "1"]);
+    let last = changing.archive().settings().keys[0].clone();
+    let told = changing.retire_key(&last).unwrap_err().to_string();
+    assert!(told.contains("the only key that signs"), "{told}");
+}
+
+#[test]
+fn what_was_published_is_gone_back_to_and_taken_over() {
+    let world = World::new();
+    world.publish(&[world.deb("hello", "1", "all"), world.deb("tool", "1", "amd64")]);
+    world.publish(&[world.deb("hello", "2", "all")]);
+    let mut changing = world.change();
+    changing.remove(&suite(), &[("hello".parse().unwrap(), Some("1".to_owned()))]).unwrap();
+    let told = changing.remove(&suite(), &[("none".parse().unwrap(), None)]).unwrap_err().to_string();
+    assert_eq!(told, "there is no package none in bookworm");
+    changing.publish(&suite(), Some("without the first".to_owned()), now()).unwrap();
+    let changed = |from: &str, to: &str| -> Vec<String> {
+        let changes = world.archive().changes(&which(from), &which(to)).unwrap();
+        changes.iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(changed("bookworm@1", "bookworm"), ["main amd64 hello upgraded 1 -> 2"]);
+    assert_eq!(changed("bookworm@3", "bookworm@2"), ["main amd64 hello added 1"]);
+    // Another suite takes one package over, then all of them, and then goes back.
+    let testing: SuiteName = "testing".parse().unwrap();
+    changing.promote(&which("bookworm"), &testing, &["hello".parse().unwrap()]).unwrap();
+    changing.publish(&testing, None, now()).unwrap();
+    changing.promote(&which("bookworm@1"), &testing, &[]).unwrap();
+    let pending = changing.archive().pending(&testing).unwrap();
+    let pending: Vec<String> = pending.iter().map(ToString::to_string).collect();
+    assert_eq!(pending, ["main amd64 hello downgraded 2 -> 1", "main amd64 tool added 1"]);
+    changing.publish(&testing, None, now()).unwrap();
+    changing.promote(&which("testing@1"), &testing, &[]).unwrap();
+    changing.publish(&testing, None, now()).unwrap();
+    assert_eq!(changed("testing@1", "testing"), [""; 0]);
+    assert_eq!(changed("bookworm", "testing"), ["main amd64 tool removed 1"]);
+    // What no publication names goes; what one still names stays.
+    let kept = |name: &str| world.root().join("public/pool/main").join(name).exists();
+    let forecast = changing.prune(2, i64::MAX, Pruning::DryRun).unwrap();
+    assert_eq!((forecast.publications, forecast.packages), (2, 0), "{forecast:?}");
+    changing.prune(1, i64::MAX, Pruning::Done).unwrap();
+    assert!(
+        !kept("h/hello/hello_1_all.deb")
+            && kept("h/hello/hello_2_all.deb")
+            && kept("t/tool/tool_1_amd64.deb")
+    );
+    world.update();
+    assert_eq!(world.versions("hello"), ["2"]);
+    let gone = world.archive().publication(&which("bookworm@1")).unwrap_err().to_string();
+    assert_eq!(gone, "there is no publication bookworm@1; the newest is 3");
+}
+
+#[test]
+fn a_version_is_what_it_was_and_bad_packages_change_nothing() {
+    let world = World::new();
+    let (hello, other) = (world.deb("hello", "1", "all"), world.directory.path().join("other.deb"));
+    world.publish(std::slice::from_ref(&hello));
+    fs::write(world.directory.path().join("tree-hello/usr/share/doc/hello/version"), "changed").unwrap();
+    let tree = world.directory.path().join("tree-hello");
+    assert!(Command::new("dpkg-deb").arg("-b").arg(tree).arg(&other).output().unwrap().status.success());
+    let mut changing = world.change();
+    let mut refused = |path: &Path| {
+        let new = world.deb("new", "1", "all");
+        changing.add(&suite(), &main_component(), &[new, path.to_owned()]).unwrap_err().to_string()
+    };
+    let told = refused(&other);
+    assert!(
+        told.starts_with("pool/main/h/hello/hello_1_all.deb is in the pool with other contents"),
+        "{told}"
+    );
+    let told = refused(&world.deb("tool", "1", "arm64"));
+    assert!(told.contains("is for arm64, and bookworm is not"), "{told}");
+    assert!(refused(Path::new("/dev/null")).contains("it is no file"));
+    assert!(world.archive().pending(&suite()).unwrap().is_empty());
+    assert!(!world.root().join("public/pool/main/n").exists());
+    // The same once more is nothing new.
+    let again = changing.add(&suite(), &main_component(), &[hello]).unwrap();
+    assert_eq!(again[0].taken, honcho_archive::Taken::Already);
+    assert_eq!(changing.publish(&suite(), None, now()).unwrap(), Published::Nothing);
+}
+
+#[test]
+fn a_machine_of_another_kind_gets_what_is_for_all() {
+    let world = World::new();
+    world.publish(&[world.deb("hello", "1", "all"), world.deb("tool", "1", "amd64")]);
+    let mut changing = world.change();
+    changing
+        .set(|settings| {
+            let own = settings.suites.get_mut(&suite()).unwrap();
+            own.architectures.push("arm64".parse().unwrap());
+            Ok(())
+        })
+        .unwrap();
+    changing.publish(&suite(), None, now()).unwrap();
+    let index = world.root().join("public/dists/bookworm/main/binary-arm64/Packages.gz");
+    let shown = Command::new("zcat").arg(index).output().unwrap();
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    assert!(shown.contains("Package: hello\n") && !shown.contains("Package: tool\n"), "{shown}");
+}

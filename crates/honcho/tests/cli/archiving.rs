@@ -1,0 +1,203 @@
+//! `honcho archive`: what it says; and that no machine ever sees half of a publication, whoever is killed.
+
+use crate::{honcho, run, transcript};
+use expect_test::expect;
+use sha2::{Digest as _, Sha256};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+struct Place {
+    directory: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        Place { directory: tempfile::tempdir().unwrap() }
+    }
+
+    fn root(&self) -> PathBuf {
+        self.directory.path().join("archive")
+    }
+
+    fn command(&self, arguments: &[&str]) -> tokio::process::Command {
+        let mut command = honcho(arguments);
+        command.env("HONCHO_ARCHIVE", self.root());
+        command
+    }
+
+    async fn told(&self, arguments: &str) -> String {
+        let arguments: Vec<&str> = arguments.split(' ').collect();
+        let told = transcript(&run(self.command(&arguments), b"").await);
+        told.replace(&self.directory.path().display().to_string(), "")
+    }
+
+    /// A real package.
+    fn deb(&self, name: &str, version: &str) -> String {
+        let tree = self.directory.path().join("tree");
+        fs::create_dir_all(tree.join("DEBIAN")).unwrap();
+        let control = format!(
+            "Package: {name}\nVersion: {version}\nArchitecture: all\nMaintainer: A <a@example.org>\nDescription: {name}\n"
+        );
+        fs::write(tree.join("DEBIAN/control"), control).unwrap();
+        let path = self.directory.path().join(format!("{name}_{version}.deb"));
+        let made = Command::new("dpkg-deb").arg("-b").args([&tree, &path]).output().unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        path.display().to_string()
+    }
+
+    /// Which publication is served, after looking at all that a machine would: the signature, and every index that it names.
+    fn served(&self) -> Option<u64> {
+        let suite = fs::canonicalize(self.root().join("public/dists/bookworm")).ok()?;
+        let keyring = self.root().join("public/honcho-archive-keyring.gpg");
+        let verified =
+            Command::new("gpgv").arg("--keyring").arg(keyring).arg(suite.join("InRelease")).output().unwrap();
+        assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
+        let release = fs::read_to_string(suite.join("InRelease")).unwrap();
+        let mut looked_at = 0;
+        for line in release.lines().filter(|line| line.starts_with(' ')) {
+            let [digest, length, name] = line.split_whitespace().collect::<Vec<_>>()[..] else {
+                panic!("{line}")
+            };
+            if name.ends_with("/Packages") {
+                continue;
+            }
+            let bytes = fs::read(suite.join(name)).unwrap();
+            assert_eq!(
+                (bytes.len().to_string(), hash(&bytes)),
+                (length.to_owned(), digest.to_owned()),
+                "{name}"
+            );
+            let by_hash = suite.join(name).parent().unwrap().join("by-hash/SHA256").join(digest);
+            assert_eq!(hash(&fs::read(by_hash).unwrap()), digest);
+            looked_at += 1;
+        }
+        assert_eq!(looked_at, 3);
+        let index = suite.join("main/binary-amd64/Packages.zst");
+        let index = zstd::decode_all(fs::read(index).unwrap().as_slice()).unwrap();
+        for place in
+            String::from_utf8(index).unwrap().lines().filter_map(|line| line.strip_prefix("Filename: "))
+        {
+            assert!(self.root().join("public").join(place).is_file(), "{place} is listed and not there");
+        }
+        suite.file_name()?.to_str()?.parse().ok()
+    }
+}
+
+fn hash(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
+}
+
+#[tokio::test]
+async fn from_nothing_to_an_archive_and_back_to_an_earlier_one() {
+    let place = Place::new();
+    let nothing = place.told("archive status").await;
+    assert!(
+        nothing.contains("error: there is no archive in /archive: `honcho archive init` makes one"),
+        "{nothing}"
+    );
+    place.told("archive init --origin Acme --suite bookworm --suite testing").await;
+    let (one, two) = (place.deb("hello", "1"), place.deb("hello", "2"));
+    let added = place.told(&format!("archive add {one} {two} --suite testing")).await;
+    expect![[r"
+        PACKAGE  VERSION  ARCHITECTURE  IN THE POOL
+        hello    1        all           pool/main/h/hello/hello_1_all.deb  added
+        hello    2        all           pool/main/h/hello/hello_2_all.deb  added
+        --- stderr
+        2 changes are not yet published: `honcho archive publish testing`
+    "]]
+    .assert_eq(&added);
+    expect![[r"
+        OUTCOME
+        bookworm@1 is served: 1 change
+        testing@1 is served: 2 changes
+    "]]
+    .assert_eq(&place.told("archive publish").await);
+    expect![[r"
+        CHANGE
+        main amd64 hello added 1, 2
+    "]]
+    .assert_eq(&place.told("archive promote testing bookworm --dry-run hello").await);
+    expect![[r"
+        --- stderr
+        error: not done, because nobody can be asked: take hello 1 out of testing
+        hint: --yes does it without asking; --dry-run only says what would happen
+        --- exit 2
+    "]]
+    .assert_eq(&place.told("archive remove hello=1 --suite testing").await);
+    place.told("archive remove hello --suite testing --yes --publish").await;
+    expect![[r"
+        CHANGE
+        main amd64 hello added 1, 2
+        --- stderr
+        testing@3 is served: 1 change
+    "]]
+    .assert_eq(&place.told("archive roll-back testing@1 --yes --publish --note again").await);
+    expect![[r"
+        PUBLICATION  PUBLISHED  CHANGES  NOTE
+        testing@1    just now         0  -
+        testing@2    just now         1  -
+        testing@3    just now         1  again
+    "]]
+    .assert_eq(&place.told("archive history testing").await);
+    expect![[r"
+        Types: deb
+        URIs: https://apt.example.com
+        Suites: testing
+        Components: main
+        Signed-By: /usr/share/keyrings/honcho-archive-keyring.gpg
+    "]]
+    .assert_eq(&place.told("archive sources testing --url https://apt.example.com/").await);
+}
+
+#[tokio::test]
+async fn two_that_publish_at_once_queue() {
+    let place = Place::new();
+    place.told("archive init --origin Acme --suite bookworm").await;
+    let debs: Vec<String> = (0..6).map(|number| place.deb(&format!("p{number}"), "1")).collect();
+    let publishers: Vec<_> = debs
+        .iter()
+        .map(|deb| {
+            let mut command = place.command(&["archive", "add", deb, "--suite", "bookworm", "--publish"]);
+            command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+        })
+        .collect();
+    for mut publisher in publishers {
+        assert!(publisher.wait().await.unwrap().success());
+    }
+    assert_eq!(place.served(), Some(6));
+    let listed = place.told("archive list bookworm p*").await;
+    assert_eq!(listed.lines().count(), 7, "{listed}");
+}
+
+#[tokio::test]
+async fn killed_at_any_moment_what_was_served_stays_whole() {
+    let place = Place::new();
+    place.told("archive init --origin Acme --suite bookworm").await;
+    let first = place.deb("first", "1");
+    place.told(&format!("archive add {first} --suite bookworm --publish")).await;
+    let mut before = place.served().unwrap();
+    let mut killed = 0;
+    for round in 0..60_u64 {
+        let deb = place.deb("often", &round.to_string());
+        let mut command = place.command(&["archive", "add", &deb, "--suite", "bookworm", "--publish"]);
+        let mut publisher = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        // From the first instruction to after the last, whatever this machine's speed.
+        tokio::time::sleep(Duration::from_micros(round * 1500)).await;
+        publisher.start_kill().unwrap();
+        killed += u32::from(!publisher.wait().await.unwrap().success());
+        let now = place.served().unwrap();
+        assert!(now == before || now == before + 1, "round {round}: {before} and then {now}");
+        before = now;
+    }
+    assert!(killed > 3, "{killed} of 60 were killed");
+    // Nothing of that is in the way of the next.
+    let last = place.deb("last", "1");
+    let told = place.told(&format!("archive add {last} --suite bookworm --publish")).await;
+    assert!(told.contains("is served"), "{told}");
+    assert_eq!(place.served(), Some(before + 1));
+    place.told("archive prune --keep 1 --days 0 --yes").await;
+    assert_eq!(place.served(), Some(before + 1));
+    assert!(!Path::new(&place.root().join("incoming")).exists());
+}
