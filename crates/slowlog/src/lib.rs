@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 mod advice;
+pub mod compare;
 mod digest;
 mod event;
 mod fingerprint;
@@ -22,7 +23,7 @@ mod quoting;
 mod redact;
 mod sketch;
 
-pub use advice::{Advice, Confidence, IndexCandidate, LONGEST_STATEMENT, Rule, advise};
+pub use advice::{Advice, Confidence, IndexCandidate, LONGEST_STATEMENT, Rule, Table, advise, tables};
 pub use digest::{By, Class, Digest, Measures, Period, Resolution, Sample, Samples, Settings, Share, Spread};
 pub use event::{Event, Plan};
 pub use fingerprint::{Checksums, Dialect, Fingerprinter, Numbers, Quoting};

@@ -78,6 +78,24 @@ impl Sketch {
         self.bins.len()
     }
 
+    /// How many values there are in each doubling: from a power of two (the first from 0) to below the next, and how many. Exact, for
+    /// no bin spans a power of two. What lies between is there, if there is none in it, too.
+    pub fn doublings(&self) -> Vec<(u64, u64, u64)> {
+        let mut counts = [0_u64; 64];
+        for bin in &self.bins {
+            let exponent = middle_of(bin.bin()).max(1).ilog2() as usize;
+            counts[exponent] += u64::from(bin.count());
+        }
+        let first = counts.iter().position(|count| *count > 0).unwrap_or(counts.len());
+        let last = counts.iter().rposition(|count| *count > 0).map_or(0, |last| last + 1);
+        #[expect(clippy::cast_possible_truncation, reason = "less than 64")]
+        let doubling = |exponent: usize| {
+            let low = if exponent == 0 { 0 } else { 1_u64 << exponent };
+            (low, 1_u64.checked_shl(exponent as u32 + 1).unwrap_or(u64::MAX), counts[exponent])
+        };
+        (first..last).map(doubling).collect()
+    }
+
     /// The least value that so many are at or below, `0.95` for the 95th percentile: within [`Self::RELATIVE_ERROR`]. None
     /// if it has seen none.
     #[expect(
@@ -155,6 +173,20 @@ mod tests {
             let all: Vec<u64> = second.iter().chain(&first).copied().collect();
             prop_assert_eq!(merged, of(&all));
         }
+    }
+
+    #[test]
+    fn doublings_hold_every_value_once() {
+        let mut sketch = Sketch::default();
+        for value in [0, 1, 2, 3, 4, 4095, 4096, 8191, u64::MAX] {
+            sketch.add(value);
+        }
+        let doublings = sketch.doublings();
+        assert_eq!(doublings[..3], [(0, 2, 2), (2, 4, 2), (4, 8, 1)]);
+        assert_eq!((doublings[11], doublings[12]), ((2048, 4096, 1), (4096, 8192, 2)));
+        assert_eq!(doublings.last(), Some(&(1 << 63, u64::MAX, 1)));
+        assert_eq!(doublings.iter().map(|(_, _, count)| count).sum::<u64>(), sketch.count());
+        assert_eq!(Sketch::default().doublings(), []);
     }
 
     #[test]

@@ -17,8 +17,11 @@ mod measured;
 mod names;
 mod parse;
 mod shape;
+mod tables;
 #[cfg(test)]
 mod testing;
+
+pub use tables::{Table, tables};
 
 use crate::digest::Measures;
 use serde::Serialize;
