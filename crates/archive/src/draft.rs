@@ -11,11 +11,12 @@ use crate::index::{Edit, Index, Stanza};
 use crate::publication::{self, Change, Indexes, Which};
 use crate::{Architecture, ArchiveError, ArchiveResult, Component, PackageName, SuiteName, files};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::cell::Cell;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
 use std::io::Seek as _;
 use std::path::{Path, PathBuf};
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempPath};
 
 /// What is to be published next.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,11 +51,12 @@ pub enum Taken {
 
 /// A package that has been copied and read, and is not yet in its place.
 struct Incoming {
-    deb: Deb,
+    architecture: For,
     stanza: Stanza,
     place: String,
     digest: Digest,
-    file: NamedTempFile,
+    /// Closed: there may be more of them than files that a process may have open.
+    copy: TempPath,
 }
 
 impl Archive {
@@ -123,8 +125,13 @@ impl Changing {
         }
         let incoming: Vec<Incoming> =
             paths.iter().map(|path| self.take_in(path, component)).collect::<ArchiveResult<_>>()?;
+        let mut places = HashMap::new();
         for one in &incoming {
-            self.check(one, &incoming, suite, &settings.architectures)?;
+            self.check(one, suite, &settings.architectures)?;
+            // Two files of one place must be the same; that one is given twice is no harm.
+            if *places.entry(one.place.as_str()).or_insert(one.digest) != one.digest {
+                return Err(taken_by_another(&one.place));
+            }
         }
         let mut draft = self.archive.drafted(suite)?;
         let indexes = draft.indexes.entry(component.clone()).or_default();
@@ -133,9 +140,9 @@ impl Changing {
             .iter()
             .zip(taken)
             .map(|(one, taken)| Added {
-                package: one.deb.name.to_string(),
-                version: one.deb.version.to_string(),
-                architecture: one.deb.architecture_word().to_owned(),
+                package: one.stanza.name().to_owned(),
+                version: one.stanza.version().to_owned(),
+                architecture: one.stanza.architecture().to_owned(),
                 place: one.place.clone(),
                 taken,
             })
@@ -164,18 +171,12 @@ impl Changing {
         let deb = Deb::read(path, std::io::BufReader::new(file.as_file()))?;
         let place = deb.place(component);
         let stanza = Stanza::new(&deb.stanza(&place, length, digest));
-        Ok(Incoming { deb, stanza, place, digest, file })
+        Ok(Incoming { architecture: deb.architecture, stanza, place, digest, copy: file.into_temp_path() })
     }
 
     /// Looks whether its place is free, and whether the suite is for its machines.
-    fn check(
-        &self,
-        one: &Incoming,
-        all: &[Incoming],
-        suite: &SuiteName,
-        architectures: &[Architecture],
-    ) -> ArchiveResult<()> {
-        if let For::One(own) = &one.deb.architecture
+    fn check(&self, one: &Incoming, suite: &SuiteName, architectures: &[Architecture]) -> ArchiveResult<()> {
+        if let For::One(own) = &one.architecture
             && !architectures.contains(own)
         {
             return Err(ArchiveError::Refused(format!(
@@ -183,23 +184,13 @@ impl Changing {
                 one.place
             )));
         }
-        let other = || {
-            ArchiveError::Refused(format!(
-                "{} is in the pool with other contents. Machines that have that version would never see these: build them \
-                 as a newer version",
-                one.place
-            ))
-        };
-        if all.iter().any(|another| another.place == one.place && another.digest != one.digest) {
-            return Err(other());
-        }
         let place = self.archive.public().join(&one.place);
         match File::open(&place) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
             there => {
                 let mut hashing = Hashing::new(there.tried("opening", &place)?);
                 std::io::copy(&mut hashing, &mut std::io::sink()).tried("reading", &place)?;
-                if hashing.finish().1 == one.digest { Ok(()) } else { Err(other()) }
+                if hashing.finish().1 == one.digest { Ok(()) } else { Err(taken_by_another(&one.place)) }
             }
         }
     }
@@ -210,34 +201,33 @@ impl Changing {
         indexes: &mut BTreeMap<Architecture, Index>,
         incoming: &[Incoming],
     ) -> ArchiveResult<Vec<Taken>> {
-        let mut taken = vec![Taken::Already; incoming.len()];
+        let taken: Vec<Cell<Taken>> = incoming.iter().map(|_| Cell::new(Taken::Already)).collect();
         for (architecture, index) in indexes {
-            let mut names: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-            for (at, one) in incoming.iter().enumerate() {
-                let fits = match &one.deb.architecture {
+            let mut names: BTreeMap<String, Vec<(&Incoming, &Cell<Taken>)>> = BTreeMap::new();
+            for (one, taken) in incoming.iter().zip(&taken) {
+                let fits = match &one.architecture {
                     For::All => true,
                     For::One(own) => own == architecture,
                 };
-                let known = || index.of_name(&self.archive.chunks, one.stanza.name());
-                if fits && !known()?.contains(&one.stanza) {
-                    if let Some(of_one) = taken.get_mut(at) {
-                        *of_one = Taken::New;
-                    }
-                    names.entry(one.stanza.name().to_owned()).or_default().push(at);
+                if fits {
+                    names.entry(one.stanza.name().to_owned()).or_default().push((one, taken));
                 }
             }
             let edits = names.into_iter().map(|(name, new)| {
                 let edit: Edit<'_> = Box::new(move |stanzas| {
-                    for one in new.iter().filter_map(|at| incoming.get(*at)) {
-                        stanzas.retain(|stanza| !stanza.is_version_of(&one.stanza));
-                        stanzas.push(one.stanza.clone());
+                    for (one, taken) in new {
+                        if !stanzas.contains(&one.stanza) {
+                            stanzas.retain(|stanza| !stanza.is_version_of(&one.stanza));
+                            stanzas.push(one.stanza.clone());
+                            taken.set(Taken::New);
+                        }
                     }
                 });
                 (name, edit)
             });
             index.edit(&self.archive.chunks, edits.collect())?;
         }
-        Ok(taken)
+        Ok(taken.into_iter().map(Cell::into_inner).collect())
     }
 
     /// Moves what was copied into the pool, after one sync for all of it.
@@ -250,7 +240,7 @@ impl Changing {
             }
             let directory = files::parent(&place);
             fs::create_dir_all(directory).tried("making", directory)?;
-            one.file.persist(&place).map_err(|error| error.error).tried("writing", &place)?;
+            one.copy.persist(&place).map_err(|error| error.error).tried("writing", &place)?;
         }
         files::sync_all(self.archive.root())
     }
@@ -340,4 +330,11 @@ impl Changing {
         self.archive.settings().suite(suite)?;
         files::remove(&self.archive.draft_path(suite))
     }
+}
+
+fn taken_by_another(place: &str) -> ArchiveError {
+    ArchiveError::Refused(format!(
+        "{place} is in the pool with other contents. Machines that have that version would never see these: build them as \
+         a newer version"
+    ))
 }
