@@ -19,7 +19,10 @@ tests=(
   python3-venv postgresql xz-utils
   ganeti-htools percona-toolkit # hbal and pt-query-digest, which must say the same as Honcho
   dnsmasq-base logrotate mariadb-client-core mariadb-server-core openssl postfix # the road of a slow log; no service is started
+  chromium chromium-driver fonts-inter # the panel in a real browser, and letters that its pictures are good to look at with
 )
+# What brings axe-core, which finds what keeps people from using a page. Debian's, unless there is another.
+command -v npm > /dev/null || tests+=(npm)
 # Debian 12's own are too old: mke2fs learnt to read a tarball in 1.47.1, and QEMU 10 boots a guest in three quarters of
 # the time that 7.2 takes where there is no KVM.
 newer=("e2fsprogs 1.47.1" "qemu-system-x86 1:9" "qemu-utils 1:9")

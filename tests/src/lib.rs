@@ -3,6 +3,7 @@
 
 pub mod agent;
 pub mod brain;
+pub mod browser;
 pub mod debian;
 pub mod lab;
 pub mod neighbour;

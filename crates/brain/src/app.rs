@@ -4,6 +4,7 @@ use crate::authority::Authority;
 use crate::credentials::Credentials;
 use crate::liveness::Liveness;
 use crate::outside::Outside;
+use crate::panel::Transport;
 use crate::passwords::Passwords;
 use crate::runs::Runs;
 use crate::streams::Streams;
@@ -66,6 +67,8 @@ pub(crate) struct Parts {
     pub(crate) metrics_token_hash: Arc<str>,
     /// Where agents are told to find us: `HOST:PORT`.
     pub(crate) agents_address: Arc<str>,
+    /// How browsers reach us.
+    pub(crate) people_transport: Transport,
     /// When this brain began to listen.
     pub(crate) started_at: Timestamp,
     /// Cancelled when the brain is told to end, so that followed streams end too.

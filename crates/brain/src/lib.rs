@@ -3,6 +3,7 @@
 //! ```text
 //!   people, programs --HTTP--> http/      extract, one operation, convert
 //!                              operations/   what can be asked for, one file each
+//!   browsers --HTTP----------> panel/     pages; the same operations
 //!   agents --mutual TLS------> agents/    manifest, report, blobs, renewal, streams
 //!                              controllers/  loops that act when only time has passed
 //!                              honcho-store  everything it remembers
@@ -26,6 +27,7 @@ mod listening;
 mod liveness;
 mod operations;
 mod outside;
+mod panel;
 mod passwords;
 mod placing;
 mod post;

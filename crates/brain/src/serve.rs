@@ -3,6 +3,7 @@
 use crate::app::{App, Parts, hash_secret};
 use crate::authority::{Authority, write_durably};
 use crate::outside::Outside;
+use crate::panel::Transport;
 use crate::watching::Watching;
 use crate::webhooks::{Guard, Webhooks};
 use crate::{agents, controllers, http, listening};
@@ -161,6 +162,7 @@ pub(crate) async fn open(
     let guard = Guard::new(store.clone(), &options.webhook_allow, &own, Guard::system_lookup());
     let app = App::from(Parts {
         started_at,
+        people_transport: if options.listen.ip().is_loopback() { Transport::Plain } else { Transport::Tls },
         lead: Arc::new(store.lead()),
         _alone: alone,
         watching: Watching::new(),

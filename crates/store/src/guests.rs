@@ -90,18 +90,24 @@ fn select(now: Timestamp, status: &str) -> Select {
     Select::new([before, status, after].concat(), values![heard_since(now)]).of_table("guests g")
 }
 
-/// How many guests have each status; those that are deleted are not counted.
-pub(crate) async fn counted(connection: &impl Connection, now: Timestamp) -> StoreResult<Vec<(String, i64)>> {
+/// How many guests in scope have each status; those that are deleted are not counted.
+pub async fn counted(
+    connection: &impl Connection,
+    scope: Scope,
+    now: Timestamp,
+) -> StoreResult<Vec<(String, i64)>> {
     #[derive(FromQueryResult)]
     struct Count {
         status: String,
         n: i64,
     }
-    let sql = format!(
-        "SELECT {} AS status, COUNT(*) AS n {FROM} WHERE g.deleted_at IS NULL GROUP BY 1",
-        status_column()
-    );
-    let found: Vec<Count> = rows(connection, &sql, values![heard_since(now)]).await?;
+    let mut select = Select::new("", values![heard_since(now)]);
+    select.only("g.deleted_at IS NULL");
+    select.scope_of_machine(scope, "g.account_id", "g.id = ?");
+    let (conditions, bound) = select.into_conditions();
+    let status = status_column();
+    let sql = format!("SELECT {status} AS status, COUNT(*) AS n {FROM} WHERE {conditions} GROUP BY 1");
+    let found: Vec<Count> = rows(connection, &sql, bound).await?;
     Ok(found.into_iter().map(|row| (row.status, row.n)).collect())
 }
 

@@ -22,6 +22,7 @@ mod writing;
 
 pub mod accounts;
 pub mod addresses;
+pub mod attention;
 pub mod brain;
 pub mod clusters;
 pub mod copying;
@@ -36,6 +37,7 @@ pub mod images;
 pub mod manifests;
 pub mod moving;
 pub mod multiplying;
+pub mod names;
 pub mod networks;
 pub mod operations;
 pub mod people;

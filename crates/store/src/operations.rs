@@ -81,6 +81,20 @@ fn to_api(row: Row, scope: Scope) -> StoreResult<Operation> {
     })
 }
 
+/// Those in scope that are open and of which a step failed, the oldest first.
+pub(crate) async fn held_up(
+    connection: &impl Connection,
+    scope: Scope,
+    limit: i64,
+) -> StoreResult<Vec<Operation>> {
+    let mut select = Select::new(SELECT, values![]);
+    select.scope_of_machine(scope, "p.account_id", "p.guest_id = ?");
+    select.only("p.state = 'open' AND COALESCE(mo.failure, o.failure) IS NOT NULL");
+    let filters = Filters { limit: Some(limit), ..Filters::default() };
+    let found: Vec<Row> = select.all(connection, "p.id", &filters).await?;
+    found.into_iter().map(|row| to_api(row, scope)).collect()
+}
+
 /// One operation.
 pub async fn get(connection: &impl Connection, scope: Scope, id: OperationId) -> StoreResult<Operation> {
     let found = list(connection, scope, &Filters::default().and("id", id)).await?;

@@ -2,7 +2,7 @@
 
 use crate::cursor::Cursor;
 use crate::sql::{Connection, is_postgres, number, row, rows, values};
-use crate::{Engine, Store, StoreResult, guests, webhooks};
+use crate::{Engine, Scope, Store, StoreResult, guests, webhooks};
 use honcho_model::Timestamp;
 use honcho_model::host::HostStatus;
 use sea_orm::FromQueryResult;
@@ -130,7 +130,7 @@ pub async fn read(connection: &impl Connection, now: Timestamp, after: &Cursor) 
     let newest = webhooks::newest(connection).await?;
     let between = values![after.xid, after.id, newest.xid, newest.id];
     Ok(Watched {
-        guests: guests::counted(connection, now).await?,
+        guests: guests::counted(connection, Scope::System, now).await?,
         operations: counted(connection, operations, values![]).await?,
         open: row(connection, open, values![]).await?.unwrap_or_default(),
         hosts: hosts(connection, now).await?,

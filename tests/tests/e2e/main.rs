@@ -14,6 +14,7 @@ mod giving_up;
 mod house;
 mod life;
 mod moves;
+mod panel;
 mod post;
 mod post_kills;
 mod real_failures;

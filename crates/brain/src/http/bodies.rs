@@ -12,7 +12,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 pub(super) const LARGEST: usize = 1 << 20;
 
 /// The largest body that is read of somebody who has not shown who they are.
-pub(super) const LARGEST_OF_STRANGERS: usize = 16 << 10;
+pub(crate) const LARGEST_OF_STRANGERS: usize = 16 << 10;
 
 /// How long the whole of a body may take.
 const WHOLE: Duration = Duration::from_secs(30);
@@ -55,7 +55,7 @@ async fn room(headers: &HeaderMap) -> ApiResult<Option<SemaphorePermit<'static>>
 }
 
 /// The bytes of a body, up to the route's limit.
-pub(super) async fn whole(request: Request, state: &(impl Send + Sync)) -> ApiResult<Bytes> {
+pub(crate) async fn whole(request: Request, state: &(impl Send + Sync)) -> ApiResult<Bytes> {
     let _room = room(request.headers()).await?;
     let Ok(read) = tokio::time::timeout(WHOLE, Bytes::from_request(request, state)).await else {
         return Err(too_slow(&format!("the body did not come within {} s", WHOLE.as_secs())));

@@ -87,6 +87,21 @@ impl ApiError {
         ApiError { hint: Some(hint.into()), ..self }
     }
 
+    /// As HTTP has it.
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// What is wrong: attributes, `base` for the whole, and what is said of each.
+    pub(crate) fn said(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.errors.iter().flat_map(|(name, texts)| texts.iter().map(|text| (name.as_str(), text.as_str())))
+    }
+
+    /// The next thing to do.
+    pub(crate) fn hint_text(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
     /// 422: an attribute and what is wrong with it.
     pub(crate) fn invalid(attribute: &str, text: impl Into<String>) -> Self {
         StoreError::from(Refusal::invalid(attribute, text)).into()
@@ -187,7 +202,8 @@ impl From<BlobError> for ApiError {
     }
 }
 
-fn request_id() -> String {
+/// Under which the log has the request that this task serves.
+pub(crate) fn request_id() -> String {
     REQUEST_ID.try_with(Clone::clone).unwrap_or_default()
 }
 

@@ -103,7 +103,7 @@ pub(super) async fn stream(
 }
 
 /// Resolves when nothing may be followed any more: the secret that opened it is good no more, or the brain ends.
-pub(super) fn followed_no_more(app: &App, standing: Standing) -> impl Future<Output = ()> + Send + use<> {
+pub(crate) fn followed_no_more(app: &App, standing: Standing) -> impl Future<Output = ()> + Send + use<> {
     let (ending, app) = (app.ending.clone().cancelled_owned(), app.clone());
     Box::pin(async move {
         tokio::select! {

@@ -65,21 +65,32 @@ pub(crate) fn token(headers: &HeaderMap) -> Option<String> {
     None
 }
 
-impl FromRequestParts<App> for Caller {
-    type Rejection = ApiError;
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> ApiResult<Self> {
-        let secret = token(&parts.headers).ok_or_else(ApiError::unauthorized)?;
-        let standing = credentials::find(app, &secret).await?.ok_or_else(ApiError::unauthorized)?;
+impl Caller {
+    /// Who shows this secret, if it is good now.
+    pub(crate) async fn by_secret(
+        app: &App,
+        secret: &str,
+        source: Option<String>,
+    ) -> ApiResult<Option<Caller>> {
+        let Some(standing) = credentials::find(app, secret).await? else { return Ok(None) };
         let known = standing.known.clone();
-        let source = parts.extensions.get::<Peer>().map(|peer| peer.0.ip().to_string());
         super::middleware::note_who(&known.actor());
-        Ok(Caller {
+        Ok(Some(Caller {
             scope: known.scope(),
             actor: Actor { who: known.actor(), source },
             right: known.right(),
             known,
             standing,
-        })
+        }))
+    }
+}
+
+impl FromRequestParts<App> for Caller {
+    type Rejection = ApiError;
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> ApiResult<Self> {
+        let secret = token(&parts.headers).ok_or_else(ApiError::unauthorized)?;
+        let source = parts.extensions.get::<Peer>().map(|peer| peer.0.ip().to_string());
+        Caller::by_secret(app, &secret, source).await?.ok_or_else(ApiError::unauthorized)
     }
 }
 
@@ -110,12 +121,9 @@ impl Writer {
         let (scope, standing) = (caller.known.scope_of_writing(), caller.standing);
         Writer { scope, actor: caller.actor, expires_at, standing }
     }
-}
 
-impl FromRequestParts<App> for Writer {
-    type Rejection = ApiError;
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> ApiResult<Self> {
-        let caller = Caller::from_request_parts(parts, app).await?;
+    /// A caller as one who may change things; others get 403.
+    pub(crate) fn of_caller(caller: Caller) -> ApiResult<Self> {
         match caller.right {
             Right::Operator | Right::Admin => Ok(Writer::of(caller)),
             Right::Viewer => Err(forbidden("a viewer may look and change nothing")),
@@ -123,6 +131,13 @@ impl FromRequestParts<App> for Writer {
                 Err(forbidden("a machine may be looked at, started, stopped and rebooted only"))
             }
         }
+    }
+}
+
+impl FromRequestParts<App> for Writer {
+    type Rejection = ApiError;
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> ApiResult<Self> {
+        Writer::of_caller(Caller::from_request_parts(parts, app).await?)
     }
 }
 

@@ -3,7 +3,7 @@
 mod account_life;
 mod accounts;
 mod addresses;
-mod bodies;
+pub(crate) mod bodies;
 mod clusters;
 mod error;
 mod events;
@@ -38,22 +38,28 @@ mod usage;
 mod webhooks;
 
 #[cfg(test)]
-mod people_tests;
+pub(crate) mod people_tests;
 #[cfg(test)]
 mod route_tests;
 #[cfg(test)]
 mod stream_tests;
 
-pub(crate) use error::{ApiError, ApiResult};
-pub(crate) use extract::{Peer, Segment, filters, parse_body, token};
+pub(crate) use error::{ApiError, ApiResult, request_id};
+pub(crate) use events::followed_no_more;
+pub(crate) use extract::{Caller, Peer, Segment, Writer, filters, parse_body, token};
 pub(crate) use json::Exactly;
 pub(crate) use middleware::{machine_request, without_json_suffix};
 pub use openapi::openapi_json;
+pub(crate) use people::made as make_person;
+pub(crate) use placements::{Moves, drain_ordered, plan_of as drain_plan, undrained};
+pub(crate) use restore::refuse_unaccepted;
+pub(crate) use sessions::{refused as login_refused, try_password};
 
 use crate::app::App;
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::StatusCode;
+use axum::response::Response;
 use axum::routing::{get, post};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -185,6 +191,7 @@ pub(crate) fn router(app: App) -> Router {
             utoipa_swagger_ui::SwaggerUi::new("/docs")
                 .config(utoipa_swagger_ui::Config::from("/v1/openapi.json")),
         )
+        .merge(crate::panel::routes(&app))
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)
         .layer(axum::middleware::from_fn_with_state(app.clone(), restore::refuse_orders))
@@ -192,8 +199,9 @@ pub(crate) fn router(app: App) -> Router {
         .with_state(app)
 }
 
-async fn unknown_route() -> ApiError {
-    ApiError::not_found("route").hint("/v1/openapi.json lists what there is; /docs/ shows it")
+async fn unknown_route(State(app): State<App>, request: Request) -> Response {
+    let error = ApiError::not_found("route").hint("/v1/openapi.json lists what there is; /docs/ shows it");
+    crate::panel::unknown_page(app, request, error).await
 }
 
 async fn wrong_method() -> ApiError {

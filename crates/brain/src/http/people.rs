@@ -46,6 +46,16 @@ pub(super) async fn list(
     listed(filters, read).await
 }
 
+/// Makes a person known: the one place where that is done, for a password is hashed before the change begins.
+pub(crate) async fn made(app: &App, caller: Caller, mut body: honcho_api::PersonCreate) -> ApiResult<Person> {
+    let password_hash = match body.password.take() {
+        Some(given) => Some(hashed(app, &given, body.name.as_deref().unwrap_or_default()).await?),
+        None => None,
+    };
+    let change = PersonCreate { scope: caller.scope, uuid: app.outside.uuid(), body, password_hash };
+    Ok(app.write(caller.actor, &change).await?)
+}
+
 /// Makes a person known.
 #[utoipa::path(post, path = "/v1/people", tag = "people", request_body = honcho_api::PersonCreate,
     responses((status = 201, body = Person), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
@@ -55,13 +65,7 @@ pub(super) async fn create(
     Operator(caller): Operator,
     body: Body<honcho_api::PersonCreate>,
 ) -> ApiResult<Created<Person>> {
-    let mut body = body.value;
-    let password_hash = match body.password.take() {
-        Some(given) => Some(hashed(&app, &given, body.name.as_deref().unwrap_or_default()).await?),
-        None => None,
-    };
-    let change = PersonCreate { scope: caller.scope, uuid: app.outside.uuid(), body, password_hash };
-    Ok(created(app.write(caller.actor, &change).await?))
+    Ok(created(made(&app, caller, body.value).await?))
 }
 
 /// Shows a person.

@@ -11,10 +11,10 @@ use honcho_store::{Filters, Scope, events};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
-const PASSWORD: &str = "a violet fence sings";
+pub(crate) const PASSWORD: &str = "a violet fence sings";
 
 /// Asks a brain; gives status and body.
-pub(super) async fn ask(app: &App, secret: &str, method: &str, path: &str, body: Value) -> (u16, Value) {
+pub(crate) async fn ask(app: &App, secret: &str, method: &str, path: &str, body: Value) -> (u16, Value) {
     let mut request = Request::builder().method(method).uri(path);
     if !secret.is_empty() {
         request = request.header(header::AUTHORIZATION, format!("Bearer {secret}"));
@@ -27,13 +27,13 @@ pub(super) async fn ask(app: &App, secret: &str, method: &str, path: &str, body:
 }
 
 /// A world with an operator's token.
-pub(super) struct Office {
-    pub(super) world: World,
-    pub(super) operator: String,
+pub(crate) struct Office {
+    pub(crate) world: World,
+    pub(crate) operator: String,
 }
 
 impl Office {
-    pub(super) async fn new() -> Office {
+    pub(crate) async fn new() -> Office {
         let world = World::new().await;
         let create = crate::operations::TokenCreate {
             scope: Scope::Operator,
@@ -45,14 +45,14 @@ impl Office {
         Office { world, operator }
     }
 
-    pub(super) async fn operate(&self, method: &str, path: &str, body: Value) -> Value {
+    pub(crate) async fn operate(&self, method: &str, path: &str, body: Value) -> Value {
         let (status, answer) = ask(&self.world.app, &self.operator, method, path, body).await;
         assert!((200..300).contains(&status), "{method} {path}: {status} {answer}");
         answer
     }
 
     /// Makes a person with [`PASSWORD`]; gives their id.
-    pub(super) async fn person(&self, name: &str, grants: &[(i64, &str)]) -> i64 {
+    pub(crate) async fn person(&self, name: &str, grants: &[(i64, &str)]) -> i64 {
         let body = json!({ "name": name, "password": PASSWORD });
         let id = self.operate("POST", "/v1/people", body).await["id"].as_i64().unwrap();
         for (account, scope) in grants {
@@ -67,7 +67,7 @@ impl Office {
         ask(&self.world.app, "", "POST", "/v1/sessions", body).await
     }
 
-    pub(super) async fn login(&self, name: &str) -> String {
+    pub(crate) async fn login(&self, name: &str) -> String {
         let (status, session) = self.try_login(name, PASSWORD).await;
         assert_eq!(status, 201, "{session}");
         session["secret"].as_str().unwrap().to_owned()

@@ -62,9 +62,9 @@ async fn planned<T: Send + 'static>(
     made.ok_or_else(|| StoreError::from(Refusal::NotFound("host")).into())
 }
 
-async fn plan_of(app: &App, id: i64) -> ApiResult<Json<Drain>> {
-    let plan = planned(app, move |rooms, guests, rules| placing::drain_of(rooms, guests, rules, HostId(id)));
-    Ok(Json(plan.await?))
+/// What emptying a host would come to.
+pub(crate) async fn plan_of(app: &App, id: i64) -> ApiResult<Drain> {
+    planned(app, move |rooms, guests, rules| placing::drain_of(rooms, guests, rules, HostId(id))).await
 }
 
 /// Plans where the guests of a host would go.
@@ -73,13 +73,36 @@ async fn plan_of(app: &App, id: i64) -> ApiResult<Json<Drain>> {
     responses((status = 200, body = Drain), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody)))]
 pub(super) async fn drain_plan(State(app): State<App>, _: Operator, Id(id): Id) -> ApiResult<Json<Drain>> {
-    plan_of(&app, id).await
+    Ok(Json(plan_of(&app, id).await?))
 }
 
-async fn want(app: App, Operator(caller): Operator, id: i64, wanted: Wanted) -> ApiResult<Json<Drain>> {
+async fn want(app: &App, caller: Caller, id: i64, wanted: Wanted) -> ApiResult<Drain> {
     let change = HostDrain { scope: caller.scope, id: HostId(id), wanted };
     app.write(caller.actor, &change).await?;
-    plan_of(&app, id).await
+    plan_of(app, id).await
+}
+
+/// What becomes of the moves of a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Moves {
+    /// They are made.
+    Ordered,
+    /// They are left to whoever reads the plan.
+    Left,
+}
+
+/// Begins to empty a host; gives the plan, in which each move that was ordered has its operation.
+pub(crate) async fn drain_ordered(app: &App, caller: Caller, id: i64, moves: Moves) -> ApiResult<Drain> {
+    let mut plan = want(app, caller.clone(), id, Wanted::Drained).await?;
+    if moves == Moves::Ordered {
+        apply(app, caller, &mut plan.moves).await?;
+    }
+    Ok(plan)
+}
+
+/// Lets a host take guests again.
+pub(crate) async fn undrained(app: &App, caller: Caller, id: i64) -> ApiResult<Drain> {
+    want(app, caller, id, Wanted::Undrained).await
 }
 
 /// Whether the moves of a plan are to be made.
@@ -107,14 +130,10 @@ async fn drained(
     asked: Apply,
 ) -> ApiResult<Json<Drain>> {
     if meant.trial()? == Trial::DryRun {
-        return plan_of(&app, id).await;
+        return Ok(Json(plan_of(&app, id).await?));
     }
-    let caller = operator.0.clone();
-    let Json(mut plan) = want(app.clone(), operator, id, Wanted::Drained).await?;
-    if asked.apply == Some(true) {
-        apply(&app, caller, &mut plan.moves).await?;
-    }
-    Ok(Json(plan))
+    let moves = if asked.apply == Some(true) { Moves::Ordered } else { Moves::Left };
+    Ok(Json(drain_ordered(&app, operator.0, id, moves).await?))
 }
 
 /// Begins to empty a host.
@@ -160,7 +179,7 @@ pub(super) async fn undrain(
     operator: Operator,
     Id(id): Id,
 ) -> ApiResult<Json<Drain>> {
-    want(app, operator, id, Wanted::Undrained).await
+    Ok(Json(undrained(&app, operator.0, id).await?))
 }
 
 /// Lets a host take guests again.
@@ -172,7 +191,7 @@ pub(super) async fn undrain_by_post(
     operator: Operator,
     Id(id): Id,
 ) -> ApiResult<Json<Drain>> {
-    want(app, operator, id, Wanted::Undrained).await
+    Ok(Json(undrained(&app, operator.0, id).await?))
 }
 
 /// Of which size guests are to be counted.

@@ -88,23 +88,28 @@ fn is_harmless(method: &Method, path: &str) -> bool {
 
 /// Refuses orders while the brain is restored and not accepted.
 pub(super) async fn refuse_orders(State(app): State<App>, request: Request, next: Next) -> Response {
-    if !is_harmless(request.method(), request.uri().path()) && !app.accepted.load(Ordering::Relaxed) {
-        match restoring::life(app.store.reader()).await {
-            Ok(life) if life.is_unaccepted() => {
-                let text = "the brain was restored from a backup, and nothing is changed until an operator has accepted it";
-                let error = ApiError::new(StatusCode::CONFLICT, "unaccepted", text);
-                return error
-                    .hint(
-                        "\"honcho restore status\" shows what differs, \"honcho restore accept\" accepts it",
-                    )
-                    .into_response();
-            }
-            // Once it is accepted it stays so as long as this process lives.
-            Ok(_) => app.accepted.store(true, Ordering::Relaxed),
-            Err(error) => return ApiError::from(error).into_response(),
-        }
+    if !is_harmless(request.method(), request.uri().path())
+        && let Err(error) = refuse_unaccepted(&app).await
+    {
+        return error.into_response();
     }
     next.run(request).await
+}
+
+/// Refuses while the brain is restored and not accepted.
+pub(crate) async fn refuse_unaccepted(app: &App) -> ApiResult<()> {
+    if app.accepted.load(Ordering::Relaxed) {
+        return Ok(());
+    }
+    if restoring::life(app.store.reader()).await?.is_unaccepted() {
+        let text =
+            "the brain was restored from a backup, and nothing is changed until an operator has accepted it";
+        let hint = "\"honcho restore status\" shows what differs, \"honcho restore accept\" accepts it";
+        return Err(ApiError::new(StatusCode::CONFLICT, "unaccepted", text).hint(hint));
+    }
+    // Once it is accepted it stays so as long as this process lives.
+    app.accepted.store(true, Ordering::Relaxed);
+    Ok(())
 }
 
 #[cfg(test)]

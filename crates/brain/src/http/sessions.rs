@@ -22,7 +22,7 @@ use std::time::Duration;
 const REFUSAL_TAKES: Duration = Duration::from_millis(400);
 
 /// Tries a password: the one place where that is done. The try goes on when whoever sent it hangs up.
-pub(super) async fn try_password(
+pub(crate) async fn try_password(
     app: &App,
     login: String,
     password: String,
@@ -56,7 +56,7 @@ pub(super) async fn try_password(
 }
 
 /// The one answer to everything that is wrong with a login.
-pub(super) fn refused() -> ApiError {
+pub(crate) fn refused() -> ApiError {
     let text = "name or password is wrong, or the person is locked after too many wrong passwords";
     ApiError::new(StatusCode::UNAUTHORIZED, "login_refused", text)
         .hint("a locked person is let in again after 15 minutes, or when an operator unlocks them")

@@ -7,7 +7,9 @@ use honcho_model::operation::OperationKind;
 use honcho_model::{AccountId, GuestId};
 use honcho_store::events::{self, NewEvent};
 use honcho_store::guests_desired::NewInterface;
+use honcho_store::names::{self, Named};
 use honcho_store::{Filters, Refusal, Scope, accounts, addresses, guests, images, networks, operations};
+use std::collections::HashMap;
 
 fn filters(query: &str) -> Filters {
     let pairs = query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
@@ -20,6 +22,10 @@ fn filters(query: &str) -> Filters {
 async fn names(world: &World, query: &str) -> Vec<String> {
     let found = guests::list(world.store.reader(), Scope::System, &filters(query), world.now()).await;
     found.unwrap().into_iter().map(|guest| guest.name).collect()
+}
+
+async fn names_of(world: &World, named: Named, ids: impl IntoIterator<Item = i64>) -> HashMap<i64, String> {
+    names::of(world.store.reader(), named, ids).await.unwrap()
 }
 
 async fn five() -> World {
@@ -268,4 +274,21 @@ async fn what_is_another_accounts_is_not_there_at_all() {
     let all = filters(&format!("account_id={other}"));
     assert_eq!(guests::list(reader, mine, &all, world.now()).await.unwrap(), []);
     assert_eq!(name("theirs").as_str(), "theirs");
+}
+
+#[tokio::test]
+async fn names_and_counts_are_read_at_once() {
+    let world = five().await;
+    let found = names_of(&world, Named::Host, [1, 1, 999]).await;
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(names_of(&world, Named::Account, []).await.is_empty());
+    let counted = async |scope| {
+        let mut counted = guests::counted(world.store.reader(), scope, world.now()).await.unwrap();
+        counted.sort();
+        counted.into_iter().map(|(word, count)| format!("{word} {count}")).collect::<Vec<_>>().join(", ")
+    };
+    let all = counted(Scope::Operator).await;
+    assert!(all.contains("cancelled 1") && all.contains("running 2"), "{all}");
+    assert_eq!(counted(Scope::Account(AccountId(1))).await, all);
+    assert_eq!(counted(Scope::Account(AccountId(999))).await, "");
 }

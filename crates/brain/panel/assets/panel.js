@@ -1,0 +1,70 @@
+// What makes the panel quicker where there are scripts. Nothing depends on it.
+
+// "/" goes to the search box, Escape leaves it.
+document.addEventListener("keydown", (event) => {
+  const box = document.getElementById("q");
+  const isTyping = event.target instanceof Element && event.target.closest("input, textarea, select, [contenteditable]");
+  if (event.key === "/" && box && !isTyping && !event.ctrlKey && !event.metaKey && !event.altKey) {
+    event.preventDefault();
+    box.focus();
+    box.select();
+  } else if (event.key === "Escape") {
+    if (event.target === box) box.blur();
+    for (const menu of document.querySelectorAll("details.menu[open]")) {
+      menu.open = false;
+      if (menu.contains(event.target)) menu.querySelector("summary").focus();
+    }
+  }
+});
+
+// One menu is open at a time, and none once somebody looks elsewhere.
+document.addEventListener("click", (event) => {
+  for (const menu of document.querySelectorAll("details.menu[open]")) {
+    if (!menu.contains(event.target)) menu.open = false;
+  }
+});
+
+// A list of what is wrong is where somebody is after sending a form.
+document.querySelector(".problems")?.focus();
+
+// A form is sent once.
+document.addEventListener("submit", (event) => {
+  if (event.target.dataset.sent) {
+    event.preventDefault();
+    return;
+  }
+  if (event.target.method === "post") event.target.dataset.sent = "yes";
+});
+window.addEventListener("pageshow", () => {
+  for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
+});
+
+// The box at the head of a table ticks all of its rows.
+for (const all of document.querySelectorAll("input[data-all]")) {
+  all.hidden = false;
+  const boxes = () => [...document.querySelectorAll(`input[name="${all.dataset.all}"]`)];
+  all.addEventListener("change", () => boxes().forEach((box) => (box.checked = all.checked)));
+}
+
+// Live parts: each event is the part anew. A part in which somebody has something selected is left as it is until they have not.
+function follow(part) {
+  const source = new EventSource(part.dataset.live);
+  let waiting = null;
+  const isHeld = () => {
+    const selection = document.getSelection();
+    return selection && !selection.isCollapsed && part.contains(selection.anchorNode);
+  };
+  const put = () => {
+    if (waiting === null || isHeld()) return;
+    if (part.innerHTML !== waiting) part.innerHTML = waiting;
+    waiting = null;
+  };
+  source.addEventListener("part", (event) => {
+    part.dataset.follows = "yes";
+    waiting = event.data;
+    put();
+  });
+  document.addEventListener("selectionchange", put);
+  window.addEventListener("pagehide", () => source.close());
+}
+for (const part of document.querySelectorAll("[data-live]")) follow(part);

@@ -1,0 +1,175 @@
+//! The page of a host, and emptying it: the plan is shown before anything is done.
+
+use super::failure::PanelResult;
+use super::fields::Fields;
+use super::guests::{Row, rows};
+use super::hosts::{Used, used};
+use super::shell::{Flash, Section, Shell, go, page};
+use super::shown::{self, Badge, Moment};
+use super::visitor::{Guarded, PageId};
+use crate::app::App;
+use crate::http::{Moves, drain_ordered, drain_plan, undrained};
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use honcho_api::{Drain, Host, Pool};
+use honcho_model::HostId;
+use honcho_store::names::{self, Named};
+use honcho_store::{Filters, guests, hosts, pools};
+
+/// How many guests are listed on its page.
+const GUESTS: i64 = 50;
+
+struct PoolRow {
+    name: String,
+    path: String,
+    status: Badge,
+    reason: String,
+    filled: Option<Used>,
+    promised: String,
+}
+
+#[derive(Template)]
+#[template(path = "host.html")]
+struct HostPage {
+    shell: Shell,
+    host: Host,
+    status: Badge,
+    place: Option<String>,
+    seen: Option<Moment>,
+    draining: Option<Moment>,
+    memory: Option<Used>,
+    pools: Vec<PoolRow>,
+    rows: Vec<Row>,
+    has_more: bool,
+    is_operator: bool,
+    shows_accounts: bool,
+}
+
+fn pool_row(pool: Pool) -> PoolRow {
+    let filled = pool.size_bytes.zip(pool.free_bytes).and_then(|(size, free)| used(size - free, Some(size)));
+    let (word, tone) = match pool.status.as_str() {
+        "ready" => ("ready", "good"),
+        "blank" => ("blank", "busy"),
+        "wrong" => ("wrong", "bad"),
+        _ => ("unknown", "warn"),
+    };
+    PoolRow {
+        name: pool.name,
+        path: pool.path,
+        status: Badge { word, tone },
+        reason: pool.status_reason.unwrap_or_default(),
+        filled,
+        promised: shown::size(pool.placed_bytes),
+    }
+}
+
+async fn place(app: &App, host: &Host) -> PanelResult<Option<String>> {
+    let reader = app.store.reader();
+    let racks = names::of(reader, Named::Rack, host.rack_id).await?;
+    let sites = names::of(reader, Named::Site, host.site_id).await?;
+    let site = host.site_id.and_then(|id| sites.get(&id).cloned());
+    let rack = host.rack_id.and_then(|id| racks.get(&id)).map(|rack| format!("rack {rack}"));
+    let unit = host.position.map(|unit| format!("unit {unit}"));
+    let words: Vec<String> = site.into_iter().chain(rack).chain(unit).collect();
+    Ok(Some(words.join(", ")).filter(|words| !words.is_empty()))
+}
+
+/// The page.
+pub(super) async fn show(
+    State(app): State<App>,
+    guarded: Guarded,
+    PageId(id): PageId,
+) -> PanelResult<Response> {
+    guarded.visitor.operator()?;
+    let reader = app.store.reader();
+    let host = hosts::get(reader, HostId(id), app.now()).await?;
+    let filters =
+        Filters { limit: Some(GUESTS + 1), with_cancelled: true, ..Filters::default() }.and("host_id", id);
+    let mut found = guests::list(reader, guarded.visitor.scope(), &filters, app.now()).await?;
+    found.retain(|guest| guest.deleted_at.is_none());
+    let limit = usize::try_from(GUESTS).unwrap_or(usize::MAX);
+    let has_more = found.len() > limit;
+    found.truncate(limit);
+    let of_host = pools::list(reader, &Filters::default().and("host_id", id)).await?;
+    page(&HostPage {
+        shell: Shell::new(&app, &guarded.visit, Section::Hosts, host.name.clone()),
+        status: shown::host_status(host.status),
+        place: place(&app, &host).await?,
+        seen: host.last_seen_at.map(|at| shown::moment(at, app.now())),
+        draining: host.draining_since.map(|at| shown::moment(at, app.now())),
+        memory: used(host.memory_placed_bytes, host.memory_bytes),
+        pools: of_host.into_iter().map(pool_row).collect(),
+        rows: rows(&app, &guarded, found).await?,
+        has_more,
+        is_operator: true,
+        shows_accounts: true,
+        host,
+    })
+}
+
+struct MoveRow {
+    guest_id: i64,
+    guest: String,
+    to_id: i64,
+    to: String,
+    copied: String,
+}
+
+#[derive(Template)]
+#[template(path = "drain.html")]
+struct DrainPage {
+    shell: Shell,
+    plan: Drain,
+    moves: Vec<MoveRow>,
+    copied: String,
+    is_draining: bool,
+}
+
+/// What emptying it would come to. Nothing is changed by looking.
+pub(super) async fn plan(
+    State(app): State<App>,
+    guarded: Guarded,
+    PageId(id): PageId,
+) -> PanelResult<Response> {
+    guarded.visitor.operator()?;
+    let plan = drain_plan(&app, id).await?;
+    let moves = plan.moves.iter().map(|one| MoveRow {
+        guest_id: one.guest_id,
+        guest: one.guest.clone(),
+        to_id: one.to_host_id,
+        to: one.to_host.clone(),
+        copied: shown::size(one.copied_bytes),
+    });
+    page(&DrainPage {
+        shell: Shell::new(&app, &guarded.visit, Section::Hosts, format!("Empty {}", plan.host)),
+        moves: moves.collect(),
+        copied: shown::size(plan.moves.iter().map(|one| one.copied_bytes).sum()),
+        is_draining: plan.draining_since.is_some(),
+        plan,
+    })
+}
+
+/// Begins to empty it, with the moves of the plan or without; or ends that.
+pub(super) async fn drain(
+    State(app): State<App>,
+    guarded: Guarded,
+    PageId(id): PageId,
+    fields: Fields,
+) -> PanelResult<Response> {
+    guarded.visitor.operator()?;
+    let caller = guarded.visitor.caller.clone();
+    let said = match fields.raw("wanted") {
+        "moves" => {
+            let plan = drain_ordered(&app, caller, id, Moves::Ordered).await?;
+            let count = plan.moves.iter().filter(|one| one.operation_id.is_some()).count();
+            format!("{} is being emptied: {count} moves are ordered, a few are made at a time.", plan.host)
+        }
+        "undrained" => format!("{} takes new guests again.", undrained(&app, caller, id).await?.host),
+        _ => {
+            let plan = drain_ordered(&app, caller, id, Moves::Left).await?;
+            format!("No new guest is placed on {} any more.", plan.host)
+        }
+    };
+    Ok(go(&format!("/hosts/{id}"), Some(Flash::done(said)), guarded.visit.transport))
+}

@@ -1,0 +1,194 @@
+//! What an operator sees first: what needs attention now, what there is, what just happened.
+
+use super::event_log::{self, EventRow};
+use super::failure::{PanelResult, unwritable};
+use super::live;
+use super::shell::{Section, Shell, go, page};
+use super::shown::{self, Badge};
+use super::visitor::{Guarded, Visit, Visitor};
+use crate::app::App;
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use honcho_model::guest::GuestStatus;
+use honcho_store::{attention, guests};
+
+/// So many of each kind are listed at most.
+const MOST: i64 = 12;
+
+/// How many of the newest events are shown.
+const NEWEST: i64 = 14;
+
+/// Something that somebody should look at.
+struct Concern {
+    badge: Badge,
+    name: String,
+    address: String,
+    text: String,
+}
+
+/// How many there are of something, and where they are listed.
+struct Count {
+    label: &'static str,
+    count: i64,
+    address: String,
+    tone: &'static str,
+}
+
+/// The part of the page that is live.
+#[derive(Template)]
+#[template(path = "overview_live.html")]
+struct LivePart {
+    concerns: Vec<Concern>,
+    hosts: Vec<Count>,
+    guests: Vec<Count>,
+    events: Vec<EventRow>,
+}
+
+#[derive(Template)]
+#[template(path = "overview.html")]
+struct OverviewPage {
+    shell: Shell,
+    live: LivePart,
+}
+
+fn of_host(host: attention::TroubledHost, app: &App) -> Concern {
+    let silent = || match host.heard_at {
+        Some(at) => format!(
+            "its agent was last heard at {}; its guests may well be running",
+            shown::moment(at, app.now()).short
+        ),
+        None => "its agent was never heard".to_owned(),
+    };
+    Concern {
+        badge: shown::host_status(host.status),
+        address: format!("/hosts/{}", host.id),
+        text: host.reason.clone().unwrap_or_else(silent),
+        name: host.name,
+    }
+}
+
+fn of_pool(pool: attention::TroubledPool) -> Concern {
+    let is_ready = pool.status == "ready";
+    let left = || {
+        let (free, all) = (pool.free.unwrap_or(0), pool.size.unwrap_or(0));
+        format!("only {} of {} are free", shown::size(free), shown::size(all))
+    };
+    Concern {
+        badge: if is_ready {
+            Badge { word: "nearly full", tone: "warn" }
+        } else {
+            Badge { word: "pool", tone: "bad" }
+        },
+        address: format!("/hosts/{}", pool.host_id),
+        text: match pool.reason.clone() {
+            Some(reason) if !is_ready => reason,
+            _ if is_ready => left(),
+            _ => format!("is {}", pool.status),
+        },
+        name: format!("{} on {}", pool.name, pool.host_name),
+    }
+}
+
+fn of_operation(operation: honcho_api::Operation) -> Concern {
+    Concern {
+        badge: Badge { word: "held up", tone: "bad" },
+        address: format!("/guests/{}", operation.guest_id),
+        text: format!("{}: {}", shown::words(operation.kind.as_str()), operation.problem.unwrap_or_default()),
+        name: operation.guest_name,
+    }
+}
+
+fn of_network(network: attention::FullNetwork) -> Concern {
+    Concern {
+        badge: Badge { word: "nearly full", tone: "warn" },
+        address: format!("/networks/{}", network.id),
+        text: format!("{} of {} IPv4 addresses are free", network.free, network.given),
+        name: network.name,
+    }
+}
+
+fn of_server(server: attention::TroubledServer) -> Option<Concern> {
+    let (word, text) = if server.silent_since.is_some() {
+        ("silent", "sends no slow logs any more")
+    } else if server.missing_since.is_some() {
+        ("missing", "mails with slow logs are missing")
+    } else {
+        ("late", "its mails with slow logs take more than six hours")
+    };
+    Some(Concern {
+        badge: Badge { word, tone: "warn" },
+        // A server that is no guest of ours has no page.
+        address: format!("/guests/{}", server.guest_id?),
+        text: text.to_owned(),
+        name: server.reported_name,
+    })
+}
+
+async fn concerns(app: &App, visitor: &Visitor) -> PanelResult<Vec<Concern>> {
+    let reader = app.store.reader();
+    let mut all: Vec<Concern> = Vec::new();
+    let hosts = attention::hosts(reader, app.now(), MOST).await?;
+    all.extend(hosts.into_iter().map(|host| of_host(host, app)));
+    let held_up = attention::operations(reader, visitor.scope(), MOST).await?;
+    all.extend(held_up.into_iter().map(of_operation));
+    all.extend(attention::pools(reader, MOST).await?.into_iter().map(of_pool));
+    all.extend(attention::networks(reader, MOST).await?.into_iter().map(of_network));
+    all.extend(attention::slow_servers(reader, MOST).await?.into_iter().filter_map(of_server));
+    Ok(all)
+}
+
+async fn live_part(app: &App, visitor: &Visitor) -> PanelResult<LivePart> {
+    let reader = app.store.reader();
+    let counted = attention::hosts_counted(reader, app.now()).await?;
+    let up = counted.all - counted.waiting - counted.silent - counted.frozen;
+    let hosts = [
+        ("up", up, "good"),
+        ("silent", counted.silent, "warn"),
+        ("frozen", counted.frozen, "bad"),
+        ("waiting", counted.waiting, "off"),
+        ("being emptied", counted.draining, "busy"),
+    ];
+    let of_guests = guests::counted(reader, visitor.scope(), app.now()).await?;
+    let guests = GuestStatus::ALL.into_iter().filter_map(|status| {
+        let (_, count) = of_guests.iter().find(|(word, _)| word == status.as_str())?;
+        let badge = shown::guest_status(status);
+        let address = format!("/guests?status={}", status.as_str());
+        Some(Count { label: badge.word, tone: badge.tone, count: *count, address })
+    });
+    Ok(LivePart {
+        concerns: concerns(app, visitor).await?,
+        hosts: hosts
+            .into_iter()
+            .filter(|(label, count, _)| *count > 0 || *label == "up")
+            .map(|(label, count, tone)| Count { label, count, tone, address: "/hosts".to_owned() })
+            .collect(),
+        guests: guests.collect(),
+        events: event_log::newest(app, visitor, NEWEST).await?,
+    })
+}
+
+/// The page. Customers begin with their guests.
+pub(super) async fn show(State(app): State<App>, guarded: Guarded) -> PanelResult<Response> {
+    if !guarded.visitor.is_operator() {
+        return Ok(go("/guests", guarded.visit.flash.clone(), guarded.visit.transport));
+    }
+    let live = live_part(&app, &guarded.visitor).await?;
+    let shell = Shell::new(&app, &guarded.visit, Section::Overview, "Overview");
+    page(&OverviewPage { shell, live })
+}
+
+/// What changes of it while somebody looks.
+pub(super) async fn live(State(app): State<App>, visit: Visit) -> PanelResult<Response> {
+    let Some(visitor) = visit.visitor else { return Ok(live::nobody()) };
+    visitor.operator()?;
+    let (of, by) = (app.clone(), visitor.clone());
+    let render = move || {
+        let (app, visitor) = (of.clone(), by.clone());
+        async move {
+            let part = live_part(&app, &visitor).await?;
+            Ok(part.render().map_err(|error| unwritable(&error))?)
+        }
+    };
+    live::follow(app, visitor, render).await
+}

@@ -1,0 +1,189 @@
+//! What is around every page: its title, who looks, where they may go, what was said last.
+
+use super::assets;
+use super::cookies::{self, Kept};
+use super::failure::{PanelResult, unwritable};
+use super::tokens;
+use super::visitor::{Transport, Visit, Visitor};
+use crate::app::App;
+use askama::Template;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{Html, IntoResponse as _, Response};
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+/// A part of the panel, as the navigation has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Section {
+    Overview,
+    Hosts,
+    Guests,
+    Networks,
+    Accounts,
+    People,
+    Events,
+    Search,
+    /// None: logging in, an error.
+    Elsewhere,
+}
+
+/// Somewhere to go.
+pub(super) struct Link {
+    pub(super) section: Section,
+    pub(super) address: &'static str,
+    pub(super) label: &'static str,
+}
+
+/// Where a visitor may go.
+fn links(visitor: &Visitor) -> Vec<Link> {
+    let link = |section, address, label| Link { section, address, label };
+    if visitor.is_operator() {
+        vec![
+            link(Section::Overview, "/", "Overview"),
+            link(Section::Hosts, "/hosts", "Hosts"),
+            link(Section::Guests, "/guests", "Guests"),
+            link(Section::Networks, "/networks", "Networks"),
+            link(Section::Accounts, "/accounts", "Accounts"),
+            link(Section::People, "/people", "People"),
+            link(Section::Events, "/events", "Events"),
+        ]
+    } else {
+        let several = visitor.scope().sole_account().is_none();
+        let account = if several { "Accounts" } else { "Account" };
+        vec![
+            link(Section::Guests, "/guests", "Guests"),
+            link(Section::Accounts, "/accounts", account),
+            link(Section::Events, "/events", "Events"),
+        ]
+    }
+}
+
+/// What a page says once, about what was done on the page before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Flash {
+    /// `done` or `failed`.
+    pub(super) tone: &'static str,
+    pub(super) text: String,
+}
+
+/// So long is what a cookie says of it, at most.
+const LONGEST: usize = 600;
+
+impl Flash {
+    pub(super) fn done(text: impl Into<String>) -> Flash {
+        Flash { tone: "done", text: text.into() }
+    }
+
+    pub(super) fn failed(text: impl Into<String>) -> Flash {
+        Flash { tone: "failed", text: text.into() }
+    }
+
+    pub(super) fn read(cookie: &str) -> Option<Flash> {
+        let (tone, text) = cookie.split_once('.')?;
+        let tone = ["done", "failed"].into_iter().find(|known| *known == tone)?;
+        let text = percent_decode_str(text).decode_utf8().ok()?.into_owned();
+        Some(Flash { tone, text })
+    }
+
+    fn written(&self) -> String {
+        let text: String = self.text.chars().take(LONGEST).collect();
+        format!("{}.{}", self.tone, utf8_percent_encode(&text, NON_ALPHANUMERIC))
+    }
+}
+
+/// What is around a page.
+pub(super) struct Shell {
+    pub(super) title: String,
+    pub(super) section: Section,
+    pub(super) links: Vec<Link>,
+    pub(super) person: Option<String>,
+    /// What kind of person: `operator`, or the accounts.
+    pub(super) standing: String,
+    pub(super) theme: &'static str,
+    pub(super) flash: Option<Flash>,
+    /// For every form of the page.
+    pub(super) token: String,
+    pub(super) here: String,
+    pub(super) sought: String,
+    pub(super) css: String,
+    pub(super) script: String,
+    pub(super) icon: String,
+}
+
+impl Shell {
+    pub(super) fn new(app: &App, visit: &Visit, section: Section, title: impl Into<String>) -> Shell {
+        let visitor = visit.visitor.as_ref();
+        let standing = visitor.map(|visitor| {
+            let accounts: Vec<_> =
+                visitor.session.grants.iter().map(|grant| grant.account_name.as_str()).collect();
+            if visitor.is_operator() { "operator".to_owned() } else { accounts.join(", ") }
+        });
+        Shell {
+            title: title.into(),
+            section,
+            links: visitor.map(links).unwrap_or_default(),
+            person: visitor.map(|visitor| visitor.session.person_name.clone()),
+            standing: standing.unwrap_or_default(),
+            theme: visit.theme.word(),
+            flash: visit.flash.clone(),
+            token: tokens::made(&visit.secret, (app.outside.uuid(), app.outside.uuid())),
+            here: visit.here.clone(),
+            sought: String::new(),
+            css: assets::address("panel.css"),
+            script: assets::address("panel.js"),
+            icon: assets::address("icon.svg"),
+        }
+    }
+}
+
+/// Writes a page.
+pub(super) fn page(template: &impl Template) -> PanelResult<Response> {
+    page_with(StatusCode::OK, template)
+}
+
+/// The same with another status.
+pub(super) fn page_with(status: StatusCode, template: &impl Template) -> PanelResult<Response> {
+    let html = template.render().map_err(|error| unwritable(&error))?;
+    Ok((status, Html(html)).into_response())
+}
+
+/// Sends a browser elsewhere, after something was done.
+pub(super) fn go(to: &str, flash: Option<Flash>, transport: Transport) -> Response {
+    let mut response = StatusCode::SEE_OTHER.into_response();
+    let headers = response.headers_mut();
+    let to = HeaderValue::from_str(to).unwrap_or(HeaderValue::from_static("/"));
+    headers.insert(header::LOCATION, to);
+    let cookie =
+        flash.and_then(|flash| cookies::set(cookies::FLASH, &flash.written(), Kept::Seconds(60), transport));
+    if let Some(cookie) = cookie {
+        headers.append(header::SET_COOKIE, cookie);
+    }
+    response
+}
+
+/// An address of this panel, or its front page: nobody is sent anywhere else.
+pub(super) fn own_address(asked: &str) -> &str {
+    let ours = asked.starts_with('/') && !asked.starts_with("//") && !asked.contains('\\');
+    if ours && asked.bytes().all(|byte| (0x21..0x7f).contains(&byte)) { asked } else { "/" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_once_survives_a_cookie() {
+        let flash = Flash::done("web1 is stopped; “bye”, 100 %");
+        assert_eq!(Flash::read(&flash.written()), Some(flash));
+        assert_eq!(Flash::read("evil.text"), None);
+    }
+
+    #[test]
+    fn nobody_is_sent_away() {
+        for ours in ["/", "/guests?status=running", "/guests/7"] {
+            assert_eq!(own_address(ours), ours);
+        }
+        for other in ["", "//evil.example", "https://evil.example", "/\\evil.example", "/a b", "/\r\nx: y"] {
+            assert_eq!(own_address(other), "/", "{other}");
+        }
+    }
+}

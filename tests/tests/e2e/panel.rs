@@ -1,0 +1,227 @@
+//! The panel in a real browser, against a real brain with an agent: the main paths of both kinds of people.
+//!
+//! Every page that is looked at is looked at whole: nothing in the console, no address but the brain's, no wider than its window
+//! at three widths, nothing that keeps people from using it. Pictures go to `target/screenshots`.
+
+use anyhow::{Context as _, Result};
+use honcho_api::{Account, AccountCreate, Guest, Operation, Person, PersonCreate};
+use honcho_e2e::agent::SimulatedAgent;
+use honcho_e2e::brain::Brain;
+use honcho_e2e::browser::{Browser, Colours};
+use honcho_e2e::world::World;
+use honcho_model::guest::{GuestStatus, Power};
+use std::time::Duration;
+
+const PASSWORD: &str = "a violet fence sings";
+
+/// A brain, its agent, a browser, and what was found wrong with pages.
+struct Office {
+    brain: Brain,
+    world: World,
+    browser: Browser,
+    _agent: SimulatedAgent,
+    directory: tempfile::TempDir,
+    wrong: Vec<String>,
+}
+
+impl Office {
+    async fn open() -> Result<Office> {
+        let directory = tempfile::tempdir()?;
+        let brain = Brain::start(directory.path()).await?;
+        let world = World::make(&brain).await?;
+        let agent = SimulatedAgent::join(&brain, directory.path(), "h1").await?;
+        world.pool_ready(agent.host_id).await?;
+        let browser = Browser::start(directory.path()).await?;
+        Ok(Office { brain, world, browser, _agent: agent, directory, wrong: Vec::new() })
+    }
+
+    async fn person(&self, name: &str, operator: bool, grants: &[(i64, &str)]) -> Result<()> {
+        let body = PersonCreate {
+            name: Some(name.to_owned()),
+            full_name: None,
+            operator: Some(operator),
+            password: Some(PASSWORD.to_owned()),
+        };
+        let person: Person = self.world.client.create(&body).await?;
+        for (account, scope) in grants {
+            let path = format!("/v1/people/{}/grant?account_id={account}&scope={scope}", person.id);
+            let request = self.world.client.request(reqwest::Method::PUT, &path);
+            self.world.client.send(request).await?;
+        }
+        Ok(())
+    }
+
+    fn address(&self, path: &str) -> String {
+        format!("{}{path}", self.brain.url())
+    }
+
+    async fn log_in(&self, name: &str) -> Result<()> {
+        self.browser.go(&self.address("/login")).await?;
+        self.browser.fill("#login", name).await?;
+        self.browser.fill("#password", PASSWORD).await?;
+        self.browser.click(".login button").await
+    }
+
+    async fn log_out(&self) -> Result<()> {
+        self.browser.click(".top .menu summary").await?;
+        self.browser.click("form[action='/logout'] button").await?;
+        self.browser.says("You are logged out.").await
+    }
+
+    /// Looks at the page that the browser shows, in all ways; what is wrong is gathered.
+    async fn look(&mut self, name: &str) -> Result<()> {
+        for (width, colours) in
+            [(390, Colours::Light), (2560, Colours::Light), (1280, Colours::Dark), (1280, Colours::Light)]
+        {
+            self.browser.width(width).await?;
+            self.browser.colours(colours).await?;
+            let word = if colours == Colours::Light { "light" } else { "dark" };
+            self.browser.picture(&format!("{name}-{width}-{word}")).await?;
+            let overflow = self.browser.overflow().await?;
+            if overflow > 0 {
+                self.wrong.push(format!("{name} is {overflow} px wider than its window of {width}"));
+            }
+            for barrier in self.browser.barriers().await? {
+                self.wrong.push(format!("{name} at {width}, {word}: {barrier}"));
+            }
+        }
+        for error in self.browser.console_errors().await? {
+            self.wrong.push(format!("{name}, console: {error}"));
+        }
+        self.requests(name).await
+    }
+
+    async fn requests(&mut self, name: &str) -> Result<()> {
+        let ours = self.brain.url();
+        let asked = self.browser.requests().await?;
+        for address in
+            asked.iter().filter(|address| !address.starts_with(&ours) && !address.starts_with("data:"))
+        {
+            self.wrong.push(format!("{name} asked for {address}"));
+        }
+        Ok(())
+    }
+
+    async fn close(self) -> Result<()> {
+        assert!(self.wrong.is_empty(), "{:#?}", self.wrong);
+        self.browser.end().await?;
+        drop(self.directory);
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_and_a_customer_find_their_way() -> Result<()> {
+    let mut office = Office::open().await?;
+    let account = office.world.account.id;
+    let other = AccountCreate { name: Some("zenith".to_owned()), ..AccountCreate::default() };
+    let other: Account = office.world.client.create(&other).await?;
+    office.person("ann", true, &[]).await?;
+    office.person("bob@acme.example", false, &[(account, "admin")]).await?;
+    office.person("eve", false, &[(other.id, "admin")]).await?;
+    let mut guests: Vec<Guest> = Vec::new();
+    for name in ["web1", "web2", "db1"] {
+        guests.push(office.world.running(name).await?);
+    }
+    let web1 = guests.first().context("web1")?.id;
+
+    // Somebody who is not logged in.
+    office.browser.go(&office.address(&format!("/guests/{web1}"))).await?;
+    office.look("login").await?;
+    office.browser.fill("#login", "ann").await?;
+    office.browser.fill("#password", "is not this one").await?;
+    office.browser.click(".login button").await?;
+    office.browser.says("name or password is wrong").await?;
+    // That the answer is 401 is in the console, and is meant.
+    office.browser.console_errors().await?;
+    office.look("login-refused").await?;
+    office.browser.fill("#password", PASSWORD).await?;
+    office.browser.click(".login button").await?;
+    office.browser.says("Why it is where it is").await?;
+    office.look("guest-operator").await?;
+
+    operator(&mut office, web1).await?;
+    office.log_out().await?;
+    customer(&mut office, web1).await?;
+    office.log_out().await?;
+
+    // A stranger is told that there is no such guest.
+    office.log_in("eve").await?;
+    office.browser.says("There are no guests here").await?;
+    office.look("guests-none").await?;
+    office.browser.go(&office.address(&format!("/guests/{web1}"))).await?;
+    office.browser.says("There is no such page").await?;
+    office.browser.console_errors().await?;
+    office.look("not-found").await?;
+    office.close().await
+}
+
+async fn operator(office: &mut Office, web1: i64) -> Result<()> {
+    // "/" goes to the search box wherever somebody is.
+    office.browser.type_into("body", "/").await?;
+    let focused = office.browser.run("return document.activeElement.id").await?;
+    assert_eq!(focused, "q", "\"/\" goes to the search box");
+    office.browser.fill("#q", "web").await?;
+    office.browser.type_into("#q", "\u{e007}").await?;
+    office.browser.says("web2").await?;
+    office.look("search").await?;
+
+    office.browser.go(&office.address("/guests")).await?;
+    office.browser.says("db1").await?;
+    office.look("guests").await?;
+
+    // Dark stays dark, whatever the system prefers.
+    office.browser.click(".top .menu summary").await?;
+    office.browser.click("button[value=dark]").await?;
+    let scheme = "return getComputedStyle(document.documentElement).colorScheme";
+    assert_eq!(office.browser.run(scheme).await?, "dark");
+    office.browser.click(".top .menu summary").await?;
+    office.browser.click("button[value=system]").await?;
+    assert_eq!(office.browser.run(scheme).await?, "light dark");
+
+    // What happens is seen without loading the page anew.
+    office.browser.go(&office.address(&format!("/guests/{web1}"))).await?;
+    office.browser.run("window.stays = true").await?;
+    let stop: Operation = office.world.client.action::<Guest, _>(web1, "stop", &[]).await?;
+    office.world.ended(stop.id).await?;
+    office.browser.says("stopped").await?;
+    assert_eq!(office.browser.run("return window.stays").await?, true, "it is the same page still");
+    Ok(())
+}
+
+async fn customer(office: &mut Office, web1: i64) -> Result<()> {
+    office.log_in("bob@acme.example").await?;
+    office.browser.says("db1").await?;
+    office.look("guests-customer").await?;
+    office.browser.go(&office.address(&format!("/guests/{web1}"))).await?;
+    office.browser.click("form[action$='/start'] button").await?;
+    office.browser.says("web1 is being started.").await?;
+    office.browser.says("running").await?;
+    office.look("guest-customer").await?;
+
+    office.browser.fill("#memory_bytes", "many").await?;
+    office.browser.click("form[action$='/resize'] button").await?;
+    office.browser.says("This has to be mended first").await?;
+    office.browser.console_errors().await?;
+    office.look("guest-resize-refused").await?;
+    office.browser.fill("#memory_bytes", "128M").await?;
+    office.browser.click("input[name=restart]").await?;
+    office.browser.click("form[action$='/resize'] button").await?;
+    office.browser.says("web1 is being resized.").await?;
+    honcho_e2e::world::eventually("it has its size", Duration::from_secs(30), async || {
+        let guest = office.world.guest(web1).await?;
+        anyhow::ensure!(guest.memory_bytes == 128 << 20 && guest.status == GuestStatus::Running, "{guest:?}");
+        Ok(())
+    })
+    .await?;
+
+    office.browser.go(&office.address(&format!("/guests/{web1}"))).await?;
+    office.browser.click("section.acts details:last-of-type summary").await?;
+    office.browser.click("form[action$='/cancel'] button").await?;
+    office.browser.says("Until it is deleted that can be undone").await?;
+    office.look("guest-cancelled").await?;
+    office.browser.click("form[action$='/restore'] button").await?;
+    office.browser.says("web1 is taken back.").await?;
+    assert_eq!(office.world.guest(web1).await?.power, Power::Running);
+    Ok(())
+}
