@@ -98,7 +98,11 @@ impl Browser {
     /// Makes it believe that its system prefers these.
     pub async fn colours(&self, colours: Colours) -> Result<()> {
         let word = if colours == Colours::Light { "light" } else { "dark" };
-        let features = json!({ "features": [{ "name": "prefers-color-scheme", "value": word }] });
+        // Nothing is to be on its way from one colour to another when a picture is taken.
+        let features = json!({ "features": [
+            { "name": "prefers-color-scheme", "value": word },
+            { "name": "prefers-reduced-motion", "value": "reduce" },
+        ] });
         self.devtools("Emulation.setEmulatedMedia", features).await?;
         Ok(())
     }

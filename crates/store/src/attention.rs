@@ -7,7 +7,7 @@ use honcho_model::Timestamp;
 use honcho_model::host::HostStatus;
 use sea_orm::FromQueryResult;
 
-/// Pools and networks with less than this left, of so many parts, are nearly full.
+/// Pools with less than one of so many parts left are nearly full.
 const PARTS: i64 = 10;
 
 /// How many hosts are what.
@@ -115,28 +115,6 @@ pub async fn pools(connection: &impl Connection, limit: i64) -> StoreResult<Vec<
     let sql = "SELECT p.id, p.name, p.host_id, h.name AS host_name, o.state AS status, o.problem AS reason, o.size, o.free \
         FROM pools p JOIN hosts h ON h.id = p.host_id JOIN pool_observed o ON o.pool_id = p.id \
         WHERE p.deleted_at IS NULL AND (o.state <> 'ready' OR o.free < o.size / $1) ORDER BY o.free, p.id LIMIT $2";
-    rows(connection, sql, values![PARTS, limit]).await
-}
-
-/// A network whose IPv4 addresses are nearly all held.
-#[derive(Clone, Debug, FromQueryResult, PartialEq, Eq)]
-pub struct FullNetwork {
-    /// Which.
-    pub id: i64,
-    /// Its name.
-    pub name: String,
-    /// Addresses that can be given out without being named, held or not.
-    pub given: i64,
-    /// Those of them that are free.
-    pub free: i64,
-}
-
-/// Such networks, the fullest first.
-pub async fn networks(connection: &impl Connection, limit: i64) -> StoreResult<Vec<FullNetwork>> {
-    let sql = "SELECT n.id, n.name, x.given, x.free FROM networks n JOIN (SELECT a.network_id, COUNT(*) AS given, \
-        COUNT(CASE WHEN a.account_id IS NULL THEN 1 END) AS free FROM addresses a \
-        WHERE a.family = 4 AND NOT a.reserved GROUP BY a.network_id) x ON x.network_id = n.id \
-        WHERE n.deleted_at IS NULL AND x.free * $1 < x.given ORDER BY x.free, n.id LIMIT $2";
     rows(connection, sql, values![PARTS, limit]).await
 }
 

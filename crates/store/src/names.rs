@@ -53,12 +53,12 @@ pub async fn of(
         name: String,
     }
     let ids: Vec<i64> = ids.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
-    let mut names = HashMap::with_capacity(ids.len());
+    let mut called = HashMap::with_capacity(ids.len());
     for ids in ids.chunks(AT_ONCE) {
         let places: Vec<String> = (1..=ids.len()).map(|place| format!("${place}")).collect();
         let sql = format!("SELECT id, name FROM {} WHERE id IN ({})", named.table(), places.join(", "));
         let found: Vec<Row> = rows(connection, &sql, ids.iter().copied().map(Value::from).collect()).await?;
-        names.extend(found.into_iter().map(|row| (row.id, row.name)));
+        called.extend(found.into_iter().map(|row| (row.id, row.name)));
     }
-    Ok(names)
+    Ok(called)
 }

@@ -61,7 +61,9 @@ fn changes(
     };
     let counts =
         |name: &str| !matches!(name, "generation" | "lock_version" | "operation_id" | "observed_generation");
-    let differing = after.iter().filter(|(name, value)| counts(name) && before.get(*name) != Some(value));
+    let differing = after.iter().filter(|(name, value)| {
+        counts(name) && before.get(*name) != Some(value) && !value.is_array() && !value.is_object()
+    });
     differing
         .map(|(name, value)| {
             let was = before.get(name).map(written).unwrap_or_default();

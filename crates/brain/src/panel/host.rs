@@ -108,6 +108,31 @@ pub(super) async fn show(
     })
 }
 
+/// How many guests that fit nowhere are listed.
+const HOMELESS: usize = 50;
+
+/// How much of a reason is shown at first, in characters: it may name every host.
+const REASON: usize = 160;
+
+/// A guest that fits nowhere else.
+struct Staying {
+    guest_id: i64,
+    guest: String,
+    reason: String,
+    /// The whole reason, where that is more.
+    whole: Option<String>,
+}
+
+fn staying(guest: &honcho_api::Homeless) -> Staying {
+    let cut = guest.reason.char_indices().nth(REASON).map(|(at, _)| at);
+    Staying {
+        guest_id: guest.guest_id,
+        guest: guest.guest.clone(),
+        reason: cut.map_or_else(|| guest.reason.clone(), |at| format!("{}…", &guest.reason[..at])),
+        whole: cut.map(|_| guest.reason.clone()),
+    }
+}
+
 struct MoveRow {
     guest_id: i64,
     guest: String,
@@ -123,6 +148,7 @@ struct DrainPage {
     plan: Drain,
     moves: Vec<MoveRow>,
     copied: String,
+    homeless: Vec<Staying>,
     is_draining: bool,
 }
 
@@ -145,6 +171,7 @@ pub(super) async fn plan(
         shell: Shell::new(&app, &guarded.visit, Section::Hosts, format!("Empty {}", plan.host)),
         moves: moves.collect(),
         copied: shown::size(plan.moves.iter().map(|one| one.copied_bytes).sum()),
+        homeless: plan.homeless.iter().take(HOMELESS).map(staying).collect(),
         is_draining: plan.draining_since.is_some(),
         plan,
     })

@@ -111,7 +111,6 @@ struct Cell {
 /// A part of the network that can be drawn.
 struct Part {
     first: String,
-    address: String,
     is_drawn: bool,
 }
 
@@ -199,11 +198,7 @@ pub(super) async fn one(
         if size > DRAWN {
             parts = (0..size / DRAWN)
                 .map(|number| lowest + number * DRAWN)
-                .map(|at| Part {
-                    first: Ipv4Addr::from(at).to_string(),
-                    address: format!("/networks/{id}?from={}", Ipv4Addr::from(at)),
-                    is_drawn: at == first,
-                })
+                .map(|at| Part { first: Ipv4Addr::from(at).to_string(), is_drawn: at == first })
                 .collect();
         }
     }

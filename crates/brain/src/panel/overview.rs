@@ -11,10 +11,16 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use honcho_model::guest::GuestStatus;
-use honcho_store::{attention, guests};
+use honcho_store::{Filters, attention, guests, networks};
 
 /// So many of each kind are listed at most.
 const MOST: i64 = 12;
+
+/// How many networks are looked at.
+const NETWORKS: i64 = 500;
+
+/// A network with less than one of so many parts left is nearly full.
+const PARTS: i64 = 10;
 
 /// How many of the newest events are shown.
 const NEWEST: i64 = 14;
@@ -99,13 +105,15 @@ fn of_operation(operation: honcho_api::Operation) -> Concern {
     }
 }
 
-fn of_network(network: attention::FullNetwork) -> Concern {
-    Concern {
+/// A network whose IPv4 addresses are nearly all held.
+fn of_network(network: honcho_api::Network) -> Option<Concern> {
+    let is_full = network.addresses_free.saturating_mul(PARTS) < network.addresses_count;
+    is_full.then(|| Concern {
         badge: Badge { word: "nearly full", tone: "warn" },
         address: format!("/networks/{}", network.id),
-        text: format!("{} of {} IPv4 addresses are free", network.free, network.given),
+        text: format!("{} of {} IPv4 addresses are free", network.addresses_free, network.addresses_count),
         name: network.name,
-    }
+    })
 }
 
 fn of_server(server: attention::TroubledServer) -> Option<Concern> {
@@ -133,7 +141,9 @@ async fn concerns(app: &App, visitor: &Visitor) -> PanelResult<Vec<Concern>> {
     let held_up = attention::operations(reader, visitor.scope(), MOST).await?;
     all.extend(held_up.into_iter().map(of_operation));
     all.extend(attention::pools(reader, MOST).await?.into_iter().map(of_pool));
-    all.extend(attention::networks(reader, MOST).await?.into_iter().map(of_network));
+    let filters = Filters { limit: Some(NETWORKS), ..Filters::default() };
+    let found = networks::list(reader, visitor.scope(), &filters).await?;
+    all.extend(found.into_iter().filter_map(of_network));
     all.extend(attention::slow_servers(reader, MOST).await?.into_iter().filter_map(of_server));
     Ok(all)
 }
