@@ -158,7 +158,7 @@ impl Browser {
 
     /// Waits until the page says this, without loading it anew.
     pub async fn says(&self, words: &str) -> Result<()> {
-        eventually("the page says so", Duration::from_secs(60), async || {
+        eventually("the page says so", Duration::from_mins(1), async || {
             let text = self.text().await?;
             anyhow::ensure!(text.contains(words), "it does not say \"{words}\":\n{text}");
             Ok(())

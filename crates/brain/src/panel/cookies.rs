@@ -41,16 +41,13 @@ pub(super) enum Kept {
 pub(super) fn set(name: &str, value: &str, kept: Kept, transport: Transport) -> Option<HeaderValue> {
     // Lax, so that who follows a link to the panel from a mail is still logged in. What changes something is a form with
     // a token.
-    let mut text = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax");
-    text += &match kept {
+    let kept = match kept {
         Kept::Open => String::new(),
         Kept::Seconds(seconds) => format!("; Max-Age={seconds}"),
         Kept::Never => "; Max-Age=0".to_owned(),
     };
-    if transport == Transport::Tls {
-        text.push_str("; Secure");
-    }
-    HeaderValue::from_str(&text).ok()
+    let secure = if transport == Transport::Tls { "; Secure" } else { "" };
+    HeaderValue::from_str(&format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax{kept}{secure}")).ok()
 }
 
 #[cfg(test)]

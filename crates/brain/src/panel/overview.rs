@@ -34,7 +34,7 @@ struct Concern {
 }
 
 /// How many there are of something, and where they are listed.
-struct Count {
+struct Tally {
     label: &'static str,
     count: i64,
     address: String,
@@ -46,8 +46,8 @@ struct Count {
 #[template(path = "overview_live.html")]
 struct LivePart {
     concerns: Vec<Concern>,
-    hosts: Vec<Count>,
-    guests: Vec<Count>,
+    hosts: Vec<Tally>,
+    guests: Vec<Tally>,
     events: Vec<EventRow>,
 }
 
@@ -74,7 +74,7 @@ fn of_host(host: attention::TroubledHost, app: &App) -> Concern {
     }
 }
 
-fn of_pool(pool: attention::TroubledPool) -> Concern {
+fn of_pool(pool: &attention::TroubledPool) -> Concern {
     let is_ready = pool.status == "ready";
     let left = || {
         let (free, all) = (pool.free.unwrap_or(0), pool.size.unwrap_or(0));
@@ -140,7 +140,7 @@ async fn concerns(app: &App, visitor: &Visitor) -> PanelResult<Vec<Concern>> {
     all.extend(hosts.into_iter().map(|host| of_host(host, app)));
     let held_up = attention::operations(reader, visitor.scope(), MOST).await?;
     all.extend(held_up.into_iter().map(of_operation));
-    all.extend(attention::pools(reader, MOST).await?.into_iter().map(of_pool));
+    all.extend(attention::pools(reader, MOST).await?.iter().map(of_pool));
     let filters = Filters { limit: Some(NETWORKS), ..Filters::default() };
     let found = networks::list(reader, visitor.scope(), &filters).await?;
     all.extend(found.into_iter().filter_map(of_network));
@@ -164,14 +164,14 @@ async fn live_part(app: &App, visitor: &Visitor) -> PanelResult<LivePart> {
         let (_, count) = of_guests.iter().find(|(word, _)| word == status.as_str())?;
         let badge = shown::guest_status(status);
         let address = format!("/guests?status={}", status.as_str());
-        Some(Count { label: badge.word, tone: badge.tone, count: *count, address })
+        Some(Tally { label: badge.word, tone: badge.tone, count: *count, address })
     });
     Ok(LivePart {
         concerns: concerns(app, visitor).await?,
         hosts: hosts
             .into_iter()
             .filter(|(label, count, _)| *count > 0 || *label == "up")
-            .map(|(label, count, tone)| Count { label, count, tone, address: "/hosts".to_owned() })
+            .map(|(label, count, tone)| Tally { label, count, tone, address: "/hosts".to_owned() })
             .collect(),
         guests: guests.collect(),
         events: event_log::newest(app, visitor, NEWEST).await?,
