@@ -127,7 +127,7 @@ mod tests {
         serde_json::from_value(text).unwrap()
     }
 
-    fn check(height: i64, hosts: &[Host], expected: Expect) {
+    fn check(height: i64, hosts: &[Host], expected: &Expect) {
         let hosts: Vec<&Host> = hosts.iter().collect();
         let line = |unit: Unit| {
             let cells = unit.cells.iter().map(|cell| {
@@ -146,13 +146,13 @@ mod tests {
         check(
             5,
             &hosts,
-            expect![[r#"
+            &expect![[r"
                 5: - 1x2
                 4: h2 1x1, h3 2x1
                 3: - 1x1
                 2: h1 2x2
                 1: 
-            "#]],
+            "]],
         );
     }
 }
