@@ -16,4 +16,16 @@ if [ ! -d "$(rustc --print sysroot)/lib/rustlib/$target" ]; then
   exit 1
 fi
 cargo build --locked --release --package honcho-guest --target "$target"
-ls -l "target/$target/release/honcho-guest"
+program=target/$target/release/honcho-guest
+# It needs nothing of the machine that it runs on: no loader, no library.
+if readelf --program-headers --dynamic "$program" | grep -E 'INTERP|NEEDED'; then
+  echo "$program is not static" >&2
+  exit 1
+fi
+if [ "$(id -u)" = 0 ]; then
+  empty=$(mktemp --directory)
+  trap 'rm -r "$empty"' EXIT
+  cp "$program" "$empty/"
+  chroot "$empty" /honcho-guest --version
+fi
+ls -l "$program"
