@@ -10,6 +10,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+/// How often, and with which pause, another honcho-guest that is handing over is waited for.
+const TRIES: u32 = 150;
+const PAUSE: Duration = Duration::from_millis(200);
 /// `EX_TEMPFAIL` of sysexits.h: something waits, and goes the next time.
 const WAITS: u8 = 75;
 
@@ -19,13 +22,13 @@ the spool first: from then on it may go. What is in the spool is compressed, cut
 sendmail; what sendmail does not take stays and goes the next time. The same file given twice is sent once, whatever its name; of \
 one that has grown, what it has grown by.
 
-Without FILE it hands over what waits. Several may run at once.
+Without FILE it hands over what waits. Several may run at once: one hands over, and the others wait for it, half a minute at most.
 
 Exit codes:
   0   all that is in the spool was handed over
   1   something failed: a file that cannot be read, a disk that is full
   2   the command line makes no sense
-  75  sendmail did not take all of it: what waits goes the next time
+  75  sendmail did not take all of it, or another honcho-guest is still handing over: what waits goes the next time
 
 Examples:
   honcho-guest ship --to slowlog@logs.example.net /var/log/mysql/mariadb-slow.log.1
@@ -183,12 +186,19 @@ fn ship(arguments: &ShipArguments, spool: &Spool) -> ExitCode {
     }
     let sendmail = Sendmail { program: arguments.sendmail.clone(), patience: Duration::from_mins(5) };
     let limits = Limits::of_mail(arguments.mail_size as usize);
-    let hand_over = || match spool.hand_over(&head, limits, &sendmail, now) {
-        Ok(handed) => told(&handed),
-        Err(error) => {
-            complain(&failed("what is in the spool waits", &error));
-            ExitCode::FAILURE
+    let hand_over = || {
+        // Another one may have looked for the last time before our logs were in.
+        for _ in 0..TRIES {
+            match spool.hand_over(&head, limits, &sendmail, now) {
+                Ok(Handed::Busy) => std::thread::sleep(PAUSE),
+                Ok(handed) => return told(&handed),
+                Err(error) => {
+                    complain(&failed("what is in the spool waits", &error));
+                    return ExitCode::FAILURE;
+                }
+            }
         }
+        told(&Handed::Busy)
     };
     let mut handed = hand_over();
     // What was handed over is room for what did not fit.
@@ -222,8 +232,12 @@ fn told(handed: &Handed) -> ExitCode {
             ExitCode::SUCCESS
         }
         Handed::Busy => {
-            say("another honcho-guest is at it, and takes along what is in the spool");
-            ExitCode::SUCCESS
+            complain(&format!(
+                "another honcho-guest has been handing over for {} s and goes on: what was taken now is in the spool, and goes with it or \
+                 the next time; `honcho-guest ship --status` tells what waits",
+                (PAUSE * TRIES).as_secs()
+            ));
+            ExitCode::from(WAITS)
         }
         Handed::Waiting(mails, why) => {
             complain(&format!("{} handed over; the next one was not taken: {why}", count(*mails, "mail")));

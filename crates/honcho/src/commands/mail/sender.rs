@@ -100,13 +100,17 @@ fn nullmailer(arguments: &SenderArguments) -> String {
         r"#!/bin/sh
 # nullmailer of a server that sends slow logs and no other mail. Run as root; it may be run again.
 # It knows no MXs: the receivers are tried in this order, and the next one only when the one before does not answer. Mail that a
-# receiver refuses for good goes to /var/spool/nullmailer/failed and is not sent again: look there, or take Postfix.
+# receiver refuses for good goes to /var/spool/nullmailer/failed and is not sent again (the receivers that `honcho mail config
+# receiver` sets up refuse nothing for good). The receiver must show a certificate of the CA with the name given here.
 set -eu
 cat > /etc/nullmailer/remotes <<'REMOTES'
 {}
 REMOTES
 chmod 600 /etc/nullmailer/remotes
 chown mail:mail /etc/nullmailer/remotes
+# nullmailer runs as the user mail, and shows this certificate.
+chgrp mail '{key}'
+chmod 640 '{key}'
 # It is tried for a month.
 printf '%s\n' 2592000 > /etc/nullmailer/queuelifetime
 printf '%s\n' 60 > /etc/nullmailer/pausetime
@@ -122,8 +126,16 @@ fn opensmtpd(arguments: &SenderArguments) -> String {
         r#"#!/bin/sh
 # OpenSMTPD of a server that sends slow logs to {local}@{domain}. Run as root, once: it adds to /etc/smtpd.conf, whose `match` lines
 # are read from above. The receiver must show a certificate that verifies ("tls"); OpenSMTPD takes the CAs of the system for that,
-# to which the own one is added here. Mail that a receiver refuses for good bounces: list certificates before logs are sent.
+# to which the own one is added here. Mail that a receiver refuses for good bounces (the receivers that `honcho mail config receiver`
+# sets up refuse nothing for good).
 set -eu
+# OpenSMTPD 6.8, which is Debian 12's, can show no certificate, of whatever kind ("missing private key"): no log would leave.
+case $(smtpd -h 2>&1) in
+  *'OpenSMTPD 6.8'*)
+    echo 'OpenSMTPD 6.8 cannot show a client certificate: take Postfix or nullmailer, or OpenSMTPD 7 (Debian 13)' >&2
+    exit 1
+    ;;
+esac
 cp '{ca}' /usr/local/share/ca-certificates/honcho-mail.crt
 update-ca-certificates
 {{
