@@ -1,7 +1,7 @@
 //! Accounts: who owns things.
 
 use crate::there;
-use honcho_model::account::AccountStatus;
+use honcho_model::account::{AccountStatus, SampleValues};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -35,6 +35,9 @@ pub struct Account {
     pub limit_disk_bytes: Option<i64>,
     /// How many public addresses it may hold.
     pub limit_public_addresses: Option<i64>,
+    /// `redacted`, or `kept`: whether samples of its slow queries show their values.
+    #[schema(read_only, value_type = String)]
+    pub sample_values: SampleValues,
     /// When it was suspended.
     #[schema(read_only, value_type = Option<String>, format = DateTime)]
     pub suspended_at: Option<Timestamp>,

@@ -88,13 +88,20 @@ pub struct SlowQuery {
     pub full_scans_count: i64,
     /// How many made temporary tables.
     pub temporary_tables_count: i64,
+    /// How often one connection asked 20 or more of them within a second, with other values each time and hardly anything in
+    /// between, as programs do that ask for each row of a list by itself.
+    pub bursts_count: i64,
+    /// How many were asked so.
+    pub events_in_bursts_count: i64,
+    /// The most that were asked so within a second.
+    pub largest_burst_count: i64,
     /// When it was first seen, in any range.
     #[schema(value_type = String, format = DateTime)]
     pub first_seen_at: Timestamp,
     /// When it was last seen, in any range.
     #[schema(value_type = String, format = DateTime)]
     pub last_seen_at: Timestamp,
-    /// The slowest one ever, its values replaced by `?`.
+    /// The slowest one ever, its values replaced by `?` unless the account keeps them.
     pub sample: String,
     /// When that was.
     #[schema(value_type = String, format = DateTime)]

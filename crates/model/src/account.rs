@@ -2,6 +2,17 @@
 
 use serde::{Deserialize, Serialize};
 
+/// What becomes of the values in samples of an account's slow queries. They are personal data.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SampleValues {
+    /// They are replaced before anything is written down.
+    #[default]
+    Redacted,
+    /// They are kept, because the account said so.
+    Kept,
+}
+
 /// What an account is, in one word; derived, never stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

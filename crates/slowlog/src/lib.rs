@@ -23,8 +23,12 @@ mod quoting;
 mod redact;
 mod sketch;
 
-pub use advice::{Advice, Confidence, IndexCandidate, LONGEST_STATEMENT, Rule, Table, advise, tables};
-pub use digest::{By, Class, Digest, Measures, Period, Resolution, Sample, Samples, Settings, Share, Spread};
+pub use advice::{
+    Advice, Confidence, IndexCandidate, LONGEST_STATEMENT, Rule, Table, advise, advise_on_bursts, tables,
+};
+pub use digest::{
+    BURST, By, Class, Digest, Measures, Period, Resolution, Sample, Samples, Settings, Share, Spread,
+};
 pub use event::{Event, Plan};
 pub use fingerprint::{Checksums, Dialect, Fingerprinter, Numbers, Quoting};
 pub use frame::{Ending, Extent, Identity, Kind};

@@ -2,9 +2,9 @@
 
 use crate::list::{Column, Filters, Select, Shared};
 use crate::sql::{Connection, execute, insert, number, row, rows, time, values};
-use crate::{Refusal, Scope, StoreError, StoreResult, Tx, addresses};
+use crate::{Refusal, Scope, StoreError, StoreResult, Tx, addresses, slow};
 use honcho_api::Account;
-use honcho_model::account::AccountStatus;
+use honcho_model::account::{AccountStatus, SampleValues};
 use honcho_model::quota::Limits;
 use honcho_model::{AccountId, Name, Timestamp};
 use sea_orm::FromQueryResult;
@@ -23,6 +23,7 @@ struct Row {
     limit_memory: Option<i64>,
     limit_disk: Option<i64>,
     limit_public_addresses: Option<i64>,
+    keeps_sample_values: bool,
     suspended_at: Option<i64>,
     suspended_reason: Option<String>,
     created_at: i64,
@@ -49,6 +50,7 @@ impl TryFrom<Row> for Account {
             limit_memory_bytes: row.limit_memory,
             limit_disk_bytes: row.limit_disk,
             limit_public_addresses: row.limit_public_addresses,
+            sample_values: if row.keeps_sample_values { SampleValues::Kept } else { SampleValues::Redacted },
             suspended_at: row.suspended_at.map(time),
             suspended_reason: row.suspended_reason,
             created_at: time(row.created_at),
@@ -80,7 +82,7 @@ pub async fn list(
     let mut select = Select::new(
         format!(
             "SELECT a.id, a.uuid, a.name, a.reference, {STATUS} AS status, a.grace_seconds, a.limit_guests, \
-             a.limit_vcpus, a.limit_memory, a.limit_disk, a.limit_public_addresses, a.suspended_at, \
+             a.limit_vcpus, a.limit_memory, a.limit_disk, a.limit_public_addresses, a.keeps_sample_values, a.suspended_at, \
              a.suspended_reason, a.created_at, a.cancelled_at, a.deletes_at, a.deleted_at, a.lock_version \
              FROM accounts a"
         ),
@@ -278,6 +280,7 @@ pub async fn delete(tx: &Tx, id: AccountId) -> StoreResult<()> {
         );
     }
     addresses::release_of_account(tx, id).await?;
+    slow::keep_sample_values(tx, id, SampleValues::Redacted).await?;
     execute(tx, "UPDATE accounts SET deleted_at = $1 WHERE id = $2", values![tx.now.0, id.0]).await?;
     execute(
         tx,

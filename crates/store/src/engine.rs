@@ -140,6 +140,8 @@ fn sqlite(path: &Path, purpose: Purpose) -> ConnectOptions {
                 // An acknowledged write survives a power cut.
                 .pragma("synchronous", "FULL")
                 .pragma("cache_size", "-4096")
+                // What is deleted is overwritten: somebody wants it gone.
+                .pragma("secure_delete", "ON")
         });
     options
 }

@@ -5,12 +5,15 @@
 use super::error::ApiResult;
 use super::extract::{Arguments, Id, Writer};
 use crate::app::App;
-use crate::operations::{AccountCancel, AccountRestore, AccountSuspend, AccountUnsuspend, Grace};
+use crate::operations::{
+    AccountCancel, AccountRestore, AccountSampleValues, AccountSuspend, AccountUnsuspend, Grace,
+};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use honcho_api::{Account, ErrorBody};
 use honcho_model::AccountId;
+use honcho_model::account::SampleValues;
 use serde::Deserialize;
 
 type Accepted = (StatusCode, Json<Account>);
@@ -60,6 +63,24 @@ async fn unsuspended(app: App, caller: Writer, id: i64, _: Nothing) -> ApiResult
 
 async fn restored(app: App, caller: Writer, id: i64, _: Nothing) -> ApiResult<Accepted> {
     let change = AccountRestore { scope: caller.scope, id: AccountId(id), rules: app.rules };
+    Ok((StatusCode::ACCEPTED, Json(app.write(caller.actor, &change).await?)))
+}
+
+async fn keeps_sample_values(app: App, caller: Writer, id: i64, _: Nothing) -> ApiResult<Accepted> {
+    sample_values(app, caller, id, SampleValues::Kept).await
+}
+
+async fn redacts_sample_values(app: App, caller: Writer, id: i64, _: Nothing) -> ApiResult<Accepted> {
+    sample_values(app, caller, id, SampleValues::Redacted).await
+}
+
+async fn sample_values(
+    app: App,
+    caller: Writer,
+    id: i64,
+    sample_values: SampleValues,
+) -> ApiResult<Accepted> {
+    let change = AccountSampleValues { scope: caller.scope, id: AccountId(id), sample_values };
     Ok((StatusCode::ACCEPTED, Json(app.write(caller.actor, &change).await?)))
 }
 
@@ -113,4 +134,22 @@ action!(
     Nothing,
     [],
     restored
+);
+action!(
+    "Keeps the values in samples of the account's slow queries, from now on. They are personal data.",
+    "/v1/accounts/{id}/keep_sample_values",
+    keep_sample_values,
+    keep_sample_values_by_post,
+    Nothing,
+    [],
+    keeps_sample_values
+);
+action!(
+    "Keeps no values in samples of the account's slow queries, and removes those that were kept.",
+    "/v1/accounts/{id}/redact_sample_values",
+    redact_sample_values,
+    redact_sample_values_by_post,
+    Nothing,
+    [],
+    redacts_sample_values
 );

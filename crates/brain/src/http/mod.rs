@@ -73,6 +73,8 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(account_life::suspend, account_life::suspend_by_post))
         .routes(routes!(account_life::unsuspend, account_life::unsuspend_by_post))
         .routes(routes!(account_life::restore, account_life::restore_by_post))
+        .routes(routes!(account_life::keep_sample_values, account_life::keep_sample_values_by_post))
+        .routes(routes!(account_life::redact_sample_values, account_life::redact_sample_values_by_post))
         .routes(routes!(accounts::quota))
         .routes(routes!(usage::account))
         .routes(routes!(usage::account_csv))

@@ -36,6 +36,10 @@ PUT    /v1/accounts/{id}/unsuspend        401 403 403 403 403 202
 POST   /v1/accounts/{id}/unsuspend        401 403 403 403 403 202
 PUT    /v1/accounts/{id}/restore          401 403 403 403 403 202
 POST   /v1/accounts/{id}/restore          401 403 403 403 403 202
+PUT    /v1/accounts/{id}/keep_sample_values    401 404 403 403 202 202
+POST   /v1/accounts/{id}/keep_sample_values    401 404 403 403 202 202
+PUT    /v1/accounts/{id}/redact_sample_values  401 404 403 403 202 202
+POST   /v1/accounts/{id}/redact_sample_values  401 404 403 403 202 202
 GET    /v1/accounts/{id}/quota            401 404 200 404 200 200
 GET    /v1/accounts/{id}/usage?month=2001-09      401 404 200 404 200 200
 GET    /v1/accounts/{id}/usage.csv?month=2001-09  401 404 200 404 200 200

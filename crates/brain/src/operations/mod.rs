@@ -5,6 +5,7 @@
 
 mod account;
 mod account_end;
+mod account_samples;
 mod account_suspend;
 mod address;
 mod cluster_create;
@@ -39,6 +40,7 @@ pub(crate) mod tests;
 
 pub(crate) use account::{AccountCreate, AccountUpdate};
 pub(crate) use account_end::{AccountBury, AccountCancel, AccountLapse, AccountRestore, Grace};
+pub(crate) use account_samples::AccountSampleValues;
 pub(crate) use account_suspend::{AccountSuspend, AccountUnsuspend};
 pub(crate) use address::{AddressCreate, AddressRelease, AddressUpdate};
 pub(crate) use cluster_create::{ClusterCreate, ClusterTrial};

@@ -2,6 +2,7 @@
 
 mod cancel;
 mod quota;
+mod samples;
 mod suspend;
 mod update;
 mod usage;
@@ -17,7 +18,7 @@ use crate::table::{Cell, details};
 use crate::values;
 use clap_complete::engine::ArgValueCandidates;
 use honcho_api::{Account, AccountCreate, Guest};
-use honcho_model::account::AccountStatus;
+use honcho_model::account::{AccountStatus, SampleValues};
 use honcho_model::guest::{GuestStatus, Power};
 use honcho_model::quota::Kind;
 use std::time::Duration;
@@ -87,6 +88,10 @@ pub(crate) enum AccountCommand {
     Suspend(suspend::SuspendArguments),
     /// Let the guests of a suspended one run again
     Unsuspend(suspend::UnsuspendArguments),
+    /// Keep the values in samples of its slow queries
+    KeepSampleValues(samples::KeepArguments),
+    /// Keep no values in samples of its slow queries, and remove those that were kept
+    RedactSampleValues(samples::RedactArguments),
 }
 
 pub(crate) async fn run(context: &Context, command: AccountCommand) -> Result<(), CommandError> {
@@ -142,6 +147,8 @@ pub(crate) async fn run(context: &Context, command: AccountCommand) -> Result<()
         AccountCommand::Restore(arguments) => cancel::restore(context, &arguments).await,
         AccountCommand::Suspend(arguments) => suspend::suspend(context, &arguments).await,
         AccountCommand::Unsuspend(arguments) => suspend::unsuspend(context, &arguments).await,
+        AccountCommand::KeepSampleValues(arguments) => samples::keep(context, &arguments).await,
+        AccountCommand::RedactSampleValues(arguments) => samples::redact(context, &arguments).await,
     }
 }
 
@@ -218,6 +225,11 @@ fn show(context: &Context, account: &Account) -> Result<(), CommandError> {
     rows.extend(
         limits.into_iter().filter_map(|(name, kind, limit)| Some((name, Cell::text(kind.show(limit?))))),
     );
+    let sample_values = match account.sample_values {
+        SampleValues::Kept => "kept",
+        SampleValues::Redacted => "redacted",
+    };
+    rows.push(("values in samples", Cell::text(sample_values)));
     rows.push(("reference", Cell::maybe(account.reference.as_ref())));
     rows.push(("created", Cell::text(age(account.created_at, output.now()))));
     let times = [

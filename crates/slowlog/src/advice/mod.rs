@@ -6,10 +6,11 @@
 //!
 //! ```text
 //!  statement -> parse -> blocks (one per SELECT, UPDATE, DELETE) --+-> index, conditions, shape --+-> Advice
-//!  Measures ------------------------------------------------------+-> measured -----------------+
+//!  Measures ------------------------------------------------------+-> measured, bursts ---------+
 //! ```
 
 mod block;
+mod bursts;
 mod columns;
 mod conditions;
 mod index;
@@ -21,6 +22,7 @@ mod tables;
 #[cfg(test)]
 mod testing;
 
+pub use bursts::advise_on_bursts;
 pub use tables::{Table, tables};
 
 use crate::digest::Measures;
@@ -57,6 +59,8 @@ pub enum Rule {
     LockWaits,
     /// Far more rows are read than sent.
     ExaminedFarAboveSent,
+    /// Each row of a list is asked for by itself (N+1).
+    OneByOne,
 }
 
 impl Rule {
@@ -74,6 +78,7 @@ impl Rule {
             Self::NoLimit => "no_limit",
             Self::LockWaits => "lock_waits",
             Self::ExaminedFarAboveSent => "examined_far_above_sent",
+            Self::OneByOne => "one_by_one",
         }
     }
 }
@@ -141,6 +146,7 @@ pub fn advise(statement: &[u8], measures: &Measures) -> Vec<Advice> {
     conditions::advise(&blocks, &mut advice);
     shape::advise(&blocks, measures, &mut advice);
     measured::advise(&blocks, measures, &mut advice);
+    advice.extend(bursts::advise(&blocks, measures));
     let mut kept: Vec<Advice> = Vec::new();
     for one in advice {
         if !kept.contains(&one) {

@@ -1,5 +1,6 @@
 //! What a number of events add up to. Everything here is added up in any order, with the same result.
 
+use super::bursts::BURST;
 use crate::event::{Event, Plan};
 use crate::sketch::Sketch;
 use serde::{Deserialize, Serialize};
@@ -70,6 +71,13 @@ pub struct Measures {
     pub first_seen: Option<i64>,
     /// When the last was.
     pub last_seen: Option<i64>,
+    /// How often one connection asked [`BURST`](super::BURST) of them or more within a second, with other values each time and hardly
+    /// anything in between.
+    pub bursts: u64,
+    /// How many of them were asked so.
+    pub events_in_bursts: u64,
+    /// The most that were asked so in one second.
+    pub largest_burst: u64,
 }
 
 impl Measures {
@@ -103,6 +111,19 @@ impl Measures {
         self.sorts_on_disk += u64::from(event.plan.has(Plan::SORT_ON_DISK));
     }
 
+    /// The last event was such an one of a connection's run.
+    pub(super) fn add_to_burst(&mut self, run: u64) {
+        match run {
+            0..BURST => return,
+            BURST => {
+                self.bursts += 1;
+                self.events_in_bursts += BURST;
+            }
+            _ => self.events_in_bursts += 1,
+        }
+        self.largest_burst = self.largest_burst.max(run);
+    }
+
     fn seen(&mut self, first: Option<i64>, last: Option<i64>) {
         self.first_seen = [self.first_seen, first].into_iter().flatten().min();
         self.last_seen = self.last_seen.max(last);
@@ -126,6 +147,9 @@ impl Measures {
         self.sorts += other.sorts;
         self.sorts_on_disk += other.sorts_on_disk;
         self.seen(other.first_seen, other.last_seen);
+        self.bursts += other.bursts;
+        self.events_in_bursts += other.events_in_bursts;
+        self.largest_burst = self.largest_burst.max(other.largest_burst);
     }
 
     /// The query time of this rank, within [`Sketch::RELATIVE_ERROR`], and never beyond the least and the most.

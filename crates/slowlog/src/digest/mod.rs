@@ -11,10 +11,12 @@
 //! months, then one. Merging is adding: the order of digests and events does not matter as long as no bound is met, and never
 //! for what all classes together add up to.
 
+mod bursts;
 mod measures;
 mod names;
 mod periods;
 
+pub use bursts::BURST;
 pub use measures::{Measures, Spread};
 pub use periods::{Period, Resolution};
 
@@ -24,6 +26,7 @@ use crate::fingerprint::{Dialect, Fingerprinter};
 use crate::frame::Kind;
 use crate::identifier::QueryId;
 use crate::redact::redact;
+use bursts::Bursts;
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use names::{Names, Use, Uses};
@@ -94,8 +97,16 @@ pub struct Sample {
     pub statement: Vec<u8>,
     /// `MariaDB`'s `# explain:` lines.
     pub explain: Vec<u8>,
-    /// The whole statement with its values, for advice alone: it never leaves this crate.
+    /// The whole statement with its values, for advice, and for those who ask for it.
     whole: Option<Box<[u8]>>,
+}
+
+impl Sample {
+    /// The statement with its values, cut if it was long; none, if there was no room for it. Values are personal data: this is for
+    /// those whose they are and who said so.
+    pub fn with_values(&self) -> Option<&[u8]> {
+        self.whole.as_deref().map(|whole| &whole[..whole.len().min(LONGEST_SAMPLE)])
+    }
 }
 
 /// Whose share is meant.
@@ -177,8 +188,13 @@ impl Class {
 
     /// Advice on its queries, the surest first; none, if its slowest statement was not kept whole or does not parse.
     pub fn advice(&self) -> Vec<Advice> {
+        self.advice_on(&self.total())
+    }
+
+    /// The same by somebody who has added its periods up.
+    pub fn advice_on(&self, total: &Measures) -> Vec<Advice> {
         let statement = self.worst.as_deref().and_then(|worst| worst.whole.as_deref());
-        statement.map_or_else(Vec::new, |statement| advise(statement, &self.total()))
+        statement.map_or_else(Vec::new, |statement| advise(statement, total))
     }
 
     fn bins(&self) -> usize {
@@ -206,6 +222,8 @@ pub struct Digest {
     statements: usize,
     /// The period of the last event, and from when to when it is.
     period: (i64, i64, i64),
+    /// What connections do at the moment; nothing of it is merged.
+    running: Bursts,
     fingerprinter: Fingerprinter,
 }
 
@@ -224,6 +242,7 @@ impl Digest {
             text: 0,
             statements: 0,
             period: (0, 0, 0),
+            running: Bursts::default(),
             fingerprinter: Fingerprinter::new(settings.dialect),
         }
     }
@@ -267,18 +286,24 @@ impl Digest {
         let who = [event.database, event.user, event.host];
         let who =
             [By::Database, By::User, By::Host].map(|by| self.names.of_kind(by as usize, who[by as usize]));
-        let class = class_for(
-            &self.settings,
-            &mut self.classes,
-            &mut self.found,
-            &mut self.other,
-            &mut self.text,
-            fingerprint,
-        );
+        let at = class_for(&self.settings, &mut self.classes, &mut self.found, &mut self.text, fingerprint);
+        let burst = match (at, event.time) {
+            (Some(at), Some(time)) if event.connection != 0 && event.kind == Kind::Query => {
+                self.running.add(at, event.connection, time, event.statement)
+            }
+            _ => None,
+        };
+        let class = match at {
+            Some(at) => &mut self.classes[at as usize],
+            None => self.other.get_or_insert_with(Class::other),
+        };
         let before = class.periods.list().len();
         let measures = class.periods.of(begins);
         let bins = measures.query_times.bins();
         measures.add(event);
+        if let Some(run) = burst {
+            measures.add_to_burst(run);
+        }
         self.bins += measures.query_times.bins() - bins;
         self.periods += class.periods.list().len() - before;
         for (uses, who) in class.uses.iter_mut().zip(who) {
@@ -401,15 +426,14 @@ fn fingerprint_of<'made>(fingerprinter: &'made mut Fingerprinter, event: &'made 
     }
 }
 
-/// The class of a fingerprint, made if there is place for it, else the one for all others.
-fn class_for<'digest>(
+/// The class of a fingerprint, made if there is place for it. None: it is among all others.
+fn class_for(
     settings: &Settings,
-    classes: &'digest mut Vec<Class>,
+    classes: &mut Vec<Class>,
     found: &mut HashTable<u32>,
-    other: &'digest mut Option<Class>,
     text: &mut usize,
     fingerprint: &[u8],
-) -> &'digest mut Class {
+) -> Option<u32> {
     let state = FixedState::default();
     let long = fingerprint.len() > LONGEST_FINGERPRINT;
     let hash = if long {
@@ -418,27 +442,25 @@ fn class_for<'digest>(
         state.hash_one(fingerprint)
     };
     if let Some(at) = found.find(hash, |at| classes[*at as usize].is(fingerprint)) {
-        let at = *at as usize;
-        return &mut classes[at];
+        return Some(*at);
     }
     if classes.len() >= settings.most_classes || *text >= settings.most_text {
-        return other.get_or_insert_with(Class::other);
+        return None;
     }
     let class = Class::new(QueryId::of(fingerprint), fingerprint);
     *text += class.fingerprint.len();
-    let at = insert(classes, found, class, hash);
-    &mut classes[at]
+    Some(insert(classes, found, class, hash))
 }
 
-fn insert(classes: &mut Vec<Class>, found: &mut HashTable<u32>, class: Class, hash: u64) -> usize {
-    let at = classes.len();
+fn insert(classes: &mut Vec<Class>, found: &mut HashTable<u32>, class: Class, hash: u64) -> u32 {
+    #[expect(clippy::cast_possible_truncation, reason = "classes are capped far below")]
+    let at = classes.len() as u32;
     classes.push(class);
     let state = FixedState::default();
     let key = |class: &Class| {
         if class.whole { state.hash_one(&*class.fingerprint) } else { state.hash_one(&class.id.bytes()[..]) }
     };
-    #[expect(clippy::cast_possible_truncation, reason = "classes are capped far below")]
-    found.insert_unique(hash, at as u32, |at| key(&classes[*at as usize]));
+    found.insert_unique(hash, at, |at| key(&classes[*at as usize]));
     at
 }
 

@@ -23,6 +23,7 @@ mod m0021_newest_operation;
 mod m0022_certificates;
 mod m0023_of_account;
 mod m0024_living;
+mod m0025_samples;
 mod schema;
 
 use crate::engine::Purpose;
@@ -63,6 +64,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0022_certificates::Migration),
             Box::new(m0023_of_account::Migration),
             Box::new(m0024_living::Migration),
+            Box::new(m0025_samples::Migration),
         ]
     }
 }

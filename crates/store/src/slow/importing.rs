@@ -1,20 +1,20 @@
 //! Counting a mail: its identity, and all that its events add up to, in one transaction.
 
+use super::classes::{self, Summed};
 use super::periods::{self, Addition};
-use super::servers::MAILS_KEPT;
+use super::servers::{MAILS_KEPT, told_gaps};
 use super::{placeholders, text};
 use crate::events::{self, NewEvent};
-use crate::sql::{execute, insert, is_postgres, number, row, rows, signed, to_json, values};
+use crate::sql::{execute, insert, is_postgres, number, row, signed, values};
 use crate::{Change, StoreResult, Tx};
+use honcho_model::account::SampleValues;
 use honcho_model::event::ResourceKind;
 use honcho_model::{AccountId, GuestId, SlowServerId};
-use honcho_slowlog::{By, Class, Digest};
+use honcho_slowlog::{By, Digest};
 use sea_orm::{FromQueryResult, Value};
 use std::collections::HashMap;
 use uuid::Uuid;
 
-/// So many kinds of queries are kept apart of one server; what comes after is one more, `other`.
-const MOST_CLASSES: usize = 10_000;
 /// How many rows are written by one statement: SQLite binds 32,766 values.
 const ROWS: usize = 1_000;
 /// A mail that took longer than this from its cutting to here is a sign of queues that do not move.
@@ -76,6 +76,8 @@ struct Server {
     id: i64,
     guest_id: Option<i64>,
     account_id: Option<i64>,
+    /// Whether the account keeps the values in samples.
+    keeps_sample_values: Option<bool>,
     last_mail_at: i64,
     usual_pause: i64,
     silent_since: Option<i64>,
@@ -90,6 +92,7 @@ struct Known {
 #[derive(FromQueryResult)]
 struct Owner {
     account_id: i64,
+    keeps_sample_values: bool,
 }
 
 #[derive(FromQueryResult)]
@@ -122,7 +125,7 @@ impl Change for MailImport {
             Some(_) => return self.contradicts(tx, &server).await,
             None => {}
         }
-        if !self.closes(tx, &spool).await? {
+        if !self.closes(tx, &server, &spool).await? {
             // A mail that came before came after it was cut, and its digest is kept for so long.
             let digest_is_kept = self.mail.cut_at > tx.now.0 - MAILS_KEPT + A_DAY;
             if digest_is_kept {
@@ -138,7 +141,7 @@ impl Change for MailImport {
         .await?;
         let mut events = 0;
         for day in &self.days {
-            events += self.count(tx, server.id, day).await?;
+            events += self.count(tx, &server, day).await?;
         }
         self.note(tx, &server, events).await?;
         Ok(Came::Now(SlowServerId(server.id), events))
@@ -161,14 +164,18 @@ impl MailImport {
 
     /// The server, made if it is new. `guest-7` is guest 7, if there is one.
     async fn server(&self, tx: &Tx) -> StoreResult<Server> {
-        let sql = "SELECT s.id, s.guest_id, g.account_id, s.last_mail_at, s.usual_pause, s.silent_since, s.late_since \
-            FROM slow_servers s LEFT JOIN guests g ON g.id = s.guest_id WHERE s.node = $1";
+        let sql = "SELECT s.id, s.guest_id, g.account_id, a.keeps_sample_values, s.last_mail_at, s.usual_pause, s.silent_since, s.late_since \
+            FROM slow_servers s LEFT JOIN guests g ON g.id = s.guest_id LEFT JOIN accounts a ON a.id = g.account_id WHERE s.node = $1";
         let known: Option<Server> = row(tx, sql, values![self.mail.node.as_str()]).await?;
         if let Some(server) = known.filter(|server| server.guest_id.is_some() || self.guest().is_none()) {
             return Ok(server);
         }
         let owner: Option<Owner> = match self.guest() {
-            Some(guest) => row(tx, "SELECT account_id FROM guests WHERE id = $1", values![guest.0]).await?,
+            Some(guest) => {
+                let sql = "SELECT g.account_id, a.keeps_sample_values FROM guests g JOIN accounts a ON a.id = g.account_id \
+                    WHERE g.id = $1";
+                row(tx, sql, values![guest.0]).await?
+            }
             None => None,
         };
         let guest_id = owner.as_ref().and(self.guest()).map(|guest| guest.0);
@@ -197,7 +204,8 @@ impl MailImport {
         Ok(Server {
             id,
             guest_id,
-            account_id: owner.map(|owner| owner.account_id),
+            account_id: owner.as_ref().map(|owner| owner.account_id),
+            keeps_sample_values: owner.map(|owner| owner.keeps_sample_values),
             last_mail_at: tx.now.0,
             usual_pause: FIRST_PAUSE,
             silent_since: None,
@@ -221,7 +229,7 @@ impl MailImport {
     }
 
     /// Writes down that this number has come. False if it had before.
-    async fn closes(&self, tx: &Tx, spool: &Spool) -> StoreResult<bool> {
+    async fn closes(&self, tx: &Tx, server: &Server, spool: &Spool) -> StoreResult<bool> {
         let sequence = self.mail.sequence;
         let gap = async |first: i64, last: i64, since: i64, told: bool| {
             if first <= last {
@@ -247,18 +255,35 @@ impl MailImport {
             gap(sequence + 1, open.last, open.since, open.told).await?;
         }
         execute(tx, "DELETE FROM slow_gaps WHERE id = $1 AND first > last", values![open.id]).await?;
+        if open.told {
+            self.tell_of_closed_gaps(tx, server).await?;
+        }
         Ok(true)
     }
 
+    /// Says so when the last of the mails has come of which it was told that they were missing.
+    async fn tell_of_closed_gaps(&self, tx: &Tx, server: &Server) -> StoreResult<()> {
+        if told_gaps(tx, server.id).await? > 0 {
+            return Ok(());
+        }
+        let resource = (ResourceKind::SlowServer, server.id, self.mail.node.as_str());
+        let event = NewEvent::info("slow_server.complete", resource, "the mails that were missing have come");
+        events::record(tx, event.of(server.account_id.map(AccountId))).await.map(drop)
+    }
+
     /// Adds up the events of one day. Gives how many there are.
-    async fn count(&self, tx: &Tx, server: i64, day: &Day) -> StoreResult<u64> {
-        let classes: Vec<&Class> = day.digest.classes().iter().chain(day.digest.other()).collect();
-        let ids = self.classes(tx, server, day, &classes).await?;
+    async fn count(&self, tx: &Tx, server: &Server, day: &Day) -> StoreResult<u64> {
+        let classes = day.digest.classes().iter().chain(day.digest.other());
+        let classes: Vec<Summed<'_>> = classes.map(|class| Summed { class, total: class.total() }).collect();
+        let sample_values = match server.keeps_sample_values {
+            Some(true) => SampleValues::Kept,
+            Some(false) | None => SampleValues::Redacted,
+        };
+        let ids = classes::bring_up_to_date(tx, server.id, day.begins, sample_values, &classes).await?;
         let mut additions: Vec<Addition> = Vec::new();
         let mut shares: HashMap<(i64, i64, String), (u64, u64)> = HashMap::new();
         let mut events = 0;
-        for (class, id) in classes.iter().zip(&ids) {
-            let total = class.total();
+        for (Summed { class, total }, id) in classes.into_iter().zip(&ids) {
             events += total.count;
             additions.extend(class.periods().iter().map(|period| Addition {
                 class: *id,
@@ -302,85 +327,11 @@ impl MailImport {
         Ok(events)
     }
 
-    /// The ids of these classes, made or brought up to date. Where there is no more place it is that of `other`.
-    async fn classes(&self, tx: &Tx, server: i64, day: &Day, classes: &[&Class]) -> StoreResult<Vec<i64>> {
-        let mut known = HashMap::new();
-        let mut fits: Vec<&Class> = classes.to_vec();
-        let sql = "SELECT COUNT(*) AS n FROM slow_classes WHERE slow_server_id = $1";
-        let there = number(tx, sql, values![server]).await?.unwrap_or(0);
-        if usize::try_from(there).unwrap_or(usize::MAX) + classes.len() > MOST_CLASSES {
-            let mut room = MOST_CLASSES.saturating_sub(usize::try_from(there).unwrap_or(usize::MAX));
-            let old = self.known(tx, server, classes).await?;
-            fits.retain(|class| {
-                if old.contains_key(class.id().bytes().as_slice()) || class.fingerprint().is_empty() {
-                    return true;
-                }
-                let fits = room > 0;
-                room = room.saturating_sub(1);
-                fits
-            });
-        }
-        for chunk in fits.chunks(ROWS) {
-            let mut bound: Vec<Value> = Vec::new();
-            for class in chunk {
-                bound.extend(class_values(server, day.begins, class)?);
-            }
-            let greater = if is_postgres(tx) { "GREATEST" } else { "MAX" };
-            let less = if is_postgres(tx) { "LEAST" } else { "MIN" };
-            let is_worse = "(excluded.worst_query_time > slow_classes.worst_query_time OR (excluded.worst_query_time = \
-                slow_classes.worst_query_time AND excluded.worst_at < slow_classes.worst_at))";
-            let kept = ["query_time", "at", "user", "host", "database", "statement", "explain"];
-            let kept_worst: Vec<String> = kept
-                .iter()
-                .map(|column| format!("worst_{column} = CASE WHEN {is_worse} THEN excluded.worst_{column} ELSE slow_classes.worst_{column} END"))
-                .collect();
-            let sql = format!(
-                "INSERT INTO slow_classes (slow_server_id, query_id, fingerprint, first_seen, last_seen, worst_query_time, \
-                 worst_at, worst_user, worst_host, worst_database, worst_statement, worst_explain, advice) VALUES {} \
-                 ON CONFLICT (slow_server_id, query_id) DO UPDATE SET first_seen = {less}(slow_classes.first_seen, excluded.first_seen), \
-                 last_seen = {greater}(slow_classes.last_seen, excluded.last_seen), {}, \
-                 advice = CASE WHEN {is_worse} THEN excluded.advice ELSE slow_classes.advice END RETURNING id, query_id",
-                placeholders(tx, chunk.len(), 13),
-                kept_worst.join(", ")
-            );
-            let made: Vec<Found> = rows(tx, &sql, bound).await?;
-            known.extend(made.into_iter().map(|found| (found.query_id, found.id)));
-        }
-        let other = vec![0; 16];
-        if fits.len() < classes.len() && !known.contains_key(&other) {
-            let sql = "INSERT INTO slow_classes (slow_server_id, query_id, fingerprint, first_seen, last_seen, worst_query_time, \
-                worst_at, worst_user, worst_host, worst_database, worst_statement, worst_explain, advice) \
-                VALUES ($1, $2, '', $3, $3, 0, $3, '', '', '', '', '', '[]') \
-                ON CONFLICT (slow_server_id, query_id) DO UPDATE SET fingerprint = '' RETURNING id AS n";
-            known.insert(other.clone(), insert(tx, sql, values![server, other.clone(), day.begins]).await?);
-        }
-        let id_of = |class: &&Class| {
-            known.get(class.id().bytes().as_slice()).or_else(|| known.get(&other)).copied().unwrap_or(0)
-        };
-        Ok(classes.iter().map(id_of).collect())
-    }
-
-    /// Those of these classes that are there.
-    async fn known(&self, tx: &Tx, server: i64, classes: &[&Class]) -> StoreResult<HashMap<Vec<u8>, i64>> {
-        let mut known = HashMap::new();
-        for chunk in classes.chunks(ROWS) {
-            let mut bound = values![server];
-            bound.extend(chunk.iter().map(|class| Value::from(class.id().bytes().to_vec())));
-            let places: Vec<String> = (2..=chunk.len() + 1).map(|place| format!("${place}")).collect();
-            let sql = format!(
-                "SELECT id, query_id FROM slow_classes WHERE slow_server_id = $1 AND query_id IN ({})",
-                places.join(", ")
-            );
-            let found: Vec<Found> = rows(tx, &sql, bound).await?;
-            known.extend(found.into_iter().map(|found| (found.query_id, found.id)));
-        }
-        Ok(known)
-    }
-
     /// What the server's row says after this mail; and whether it is heard again, or its mails come late.
     async fn note(&self, tx: &Tx, server: &Server, events: u64) -> StoreResult<()> {
-        let totals = self.days.iter().flat_map(|day| day.digest.classes().iter().chain(day.digest.other()));
-        let last_event: Option<i64> = totals.filter_map(|class| class.total().last_seen).max();
+        let classes = self.days.iter().flat_map(|day| day.digest.classes().iter().chain(day.digest.other()));
+        let periods = classes.flat_map(|class| class.periods());
+        let last_event: Option<i64> = periods.filter_map(|period| period.measures.last_seen).max();
         // The parts of one log come together: what lies between logs is what is usual.
         let pause = tx.now.0 - server.last_mail_at;
         let usual =
@@ -429,33 +380,4 @@ impl MailImport {
         let event = NewEvent::info(kind, resource, text).alarm().of(server.account_id.map(AccountId));
         events::record(tx, event).await.map(drop)
     }
-}
-
-#[derive(FromQueryResult)]
-struct Found {
-    id: i64,
-    query_id: Vec<u8>,
-}
-
-fn class_values(server: i64, day: i64, class: &Class) -> StoreResult<Vec<Value>> {
-    let total = class.total();
-    let worst = class.worst();
-    let part = |part: fn(&honcho_slowlog::Sample) -> &[u8]| {
-        worst.map_or_else(String::new, |worst| text(part(worst)))
-    };
-    Ok(values![
-        server,
-        class.id().bytes().to_vec(),
-        text(class.fingerprint()),
-        total.first_seen.unwrap_or(day),
-        total.last_seen.unwrap_or(day),
-        signed(total.query_time.max),
-        worst.and_then(|worst| worst.time).unwrap_or(day),
-        part(|worst| &worst.user),
-        part(|worst| &worst.host),
-        part(|worst| &worst.database),
-        part(|worst| &worst.statement),
-        part(|worst| &worst.explain),
-        to_json(&class.advice())?
-    ])
 }

@@ -5,13 +5,17 @@
 
 use crate::sql::{Connection, is_postgres};
 
+mod advice;
+mod classes;
 mod importing;
 mod periods;
 mod queries;
+mod samples;
 mod servers;
 
 pub use importing::{Came, Day, Mail, MailImport};
 pub use queries::{Range, queries};
+pub use samples::keep_sample_values;
 pub use servers::{Silent, TellGaps, find, forget_old_mails, list, take_fallen_silent};
 
 /// A text of a log as a column holds it: PostgreSQL's hold no NUL, and none holds what is no UTF-8.

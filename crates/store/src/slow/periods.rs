@@ -13,7 +13,9 @@ pub(super) const HOUR: i64 = 0;
 pub(super) const DAY: i64 = 1;
 
 /// How measures are written; another number would be another way.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// The way before: without bursts, of which nothing is known then.
+const WITHOUT_BURSTS: u8 = 1;
 /// How many rows go through one statement.
 const ROWS: usize = 1_000;
 
@@ -36,6 +38,10 @@ fn to_bytes(measures: &Measures) -> StoreResult<Vec<u8>> {
 pub(super) fn from_bytes(bytes: &[u8]) -> StoreResult<Measures> {
     match bytes {
         [VERSION, rest @ ..] => postcard::from_bytes(rest).map_err(|error| damaged(&error)),
+        // Numbers that were added at the end, each of which is a zero.
+        [WITHOUT_BURSTS, rest @ ..] => {
+            postcard::from_bytes(&[rest, &[0; 3]].concat()).map_err(|error| damaged(&error))
+        }
         _ => Err(damaged("they are of another version")),
     }
 }
@@ -132,6 +138,15 @@ mod tests {
             measures.query_times.add(value);
         }
         assert_eq!(from_bytes(&to_bytes(&measures).unwrap()).unwrap(), measures);
-        assert!(from_bytes(&[]).is_err() && from_bytes(&[2, 0]).is_err() && from_bytes(&[1, 0]).is_err());
+        for wrong in [&[][..], &[1, 0], &[2, 0], &[3, 0]] {
+            assert!(from_bytes(wrong).is_err(), "{wrong:?}");
+        }
+        // As they were written before there were bursts.
+        let mut written = to_bytes(&measures).unwrap();
+        written.truncate(written.len() - 3);
+        written[0] = 1;
+        assert_eq!(from_bytes(&written).unwrap(), measures);
+        let measures = Measures { bursts: 2, events_in_bursts: 45, largest_burst: 25, ..measures };
+        assert_eq!(from_bytes(&to_bytes(&measures).unwrap()).unwrap(), measures);
     }
 }

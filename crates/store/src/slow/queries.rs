@@ -2,7 +2,7 @@
 
 use super::periods::{self, DAY, HOUR};
 use crate::StoreResult;
-use crate::sql::{Connection, from_json, number, rows, time, unsigned, values};
+use crate::sql::{Connection, number, rows, time, unsigned, values};
 use honcho_api::SlowQuery;
 use honcho_model::SlowServerId;
 use honcho_slowlog::{Measures, QueryId};
@@ -45,6 +45,7 @@ struct Row {
     worst_host: String,
     worst_database: String,
     worst_statement: String,
+    worst_values: Option<String>,
     advice: String,
     query_time: i64,
 }
@@ -62,7 +63,7 @@ pub async fn queries(
         ON p.slow_class_id = c.id WHERE c.slow_server_id = $1 AND p.span = $2 AND p.begins >= $3 AND p.begins < $4";
     let total = number(connection, all, values![server.0, span, since, until]).await?.unwrap_or(0);
     let sql = "SELECT c.id, c.query_id, c.fingerprint, c.first_seen, c.last_seen, c.worst_at, c.worst_user, c.worst_host, \
-        c.worst_database, c.worst_statement, c.advice, r.query_time FROM slow_classes c JOIN (SELECT p.slow_class_id, \
+        c.worst_database, c.worst_statement, c.worst_values, c.advice, r.query_time FROM slow_classes c JOIN (SELECT p.slow_class_id, \
         CAST(SUM(p.query_time) AS BIGINT) AS query_time FROM slow_classes k JOIN slow_periods p ON p.slow_class_id = k.id \
         WHERE k.slow_server_id = $1 AND p.span = $2 AND p.begins >= $3 AND p.begins < $4 GROUP BY p.slow_class_id) r \
         ON r.slow_class_id = c.id ORDER BY r.query_time DESC, c.id LIMIT $5 OFFSET $6";
@@ -82,6 +83,7 @@ fn query(server: i64, row: Row, measures: &Measures, total: u64) -> StoreResult<
     let seconds = |micros: u64| micros as f64 / 1_000_000.0;
     let signed = crate::sql::signed;
     let id = <[u8; 16]>::try_from(row.query_id.as_slice()).unwrap_or_default();
+    let advice = super::advice::of(&row.advice, &row.worst_statement, measures)?;
     Ok(SlowQuery {
         id: row.id,
         slow_server_id: server,
@@ -101,13 +103,16 @@ fn query(server: i64, row: Row, measures: &Measures, total: u64) -> StoreResult<
         rows_affected_count: signed(measures.rows_affected.sum),
         full_scans_count: signed(measures.full_scans),
         temporary_tables_count: signed(measures.temporary_tables),
+        bursts_count: signed(measures.bursts),
+        events_in_bursts_count: signed(measures.events_in_bursts),
+        largest_burst_count: signed(measures.largest_burst),
         first_seen_at: time(row.first_seen),
         last_seen_at: time(row.last_seen),
-        sample: row.worst_statement,
+        sample: row.worst_values.unwrap_or(row.worst_statement),
         sample_at: time(row.worst_at),
         sample_user: row.worst_user,
         sample_host: row.worst_host,
         sample_database: row.worst_database,
-        advice: from_json("advice", Some(&row.advice))?.unwrap_or_default(),
+        advice,
     })
 }

@@ -2,7 +2,7 @@
 
 use crate::events::{self, NewEvent};
 use crate::list::{Column, Filters, Select};
-use crate::sql::{Connection, execute, rows, time, values};
+use crate::sql::{Connection, execute, number, rows, time, values};
 use crate::{Change, Refusal, Scope, StoreResult, Tx};
 use honcho_api::SlowServer;
 use honcho_model::event::ResourceKind;
@@ -121,42 +121,59 @@ pub async fn take_fallen_silent(tx: &Tx) -> StoreResult<Vec<Silent>> {
     Ok(silent)
 }
 
-/// Tells of mails that are missing for an hour, once each.
+/// Tells of mails that are missing for an hour: once of each server, until all of them have come.
 pub struct TellGaps;
 
 #[derive(FromQueryResult)]
 struct Untold {
-    id: i64,
-    first: i64,
-    last: i64,
     slow_server_id: i64,
     node: String,
     account_id: Option<i64>,
+    first: i64,
+    last: i64,
+    missing: i64,
 }
 
 impl Change for TellGaps {
     type Out = ();
     async fn run<'a>(&'a self, tx: &'a Tx) -> StoreResult<()> {
-        let sql = "SELECT x.id, x.first, x.last, p.slow_server_id, s.node, g.account_id FROM slow_gaps x \
-            JOIN slow_spools p ON p.id = x.slow_spool_id JOIN slow_servers s ON s.id = p.slow_server_id \
-            LEFT JOIN guests g ON g.id = s.guest_id WHERE NOT x.told AND x.since < $1 ORDER BY x.id LIMIT 100";
-        let untold: Vec<Untold> = rows(tx, sql, values![tx.now.0 - GAP_TOLD_AFTER]).await?;
-        for gap in untold {
-            execute(tx, "UPDATE slow_gaps SET told = TRUE WHERE id = $1", values![gap.id]).await?;
-            let which = if gap.first == gap.last {
-                format!("mail {} has", gap.first)
-            } else {
-                format!("mails {} to {} have", gap.first, gap.last)
+        let sql = "SELECT p.slow_server_id, s.node, g.account_id, MIN(x.first) AS first, MAX(x.last) AS last, \
+            CAST(SUM(x.last - x.first + 1) AS BIGINT) AS missing FROM slow_gaps x JOIN slow_spools p ON p.id = x.slow_spool_id \
+            JOIN slow_servers s ON s.id = p.slow_server_id LEFT JOIN guests g ON g.id = s.guest_id \
+            WHERE NOT x.told AND x.since < $1 GROUP BY p.slow_server_id, s.node, g.account_id ORDER BY p.slow_server_id LIMIT 100";
+        let before = tx.now.0 - GAP_TOLD_AFTER;
+        let untold: Vec<Untold> = rows(tx, sql, values![before]).await?;
+        for server in untold {
+            let known = told_gaps(tx, server.slow_server_id).await? > 0;
+            let sql = "UPDATE slow_gaps SET told = TRUE WHERE NOT told AND since < $1 \
+                AND slow_spool_id IN (SELECT id FROM slow_spools WHERE slow_server_id = $2)";
+            execute(tx, sql, values![before, server.slow_server_id]).await?;
+            if known {
+                continue;
+            }
+            let which = match (server.missing, server.last - server.first + 1) {
+                (1, _) => format!("mail {} has", server.first),
+                (missing, span) if missing == span => {
+                    format!("mails {} to {} have", server.first, server.last)
+                }
+                (missing, _) => format!("{missing} mails between {} and {} have", server.first, server.last),
             };
             let text = format!(
                 "{which} not come for an hour, and later ones have: a receiver that is down holds them, or they are lost"
             );
-            let resource = (ResourceKind::SlowServer, gap.slow_server_id, gap.node.as_str());
+            let resource = (ResourceKind::SlowServer, server.slow_server_id, server.node.as_str());
             let event = NewEvent::info("slow_server.gap", resource, text).alarm();
-            events::record(tx, event.of(gap.account_id.map(AccountId))).await?;
+            events::record(tx, event.of(server.account_id.map(AccountId))).await?;
         }
         Ok(())
     }
+}
+
+/// How many gaps of a server are open of which somebody was told.
+pub(super) async fn told_gaps(tx: &Tx, server: i64) -> StoreResult<i64> {
+    let sql = "SELECT COUNT(*) AS n FROM slow_gaps x JOIN slow_spools p ON p.id = x.slow_spool_id \
+        WHERE p.slow_server_id = $1 AND x.told";
+    Ok(number(tx, sql, values![server]).await?.unwrap_or(0))
 }
 
 /// Forgets the digests of mails that no queue holds any more: by their numbers they are known all the same.

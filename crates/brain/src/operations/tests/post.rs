@@ -4,6 +4,7 @@ use super::*;
 use crate::post::{Counted, NotCounted, import};
 use base64::Engine as _;
 use honcho_api::{SlowQuery, SlowServer};
+use honcho_model::account::SampleValues;
 use honcho_model::{AccountId, SlowServerId};
 use honcho_store::slow::{self, Came, Range};
 use honcho_store::{Filters, events};
@@ -22,6 +23,25 @@ pub(crate) fn log(second: i64, events: i64) -> String {
         )
     };
     (0..events).map(event).collect()
+}
+
+/// A log in which connections ask for a list, and then for each of its rows by itself, so many times in each of so many seconds.
+fn one_by_one(second: i64, seconds: i64, rows: i64) -> String {
+    let event = |second: i64, statement: String| {
+        format!(
+            "# User@Host: shop[shop] @ web1 [10.0.0.1]\n# Thread_id: {}  Schema: shop  QC_hit: No\n\
+             # Query_time: 0.000400  Lock_time: 0.0001 Rows_sent: 1  Rows_examined: 1\nSET timestamp={second};\n{statement};\n",
+            17 + second % 3
+        )
+    };
+    let mut log = String::new();
+    for at in second..second + seconds {
+        log += &event(at, "SELECT id FROM posts ORDER BY id DESC LIMIT 50".to_owned());
+        for row in 0..rows {
+            log += &event(at, format!("SELECT users.* FROM users WHERE users.id = {} LIMIT 1", row * 31));
+        }
+    }
+    log
 }
 
 /// A mail as a receiver's Maildir has it.
@@ -129,14 +149,26 @@ async fn what_is_missing_is_known_and_told_once() {
     world.pass(3700);
     for _ in 0..2 {
         crate::controllers::post_step(world.app.clone()).await.unwrap();
-        assert_eq!(world.events_of("slow_server.gap").await, 3);
+        assert_eq!(world.events_of("slow_server.gap").await, 1, "1, 3, 4 and 6 are missing");
     }
-    for number in [4, 1, 6, 3] {
+    // What is missing besides is no news until all has come.
+    world.post("db1", 9, &log).await.unwrap();
+    world.pass(3700);
+    crate::controllers::post_step(world.app.clone()).await.unwrap();
+    assert_eq!(world.events_of("slow_server.gap").await, 1);
+    for number in [4, 1, 6, 3, 8] {
+        assert_eq!(world.events_of("slow_server.complete").await, 0, "{number}");
         assert!(matches!(world.post("db1", number, &log).await.unwrap().came, Came::Now(..)), "{number}");
         assert!(matches!(world.post("db1", number, &log).await.unwrap().came, Came::Before(_)), "{number}");
     }
     let server = world.slow_server("db1").await;
-    assert_eq!((server.missing_mails_count, server.missing_since, server.mails_count), (0, None, 7));
+    assert_eq!((server.missing_mails_count, server.missing_since, server.mails_count), (0, None, 9));
+    assert_eq!(world.events_of("slow_server.complete").await, 1);
+    // And then it is news again.
+    world.post("db1", 11, &log).await.unwrap();
+    world.pass(3700);
+    crate::controllers::post_step(world.app.clone()).await.unwrap();
+    assert_eq!(world.events_of("slow_server.gap").await, 2);
 }
 
 #[tokio::test]
@@ -241,4 +273,124 @@ async fn only_operators_make_receivers() {
         refused_text
     );
     assert_eq!(refused(make(Scope::Operator, None).await), refused_text);
+}
+
+#[tokio::test]
+async fn one_query_for_each_row_is_told_whichever_mail_the_slowest_was_in() {
+    let world = World::new().await;
+    // The slowest one comes in a mail without bursts.
+    let slowest = one_by_one(world.second(), 1, 1).replace("0.000400", "0.900000");
+    for (number, log) in
+        [(1, slowest), (2, one_by_one(world.second(), 3, 30)), (3, one_by_one(world.second() + 60, 3, 45))]
+    {
+        world.post("db1", number, &log).await.unwrap();
+    }
+    let queries = world.slow_queries(world.slow_server("db1").await.id).await;
+    let found = queries.iter().find(|query| query.fingerprint.contains("from users")).unwrap();
+    assert_eq!(
+        (found.events_count, found.bursts_count, found.events_in_bursts_count, found.largest_burst_count),
+        (226, 6, 225, 45)
+    );
+    let told: Vec<_> = found.advice.iter().filter(|one| one.rule == "one_by_one").collect();
+    assert!(told.len() == 1 && told[0].confidence == "likely", "{:?}", found.advice);
+    assert!(
+        told[0].reason.starts_with("6 times one connection asked it 20 times or more within a second"),
+        "{:?}",
+        told[0]
+    );
+    let list = queries.iter().find(|query| query.fingerprint.contains("from posts")).unwrap();
+    assert!(list.bursts_count == 0 && !list.advice.iter().any(|one| one.rule == "one_by_one"), "{list:?}");
+    // Not in a span without them.
+    let range = Range { since: world.app.now().0 - 7_200_000_000, until: world.app.now().0 - 3_600_000_000 };
+    let before = slow::queries(world.app.store.reader(), SlowServerId(found.slow_server_id), range, 9, 0)
+        .await
+        .unwrap();
+    assert_eq!(before, []);
+}
+
+/// All that is written in the brain's database, and beside it.
+fn written(world: &World) -> Vec<u8> {
+    if let Some(honcho_store::Engine::Postgres(url)) = &world.database {
+        let dump = std::process::Command::new("pg_dump").args(["--data-only", url]).output().unwrap();
+        assert!(dump.status.success(), "{}", String::from_utf8_lossy(&dump.stderr));
+        return dump.stdout;
+    }
+    let mut written = Vec::new();
+    let mut directories = vec![world._directory.path().to_owned()];
+    while let Some(directory) = directories.pop() {
+        for entry in directory.read_dir().unwrap().map(Result::unwrap) {
+            match entry.file_type().unwrap() {
+                kind if kind.is_dir() => directories.push(entry.path()),
+                kind if kind.is_file() => written.extend(std::fs::read(entry.path()).unwrap()),
+                _ => {}
+            }
+        }
+    }
+    written
+}
+
+#[tokio::test]
+async fn no_value_is_written_down_unless_the_account_says_so() {
+    const CANARIES: [&str; 6] = ["Xanthippe", "424243", "Yggdrasil", "Quetzal", "Kolibri", "777.125"];
+    let world = World::new().await;
+    let node = format!("guest-{}", world.order("web1").await.id);
+    let log = |micros: i64| {
+        let statements = [
+            "SELECT * FROM users WHERE name = 'Xanthippe' AND id = 424243 /* for Kolibri */",
+            "SELECT a FROM t WHERE a LIKE \"%Yggdrasil%\" OR b IN (424243, 'Quetzal', 777.125) -- Kolibri",
+            "INSERT INTO t (a, b) VALUES ('Xanthippe', 424243),\n  ('it\\'s Yggdrasil', 777.125)",
+            "SELEC nothing that parses FROM 'Quetzal' WHERE 424243",
+            "CALL rename_user('Xanthippe', 424243)",
+        ];
+        let event = |statement: &&str| {
+            format!(
+                "# User@Host: shop[shop] @ web1 [10.0.0.1]\n# Query_time: 0.{micros:06}  Lock_time: 0.001 Rows_sent: 1  Rows_examined: 90000\n\
+                 # explain: id\tselect_type\n# explain: 1\tSIMPLE\nSET timestamp={};\n{statement};\n",
+                world.second()
+            )
+        };
+        statements.iter().map(event).collect::<String>()
+    };
+    let found = |world: &World| {
+        let written = written(world);
+        let is_in = |canary: &&str| written.windows(canary.len()).any(|bytes| bytes == canary.as_bytes());
+        assert!(written.windows(5).any(|bytes| bytes == b"users"), "the statements are in it");
+        CANARIES.into_iter().filter(is_in).collect::<Vec<_>>()
+    };
+    world.post(&node, 1, &log(1000)).await.unwrap();
+    world.post("db1", 1, &log(1000)).await.unwrap();
+    assert_eq!(found(&world), Vec::<&str>::new());
+
+    // It says so: from the next, slower ones on; and only its own servers.
+    let account = AccountId(world.account.id);
+    let say = async |scope: Scope, sample_values: SampleValues| {
+        world.ask(&AccountSampleValues { scope, id: account, sample_values }).await
+    };
+    let others = AccountId(account.0 + 1);
+    assert!(say(Scope::Account(others), SampleValues::Kept).await.is_err(), "it is for nobody else to say");
+    assert_eq!(
+        say(Scope::Account(account), SampleValues::Kept).await.unwrap().sample_values,
+        SampleValues::Kept
+    );
+    world.post(&node, 2, &log(5000)).await.unwrap();
+    world.post("db1", 2, &log(5000)).await.unwrap();
+    let samples = async |node: &str| {
+        let server = world.slow_server(node).await.id;
+        let samples = world.slow_queries(server).await.into_iter().map(|query| query.sample);
+        samples.filter(|sample| CANARIES.iter().any(|canary| sample.contains(canary))).count()
+    };
+    assert_eq!((samples(&node).await, samples("db1").await), (5, 0));
+    assert!(found(&world).contains(&"Xanthippe"));
+
+    // No more of it: what was kept is gone, also from the file.
+    say(Scope::Operator, SampleValues::Redacted).await.unwrap();
+    world.post(&node, 3, &log(9000)).await.unwrap();
+    assert_eq!(samples(&node).await, 0);
+    assert_eq!(
+        world.events_of("account.keep_sample_values").await
+            + world.events_of("account.redact_sample_values").await,
+        2
+    );
+    world.app.store.clone().close().await.unwrap();
+    assert_eq!(found(&world), Vec::<&str>::new());
 }

@@ -3,7 +3,7 @@
 use super::document::seconds;
 use super::reading::Told;
 use crate::clean::clean;
-use honcho_slowlog::{Advice, By, Class, Digest, Measures, Period, Resolution, Sample};
+use honcho_slowlog::{Advice, BURST, By, Class, Digest, Measures, Period, Resolution, Sample};
 use jiff::Timestamp;
 use std::fmt::Write as _;
 
@@ -168,6 +168,14 @@ fn one(out: &mut String, digest: &Digest, class: &Class, its: &Measures, rank: u
     }
     rows(out, its);
     work(out, its);
+    if its.bursts > 0 {
+        let text = format!(
+            "{} times one connection asked it {BURST} times or more within a second, {} times at most",
+            thousands(its.bursts),
+            thousands(its.largest_burst),
+        );
+        line(out, "bursts", &text);
+    }
     for (by, word) in [(By::Database, "databases"), (By::User, "users"), (By::Host, "hosts")] {
         let shares = digest.shares(class, by);
         let known = |name: Option<&[u8]>| {
