@@ -50,7 +50,7 @@ pub(crate) struct World {
     clock: Arc<AtomicI64>,
     sequence: AtomicU64,
     /// Goes with the world.
-    _directory: TempDir,
+    directory: TempDir,
     /// The PostgreSQL database, if that is what the tests run on.
     pub(crate) database: Option<honcho_store::Engine>,
     pub(crate) account: Account,
@@ -155,8 +155,7 @@ impl World {
         };
         app.write(Actor::honcho(), &join).await.unwrap().unwrap();
         let sequence = AtomicU64::new(1);
-        let world =
-            World { app, clock, sequence, _directory: directory, database, account, host, network, image };
+        let world = World { app, clock, sequence, directory, database, account, host, network, image };
         world.report(vec![pool_ready(PoolId(pool.id))], Vec::new(), Vec::new()).await;
         world
     }

@@ -316,7 +316,7 @@ fn written(world: &World) -> Vec<u8> {
         return dump.stdout;
     }
     let mut written = Vec::new();
-    let mut directories = vec![world._directory.path().to_owned()];
+    let mut directories = vec![world.directory.path().to_owned()];
     while let Some(directory) = directories.pop() {
         for entry in directory.read_dir().unwrap().map(Result::unwrap) {
             match entry.file_type().unwrap() {
