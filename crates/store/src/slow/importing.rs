@@ -330,7 +330,7 @@ impl MailImport {
     /// What the server's row says after this mail; and whether it is heard again, or its mails come late.
     async fn note(&self, tx: &Tx, server: &Server, events: u64) -> StoreResult<()> {
         let classes = self.days.iter().flat_map(|day| day.digest.classes().iter().chain(day.digest.other()));
-        let periods = classes.flat_map(|class| class.periods());
+        let periods = classes.flat_map(honcho_slowlog::Class::periods);
         let last_event: Option<i64> = periods.filter_map(|period| period.measures.last_seen).max();
         // The parts of one log come together: what lies between logs is what is usual.
         let pause = tx.now.0 - server.last_mail_at;
