@@ -140,6 +140,17 @@ pub struct Sums {
     pub roles: Vec<(ClusterRole, HostId, u32)>,
 }
 
+/// A host that is not what it was.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Told {
+    /// It, as it is.
+    pub host: Host,
+    /// What its guests came to.
+    pub before: Sums,
+    /// What they come to.
+    pub now: Sums,
+}
+
 /// What a guest takes of its host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holds {
@@ -219,7 +230,7 @@ impl Default for Rules {
 }
 
 /// Hosts and guests, with what they come to.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Fleet {
     pub(crate) hosts: Vec<Host>,
     pub(crate) guests: Vec<Guest>,
@@ -238,6 +249,32 @@ impl Fleet {
     pub fn of_sums(hosts: Vec<Host>, sums: &Sums, rules: Rules) -> Self {
         let tallies = Tallies::of_sums(&hosts, sums);
         Fleet { hosts, guests: Vec::new(), rules, tallies }
+    }
+
+    /// Takes what is told of some hosts of a fleet of sums in place of what was told before, and what is seen of all: the
+    /// fleet is then what [`Fleet::of_sums`] would make of all of it.
+    pub fn renew(&mut self, told: Vec<Told>, seen: impl Fn(usize) -> (HostStatus, HostLoad)) {
+        for Told { host, before, now } in told {
+            if let Some(position) = self.position(host.id) {
+                self.tallies.renew(position, &host, &before, &now);
+                self.hosts[position] = host;
+            }
+        }
+        for (position, (host, tally)) in self.hosts.iter_mut().zip(&mut self.tallies.hosts).enumerate() {
+            (host.status, host.load) = seen(position);
+            tally.load = host.load.seen;
+        }
+        self.tallies.recompute(&self.hosts);
+    }
+
+    /// Notes what else a host has.
+    pub fn add_capabilities(&mut self, position: usize, has: impl IntoIterator<Item = Capability>) {
+        self.hosts[position].capabilities.extend(has);
+    }
+
+    /// Holds to other rules.
+    pub fn hold_to(&mut self, rules: Rules) {
+        self.rules = rules;
     }
 
     /// The hosts.

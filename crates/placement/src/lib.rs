@@ -32,7 +32,7 @@ pub use drain::{Drain, drain};
 pub use filter::{Domain, Filter, Refusal, unfit};
 pub use fleet::{
     Alike, Capability, ClusterRole, Draining, Fleet, Guest, Holds, Host, HostLoad, NPlusOne, Pool, Reach,
-    Request, Rules, Sums,
+    Request, Rules, Sums, Told,
 };
 pub use honcho_model::ClusterId;
 pub use place::{Choice, Decision, Impossible, Score, Verdict, place, place_all};

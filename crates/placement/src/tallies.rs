@@ -28,8 +28,34 @@ pub(crate) struct Tally {
     pub(crate) values: [f64; SPREAD],
 }
 
+impl Tally {
+    /// Of a host on which nothing is.
+    fn empty(host: &Host) -> Self {
+        Tally {
+            memory_free: signed(host.memory) - signed(host.memory_reserved),
+            memory_placed: 0,
+            pools_free: host.pools.iter().map(|pool| signed(pool.size) - signed(pool.taken)).collect(),
+            vcpus: 0,
+            load: host.load.seen,
+            guests: Vec::new(),
+            largest: 0,
+            values: [0.0; SPREAD],
+        }
+    }
+}
+
+/// Counts nothing on a host any more, nor what is nowhere then.
+fn forget<K: std::hash::Hash + Eq>(counts: &mut HashMap<K, HashMap<usize, u32>>, of: &K, position: usize) {
+    if let Some(there) = counts.get_mut(of) {
+        there.remove(&position);
+        if there.is_empty() {
+            counts.remove(of);
+        }
+    }
+}
+
 /// All of them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Tallies {
     pub(crate) hosts: Vec<Tally>,
     positions: HashMap<HostId, usize>,
@@ -65,9 +91,15 @@ impl Tallies {
 
     pub(crate) fn of_sums(hosts: &[Host], sums: &Sums) -> Self {
         let mut tallies = Tallies::empty(hosts);
+        tallies.add_sums(sums);
+        tallies.recompute(hosts);
+        tallies
+    }
+
+    fn add_sums(&mut self, sums: &Sums) {
         for alike in &sums.alike {
-            let Some(position) = tallies.position(alike.host).filter(|_| alike.guests > 0) else { continue };
-            let (tally, memory) = (&mut tallies.hosts[position], signed(alike.memory));
+            let Some(position) = self.position(alike.host).filter(|_| alike.guests > 0) else { continue };
+            let (tally, memory) = (&mut self.hosts[position], signed(alike.memory));
             let all = memory.saturating_mul(i64::try_from(alike.guests).unwrap_or(i64::MAX));
             tally.memory_free = tally.memory_free.saturating_sub(all);
             tally.memory_placed = tally.memory_placed.saturating_add(all);
@@ -76,33 +108,33 @@ impl Tallies {
             tally.largest = tally.largest.max(memory);
         }
         for (account, host, count) in &sums.accounts {
-            if let Some(position) = tallies.position(*host).filter(|_| *count > 0) {
-                *tallies.accounts.entry(*account).or_default().entry(position).or_default() += count;
+            if let Some(position) = self.position(*host).filter(|_| *count > 0) {
+                *self.accounts.entry(*account).or_default().entry(position).or_default() += count;
             }
         }
         for (role, host, count) in &sums.roles {
-            if let Some(position) = tallies.position(*host).filter(|_| *count > 0) {
-                *tallies.roles.entry(role.clone()).or_default().entry(position).or_default() += count;
+            if let Some(position) = self.position(*host).filter(|_| *count > 0) {
+                *self.roles.entry(role.clone()).or_default().entry(position).or_default() += count;
             }
         }
-        tallies.recompute(hosts);
-        tallies
+    }
+
+    /// Takes what is told of one host in place of what was told before; `recompute` is to follow.
+    pub(crate) fn renew(&mut self, position: usize, host: &Host, before: &Sums, now: &Sums) {
+        for (account, ..) in &before.accounts {
+            forget(&mut self.accounts, account, position);
+        }
+        for (role, ..) in &before.roles {
+            forget(&mut self.roles, role, position);
+        }
+        self.hosts[position] = Tally::empty(host);
+        self.add_sums(now);
     }
 
     /// Of hosts on which nothing is.
     fn empty(hosts: &[Host]) -> Self {
-        let tally = |host: &Host| Tally {
-            memory_free: signed(host.memory) - signed(host.memory_reserved),
-            memory_placed: 0,
-            pools_free: host.pools.iter().map(|pool| signed(pool.size) - signed(pool.taken)).collect(),
-            vcpus: 0,
-            load: host.load.seen,
-            guests: Vec::new(),
-            largest: 0,
-            values: [0.0; SPREAD],
-        };
         Tallies {
-            hosts: hosts.iter().map(tally).collect(),
+            hosts: hosts.iter().map(Tally::empty).collect(),
             positions: hosts.iter().map(|host| host.id).zip(0..).collect(),
             roles: HashMap::new(),
             accounts: HashMap::new(),
@@ -115,7 +147,7 @@ impl Tallies {
         self.positions.get(&id).copied()
     }
 
-    fn recompute(&mut self, hosts: &[Host]) {
+    pub(crate) fn recompute(&mut self, hosts: &[Host]) {
         for (host, tally) in hosts.iter().zip(&mut self.hosts) {
             tally.values = values(host, tally);
         }

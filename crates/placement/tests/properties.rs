@@ -240,6 +240,61 @@ proptest! {
     }
 }
 
+/// What the guests of a host come to, if each of these is one.
+fn sums_of(host: HostId, guests: &[(u64, u32, u8)]) -> honcho_placement::Sums {
+    let mut sums = honcho_placement::Sums::default();
+    for (memory, vcpus, role) in guests {
+        let needs = request(*memory, *vcpus, 1, *role);
+        let (memory, vcpus) = (needs.memory, i64::from(needs.vcpus));
+        sums.alike.push(honcho_placement::Alike { host, memory, guests: 1, vcpus });
+        sums.accounts.push((needs.account, host, 1));
+        sums.roles.extend(needs.apart.map(|role| (role, host, 1)));
+    }
+    sums
+}
+
+fn together(all: &[honcho_placement::Sums]) -> honcho_placement::Sums {
+    let mut sum = honcho_placement::Sums::default();
+    for one in all {
+        sum.alike.extend(one.alike.iter().copied());
+        sum.accounts.extend(one.accounts.iter().copied());
+        sum.roles.extend(one.roles.iter().cloned());
+    }
+    sum
+}
+
+fn some_guests() -> impl Strategy<Value = Vec<(u64, u32, u8)>> {
+    proptest::collection::vec((1u64..16, 1u32..5, 0u8..5), 0..6)
+}
+
+proptest! {
+    /// A fleet in which hosts are taken in place of what they were is the fleet that is made of them at once.
+    #[test]
+    fn a_fleet_that_is_renewed_is_the_one_that_is_made_anew(
+        before in hosts(),
+        changes in proptest::collection::vec((0usize..8, 2u64..24, 0u8..8, some_guests()), 0..20),
+        first in proptest::collection::vec(some_guests(), 8),
+        loads in proptest::collection::vec(0.0f64..1.0, 8),
+        rules in rules(),
+    ) {
+        let mut hosts = before;
+        let mut sums: Vec<_> = hosts.iter().zip(&first).map(|(host, guests)| sums_of(host.id, guests)).collect();
+        let mut renewed = Fleet::of_sums(hosts.clone(), &together(&sums), rules);
+        for (spot, memory, kind, guests) in changes {
+            let spot = spot % hosts.len();
+            let id = hosts[spot].id;
+            hosts[spot] = host(id.0, memory, 8, 100, id.0 % 3, kind);
+            let before = std::mem::replace(&mut sums[spot], sums_of(id, &guests));
+            let told = honcho_placement::Told { host: hosts[spot].clone(), before, now: sums[spot].clone() };
+            for (host, seen) in hosts.iter_mut().zip(&loads) {
+                host.load.seen = *seen;
+            }
+            renewed.renew(vec![told], |position| (hosts[position].status, hosts[position].load));
+            prop_assert_eq!(&renewed, &Fleet::of_sums(hosts.clone(), &together(&sums), rules));
+        }
+    }
+}
+
 /// A fleet of sums decides what one of guests decides, whatever they are.
 #[test]
 fn sums_are_as_good_as_guests() {
