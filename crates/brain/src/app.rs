@@ -6,6 +6,7 @@ use crate::liveness::Liveness;
 use crate::outside::Outside;
 use crate::panel::Transport;
 use crate::passwords::Passwords;
+use crate::placing::Standing;
 use crate::runs::Runs;
 use crate::streams::Streams;
 use crate::watching::Watching;
@@ -56,6 +57,8 @@ pub(crate) struct Parts {
     pub(crate) webhooks: Webhooks,
     /// What placing holds to.
     pub(crate) rules: honcho_placement::Rules,
+    /// What it decides by.
+    pub(crate) standing: Standing,
     pub(crate) watching: Watching,
     /// Whether this brain's life is known to be accepted, or began without a backup: it never ceases to be.
     pub(crate) accepted: Arc<AtomicBool>,
@@ -89,6 +92,8 @@ impl App {
             Err(_) => "failed",
         };
         self.watching.change(word, begun.elapsed());
+        #[cfg(test)]
+        self.standing.prove(&self.store, self.now()).await;
         outcome
     }
 
@@ -108,7 +113,8 @@ impl App {
     /// Another brain on the same store, with a memory of its own.
     #[cfg(test)]
     pub(crate) fn beside(&self) -> App {
-        Parts { credentials: Credentials::default(), ..Parts::clone(self) }.into()
+        let (credentials, standing) = (Credentials::default(), Standing::default());
+        Parts { credentials, standing, ..Parts::clone(self) }.into()
     }
 
     /// The same for what takes something away from whoever shows a secret: it ends at once on this brain, and on others

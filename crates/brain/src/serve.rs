@@ -167,6 +167,7 @@ pub(crate) async fn open(
         _alone: alone,
         watching: Watching::new(),
         rules: options.rules,
+        standing: crate::placing::Standing::default(),
         accepted: Arc::default(),
         data: data.as_path().into(),
         database_files: database.files().into(),

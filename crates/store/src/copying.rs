@@ -6,8 +6,8 @@
 
 use crate::engine::Purpose;
 use crate::moving::{
-    Column, Kind, MIGRATIONS, Progress, ROWS_PER_BATCH, VALUES_PER_INSERT, damaged, names, number, query,
-    tables, value,
+    Column, Kind, MIGRATIONS, Progress, ROOM_CHANGES, ROWS_PER_BATCH, VALUES_PER_INSERT, damaged, names,
+    number, query, tables, value,
 };
 use crate::{Engine, StoreError, StoreResult, migrations};
 use honcho_model::{Bytes, Digest};
@@ -210,7 +210,7 @@ async fn contents(connection: &DatabaseConnection) -> StoreResult<Contents> {
     let mut tables = BTreeMap::new();
     let sql = format!(
         "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
-         AND name <> '{MIGRATIONS}'"
+         AND name NOT IN ('{MIGRATIONS}', '{ROOM_CHANGES}')"
     );
     for row in query(connection, &sql).await? {
         let table: String = row.try_get("", "name")?;
@@ -235,15 +235,18 @@ async fn contents(connection: &DatabaseConnection) -> StoreResult<Contents> {
     })
 }
 
+/// Refuses what would act by itself: triggers above all, except those that the schema has, to the letter.
 async fn refuse_what_acts(connection: &DatabaseConnection) -> StoreResult<()> {
-    let sql = "SELECT type || ' ' || name AS what FROM sqlite_master WHERE type NOT IN ('table', 'index') \
-               OR (type = 'table' AND sql LIKE 'CREATE VIRTUAL%') LIMIT 1";
-    match query(connection, sql).await?.first() {
-        Some(row) => {
-            Err(damaged(format!("it holds a {}, which no brain makes", row.try_get::<String>("", "what")?)))
+    let sql = "SELECT type || ' ' || name AS what, sql AS said FROM sqlite_master WHERE type NOT IN ('table', 'index') \
+               OR (type = 'table' AND sql LIKE 'CREATE VIRTUAL%')";
+    let own = migrations::triggers();
+    for row in query(connection, sql).await? {
+        if !own.contains(&row.try_get::<String>("", "said")?) {
+            let what: String = row.try_get("", "what")?;
+            return Err(damaged(format!("it holds a {what}, which no brain makes")));
         }
-        None => Ok(()),
     }
+    Ok(())
 }
 
 async fn refuse_damage(connection: &DatabaseConnection) -> StoreResult<()> {

@@ -18,6 +18,7 @@ mod hosts;
 
 use crate::events::{self, NewEvent};
 use crate::guests_desired::Desired;
+use crate::rooms::Which;
 use crate::sql::{Connection, execute, insert, number, row, rows, signed, to_json, values};
 use crate::{Refusal, StoreResult, Tx, operations};
 use honcho_api::Placement;
@@ -327,8 +328,8 @@ pub struct Claim {
     pub disk: i64,
 }
 
-/// What moves take besides, everywhere or of one host.
-pub(crate) async fn claims(connection: &impl Connection, only: Option<HostId>) -> StoreResult<Vec<Claim>> {
+/// What moves take besides, everywhere or of some hosts.
+pub(crate) async fn claims(connection: &impl Connection, which: Which<'_>) -> StoreResult<Vec<Claim>> {
     #[derive(FromQueryResult)]
     struct ClaimRow {
         host_id: i64,
@@ -341,16 +342,14 @@ pub(crate) async fn claims(connection: &impl Connection, only: Option<HostId>) -
         size: i64,
         claims: bool,
     }
-    let found: Vec<ClaimRow> = rows(
-        connection,
+    let (those, values) = which.condition("m.claims_host_id");
+    let sql = format!(
         "SELECT m.claims_host_id AS host_id, COALESCE(m.claims_pool_id, 0) AS pool_id, g.account_id, g.cluster, g.role, \
          g.memory, CAST(g.vcpus AS BIGINT) AS vcpus, m.size, \
          (m.given_up_at IS NULL AND g.cancelled_at IS NULL AND g.deleting_at IS NULL AND g.memory_claimed) AS claims \
-         FROM moves m JOIN guests g ON g.id = m.guest_id WHERE m.claims_host_id IS NOT NULL \
-         AND ($1 = 0 OR m.claims_host_id = $1) ORDER BY m.id",
-        values![only.map_or(0, |host| host.0)],
-    )
-    .await?;
+         FROM moves m JOIN guests g ON g.id = m.guest_id WHERE m.claims_host_id IS NOT NULL AND {those} ORDER BY m.id"
+    );
+    let found: Vec<ClaimRow> = rows(connection, &sql, values).await?;
     let claim = |row: ClaimRow| Claim {
         host: HostId(row.host_id),
         pool: PoolId(row.pool_id),

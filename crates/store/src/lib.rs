@@ -133,6 +133,11 @@ impl Tx {
         self.shortcut.as_ref().filter(|_| !self.changed.load(Ordering::Relaxed))
     }
 
+    /// Whether it has changed nothing yet, so that what it sees is what was committed before it.
+    pub fn is_unchanged(&self) -> bool {
+        !self.changed.load(Ordering::Relaxed)
+    }
+
     /// Notes that something desired on `host` changed.
     pub fn touch(&self, host: HostId) {
         self.touched.lock().unwrap_or_else(PoisonError::into_inner).insert(host);

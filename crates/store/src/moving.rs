@@ -15,6 +15,9 @@ use uuid::Uuid;
 
 /// The table that says which migrations were applied: the target has its own.
 pub(crate) const MIGRATIONS: &str = "seaql_migrations";
+/// What only the engine that wrote it can read: which hosts changed while a brain was there to read them anew. Nothing is lost
+/// with it.
+pub(crate) const ROOM_CHANGES: &str = "room_changes";
 
 /// So many values are bound at most in one statement; PostgreSQL takes 65,535.
 pub(crate) const VALUES_PER_INSERT: usize = 30_000;
@@ -67,7 +70,7 @@ pub(crate) async fn tables(target: &impl ConnectionTrait) -> StoreResult<BTreeMa
         "SELECT CAST(c.table_name AS TEXT) AS name, CAST(c.column_name AS TEXT) AS column_name, \
          CAST(c.data_type AS TEXT) AS data_type \
          FROM information_schema.columns c JOIN information_schema.tables t USING (table_schema, table_name) \
-         WHERE c.table_schema = current_schema() AND t.table_type = 'BASE TABLE' AND c.table_name <> '{MIGRATIONS}' \
+         WHERE c.table_schema = current_schema() AND t.table_type = 'BASE TABLE' AND c.table_name NOT IN ('{MIGRATIONS}', '{ROOM_CHANGES}') \
          ORDER BY c.table_name, c.ordinal_position"
     );
     let mut tables = BTreeMap::<String, Vec<Column>>::new();
@@ -96,7 +99,7 @@ async fn refuse_other_schema(
 ) -> StoreResult<()> {
     let sql = format!(
         "SELECT m.name AS name, c.name AS column_name FROM sqlite_master m JOIN pragma_table_info(m.name) c \
-         WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND m.name <> '{MIGRATIONS}'"
+         WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND m.name NOT IN ('{MIGRATIONS}', '{ROOM_CHANGES}')"
     );
     let mut there: Vec<(String, String)> = Vec::new();
     for row in query(source, &sql).await? {

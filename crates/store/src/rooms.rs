@@ -3,6 +3,11 @@
 //! An order needs no row of each guest: how many guests of which size a host has is added up by the database. Plans that
 //! move guests name them, and read them all ([`guests`]).
 
+mod kept;
+
+pub use kept::{HostKin, KeptRooms, Loads, Renewal, Renewed, forget_changes};
+
+use crate::cells::FromCells;
 use crate::cells::cells;
 use crate::sql::{Connection, Reach, from_json, read, rows, unsigned, values};
 use crate::{StoreResult, guest_moves, hosts};
@@ -10,7 +15,7 @@ use honcho_model::host::{Duty, HostStatus};
 use honcho_model::{
     AccountId, Bytes, CpuFeature, GuestId, HostId, Name, NetworkKind, PoolId, RackId, SiteId, Timestamp,
 };
-use sea_orm::FromQueryResult;
+use sea_orm::{FromQueryResult, Value};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// A host, and what is taken of it.
@@ -26,6 +31,8 @@ pub struct Room {
     pub rack: Option<RackId>,
     /// Its status.
     pub status: HostStatus,
+    /// When its agent last spoke.
+    pub last_seen_at: Option<Timestamp>,
     /// What it is there for.
     pub duties: Vec<Duty>,
     /// Since when it is being emptied.
@@ -133,14 +140,65 @@ cells! {
 }
 
 const HOSTS: &str = "FROM hosts h LEFT JOIN host_observed o ON o.host_id = h.id LEFT JOIN racks r ON r.id = h.rack_id \
-    WHERE h.deleted_at IS NULL AND ($1 = 0 OR h.id = $1) ORDER BY h.id";
+    WHERE h.deleted_at IS NULL AND THOSE ORDER BY h.id";
 
 /// Its condition is the one of the index `guests_claiming`.
-const CLAIMED: &str = "FROM guests g WHERE g.cancelled_at IS NULL AND g.deleting_at IS NULL AND g.memory_claimed AND ONE_HOST \
+const CLAIMED: &str = "FROM guests g WHERE g.cancelled_at IS NULL AND g.deleting_at IS NULL AND g.memory_claimed AND THOSE \
     GROUP BY g.host_id, g.memory ORDER BY g.host_id, g.memory";
 
 const POOLS: &str = "FROM pools p JOIN pool_observed o ON o.pool_id = p.id \
-    WHERE p.deleted_at IS NULL AND o.state = 'ready' AND ($1 = 0 OR p.host_id = $1) ORDER BY p.id";
+    WHERE p.deleted_at IS NULL AND o.state = 'ready' AND THOSE ORDER BY p.id";
+
+/// Which hosts are read.
+#[derive(Clone, Copy)]
+pub(crate) enum Which<'a> {
+    /// Every one.
+    All,
+    /// These.
+    These(&'a [HostId]),
+}
+
+/// So many hosts are read by one statement.
+const AT_ONCE: usize = 64;
+
+impl Which<'_> {
+    /// The condition that a host's id is one of those. One that may be about all would hide the index from those that are
+    /// about few, and one for each number of hosts would have to be planned anew each time: the last one is repeated.
+    pub(crate) fn condition(&self, column: &str) -> (String, Vec<Value>) {
+        match self {
+            Which::All => (format!("{column} > 0"), Vec::new()),
+            Which::These(hosts) => {
+                let asked =
+                    [1, 8, AT_ONCE].into_iter().find(|most| hosts.len() <= *most).unwrap_or(hosts.len());
+                let places = (1..=asked).map(|place| format!("${place}")).collect::<Vec<_>>().join(", ");
+                let last = hosts.last().map_or(0, |host| host.0);
+                let ids = hosts.iter().map(|host| host.0).chain(std::iter::repeat(last)).take(asked);
+                (format!("{column} IN ({places})"), ids.map(Value::from).collect())
+            }
+        }
+    }
+
+    // They are many, and an order waits for them while nobody else can change anything: they are read the shortest way.
+    fn reach(&self) -> Reach {
+        if matches!(self, Which::All) { Reach::Many } else { Reach::Few }
+    }
+
+    /// A statement about them, whose `THOSE` is a condition on this column.
+    async fn read<T>(
+        &self,
+        connection: &impl Connection,
+        columns: &[&str],
+        from: &str,
+        host: &str,
+    ) -> StoreResult<Vec<T>>
+    where
+        T: for<'r> FromCells<'r> + Send + 'static,
+    {
+        let (condition, values) = self.condition(host);
+        let sql = format!("SELECT {} {}", columns.join(", "), from.replace("THOSE", &condition));
+        read(connection, self.reach(), sql.replace("FROZEN_REASON", hosts::FROZEN_REASON), values).await
+    }
+}
 
 /// Every host with what is taken of it, or one.
 pub async fn list(
@@ -148,29 +206,31 @@ pub async fn list(
     only: Option<HostId>,
     now: Timestamp,
 ) -> StoreResult<Vec<Room>> {
-    let only = only.map_or(0, |host| host.0);
-    // They are many, and an order waits for them while nobody else can change anything: they are read the shortest way.
-    let reach = if only == 0 { Reach::Many } else { Reach::Few };
-    let select = |columns: &[&str], from: &str| format!("SELECT {} {from}", columns.join(", "));
-    let sql = select(HostRow::COLUMNS, HOSTS).replace("FROZEN_REASON", hosts::FROZEN_REASON);
-    let found: Vec<HostRow> = read(connection, reach, sql, values![only]).await?;
-    // A condition that may be about all hosts would hide the index from those that are about one.
-    let one_host = if only == 0 { "g.host_id > $1" } else { "g.host_id = $1" };
-    let sql = select(ClaimedRow::COLUMNS, &CLAIMED.replace("ONE_HOST", one_host));
-    let claimed: Vec<ClaimedRow> = read(connection, reach, sql, values![only]).await?;
+    let which = only.as_ref().map_or(Which::All, |host| Which::These(std::slice::from_ref(host)));
+    let claims = guest_moves::claims(connection, which).await?;
+    list_of(connection, which, &claims, now).await
+}
+
+async fn list_of(
+    connection: &impl Connection,
+    which: Which<'_>,
+    moving: &[guest_moves::Claim],
+    now: Timestamp,
+) -> StoreResult<Vec<Room>> {
+    let found: Vec<HostRow> = which.read(connection, HostRow::COLUMNS, HOSTS, "h.id").await?;
+    let claimed: Vec<ClaimedRow> = which.read(connection, ClaimedRow::COLUMNS, CLAIMED, "g.host_id").await?;
     let mut claims: HashMap<i64, Vec<Claimed>> = HashMap::new();
     for row in claimed {
         let size = Claimed { memory: row.memory, vcpus: row.vcpus, guests: row.guests };
         claims.entry(row.host_id).or_default().push(size);
     }
-    for claim in guest_moves::claims(connection, (only > 0).then_some(HostId(only))).await? {
+    for claim in moving {
         if claim.memory > 0 {
             let size = Claimed { memory: claim.memory, vcpus: claim.vcpus, guests: 1 };
             claims.entry(claim.host.0).or_default().push(size);
         }
     }
-    let pool_rows: Vec<PoolRow> =
-        read(connection, reach, select(PoolRow::COLUMNS, POOLS), values![only]).await?;
+    let pool_rows: Vec<PoolRow> = which.read(connection, PoolRow::COLUMNS, POOLS, "p.host_id").await?;
     let mut pools: HashMap<i64, Vec<PoolRoom>> = HashMap::new();
     for row in pool_rows {
         let pool = PoolRoom { pool: PoolId(row.id), name: row.name, size: row.size, placed: row.placed };
@@ -194,12 +254,13 @@ fn room(
         site: row.site_id.map(SiteId),
         rack: row.rack_id.map(RackId),
         status: HostStatus::of(row.joined_at.is_some(), row.frozen, row.last_seen_at.map(Timestamp), now),
+        last_seen_at: row.last_seen_at.map(Timestamp),
         duties: row.duties.split_whitespace().filter_map(Duty::parse).collect(),
         draining_since: row.draining_since.map(Timestamp),
         capabilities: honcho_wire::CAPABILITIES.iter().copied().filter(|name| said.contains(name)).collect(),
         memory: crate::sql::signed(machine.memory.0),
         cpus: machine.cpus,
-        load: row.busy_percent.map(|busy| share(busy + row.io_wait_percent.unwrap_or(0))),
+        load: load_of(row.busy_percent, row.io_wait_percent),
         architecture: machine.cpu.map(|cpu| cpu.architecture),
         features: BTreeSet::new(),
         claimed: claims.remove(&row.id).unwrap_or_default(),
@@ -236,9 +297,10 @@ pub(crate) fn features_of(text: Option<&str>) -> BTreeSet<CpuFeature> {
     text.unwrap_or_default().split_whitespace().filter_map(|word| word.parse().ok()).collect()
 }
 
-/// Per cent as a share of the whole.
-fn share(percent: i64) -> f64 {
-    f64::from(i32::try_from(percent.clamp(0, 100)).unwrap_or(100)) / 100.0
+/// Of a host's processors' time, how much they worked or waited for disks, as a share of the whole.
+fn load_of(busy_percent: Option<i64>, io_wait_percent: Option<i64>) -> Option<f64> {
+    let percent = busy_percent? + io_wait_percent.unwrap_or(0);
+    Some(f64::from(i32::try_from(percent.clamp(0, 100)).unwrap_or(100)) / 100.0)
 }
 
 /// How many guests that claim memory are on which hosts.
@@ -261,7 +323,7 @@ async fn add_moving(
     apart: Option<(&str, &str)>,
     counts: &mut Counts,
 ) -> StoreResult<()> {
-    for claim in guest_moves::claims(connection, None).await? {
+    for claim in guest_moves::claims(connection, Which::All).await? {
         let own = claim.apart.as_ref().map(|(cluster, role)| (cluster.as_str(), role.as_str()));
         if claim.memory > 0 && claim.account == account.0 && (apart.is_none() || apart == own) {
             *counts.entry(claim.host).or_default() += 1;

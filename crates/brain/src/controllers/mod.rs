@@ -2,6 +2,7 @@
 
 mod lapsing;
 mod moving;
+mod noting;
 mod post;
 mod silence;
 mod telling;
@@ -12,7 +13,11 @@ pub(crate) use lapsing::step as lapsing_step;
 #[cfg(test)]
 pub(crate) use moving::step as moving_step;
 #[cfg(test)]
+pub(crate) use noting::step as noting_step;
+#[cfg(test)]
 pub(crate) use post::step as post_step;
+#[cfg(test)]
+pub(crate) use silence::heard as heard_step;
 #[cfg(test)]
 pub(crate) use telling::run as telling_run;
 #[cfg(test)]
@@ -31,6 +36,11 @@ pub(crate) fn start(app: &App) {
     every(Duration::from_secs(2), app.clone(), "moving", moving::step);
     every(Duration::from_secs(30), app.clone(), "post", post::step);
     own(Duration::from_secs(15), app.clone(), "uses", uses::step);
+    let noted = std::sync::Arc::<std::sync::Mutex<Option<i64>>>::default();
+    every(Duration::from_mins(10), app.clone(), "noting", move |app| {
+        let noted = noted.clone();
+        async move { noting::step(app, &noted).await }
+    });
 }
 
 /// A loop of the brain that has the lead.

@@ -33,7 +33,7 @@ impl Change for NoteSilence {
 }
 
 /// Of every brain: each has agents of its own.
-pub(super) async fn heard(app: App) -> StoreResult<()> {
+pub(crate) async fn heard(app: App) -> StoreResult<()> {
     let heard = app.liveness.take();
     if heard.is_empty() {
         return Ok(());
@@ -42,6 +42,8 @@ pub(super) async fn heard(app: App) -> StoreResult<()> {
     if outcome.is_err() {
         // It was so all the same: the next batch has it, unless they were heard again meanwhile.
         app.liveness.give_back(heard);
+    } else if heard.iter().any(|seen| seen.load.is_some()) {
+        app.standing.loads_told();
     }
     outcome
 }

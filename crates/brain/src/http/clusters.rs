@@ -57,7 +57,7 @@ pub(super) async fn create(
     body: Body<honcho_api::ClusterCreate>,
 ) -> ApiResult<Response> {
     let (scope, outside, body, rules) = (caller.scope, app.outside.clone(), body.value, app.rules);
-    let change = ClusterCreate { scope, outside, body, rules };
+    let change = ClusterCreate { scope, outside, body, rules, standing: app.standing.clone() };
     match meant.trial()? {
         Trial::InEarnest => Ok(created(app.write(caller.actor, &change).await?).into_response()),
         trial @ Trial::DryRun => {

@@ -80,6 +80,7 @@ async fn order(app: App, caller: Writer, meant: Meant, body: honcho_api::GuestCr
         cluster_uuid: app.outside.uuid(),
         body,
         rules: app.rules,
+        standing: app.standing.clone(),
     };
     match meant.trial()? {
         Trial::InEarnest => Ok(created(app.write(caller.actor, &change).await?).into_response()),

@@ -4,15 +4,15 @@ use super::guest_order::{self, Order, Uuids};
 use super::problems::Problems;
 use super::quotas::{self, Extra};
 use crate::outside::Outside;
-use crate::placing::{self, Decided, Together, Told};
+use crate::placing::{self, Decided, Standing, Together, Told};
 use honcho_api::{Cluster, ClusterGuestPlacement, ClusterPlacement, ClusterRoleCreate, InterfaceCreate};
 use honcho_model::event::ResourceKind;
 use honcho_model::{AccountId, Bytes, Name};
-use honcho_placement::{Request, Rules};
+use honcho_placement::Rules;
 use honcho_store::clusters::NewCluster;
 use honcho_store::events::{self, NewEvent};
 use honcho_store::{
-    Change, Refusal, Scope, StoreError, StoreResult, Turn, Tx, accounts, clusters, placements, rooms,
+    Change, Refusal, Scope, StoreError, StoreResult, Turn, Tx, accounts, clusters, placements,
 };
 use std::collections::BTreeSet;
 
@@ -27,6 +27,8 @@ pub(crate) struct ClusterCreate {
     pub(crate) body: honcho_api::ClusterCreate,
     /// What placing holds to.
     pub(crate) rules: Rules,
+    /// What it decides by.
+    pub(crate) standing: Standing,
 }
 
 /// What was asked for, checked.
@@ -161,22 +163,20 @@ impl ClusterCreate {
 
     /// Where all of them go, as everything stands in this transaction.
     async fn decide(&self, tx: &Tx, plan: &Plan) -> StoreResult<Result<Vec<Decided>, Box<Together>>> {
-        let mut rooms = rooms::list(tx, None, tx.now).await?;
+        let mut now = self.standing.now(tx, self.rules).await?;
         let wanted = plan.orders.iter().flat_map(|(_, order)| order.features.clone()).collect();
-        rooms::look_for_features(tx, &mut rooms, &wanted).await?;
+        now.look_for_features(tx, &wanted).await?;
         let mut problems = Problems::default();
         for (_, order) in &plan.orders {
-            problems.check("base", placing::carried(&rooms, &order.kinds));
+            problems.check("base", placing::carried(now.rooms(), &order.kinds));
             // Every further guest would say the same.
             if !problems.is_empty() {
                 break;
             }
         }
         problems.none()?;
-        let orders: Vec<Order> = plan.orders.iter().map(|(_, order)| order.clone()).collect();
-        let kin = guest_order::kin(tx, plan.account, &orders).await?;
-        let requests: Vec<Request> = orders.iter().map(Order::request).collect();
-        Ok(placing::decide_all(&rooms, &kin, self.rules, &requests))
+        let requests = plan.orders.iter().map(|(_, order)| order.request(&now)).collect();
+        now.decide_all(requests).await
     }
 
     fn refused(&self, plan: &Plan, together: &Together) -> Refusal {

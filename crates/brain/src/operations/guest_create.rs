@@ -3,11 +3,11 @@
 use super::guest_order::{self, Order, Uuids};
 use super::problems::Problems;
 use super::quotas;
-use crate::placing::{self, Decided, Told};
+use crate::placing::{self, Decided, Standing, Told};
 use honcho_api::{Guest, Placement};
 use honcho_model::GuestId;
 use honcho_placement::Rules;
-use honcho_store::{Change, Scope, StoreResult, Turn, Tx, accounts, guests, placements, rooms};
+use honcho_store::{Change, Scope, StoreResult, Turn, Tx, accounts, guests, placements};
 use uuid::Uuid;
 
 /// Makes a guest.
@@ -20,6 +20,8 @@ pub(crate) struct GuestCreate {
     pub(crate) body: honcho_api::GuestCreate,
     /// What placing holds to.
     pub(crate) rules: Rules,
+    /// What it decides by.
+    pub(crate) standing: Standing,
 }
 
 impl Change for GuestCreate {
@@ -65,14 +67,13 @@ impl Change for GuestTrial {
 impl GuestCreate {
     /// Where it goes, as everything stands in this transaction.
     async fn decide(&self, tx: &Tx, order: &Order) -> StoreResult<Decided> {
-        let mut rooms = rooms::list(tx, None, tx.now).await?;
-        rooms::look_for_features(tx, &mut rooms, &order.features).await?;
+        let mut now = self.standing.now(tx, self.rules).await?;
+        now.look_for_features(tx, &order.features).await?;
         let mut problems = Problems::default();
         // No secret of the machine room: it says what kinds of networks there can be at all.
-        problems.check("base", placing::carried(&rooms, &order.kinds));
+        problems.check("base", placing::carried(now.rooms(), &order.kinds));
         problems.none()?;
-        let kin = guest_order::kin(tx, order.account, std::slice::from_ref(order)).await?;
-        Ok(placing::decide(&rooms, &kin, self.rules, order.request()))
+        Ok(now.decide(order.request(&now)))
     }
 
     async fn make(&self, tx: &Tx, order: Order, decided: &Decided) -> StoreResult<GuestId> {

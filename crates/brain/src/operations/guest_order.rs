@@ -5,7 +5,7 @@ use super::guest_power::with_addresses;
 use super::problems::Problems;
 use super::quotas::{self, Extra};
 use super::{guest_interfaces, refuse_cancelled};
-use crate::placing::{self, Decided, Kin, Told};
+use crate::placing::{self, Decided, Now, Told};
 use honcho_api::{Account, Guest, GuestCreate};
 use honcho_model::event::ResourceKind;
 use honcho_model::guest::Power;
@@ -15,7 +15,7 @@ use honcho_placement::Request;
 use honcho_store::events::{self, NewEvent};
 use honcho_store::guests_desired::{self, NewGuest, NewInterface};
 use honcho_store::{
-    Scope, StoreResult, Tx, accounts, clusters, guests, hosts, images, operations, placements, rooms, sites,
+    Scope, StoreResult, Tx, accounts, clusters, guests, hosts, images, operations, placements, sites,
 };
 use std::collections::BTreeSet;
 use uuid::Uuid;
@@ -179,19 +179,6 @@ async fn check_where(tx: &Tx, scope: Scope, body: &GuestCreate, problems: &mut P
     Ok(())
 }
 
-/// What else the account has, as far as placing these looks at it.
-pub(super) async fn kin(tx: &Tx, account: AccountId, orders: &[Order]) -> StoreResult<Kin> {
-    let of_account = rooms::of_account(tx, account).await?;
-    let mut apart = Vec::new();
-    let roles: BTreeSet<(&Name, &Name)> =
-        orders.iter().filter_map(|order| order.cluster.as_ref().zip(order.role.as_ref())).collect();
-    for (cluster, role) in roles {
-        let there = rooms::of_role(tx, account, cluster, role).await?;
-        apart.push((Kin::role(role.as_str()), there));
-    }
-    Ok(Kin { account, of_account, apart })
-}
-
 impl Order {
     /// The same of another name.
     pub(super) fn named(&self, name: Name) -> Order {
@@ -203,11 +190,12 @@ impl Order {
         Extra { guests: 1, vcpus: self.vcpus, memory: self.memory, disk: self.disk, ..Extra::default() }
     }
 
-    /// What it asks of a host. All that are placed together are of one cluster.
-    pub(super) fn request(&self) -> Request {
+    /// What it asks of a host of this fleet.
+    pub(super) fn request(&self, now: &Now) -> Request {
+        let apart = self.cluster.as_ref().zip(self.role.as_ref());
         Request {
             account: self.account,
-            apart: self.cluster.as_ref().and(self.role.as_ref()).map(|role| Kin::role(role.as_str())),
+            apart: apart.map(|(cluster, role)| now.role(self.account, cluster, role)),
             capabilities: placing::needed(&self.kinds, self.architecture.as_deref(), &self.features),
             host: self.host,
             site: self.site,

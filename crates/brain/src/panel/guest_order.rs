@@ -151,6 +151,7 @@ async fn ordered(app: &App, guarded: &Guarded, fields: &Fields) -> ApiResult<Gue
         cluster_uuid: app.outside.uuid(),
         body,
         rules: app.rules,
+        standing: app.standing.clone(),
     };
     Ok(app.write(writer.actor, &change).await?)
 }

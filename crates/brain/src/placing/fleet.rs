@@ -74,8 +74,28 @@ fn capabilities_of(room: &Room) -> BTreeSet<Capability> {
         }
         None => has.extend(ARCHITECTURES.map(|word| Capability(format!("{ARCHITECTURE}{word}")))),
     }
-    has.extend(room.features.iter().map(|word| Capability(format!("{FEATURE}{word}"))));
+    has.extend(features_of(room));
     has
+}
+
+/// What its processors can, of what was asked for.
+pub(super) fn features_of(room: &Room) -> impl Iterator<Item = Capability> {
+    room.features.iter().map(|word| Capability(format!("{FEATURE}{word}")))
+}
+
+/// What a host does, as far as that was seen.
+pub(super) fn load_of(room: &Room, busy: Busy) -> HostLoad {
+    HostLoad { seen: room.load.unwrap_or(busy.usual), of_one: 1.0 / f64::from(room.cpus.max(1)) }
+}
+
+/// The guests of a host, those of one size together.
+pub(super) fn alike(room: &Room) -> impl Iterator<Item = Alike> {
+    room.claimed.iter().map(|size| Alike {
+        host: room.host,
+        memory: Bytes(u64::try_from(size.memory).unwrap_or(0)),
+        guests: usize::try_from(size.guests).unwrap_or(0),
+        vcpus: size.vcpus,
+    })
 }
 
 /// A host without its guests.
@@ -99,26 +119,19 @@ pub(super) fn host(room: &Room, busy: Busy, taken: impl Fn(PoolId, i64) -> Bytes
         memory: bytes(room.memory),
         memory_reserved: HOST_RESERVE,
         cpus: room.cpus,
-        load: HostLoad { seen: room.load.unwrap_or(busy.usual), of_one: 1.0 / f64::from(room.cpus.max(1)) },
+        load: load_of(room, busy),
         pools: room.pools.iter().map(pool).collect(),
         networks: Reach::All,
     }
 }
 
-/// The fleet for one order, out of sums: how much is taken of each host, and where the account's guests and those of the
+/// The fleet for one decision, out of sums: how much is taken of each host, and where the account's guests and those of the
 /// roles are.
 pub(super) fn summed(rooms: &[Room], kin: &Kin, rules: Rules) -> Fleet {
     let busy = Busy::of(rooms);
     let hosts =
         rooms.iter().map(|room| host(room, busy, |_, placed| Bytes(u64::try_from(placed).unwrap_or(0))));
-    let alike = rooms.iter().flat_map(|room| {
-        room.claimed.iter().map(|size| Alike {
-            host: room.host,
-            memory: Bytes(u64::try_from(size.memory).unwrap_or(0)),
-            guests: usize::try_from(size.guests).unwrap_or(0),
-            vcpus: size.vcpus,
-        })
-    });
+    let alike = rooms.iter().flat_map(alike);
     let count = |guests: i64| u32::try_from(guests).unwrap_or(0);
     let of_account = kin.of_account.iter().map(|(host, guests)| (kin.account, *host, count(*guests)));
     let of_roles = kin

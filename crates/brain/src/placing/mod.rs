@@ -2,15 +2,17 @@
 //!
 //! ```text
 //!   store::rooms --> fleet.rs --> honcho_placement::place --> words.rs   what a refused order is told
-//!                                                        '--> shown.rs   what is kept, and shown as a table
+//!          '--> standing.rs --^                          '--> shown.rs   what is kept, and shown as a table
 //! ```
 //!
-//! Pure: whoever calls this reads the rows, and writes the guest, in one transaction whose turn it is (`Turn::Room`).
+//! Whoever calls this decides, and writes the guest, in one transaction whose turn it is (`Turn::Room`). All of it is pure but for
+//! `standing.rs`, which keeps the fleet between orders.
 
 mod fleet;
 mod growing;
 mod plans;
 mod shown;
+mod standing;
 pub(crate) mod turns;
 mod words;
 
@@ -19,6 +21,7 @@ use fleet::whole;
 pub(crate) use growing::{Claim, Growth, to_be_read};
 pub(crate) use plans::{Size, balance_of, capacity_of, drain_of};
 pub(crate) use shown::{Told, for_customers};
+pub(crate) use standing::{Now, Standing};
 pub(crate) use words::said_to;
 
 use honcho_model::{Bytes, CpuFeature, HostId, NetworkKind, PoolId};
@@ -69,19 +72,10 @@ pub(crate) struct Together {
 }
 
 /// Decides where several guests go, all of them or none.
-pub(crate) fn decide_all(
-    rooms: &[Room],
-    kin: &Kin,
-    rules: Rules,
-    requests: &[Request],
-) -> Result<Vec<Decided>, Box<Together>> {
-    let busy = fleet::Busy::of(rooms);
-    let with_load = |request: &Request| Request { load: busy.expected(request.vcpus), ..request.clone() };
-    let requests: Vec<Request> = requests.iter().map(with_load).collect();
-    let fleet = Arc::new(fleet::summed(rooms, kin, rules));
+fn together(fleet: &Arc<Fleet>, requests: &[Request]) -> Result<Vec<Decided>, Box<Together>> {
     let decided =
         |request: &Request, decision| Decided { fleet: fleet.clone(), request: request.clone(), decision };
-    match place_all(&fleet, &requests) {
+    match place_all(fleet, requests) {
         Ok(decisions) => {
             Ok(requests.iter().zip(decisions).map(|(request, decision)| decided(request, decision)).collect())
         }

@@ -19,6 +19,7 @@ fn room(id: i64, memory_gib: i64, guests: i64) -> Room {
         site: None,
         rack: None,
         status: HostStatus::Up,
+        last_seen_at: None,
         duties: vec![Duty::Hypervisor],
         draining_since: None,
         capabilities: [NetworkKind::Local.capability()].into(),

@@ -24,6 +24,7 @@ mod m0022_certificates;
 mod m0023_of_account;
 mod m0024_living;
 mod m0025_samples;
+mod m0026_room_changes;
 mod schema;
 
 use crate::engine::Purpose;
@@ -65,6 +66,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0023_of_account::Migration),
             Box::new(m0024_living::Migration),
             Box::new(m0025_samples::Migration),
+            Box::new(m0026_room_changes::Migration),
         ]
     }
 }
@@ -147,6 +149,11 @@ async fn refuse_newer(connection: &DatabaseConnection) -> StoreResult<()> {
 /// The names of every migration that this program knows, oldest first.
 pub(crate) fn known() -> Vec<String> {
     Migrator::migrations().iter().map(|migration| migration.name().to_owned()).collect()
+}
+
+/// The triggers that a file has, as SQLite writes them down.
+pub(crate) fn triggers() -> Vec<String> {
+    m0026_room_changes::on_sqlite()
 }
 
 /// The names of those that a database has, which is not changed by asking.

@@ -29,7 +29,8 @@ fn body(world: &World, name: &str, roles: Vec<Role>) -> Body {
 }
 
 fn change(world: &World, scope: Scope, body: Body) -> ClusterCreate {
-    ClusterCreate { scope, outside: world.app.outside.clone(), body, rules: crate::USUAL_RULES }
+    let standing = world.app.standing.clone();
+    ClusterCreate { scope, outside: world.app.outside.clone(), body, rules: crate::USUAL_RULES, standing }
 }
 
 async fn order(world: &World, body: Body) -> StoreResult<Cluster> {

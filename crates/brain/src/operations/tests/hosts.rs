@@ -157,7 +157,7 @@ async fn customers_do_nothing_that_is_the_operators() {
 }
 
 /// What a batch of heartbeats says.
-struct Heard(hosts::Seen);
+pub(super) struct Heard(pub(super) hosts::Seen);
 
 impl Change for Heard {
     type Out = ();

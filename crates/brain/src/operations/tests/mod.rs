@@ -18,6 +18,7 @@ mod placing;
 pub(crate) mod post;
 mod power;
 mod quotas;
+mod standing;
 mod trust;
 mod updates;
 mod usage;
@@ -189,8 +190,8 @@ impl World {
     pub(crate) async fn order_as(&self, scope: Scope, body: honcho_api::GuestCreate) -> StoreResult<Guest> {
         let (uuid, volume_uuid) = (self.app.outside.uuid(), self.app.outside.uuid());
         let cluster_uuid = self.app.outside.uuid();
-        self.ask(&GuestCreate { scope, uuid, volume_uuid, cluster_uuid, body, rules: crate::USUAL_RULES })
-            .await
+        let (rules, standing) = (crate::USUAL_RULES, self.app.standing.clone());
+        self.ask(&GuestCreate { scope, uuid, volume_uuid, cluster_uuid, body, rules, standing }).await
     }
 
     pub(crate) async fn order(&self, name: &str) -> Guest {

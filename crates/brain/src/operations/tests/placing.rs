@@ -60,7 +60,7 @@ pub(super) async fn host(world: &World, name: &str, memory: Bytes, size: Bytes) 
     host
 }
 
-async fn drain(world: &World, id: i64, wanted: Wanted) -> Host {
+pub(super) async fn drain(world: &World, id: i64, wanted: Wanted) -> Host {
     world.ask(&HostDrain { scope: Scope::Operator, id: HostId(id), wanted }).await.unwrap()
 }
 
@@ -78,13 +78,15 @@ pub(super) async fn wide_network(world: &World) -> i64 {
 async fn order_under(world: &World, rules: Rules, body: Body) -> StoreResult<Guest> {
     let (uuid, volume_uuid) = (world.app.outside.uuid(), world.app.outside.uuid());
     let cluster_uuid = world.app.outside.uuid();
-    world.ask(&GuestCreate { scope: Scope::Operator, uuid, volume_uuid, cluster_uuid, body, rules }).await
+    let (scope, standing) = (Scope::Operator, world.app.standing.clone());
+    world.ask(&GuestCreate { scope, uuid, volume_uuid, cluster_uuid, body, rules, standing }).await
 }
 
 async fn trial(world: &World, scope: Scope, body: Body) -> StoreResult<honcho_api::Placement> {
     let (uuid, volume_uuid) = (world.app.outside.uuid(), world.app.outside.uuid());
     let cluster_uuid = world.app.outside.uuid();
-    let create = GuestCreate { scope, uuid, volume_uuid, cluster_uuid, body, rules: crate::USUAL_RULES };
+    let (rules, standing) = (crate::USUAL_RULES, world.app.standing.clone());
+    let create = GuestCreate { scope, uuid, volume_uuid, cluster_uuid, body, rules, standing };
     world.app.store.rehearse(Actor::honcho(), world.app.now(), &GuestTrial(create)).await
 }
 
