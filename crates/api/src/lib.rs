@@ -104,6 +104,28 @@ impl Resource for SlowServer {
     }
 }
 
+impl Resource for SlowMark {
+    const PATH: &'static str = "slow_marks";
+    const WORD: &'static str = "slow mark";
+    fn id(&self) -> i64 {
+        self.id
+    }
+    fn name(&self) -> &str {
+        &self.text
+    }
+}
+
+impl Resource for SlowQueryDetails {
+    const PATH: &'static str = "slow_queries";
+    const WORD: &'static str = "slow query";
+    fn id(&self) -> i64 {
+        self.query.id
+    }
+    fn name(&self) -> &str {
+        &self.query.fingerprint
+    }
+}
+
 impl Resource for Session {
     const PATH: &'static str = "sessions";
     const WORD: &'static str = "session";

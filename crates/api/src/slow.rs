@@ -60,6 +60,10 @@ pub struct SlowQuery {
     pub query_id: String,
     /// The query without its values.
     pub fingerprint: String,
+    /// What people have made of it: `new`, `looked_at`, `accepted` or `ignored`.
+    pub state: String,
+    /// What became of it since the range before: `new` (never seen before), `worse`, `better` (its days say so, by a test).
+    pub flags: Vec<String>,
     /// Its share of the time of all queries of the server in the range, from 0 to 1.
     pub share: f64,
     /// How many.
@@ -82,6 +86,8 @@ pub struct SlowQuery {
     pub rows_sent_count: i64,
     /// Rows read.
     pub rows_examined_count: i64,
+    /// Rows read for each one sent; null if none were read.
+    pub rows_examined_for_each_sent: Option<f64>,
     /// Rows changed.
     pub rows_affected_count: i64,
     /// How many read a whole table.
@@ -95,6 +101,22 @@ pub struct SlowQuery {
     pub events_in_bursts_count: i64,
     /// The most that were asked so within a second.
     pub largest_burst_count: i64,
+    /// How many there were in the range before; null, like all that follows, if nothing is compared, or nothing known of then.
+    pub before_events_count: Option<i64>,
+    /// How long they took on the average then; null if there were none.
+    pub before_mean_seconds: Option<f64>,
+    /// 95 of 100 took no longer then.
+    pub before_p95_seconds: Option<f64>,
+    /// Its share then.
+    pub before_share: Option<f64>,
+    /// How many times as often it is asked as then, by the hour: 2 is twice as often.
+    pub events_ratio: Option<f64>,
+    /// How many times as long it takes as then, on the average.
+    pub mean_ratio: Option<f64>,
+    /// The same of the 95th percentiles.
+    pub p95_ratio: Option<f64>,
+    /// Its share less its share then.
+    pub share_change: Option<f64>,
     /// When it was first seen, in any range.
     #[schema(value_type = String, format = DateTime)]
     pub first_seen_at: Timestamp,
@@ -114,6 +136,168 @@ pub struct SlowQuery {
     pub sample_database: String,
     /// What could be better about it, the surest first.
     pub advice: Vec<SlowAdvice>,
+}
+
+/// All about one query.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SlowQueryDetails {
+    /// As it stands in a ranking.
+    #[serde(flatten)]
+    pub query: SlowQuery,
+    /// The name of its server's node.
+    pub slow_server_node: String,
+    /// Whose that is.
+    pub account_id: Option<i64>,
+    /// How long each point of the series is: `hour` or `day` (UTC).
+    pub resolution: String,
+    /// Over time, from when it was first seen, without holes.
+    pub series: Vec<SlowPoint>,
+    /// How many took how long: each bin twice as wide as the one before.
+    pub histogram: Vec<SlowBin>,
+    /// By the database in which it was asked. Who asked is known by the day (UTC).
+    pub by_database: Vec<SlowShare>,
+    /// By user.
+    pub by_user: Vec<SlowShare>,
+    /// By the host that asked.
+    pub by_host: Vec<SlowShare>,
+    /// The tables that it names, and those of their columns by which rows are chosen, joined, sorted or shown; none, if its sample does
+    /// not parse.
+    pub tables: Vec<SlowTable>,
+    /// Marks in the range, and in the one that it is compared with; the oldest first.
+    pub marks: Vec<SlowMark>,
+    /// `MariaDB`'s plan of the slowest one, where the log has it.
+    pub explain: Option<String>,
+    /// What people said of it, the newest first.
+    pub notes: Vec<SlowNote>,
+}
+
+/// A query in an hour or a day.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SlowPoint {
+    /// When that begins.
+    #[schema(value_type = String, format = DateTime)]
+    pub begins_at: Timestamp,
+    /// How many.
+    pub events_count: i64,
+    /// How long they took together.
+    pub total_seconds: f64,
+    /// On the average; null, like the next two, if there were none.
+    pub mean_seconds: Option<f64>,
+    /// 95 of 100 took no longer.
+    pub p95_seconds: Option<f64>,
+    /// The slowest.
+    pub max_seconds: Option<f64>,
+    /// Rows read.
+    pub rows_examined_count: i64,
+    /// Rows given to clients.
+    pub rows_sent_count: i64,
+}
+
+/// How many took so long.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SlowBin {
+    /// From.
+    pub from_seconds: f64,
+    /// Up to, and without.
+    pub below_seconds: f64,
+    /// How many.
+    pub events_count: i64,
+}
+
+/// How much of a query somebody asked for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SlowShare {
+    /// Who; empty if that is not known, `(others)` for all for whom there was no place.
+    pub name: String,
+    /// How many.
+    pub events_count: i64,
+    /// How long they took together.
+    pub total_seconds: f64,
+    /// Their share of the query's time, from 0 to 1.
+    pub share: f64,
+}
+
+/// A table of a query.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SlowTable {
+    /// Its name.
+    pub name: String,
+    /// Those of its columns that are known to be its own, in alphabetical order.
+    pub columns: Vec<String>,
+}
+
+/// What somebody said of a query.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SlowNote {
+    /// Never used twice.
+    pub id: i64,
+    /// Who; operators are `honcho` to customers.
+    pub actor: String,
+    /// The state that it was given then; null if that did not change.
+    pub state: Option<String>,
+    /// In words; may be empty.
+    pub text: String,
+    /// When.
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+}
+
+/// A mark on the time line: a deploy, a new index.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SlowMark {
+    /// Never used twice.
+    pub id: i64,
+    /// Whose it is.
+    pub account_id: Option<i64>,
+    /// The server that it is of; null, if it is of all of the account.
+    pub slow_server_id: Option<i64>,
+    /// When.
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Timestamp,
+    /// What happened then.
+    pub text: String,
+    /// Who made the mark; operators are `honcho` to customers.
+    pub actor: String,
+    /// When they did.
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+}
+
+/// What a mark is made of.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SlowMarkCreate {
+    /// Of all servers of this account;
+    pub account_id: Option<i64>,
+    /// or of this server.
+    pub slow_server_id: Option<i64>,
+    /// When it happened, as in 2026-11-27T06:00:00Z; now, if absent.
+    pub at: Option<String>,
+    /// What happened then.
+    pub text: Option<String>,
+}
+
+/// What of slow queries an account is told.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SlowSettings {
+    /// Which account.
+    pub account_id: i64,
+    /// A new query is told of when it is one of so many that take the most time; 0: of none.
+    pub top_queries_count: i64,
+    /// Where mails of what is new or worse go; null: there are none.
+    pub mail_to: Option<String>,
+    /// Whether a mail tells each Monday what got worse and what to do first.
+    pub weekly_mail: bool,
+}
+
+/// What of that can be set; what is absent stays as it is.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SlowSettingsUpdate {
+    /// From 0 to 100.
+    pub top_queries_count: Option<i64>,
+    /// An address; empty for none.
+    pub mail_to: Option<String>,
+    /// Whether there is a weekly mail.
+    pub weekly_mail: Option<bool>,
 }
 
 /// A piece of advice on a query.

@@ -59,6 +59,8 @@ pub(crate) struct Parts {
     pub(crate) rules: honcho_placement::Rules,
     /// What it decides by.
     pub(crate) standing: Standing,
+    /// How slow queries are kept, and mails sent.
+    pub(crate) slow: crate::slow::SlowOptions,
     pub(crate) watching: Watching,
     /// Whether this brain's life is known to be accepted, or began without a backup: it never ceases to be.
     pub(crate) accepted: Arc<AtomicBool>,

@@ -138,6 +138,7 @@ impl Door {
             database: None,
             webhook_allow: Vec::new(),
             post: None,
+            slow: crate::slow::SlowOptions::default(),
             rules: crate::USUAL_RULES,
         };
         let app = open(&options, outside, CancellationToken::new()).await?;

@@ -39,6 +39,8 @@ pub struct ServeOptions {
     pub webhook_allow: Vec<ipnet::IpNet>,
     /// A Maildir whose mails this brain imports itself.
     pub post: Option<PathBuf>,
+    /// How slow queries are kept, and mails sent.
+    pub slow: crate::slow::SlowOptions,
     /// What placing holds to; brains of one database are given the same.
     pub rules: honcho_placement::Rules,
 }
@@ -168,6 +170,7 @@ pub(crate) async fn open(
         watching: Watching::new(),
         rules: options.rules,
         standing: crate::placing::Standing::default(),
+        slow: options.slow.clone(),
         accepted: Arc::default(),
         data: data.as_path().into(),
         database_files: database.files().into(),

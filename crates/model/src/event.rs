@@ -33,18 +33,20 @@ pub enum ResourceKind {
     Address,
     /// A server that sends slow logs.
     SlowServer,
+    /// A query of one of those.
+    SlowQuery,
 }
 
 impl ResourceKind {
     /// Every kind.
-    pub const ALL: [ResourceKind; 15] = {
+    pub const ALL: [ResourceKind; 16] = {
         use ResourceKind::{
-            Account, Address, Cluster, Guest, Host, Image, Network, Person, Pool, Rack, San, Site,
+            Account, Address, Cluster, Guest, Host, Image, Network, Person, Pool, Rack, San, Site, SlowQuery,
             SlowServer, Token, Webhook,
         };
         [
             Account, Host, Pool, Network, Image, Guest, Token, Person, Site, Rack, San, Webhook, Address,
-            Cluster, SlowServer,
+            Cluster, SlowServer, SlowQuery,
         ]
     };
 
@@ -66,6 +68,7 @@ impl ResourceKind {
             ResourceKind::Webhook => "webhook",
             ResourceKind::Address => "address",
             ResourceKind::SlowServer => "slow_server",
+            ResourceKind::SlowQuery => "slow_query",
         }
     }
 

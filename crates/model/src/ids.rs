@@ -36,6 +36,10 @@ integers! {
     PoolId,
     /// A server that sends slow logs.
     SlowServerId,
+    /// All queries of a server that are alike but for their values.
+    SlowQueryId,
+    /// A mark on the time line of slow queries.
+    SlowMarkId,
     /// A disk of a guest, in a pool.
     VolumeId,
     /// A network with its subnet.

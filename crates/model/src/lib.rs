@@ -24,6 +24,7 @@ pub mod quota;
 pub mod rack;
 pub mod range;
 pub mod size;
+pub mod slow;
 pub mod subnet;
 pub mod text;
 pub mod time;

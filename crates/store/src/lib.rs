@@ -40,6 +40,7 @@ pub mod multiplying;
 pub mod names;
 pub mod networks;
 pub mod operations;
+pub mod outgoing_mails;
 pub mod people;
 pub mod placements;
 pub mod pools;

@@ -50,6 +50,7 @@ async fn serving(data: &Path, database: Option<Engine>) -> crate::app::App {
         database,
         webhook_allow: Vec::new(),
         post: None,
+        slow: crate::slow::SlowOptions::default(),
         rules: crate::USUAL_RULES,
     };
     let outside = Outside::new(|| NOW, |bytes| bytes.fill(7));

@@ -1,15 +1,19 @@
 //! Loops that act when only time has passed. One file each; each goes on after an error, which it logs.
 
 mod lapsing;
+mod mailing;
 mod moving;
 mod noting;
 mod post;
 mod silence;
+mod slow;
 mod telling;
 mod uses;
 
 #[cfg(test)]
 pub(crate) use lapsing::step as lapsing_step;
+#[cfg(test)]
+pub(crate) use mailing::step as mailing_step;
 #[cfg(test)]
 pub(crate) use moving::step as moving_step;
 #[cfg(test)]
@@ -18,6 +22,10 @@ pub(crate) use noting::step as noting_step;
 pub(crate) use post::step as post_step;
 #[cfg(test)]
 pub(crate) use silence::heard as heard_step;
+#[cfg(test)]
+pub(crate) use slow::{
+    forget as slow_forget_step, look_through as slow_step, write_weekly as slow_weekly_step,
+};
 #[cfg(test)]
 pub(crate) use telling::run as telling_run;
 #[cfg(test)]
@@ -35,6 +43,10 @@ pub(crate) fn start(app: &App) {
     every(Duration::from_secs(10), app.clone(), "lapsing", lapsing::step);
     every(Duration::from_secs(2), app.clone(), "moving", moving::step);
     every(Duration::from_secs(30), app.clone(), "post", post::step);
+    every(Duration::from_mins(1), app.clone(), "slow queries", slow::look_through);
+    every(Duration::from_mins(10), app.clone(), "weekly mails", slow::write_weekly);
+    every(Duration::from_hours(1), app.clone(), "old slow queries", slow::forget);
+    every(Duration::from_secs(15), app.clone(), "mails", mailing::step);
     own(Duration::from_secs(15), app.clone(), "uses", uses::step);
     let noted = std::sync::Arc::<std::sync::Mutex<Option<i64>>>::default();
     every(Duration::from_mins(10), app.clone(), "noting", move |app| {

@@ -290,6 +290,8 @@ fn is_scalar(attribute: &str) -> bool {
             attribute,
             "operator"
                 | "receives_post"
+                | "top_queries_count"
+                | "weekly_mail"
                 | "vcpus"
                 | "count"
                 | "family"

@@ -16,7 +16,7 @@ use axum::http::header::{CONTENT_TYPE, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use honcho_api::{
     Account, Address, Cluster, Event, Host, Image, Network, Operation, Person, Pool, Rack, San, Session,
-    Site, SlowServer, Token, Webhook, WebhookDelivery,
+    Site, SlowMark, SlowServer, Token, Webhook, WebhookDelivery,
 };
 use honcho_store::{Filters, StoreError, StoreResult, guests};
 use serde::Serialize;
@@ -57,6 +57,7 @@ by_id!(
     San,
     Session,
     Site,
+    SlowMark,
     SlowServer,
     Token,
     Webhook,

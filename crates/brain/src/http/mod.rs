@@ -31,6 +31,8 @@ mod search;
 mod sessions;
 mod sites;
 mod slow;
+mod slow_marks;
+mod slow_queries;
 pub(crate) mod streams;
 mod strict_json;
 mod tokens;
@@ -141,7 +143,13 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(operations::abandon, operations::abandon_by_post))
         .routes(routes!(slow::list))
         .routes(routes!(slow::show))
-        .routes(routes!(slow::queries))
+        .routes(routes!(slow_queries::of_server))
+        .routes(routes!(slow_queries::of_account))
+        .routes(routes!(slow_queries::show))
+        .routes(routes!(slow_queries::judge, slow_queries::judge_by_post))
+        .routes(routes!(slow_marks::list, slow_marks::create))
+        .routes(routes!(slow_marks::show, slow_marks::delete))
+        .routes(routes!(slow_marks::settings, slow_marks::replace_settings, slow_marks::update_settings))
         .routes(routes!(events::list))
         .routes(routes!(events::stream))
         .routes(routes!(webhooks::list, webhooks::create))

@@ -10,7 +10,8 @@ use crate::app::hash_secret;
 use crate::operations::tests::World;
 use crate::operations::{
     AccountCancel, AccountCreate, AccountSuspend, AddressCreate, ClusterCancel, Grace, GuestCancel, HostAdd,
-    ImageCreate, NetworkCreate, PoolCreate, RackCreate, SanCreate, SiteCreate, TokenCreate, WebhookCreate,
+    ImageCreate, NetworkCreate, PoolCreate, RackCreate, SanCreate, SiteCreate, SlowMarkCreate, TokenCreate,
+    WebhookCreate,
 };
 use axum::body::Body;
 use axum::http::{Request, header};
@@ -179,6 +180,17 @@ POST   /v1/operations/{id}/abandon        401 404 403 403 202 202
 GET    /v1/slow_servers                   401 200 200 200 200 200
 GET    /v1/slow_servers/{id}              401 404 200 200 200 200
 GET    /v1/slow_servers/{id}/queries      401 404 200 200 200 200
+GET    /v1/accounts/{id}/slow_queries     401 404 200 404 200 200
+GET    /v1/slow_queries/{id}              401 404 200 200 200 200
+PUT    /v1/slow_queries/{id}/judge?state=ignored  401 404 403 403 200 200
+POST   /v1/slow_queries/{id}/judge?note=acme       401 404 403 403 200 200
+GET    /v1/slow_marks                     401 200 200 200 200 200
+POST   /v1/slow_marks                     401 422 403 403 201 201 {"text":"acme 1.2","account_id":$account}
+GET    /v1/slow_marks/{id}                401 404 200 404 200 200
+DELETE /v1/slow_marks/{id}                401 404 403 403 200 200
+GET    /v1/accounts/{id}/slow_settings    401 404 200 404 200 200
+PUT    /v1/accounts/{id}/slow_settings    401 404 403 403 200 200 {"top_queries_count":5}
+PATCH  /v1/accounts/{id}/slow_settings    401 404 403 403 200 200 {"mail_to":"ops@acme.example"}
 POST   /v1/slow_mails                     401 403 403 403 403 200 mail
 GET    /v1/events                         401 200 200 200 200 200
 GET    /v1/events/stream                  401 200 200 200 200 200
@@ -267,6 +279,7 @@ struct Acme {
     token: i64,
     webhook: i64,
     slow_server: i64,
+    slow_mark: i64,
     empty_account: i64,
     empty_host: i64,
     empty_pool: i64,
@@ -384,6 +397,12 @@ impl Acme {
         let servers =
             slow::list(world.app.store.reader(), Scope::Operator, &Filters::default()).await.unwrap();
         let slow_server = servers[0].id;
+        let body = honcho_api::SlowMarkCreate {
+            account_id: account,
+            text: Some("acme 1.1".into()),
+            ..honcho_api::SlowMarkCreate::default()
+        };
+        let slow_mark = world.ask(&SlowMarkCreate { scope, who: "honcho".into(), body }).await.unwrap().id;
         let spare = token("admin", account, None).await.id;
         let secrets = vec![
             None,
@@ -402,6 +421,7 @@ impl Acme {
             token: spare,
             webhook,
             slow_server,
+            slow_mark,
             world,
             network,
             empty_network,
@@ -445,6 +465,9 @@ impl Acme {
             "sessions" => self.session,
             "webhooks" => self.webhook,
             "slow_servers" => self.slow_server,
+            // The first of the log that was posted.
+            "slow_queries" => 1,
+            "slow_marks" => self.slow_mark,
             "operations" if line.path.ends_with("/abandon") => self.open_operation,
             "operations" => self.ended_operation,
             other => panic!("{} {}: say in `Acme::id` which of the {other}", line.method, line.path),

@@ -2,7 +2,7 @@
 
 use super::bodies;
 use super::error::{ApiError, ApiResult};
-use super::extract::{Arguments, Caller, Id, ListQuery, Receiver};
+use super::extract::{Caller, Id, ListQuery, Receiver};
 use super::listing::listed;
 use crate::app::App;
 use crate::post::{Counted, NotCounted, contradiction, import};
@@ -10,11 +10,10 @@ use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use honcho_api::{ErrorBody, SlowMail, SlowQuery, SlowServer};
+use honcho_api::{ErrorBody, SlowMail, SlowServer};
 use honcho_model::SlowServerId;
 use honcho_store::Filters;
-use honcho_store::slow::{self, Came, Range};
-use serde::Deserialize;
+use honcho_store::slow::{self, Came};
 
 /// Lists servers that send slow logs.
 #[utoipa::path(get, path = "/v1/slow_servers", tag = "slow logs",
@@ -38,61 +37,6 @@ pub(super) async fn list(
     responses((status = 200, body = SlowServer), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody)))]
 pub(super) async fn show(State(app): State<App>, caller: Caller, Id(id): Id) -> ApiResult<Json<SlowServer>> {
     Ok(Json(slow::find(app.store.reader(), caller.scope, SlowServerId(id)).await?))
-}
-
-/// A range of time, and how many.
-#[derive(Deserialize)]
-pub(super) struct Asked {
-    since: Option<String>,
-    until: Option<String>,
-    limit: Option<String>,
-    offset: Option<String>,
-}
-
-impl Asked {
-    fn range(&self, app: &App) -> ApiResult<Range> {
-        let time = |attribute: &str, text: &Option<String>| {
-            let wrong = || ApiError::invalid(attribute, "must be a time, as in 2026-11-27T06:00:00Z");
-            let parse = |text: &String| text.parse::<jiff::Timestamp>().map_err(|_| wrong());
-            text.as_ref().map(parse).transpose().map(|time| time.map(jiff::Timestamp::as_microsecond))
-        };
-        // What servers say of times a little ahead of this brain's clock counts, too.
-        let until = time("until", &self.until)?.unwrap_or_else(|| app.now().0.saturating_add(86_400_000_000));
-        Ok(Range { since: time("since", &self.since)?.unwrap_or(0), until })
-    }
-
-    fn page(&self) -> ApiResult<(i64, i64)> {
-        let number = |attribute: &str, text: &Option<String>, absent: i64| match text {
-            None => Ok(absent),
-            Some(text) => match text.parse() {
-                Ok(number) if number >= 0 => Ok(number),
-                _ => Err(ApiError::invalid(attribute, "must be a whole number")),
-            },
-        };
-        Ok((number("limit", &self.limit, 100)?.min(10_000), number("offset", &self.offset, 0)?))
-    }
-}
-
-/// Ranks a server's queries by the time they took.
-#[utoipa::path(get, path = "/v1/slow_servers/{id}/queries", tag = "slow logs",
-    description = "The queries that took the most time in a range, most first: 100 of them unless `limit` says otherwise, 10,000 at \
-        most. Ranges count in whole hours (UTC), of more than eight days in whole days.",
-    params(("id" = i64, Path), ("since" = Option<String>, Query, description = "As in 2026-11-27T06:00:00Z; from the first, when absent"),
-        ("until" = Option<String>, Query, description = "Up to, and without, this time"),
-        ("limit" = Option<i64>, Query, description = "At most so many"),
-        ("offset" = Option<i64>, Query, description = "Leave out so many first")),
-    responses((status = 200, body = [SlowQuery]), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody),
-        (status = 422, body = ErrorBody)))]
-pub(super) async fn queries(
-    State(app): State<App>,
-    caller: Caller,
-    Id(id): Id,
-    Arguments(asked): Arguments<Asked>,
-) -> ApiResult<Json<Vec<SlowQuery>>> {
-    let reader = app.store.reader();
-    let server = SlowServerId(slow::find(reader, caller.scope, SlowServerId(id)).await?.id);
-    let (range, (limit, offset)) = (asked.range(&app)?, asked.page()?);
-    Ok(Json(slow::queries(reader, server, range, limit, offset).await?))
 }
 
 /// Counts a mail with a slow log.

@@ -32,6 +32,10 @@ mod rack;
 mod restore_accept;
 mod san;
 mod site;
+mod slow_mark;
+mod slow_query_judge;
+mod slow_settings;
+mod slow_tell;
 mod token;
 mod webhook;
 
@@ -70,6 +74,10 @@ pub(crate) use rack::{RackCreate, RackDelete, RackUpdate};
 pub(crate) use restore_accept::{RestoreAccept, show as restore_show};
 pub(crate) use san::{SanCreate, SanDelete, SanUpdate};
 pub(crate) use site::{SiteCreate, SiteDelete, SiteUpdate};
+pub(crate) use slow_mark::{SlowMarkCreate, SlowMarkDelete};
+pub(crate) use slow_query_judge::SlowQueryJudge;
+pub(crate) use slow_settings::SlowSettingsChange;
+pub(crate) use slow_tell::{MailNote, SlowTell, SlowWeek};
 pub(crate) use token::{TokenCreate, TokenDelete, TokenUpdate};
 pub(crate) use webhook::{
     WebhookCarryOver, WebhookCreate, WebhookDelete, WebhookEnable, WebhookNote, WebhookPass, WebhookRotate,

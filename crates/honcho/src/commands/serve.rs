@@ -55,6 +55,24 @@ pub(crate) struct ServeArguments {
     #[arg(long, value_name = "DIR", env = "HONCHO_POST")]
     pub(crate) post: Option<PathBuf>,
 
+    /// For so many days slow queries are known by the hour
+    #[arg(long, value_name = "DAYS", env = "HONCHO_SLOW_HOURS_KEPT_DAYS", default_value_t = 35,
+        value_parser = clap::value_parser!(u16).range(3..=3660))]
+    pub(crate) slow_hours_kept_days: u16,
+
+    /// For so many days they are known by the day
+    #[arg(long, value_name = "DAYS", env = "HONCHO_SLOW_DAYS_KEPT_DAYS", default_value_t = 400,
+        value_parser = clap::value_parser!(u16).range(3..=3660))]
+    pub(crate) slow_days_kept_days: u16,
+
+    /// The command of the local mail daemon, which mails to customers are handed to
+    #[arg(long, value_name = "PROGRAM", env = "HONCHO_SENDMAIL", default_value = "/usr/sbin/sendmail")]
+    pub(crate) sendmail: PathBuf,
+
+    /// Whom those mails are from; honcho@ this machine, when absent
+    #[arg(long, value_name = "ADDRESS", env = "HONCHO_MAIL_FROM", value_parser = honcho_brain::mail_address)]
+    pub(crate) mail_from: Option<String>,
+
     /// So many vCPUs may be promised for each processor of a host; `none` is no limit
     #[arg(long, value_name = "RATIO", env = "HONCHO_VCPUS_PER_CPU", value_parser = ratio,
         default_value_t = Ratio(Some(honcho_brain::VCPUS_PER_CPU)))]
@@ -124,6 +142,12 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<(), CommandError> {
         database: arguments.database,
         webhook_allow: arguments.webhook_allow,
         post: arguments.post,
+        slow: honcho_brain::SlowOptions {
+            hours_kept_days: arguments.slow_hours_kept_days,
+            days_kept_days: arguments.slow_days_kept_days,
+            sendmail: arguments.sendmail,
+            mail_from: arguments.mail_from.unwrap_or_else(mail_from),
+        },
         rules,
     };
     let data = arguments.data.display().to_string();
@@ -134,6 +158,12 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<(), CommandError> {
         let cause: &(dyn std::error::Error + Send + Sync) = error.as_ref();
         CommandError::failed("the brain could not go on").cause(cause)
     })
+}
+
+/// An address of this machine's, whose name the kernel knows.
+fn mail_from() -> String {
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    honcho_brain::mail_address(&format!("honcho@{name}")).unwrap_or_else(|_| "honcho@localhost".to_owned())
 }
 
 fn signals() -> std::io::Result<(Signal, Signal)> {

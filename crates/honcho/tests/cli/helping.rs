@@ -77,6 +77,10 @@ help! {
     slow_fingerprint: "slow fingerprint --help";
     slow_servers: "slow servers --help";
     slow_queries: "slow queries --help";
+    slow_query: "slow query --help";
+    slow_judge: "slow judge --help";
+    slow_mark: "slow mark --help";
+    slow_settings: "slow settings --help";
     post_import: "post import --help";
     mail_config_sender: "mail config sender --help";
     mail_config_receiver: "mail config receiver --help";

@@ -25,6 +25,8 @@ mod m0023_of_account;
 mod m0024_living;
 mod m0025_samples;
 mod m0026_room_changes;
+mod m0027_slow_queries;
+mod m0028_slow_telling;
 mod schema;
 
 use crate::engine::Purpose;
@@ -67,6 +69,8 @@ impl MigratorTrait for Migrator {
             Box::new(m0024_living::Migration),
             Box::new(m0025_samples::Migration),
             Box::new(m0026_room_changes::Migration),
+            Box::new(m0027_slow_queries::Migration),
+            Box::new(m0028_slow_telling::Migration),
         ]
     }
 }

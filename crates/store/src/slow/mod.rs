@@ -8,19 +8,48 @@ use crate::sql::{Connection, is_postgres};
 mod advice;
 mod classes;
 mod importing;
+mod marks;
+mod one;
 mod periods;
-mod queries;
+mod ranges;
+mod ranking;
+mod retention;
 mod samples;
 mod servers;
+mod settings;
+mod states;
+mod telling;
+mod texts;
 
 pub use importing::{Came, Day, Mail, MailImport};
-pub use queries::{Range, queries};
+pub use marks::{MarkOf, create_mark, delete_mark, find_mark, marks, marks_count};
+pub use one::{Known, find_query, query};
+pub use ranges::{Against, Range};
+pub use ranking::{Compared, Ranking};
+pub use retention::{Forget, Kept, Next, is_anything_old, piece};
 pub use samples::keep_sample_values;
 pub use servers::{Silent, TellGaps, find, forget_old_mails, list, take_fallen_silent};
+pub use settings::{TOP_QUERIES, set_settings, settings};
+pub use states::{Said, judge, notes_count};
+pub use telling::{
+    Occasion, ToLookThrough, WeeklyReader, note_looked_through, servers_of, take_occasion, take_week,
+    to_look_through, weekly_readers,
+};
 
 /// A text of a log as a column holds it: PostgreSQL's hold no NUL, and none holds what is no UTF-8.
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).replace('\0', "\u{fffd}")
+}
+
+/// The name of a query where there is room for a line alone.
+pub fn short_name(fingerprint: &str) -> String {
+    const LONGEST: usize = 120;
+    let mut name: String =
+        fingerprint.chars().take(LONGEST).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if fingerprint.chars().nth(LONGEST).is_some() {
+        name.push('\u{2026}');
+    }
+    if name.is_empty() { "(others)".to_owned() } else { name }
 }
 
 /// `($1, $2), ($3, $4)`: placeholders for so many rows of so many columns, where the statement has no others. To SQLite `$1` is

@@ -111,6 +111,20 @@ pub(super) async fn sums(
     range: (i64, i64),
 ) -> StoreResult<BTreeMap<i64, Measures>> {
     let mut sums: BTreeMap<i64, Measures> = BTreeMap::new();
+    for (class, _, measures) in each(connection, classes, span, range).await? {
+        sums.entry(class).or_default().merge(&measures);
+    }
+    Ok(sums)
+}
+
+/// What each of these classes adds up to in each period of a range: class, when the period begins, and that.
+pub(super) async fn each(
+    connection: &impl Connection,
+    classes: &[i64],
+    span: i64,
+    range: (i64, i64),
+) -> StoreResult<Vec<(i64, i64, Measures)>> {
+    let mut each = Vec::new();
     for chunk in classes.chunks(ROWS) {
         let mut bound = values![span, range.0, range.1];
         bound.extend(chunk.iter().map(|class| Value::from(*class)));
@@ -121,10 +135,10 @@ pub(super) async fn sums(
             places.join(", ")
         );
         for row in rows::<Row>(connection, &sql, bound).await? {
-            sums.entry(row.slow_class_id).or_default().merge(&from_bytes(&row.measures)?);
+            each.push((row.slow_class_id, row.begins, from_bytes(&row.measures)?));
         }
     }
-    Ok(sums)
+    Ok(each)
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ mod placing;
 pub(crate) mod post;
 mod power;
 mod quotas;
+mod slow_queries;
 mod standing;
 mod trust;
 mod updates;
@@ -111,6 +112,10 @@ impl World {
             data: directory.path().join("data"),
             database: database.clone(),
             post: None,
+            slow: crate::slow::SlowOptions {
+                sendmail: directory.path().join("sendmail"),
+                ..crate::slow::SlowOptions::default()
+            },
             rules: crate::USUAL_RULES,
         };
         let app = open(&options, outside, tokio_util::sync::CancellationToken::new()).await.unwrap();

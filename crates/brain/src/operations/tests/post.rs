@@ -6,7 +6,7 @@ use base64::Engine as _;
 use honcho_api::{SlowQuery, SlowServer};
 use honcho_model::account::SampleValues;
 use honcho_model::{AccountId, SlowServerId};
-use honcho_store::slow::{self, Came, Range};
+use honcho_store::slow::{self, Against, Came, Compared, Range, Ranking};
 use honcho_store::{Filters, events};
 use sha2::Digest as _;
 
@@ -69,22 +69,36 @@ impl World {
         import(&self.app, Actor::honcho(), mail).await
     }
 
-    async fn slow_server(&self, node: &str) -> SlowServer {
+    pub(crate) async fn slow_server(&self, node: &str) -> SlowServer {
         let filters = Filters::default().and("node", node);
         slow::list(self.app.store.reader(), Scope::Operator, &filters).await.unwrap().remove(0)
     }
 
-    async fn slow_queries(&self, server: i64) -> Vec<SlowQuery> {
-        let range = Range { since: 0, until: i64::MAX };
-        slow::queries(self.app.store.reader(), SlowServerId(server), range, 100, 0).await.unwrap()
+    pub(crate) async fn slow_queries(&self, server: i64) -> Vec<SlowQuery> {
+        self.ranking(server, Range { since: 0, until: i64::MAX }).read(self.app.store.reader()).await.unwrap()
     }
 
-    async fn events_of(&self, kind: &str) -> usize {
+    pub(crate) fn ranking(&self, server: i64, range: Range) -> Ranking {
+        Ranking {
+            servers: vec![SlowServerId(server)],
+            compared: Compared::Ranges(range, Against::TheOneBefore),
+            states: vec![],
+            flags: vec![],
+            only: None,
+            significance: honcho_slowlog::compare::SIGNIFICANCE,
+            now: self.app.now(),
+            hours_since: 0,
+            limit: 100,
+            offset: 0,
+        }
+    }
+
+    pub(crate) async fn events_of(&self, kind: &str) -> usize {
         let filters = Filters::default().and("kind", kind);
         events::list(self.app.store.reader(), Scope::Operator, &filters).await.unwrap().len()
     }
 
-    fn second(&self) -> i64 {
+    pub(crate) fn second(&self) -> i64 {
         self.app.now().0 / 1_000_000
     }
 }
@@ -246,8 +260,7 @@ async fn times_that_cannot_be_are_counted_when_the_log_was_cut() {
     assert_eq!(server.events_count, 6);
     let (now, hour) = (world.app.now().0, 3_600_000_000);
     let range = Range { since: now, until: now + hour };
-    let queries =
-        slow::queries(world.app.store.reader(), SlowServerId(server.id), range, 10, 0).await.unwrap();
+    let queries = world.ranking(server.id, range).read(world.app.store.reader()).await.unwrap();
     assert_eq!(queries.iter().map(|query| query.events_count).sum::<i64>(), 6);
 }
 
@@ -302,9 +315,7 @@ async fn one_query_for_each_row_is_told_whichever_mail_the_slowest_was_in() {
     assert!(list.bursts_count == 0 && !list.advice.iter().any(|one| one.rule == "one_by_one"), "{list:?}");
     // Not in a span without them.
     let range = Range { since: world.app.now().0 - 7_200_000_000, until: world.app.now().0 - 3_600_000_000 };
-    let before = slow::queries(world.app.store.reader(), SlowServerId(found.slow_server_id), range, 9, 0)
-        .await
-        .unwrap();
+    let before = world.ranking(found.slow_server_id, range).read(world.app.store.reader()).await.unwrap();
     assert_eq!(before, []);
 }
 

@@ -1,63 +1,90 @@
-//! `honcho slow queries`: which queries of a server took the time.
+//! `honcho slow queries`: which queries took the time, and what became of them.
 
-use super::condition;
+use super::words::{self, RangeArguments, seconds};
 use crate::clean::clean;
 use crate::command_error::{CommandError, Ending};
+use crate::completion::accounts;
 use crate::context::Context;
-use crate::table::{Cell, table};
-use honcho_api::{SlowQuery, SlowServer};
+use crate::listing::{self, Names};
+use crate::output::Tone;
+use crate::resolve;
+use crate::table::Cell;
+use clap_complete::engine::ArgValueCandidates;
+use honcho_api::{Account, SlowQuery, SlowServer};
 
 pub(super) const EXAMPLES: &str = "\
-Ranked by the time they took together, out of the slow logs that the server has sent. Ranges count in whole hours (UTC), of more \
-than eight days in whole days. Percentiles are within 0.8 percent. --json has samples (without values) and advice.
+Ranked by the time they took together, out of the slow logs that came by mail; of one server, or of all servers of an account. Each \
+is compared with the range before that is as long: TREND is how many times as often it is asked (n) and how many times as long it takes \
+on the average (t). It is `new` if it was never seen before, `worse` or `better` if its days say so: one and a half times as \
+slow (or fast) in the middle, and too regularly for chance (honcho slow --help names the guide). Ranges count in whole hours (UTC), of \
+more than two days in whole days. Percentiles are within 0.8 percent. What is ignored is left out. --json has samples and advice.
 
 Examples:
-  honcho slow queries --server guest-7 --since 24h
-  honcho slow queries --server db1 --since 2026-11-01 --until 2026-12-01 --top 50
+  honcho slow queries --server guest-7
+  honcho slow queries --account acme --since 24h --flag new --flag worse
+  honcho slow queries --server db1 --since 2026-11-20 --until 2026-11-27 --against-since 2026-10-20 --against-until 2026-10-27
   honcho slow queries --server db1 --json | jq '.[0].advice'";
 
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct QueriesArguments {
     /// The server: its node's name, or id
-    #[arg(long, value_name = "NODE")]
-    server: String,
-    /// From this time on: 2026-11-27, '2026-11-27 06:00', 2h (ago); from the first, if not given
-    #[arg(long, value_name = "TIME")]
-    since: Option<String>,
-    /// Up to this time
-    #[arg(long, value_name = "TIME")]
-    until: Option<String>,
+    #[arg(long, value_name = "NODE", required_unless_present = "account", conflicts_with = "account")]
+    server: Option<String>,
+    /// All servers of this account
+    #[arg(long, value_name = "ACCOUNT", add = ArgValueCandidates::new(accounts))]
+    account: Option<String>,
+    #[command(flatten)]
+    range: RangeArguments,
+    /// Only these; may be repeated
+    #[arg(long, value_parser = ["new", "looked_at", "accepted", "ignored"])]
+    state: Vec<String>,
+    /// Only these; may be repeated
+    #[arg(long, value_parser = ["new", "worse", "better"])]
+    flag: Vec<String>,
     /// Show so many
-    #[arg(long, value_name = "N", default_value_t = 20)]
+    #[arg(long, visible_alias = "limit", value_name = "N", default_value_t = 20)]
     top: usize,
+    /// Leave out so many first
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    offset: usize,
 }
 
 pub(super) async fn run(context: &Context, arguments: &QueriesArguments) -> Result<(), CommandError> {
-    let now = context.output.now();
-    let mut query = vec![("limit", arguments.top.to_string())];
-    for (option, text) in [("since", &arguments.since), ("until", &arguments.until)] {
-        let Some(text) = text else { continue };
-        let time = condition::time(text, now).map_err(|error| {
-            CommandError::usage(format!("--{option} {text}: {error}"))
-                .hint("as in 2026-11-27, '2026-11-27 06:00', 90m, 2h, 3d, or seconds since 1970")
-        })?;
-        query.push((option, jiff::Timestamp::from_microsecond(time).unwrap_or(now).to_string()));
-    }
-    let server: SlowServer = named(context, &arguments.server).await?;
-    let path = format!("/v1/slow_servers/{}/queries.json", server.id);
+    let mut query = arguments.range.query(context.output.now())?;
+    query.push(("limit", arguments.top.to_string()));
+    query.push(("offset", arguments.offset.to_string()));
+    query.extend(arguments.state.iter().map(|state| ("state", state.clone())));
+    query.extend(arguments.flag.iter().map(|flag| ("flag", flag.clone())));
+    let path = path(context, arguments).await?;
     let queries: Vec<SlowQuery> = context.client()?.get_path(&path, &query).await?;
-    if context.output.json {
-        return context.output.json(&queries);
+    let servers = match arguments.account {
+        Some(_) => Some(Names::of::<SlowServer>(context).await?),
+        None => None,
+    };
+    let mut headings = vec!["ID", "SHARE", "TIME", "COUNT", "MEAN", "P95", "READ:SENT", "TREND", "", "QUERY"];
+    if servers.is_some() {
+        headings.insert(1, "SERVER");
     }
-    if queries.is_empty() {
-        return context.output.print("There were none then.");
+    listing::show(context, &queries, "There were none then.", &headings, |query| {
+        let mut cells = row(query);
+        if let Some(servers) = &servers {
+            cells.insert(1, Cell::text(servers.get(query.slow_server_id)));
+        }
+        cells
+    })
+}
+
+async fn path(context: &Context, arguments: &QueriesArguments) -> Result<String, CommandError> {
+    if let Some(account) = &arguments.account {
+        let account: Account = resolve::account(context, account).await?;
+        return Ok(format!("/v1/accounts/{}/slow_queries.json", account.id));
     }
-    let headings = ["SHARE", "TIME", "COUNT", "MEAN", "P95", "ROWS READ:SENT", "QUERY"];
-    context.output.page(&table(&context.output, &headings, queries.iter().map(row).collect()))
+    let server = named(context, arguments.server.as_deref().unwrap_or_default()).await?;
+    Ok(format!("/v1/slow_servers/{}/queries.json", server.id))
 }
 
 /// A server by the name of its node, which is nobody else's, or by its id.
-async fn named(context: &Context, name: &str) -> Result<SlowServer, CommandError> {
+pub(super) async fn named(context: &Context, name: &str) -> Result<SlowServer, CommandError> {
     let by_node = context.client()?.list::<SlowServer>(&[("node", name.to_owned())]).await?;
     let id = name.parse::<i64>().ok();
     match (by_node.into_iter().next(), id) {
@@ -71,24 +98,28 @@ async fn named(context: &Context, name: &str) -> Result<SlowServer, CommandError
 }
 
 fn row(query: &SlowQuery) -> Vec<Cell> {
-    let share = format!("{:.1}%", query.share * 100.0);
     let text: String = query.fingerprint.chars().take(160).collect();
+    let mut said: Vec<&str> = query.flags.iter().map(String::as_str).collect();
+    said.extend((query.state != "new").then_some(query.state.as_str()));
+    let tone = if query.flags.iter().any(|flag| flag == "worse") { Tone::Bad } else { Tone::Plain };
     vec![
-        Cell::number(share),
+        Cell::number(query.id),
+        Cell::number(format!("{:.1}%", query.share * 100.0)),
         Cell::number(seconds(query.total_seconds)),
         Cell::number(query.events_count),
         Cell::number(seconds(query.mean_seconds)),
         Cell::number(seconds(query.p95_seconds)),
-        Cell::number(format!("{}:{}", query.rows_examined_count, query.rows_sent_count)),
+        Cell::number(
+            words::for_each_sent(query.rows_examined_for_each_sent).unwrap_or_else(|| "-".to_owned()),
+        ),
+        Cell::maybe(trend(query)),
+        Cell::text(said.join(" ")).tone(tone),
         Cell::text(if text.is_empty() { "(others)" } else { &text }),
     ]
 }
 
-fn seconds(seconds: f64) -> String {
-    match seconds {
-        0.0..0.001 => format!("{:.0} µs", seconds * 1e6),
-        0.001..1.0 => format!("{:.1} ms", seconds * 1e3),
-        1.0..100.0 => format!("{seconds:.2} s"),
-        _ => format!("{seconds:.0} s"),
-    }
+/// Of numbers and of time.
+fn trend(query: &SlowQuery) -> Option<String> {
+    let count = words::times(query.events_ratio?);
+    Some(format!("n {count}, t {}", words::times(query.mean_ratio?)))
 }
