@@ -96,7 +96,7 @@ async fn a_week_is_compared_with_the_one_before() {
     assert_eq!(
         shown,
         [
-            "slower 140 worse count 1.0 mean 2.9 p95 2.9",
+            "slower 140 worse count 1.0 mean 2.9 p95 2.8",
             "steady 280  count 2.0 mean 1.0 p95 1.0",
             "faster 140 better count 1.0 mean 0.4 p95 0.4",
             "young 20 new count - mean - p95 -",
@@ -342,11 +342,11 @@ async fn what_is_new_or_worse_is_told_once() {
     assert!(mail.body.lines().all(|line| line.len() <= 80), "{}", mail.body);
     // What the account may take back is in nothing that stays.
     let server = world.slow_server(&node).await.id;
-    assert!(world.slow_queries(server).await.iter().any(|query| query.sample.contains("20000")));
+    assert!(world.slow_queries(server).await.iter().any(|query| query.sample.contains("20000, 5")));
     let filters = Filters::default().and("kind", "slow_query.new");
     let told = events::list(world.app.store.reader(), Scope::Operator, &filters).await.unwrap().remove(0);
     let told = serde_json::to_string(&told).unwrap();
-    assert!(told.contains("limit ?") && !told.contains("20000") && !mail.body.contains("20000"), "{told}");
+    assert!(told.contains("limit ?") && !told.contains("20000, 5") && !mail.body.contains("20000"), "{told}");
 }
 
 #[tokio::test]

@@ -39,7 +39,7 @@ pub(super) async fn run(context: &Context, arguments: &JudgeArguments) -> Result
     let name: String = judged.query.fingerprint.chars().take(80).collect();
     let state = &judged.query.state;
     context.output.print(&format!(
-        "Query {} ({}) is {state}; {} notes.",
+        "Query {} ({}) is {state}; notes on it: {}.",
         judged.query.id,
         clean(&name),
         judged.notes.len()
