@@ -233,7 +233,9 @@ impl Ranking {
                 continue;
             }
             let history = whole.histories.get(&one.class.slow_server_id).copied().unwrap_or(i64::MAX);
-            if one.class.first_seen >= whole.ranges.after.0 && history <= before.0 {
+            // A range may be compared with a later one: what was asked in that is not new.
+            let first_seen_now = one.class.first_seen >= whole.ranges.after.0 && one.before.events == 0;
+            if first_seen_now && history <= before.0 {
                 one.flags.push(QueryFlag::New);
             }
             let share =
