@@ -55,7 +55,8 @@ impl World {
     }
 
     fn change(&self) -> Changing {
-        self.archive().change(|| panic!("nobody else is here")).unwrap()
+        // Other tests of this process start programs, which hold our lock between fork and exec.
+        self.archive().change(|| ()).unwrap()
     }
 
     /// A real package by dpkg-deb.

@@ -525,11 +525,16 @@ fn is_setting(line: &[u8]) -> bool {
     })
 }
 
-/// Where the name in `use shop;` stands.
+/// Where the name in `use shop;` stands. `MariaDB` quotes it: between the quotes then, for other servers and its own `Schema:` do not.
 pub(crate) fn database_of(line: &[u8]) -> (usize, usize) {
     let end = memchr::memchr(b';', line).unwrap_or(line.len());
-    let name = line[..end].trim_ascii_end();
-    (b"use ".len().min(name.len()), name.len())
+    let whole = line[..end].trim_ascii_end();
+    let start = b"use ".len().min(whole.len());
+    let quoted = whole[start..].strip_prefix(b"`").and_then(|rest| rest.strip_suffix(b"`"));
+    match quoted {
+        Some(name) if !name.is_empty() => (start + 1, whole.len() - 1),
+        _ => (start, whole.len()),
+    }
 }
 
 /// Whether this is one of the three lines that a server writes when it opens its log.
