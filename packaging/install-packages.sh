@@ -18,7 +18,8 @@ host=(
 tests=(
   python3-venv postgresql xz-utils
   ganeti-htools percona-toolkit # hbal and pt-query-digest, which must say the same as Honcho
-  dnsmasq-base logrotate mariadb-client-core mariadb-server-core openssl postfix # the road of a slow log; no service is started
+  # The road of a slow log. Of MariaDB the server's programs alone (mariadb-server would start a service), and its client's.
+  dnsmasq-base logrotate mariadb-client mariadb-server-core openssl postfix
   chromium chromium-driver fonts-inter # the panel in a real browser, and letters that its pictures are good to look at with
 )
 # What brings axe-core, which finds what keeps people from using a page. Debian's, unless there is another.

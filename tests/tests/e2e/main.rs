@@ -17,6 +17,7 @@ mod moves;
 mod panel;
 mod post;
 mod post_kills;
+mod post_mariadb;
 mod real_failures;
 mod real_kills;
 mod real_life;

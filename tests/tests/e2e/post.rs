@@ -18,8 +18,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-const TO: &str = "slowlog@slowlog.test";
-const MAILDIR: &str = "/var/mail/slowlog";
+pub(super) const TO: &str = "slowlog@slowlog.test";
+pub(super) const MAILDIR: &str = "/var/mail/slowlog";
 
 struct World {
     client: Client,
@@ -35,13 +35,13 @@ struct World {
 }
 
 /// A receiver, and its importer while it is on.
-struct Receiver {
-    host: LabHost,
-    importer: Option<LabProcess>,
+pub(super) struct Receiver {
+    pub(super) host: LabHost,
+    pub(super) importer: Option<LabProcess>,
 }
 
 /// A CA, and a certificate for each of these names.
-fn certificates(directory: &Path, names: &[&str]) -> Result<()> {
+pub(super) fn certificates(directory: &Path, names: &[&str]) -> Result<()> {
     let mut script = String::from(
         "set -e\nopenssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN=ca -keyout ca-key.pem -out ca.pem\n",
     );
@@ -59,7 +59,7 @@ fn certificates(directory: &Path, names: &[&str]) -> Result<()> {
 }
 
 /// What `honcho mail config …` prints, run on a host.
-fn set_up(host: &LabHost, certificates: &Path, name: &str, arguments: &[&str]) -> Result<()> {
+pub(super) fn set_up(host: &LabHost, certificates: &Path, name: &str, arguments: &[&str]) -> Result<()> {
     let file = |name: &str| certificates.join(name).display().to_string();
     let output = Command::new(program("honcho")?)
         .args(["mail", "config"])
@@ -164,7 +164,7 @@ impl World {
 }
 
 impl Receiver {
-    fn import(&mut self, brain: &Brain) -> Result<()> {
+    pub(super) fn import(&mut self, brain: &Brain) -> Result<()> {
         let mut command = self.host.command(program("honcho")?);
         command.args(["--url", &brain.url(), "--ca"]).arg(brain.ca());
         command.arg("--token-file").arg(brain.data().join("operator.token"));
