@@ -128,6 +128,23 @@ fn mysql_8_and_percona() {
     );
 }
 
+#[test]
+fn a_database_that_is_quoted_is_the_one_that_is_not() {
+    let head =
+        "# User@Host: b[b] @ localhost []\n# Query_time: 1  Lock_time: 0  Rows_sent: 1  Rows_examined: 2\n";
+    check(
+        &format!(
+            "{head}use `shop`;\nselect 1;\n{head}use shop;\nselect 2;\n{head}use `;\nselect 3;\n{head}use ``;\nselect 4;\n"
+        ),
+        expect![[r"
+            None b@localhost db=shop 1000000us 1/2 Query Certain Whole select 1
+            None b@localhost db=shop 1000000us 1/2 Query Certain Whole select 2
+            None b@localhost db=` 1000000us 1/2 Query Certain Whole select 3
+            None b@localhost db=`` 1000000us 1/2 Query Certain Whole select 4
+        "]],
+    );
+}
+
 /// An event by `user` with this statement.
 fn event(user: &str, statement: &str) -> String {
     format!(
