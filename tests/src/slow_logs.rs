@@ -4,7 +4,13 @@ use anyhow::{Context as _, Result};
 use honcho_api::client::Client;
 use honcho_api::{SlowQuery, SlowServer};
 use std::fmt::Write as _;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Three days ago, in seconds since 1970: what a log tells of longer ago is not kept for good.
+#[expect(clippy::disallowed_methods, reason = "programs under test go by the machine's clock")]
+pub fn three_days_ago() -> Result<u64> {
+    Ok(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs() - 3 * 86_400)
+}
 
 /// A slow log of so many queries of three kinds, from this second on. `text` bytes of each are like random, so that mails are
 /// as large as is wished.

@@ -12,7 +12,7 @@ use honcho_api::client::Client;
 use honcho_e2e::brain::Brain;
 use honcho_e2e::lab::{Lab, LabHost, LabProcess};
 use honcho_e2e::programs::program;
-use honcho_e2e::slow_logs::{log, server, totals, wait_for};
+use honcho_e2e::slow_logs::{log, server, three_days_ago, totals, wait_for};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -211,7 +211,7 @@ fn queued(host: &LabHost) -> Result<usize> {
 async fn a_slow_log_comes_by_mail_whatever_happens_on_the_way() -> Result<()> {
     let mut world = World::new().await?;
     let begun = Instant::now();
-    let second = 1_700_000_000;
+    let second = three_days_ago()?;
     let client = world.client.clone();
 
     // By both, in parts; counted exactly.

@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result, ensure};
 use honcho_api::SlowQuery;
 use honcho_e2e::brain::Brain;
 use honcho_e2e::programs::{Process, program};
-use honcho_e2e::slow_logs::{log, server, totals};
+use honcho_e2e::slow_logs::{log, server, three_days_ago, totals};
 use rand::{Rng as _, SeedableRng as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -25,9 +25,10 @@ fn mails(directory: &Path) -> Result<Vec<PathBuf>> {
     let text = format!("#!/bin/sh\ncat > {}/$$\n", out.display());
     std::fs::write(&sendmail, text)?;
     std::fs::set_permissions(&sendmail, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    let begun = three_days_ago()?;
     for number in 0..LOGS {
         let file = directory.join(format!("slow.log.{number}"));
-        std::fs::write(&file, log(1_700_000_000 + number * 1800, QUERIES, 200))?;
+        std::fs::write(&file, log(begun + number * 1800, QUERIES, 200))?;
     }
     let files = (0..LOGS).map(|number| directory.join(format!("slow.log.{number}")));
     let output = Command::new(program("honcho-guest")?)
