@@ -70,26 +70,20 @@ impl Archive {
         indexes.retain(|component, _| settings.components.contains(component));
         for component in &settings.components {
             let own = indexes.entry(component.clone()).or_default();
-            let Some(missing) = settings.architectures.iter().find(|one| !own.contains_key(one)) else {
-                own.retain(|architecture, _| settings.architectures.contains(architecture));
-                continue;
-            };
-            // Packages for every architecture are also for one that has just been added.
-            let for_all = match own.values().next() {
-                Some(index) => self.of_all(index)?,
-                None => Index::default(),
-            };
-            debug_assert!(!own.contains_key(missing));
             for architecture in &settings.architectures {
-                own.entry(architecture.clone()).or_insert_with(|| for_all.clone());
+                if !own.contains_key(architecture) {
+                    let new = self.of_all(own)?;
+                    own.insert(architecture.clone(), new);
+                }
             }
             own.retain(|architecture, _| settings.architectures.contains(architecture));
         }
         Ok(Draft { indexes })
     }
 
-    /// Of an index, what is for every architecture.
-    fn of_all(&self, index: &Index) -> ArchiveResult<Index> {
+    /// What an architecture lists that has just been added to these: what is for all of them.
+    fn of_all(&self, others: &BTreeMap<Architecture, Index>) -> ArchiveResult<Index> {
+        let Some(index) = others.values().next() else { return Ok(Index::default()) };
         let mut names: BTreeMap<String, Vec<Stanza>> = BTreeMap::new();
         for stanza in index.stanzas(&self.chunks) {
             let stanza = stanza?;
@@ -123,6 +117,8 @@ impl Changing {
                 "component {component} in {suite}; there are: {known}"
             )));
         }
+        // What somebody has left there who was killed; nobody else is here now.
+        files::remove(&self.incoming())?;
         let incoming: Vec<Incoming> =
             paths.iter().map(|path| self.take_in(path, component)).collect::<ArchiveResult<_>>()?;
         let mut places = HashMap::new();
@@ -152,6 +148,11 @@ impl Changing {
         Ok(added)
     }
 
+    /// Where packages are copied to before anything is known of them.
+    pub(crate) fn incoming(&self) -> PathBuf {
+        self.archive.root().join("incoming")
+    }
+
     /// Copies a package and reads the copy.
     fn take_in(&self, path: &Path, component: &Component) -> ArchiveResult<Incoming> {
         use std::os::unix::fs::PermissionsExt as _;
@@ -159,7 +160,7 @@ impl Changing {
         if !from.metadata().tried("looking at", path)?.is_file() {
             return Err(ArchiveError::NoPackage { path: path.to_owned(), why: "it is no file".to_owned() });
         }
-        let directory = self.archive.root().join("incoming");
+        let directory = self.incoming();
         fs::create_dir_all(&directory).tried("making", &directory)?;
         let mut file = NamedTempFile::new_in(&directory).tried("writing in", &directory)?;
         let mut hashing = Hashing::new(from);
@@ -250,33 +251,52 @@ impl Changing {
     }
 
     /// Takes packages out of a suite's draft: all versions of a name, or one. Their files stay in the pool while a publication
-    /// names them. How many stanzas went is given back.
+    /// names them.
     pub fn remove(
         &mut self,
         suite: &SuiteName,
         packages: &[(PackageName, Option<String>)],
-    ) -> ArchiveResult<usize> {
+    ) -> ArchiveResult<()> {
+        let draft = self.taken_out(suite, packages)?;
+        files::sync_all(self.archive.root())?;
+        self.keep(suite, &draft)
+    }
+
+    /// What that would change of what is drafted.
+    pub fn would_remove(
+        &self,
+        suite: &SuiteName,
+        packages: &[(PackageName, Option<String>)],
+    ) -> ArchiveResult<Vec<Change>> {
+        let draft = self.taken_out(suite, packages)?;
+        publication::changes(&self.archive.chunks, &self.archive.drafted(suite)?.indexes, &draft.indexes)
+    }
+
+    fn taken_out(
+        &self,
+        suite: &SuiteName,
+        packages: &[(PackageName, Option<String>)],
+    ) -> ArchiveResult<Draft> {
         let mut draft = self.archive.drafted(suite)?;
-        let mut removed = vec![0; packages.len()];
+        let mut found = vec![false; packages.len()];
         for index in draft.indexes.values_mut().flat_map(BTreeMap::values_mut) {
-            for ((name, version), removed) in packages.iter().zip(&mut removed) {
+            for ((name, version), found) in packages.iter().zip(&mut found) {
                 let edit: Edit<'_> = Box::new(|stanzas| {
                     let before = stanzas.len();
                     stanzas
                         .retain(|stanza| version.as_ref().is_some_and(|version| stanza.version() != version));
-                    *removed += before - stanzas.len();
+                    *found |= stanzas.len() < before;
                 });
                 index.edit(&self.archive.chunks, BTreeMap::from([(name.to_string(), edit)]))?;
             }
         }
-        if let Some(((name, version), _)) = packages.iter().zip(&removed).find(|(_, removed)| **removed == 0)
-        {
-            let version = version.as_deref().map(|version| format!(" {version}")).unwrap_or_default();
-            return Err(ArchiveError::NotFound(format!("package {name}{version} in {suite}")));
+        match packages.iter().zip(&found).find(|(_, found)| !**found) {
+            None => Ok(draft),
+            Some(((name, version), _)) => {
+                let version = version.as_deref().map(|version| format!(" {version}")).unwrap_or_default();
+                Err(ArchiveError::NotFound(format!("package {name}{version} in {suite}")))
+            }
         }
-        files::sync_all(self.archive.root())?;
-        self.keep(suite, &draft)?;
-        Ok(removed.iter().sum())
     }
 
     /// Makes a suite's draft what another suite, or it itself, lists or once listed: all of it, or of these packages.
@@ -300,14 +320,25 @@ impl Changing {
     fn taken_over(&self, from: &Which, to: &SuiteName, only: &[PackageName]) -> ArchiveResult<Draft> {
         let source = self.archive.publication(from)?.indexes;
         let mut draft = self.archive.drafted(to)?;
+        let lists = |indexes: &BTreeMap<_, Index>| indexes.values().any(|index| !index.chunks.is_empty());
+        let beyond = source.iter().find(|(name, own)| !draft.indexes.contains_key(*name) && lists(own));
+        if let (Some((component, _)), true) = (beyond, only.is_empty()) {
+            return Err(ArchiveError::Refused(format!(
+                "{from} has packages in {component}, and {to} has no such component: `honcho archive suite {to} \
+                 --component …` says which it has, or name the packages that are to be taken over"
+            )));
+        }
         let mut found = vec![false; only.len()];
+        let none = BTreeMap::new();
         for (component, indexes) in &mut draft.indexes {
+            let source = source.get(component).unwrap_or(&none);
             for (architecture, index) in indexes {
-                let Some(theirs) = source.get(component).and_then(|theirs| theirs.get(architecture)) else {
-                    continue;
+                let theirs = match source.get(architecture) {
+                    Some(theirs) => theirs.clone(),
+                    None => self.archive.of_all(source)?,
                 };
                 if only.is_empty() {
-                    *index = theirs.clone();
+                    *index = theirs;
                     continue;
                 }
                 let mut edits: BTreeMap<String, Edit<'_>> = BTreeMap::new();

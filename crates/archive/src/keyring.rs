@@ -19,19 +19,32 @@ impl Changing {
         for key in self.keys()? {
             keys.extend(key.public()?);
         }
-        let directory = tempfile::tempdir_in(self.archive.root()).tried("making", self.archive.root())?;
+        let directory = tempfile::tempdir().tried("making", &std::env::temp_dir())?;
         let path = directory.path().join(format!("{PACKAGE}.deb"));
-        let package = package(&self.archive.settings().label, &keys, now).tried("making", &path)?;
-        std::fs::write(&path, package).tried("writing", &path)?;
         let mut added = Vec::new();
         for suite in suites {
             let component = self.archive.settings().suite(suite)?.components.first().cloned();
             let none = || ArchiveError::Refused(format!("{suite} has no component"));
-            added.extend(self.add(suite, &component.ok_or_else(none)?, std::slice::from_ref(&path))?);
+            let component = component.ok_or_else(none)?;
+            // Its version is a time in seconds: of two that are made in one second, the second is of the next.
+            for at in now.. {
+                let package = package(&self.archive.settings().label, &keys, at).tried("making", &path)?;
+                std::fs::write(&path, package).tried("writing", &path)?;
+                match self.add(suite, &component, std::slice::from_ref(&path)) {
+                    Err(ArchiveError::Refused(_)) if at < now + SOONEST => {}
+                    done => {
+                        added.extend(done?);
+                        break;
+                    }
+                }
+            }
         }
         Ok(added)
     }
 }
+
+/// So many seconds into the future a keyring's version may reach.
+const SOONEST: i64 = 60;
 
 /// A package (deb(5)) that holds a keyring. The same keys at the same second are the same bytes.
 fn package(label: &str, keys: &[u8], now: i64) -> std::io::Result<Vec<u8>> {

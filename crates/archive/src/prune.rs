@@ -2,7 +2,7 @@
 
 use crate::archive::Changing;
 use crate::error::Tried as _;
-use crate::publication::{Indexes, Which};
+use crate::publication::Indexes;
 use crate::{ArchiveResult, files};
 use std::collections::HashSet;
 use std::fs;
@@ -47,9 +47,9 @@ impl Changing {
                 }
                 pruned.publications += 1;
                 if pruning == Pruning::Done {
-                    let which = Which { suite: suite.clone(), number: Some(publication.number) };
+                    // The record last: by it, what is left of a pruning that was killed is found by the next.
+                    files::remove(&self.archive.served(&suite, publication.number))?;
                     files::remove(&self.archive.record(&suite, publication.number))?;
-                    files::remove(&self.archive.served(&which.suite, publication.number))?;
                 }
             }
         }
@@ -76,7 +76,7 @@ impl Changing {
         }
         if pruning == Pruning::Done {
             pruned.chunks = self.archive.chunks.keep(&seen)?;
-            files::remove(&self.archive.root().join("incoming"))?;
+            files::remove(&self.incoming())?;
         }
         Ok(pruned)
     }

@@ -8,7 +8,7 @@ use crate::archive::{Archive, Changing};
 use crate::digests::{Digest, Hashing};
 use crate::error::Tried as _;
 use crate::index::{Form, Index};
-use crate::publication::{Change, Indexes, Publication, changes};
+use crate::publication::{Change, Indexes, Publication, Which, changes};
 use crate::release::{self, Named, Validity};
 use crate::{Architecture, ArchiveResult, Component, SuiteName, files, signing};
 use std::collections::HashSet;
@@ -44,10 +44,13 @@ impl Changing {
     pub fn publish(&mut self, suite: &SuiteName, note: Option<String>, now: i64) -> ArchiveResult<Published> {
         let archive = &self.archive;
         let settings = archive.settings().suite(suite)?;
-        let before = archive.published_indexes(suite)?;
+        let current = match archive.current(suite)? {
+            Some(_) => Some(archive.publication(&Which { suite: suite.clone(), number: None })?),
+            None => None,
+        };
+        let before = current.as_ref().map(|current| current.indexes.clone()).unwrap_or_default();
         let indexes = archive.drafted(suite)?.indexes;
         let valid_for = i64::from(settings.valid_days) * DAY;
-        let current = archive.history(suite)?.pop();
         if let Some(current) = &current
             && before == indexes
             && current.valid_until - now > valid_for / 2
@@ -174,11 +177,13 @@ impl Archive {
     /// before, and all that were replaced not long ago.
     fn link_earlier(&self, suite: &SuiteName, publication: &Publication) -> ArchiveResult<()> {
         let mut replaced_at = publication.made_at;
-        for earlier in self.history(suite)?.into_iter().rev() {
-            let newest = earlier.number + 1 == publication.number;
+        let numbers = self.numbers(suite)?;
+        for number in numbers.into_iter().rev().filter(|number| *number < publication.number) {
+            let newest = number + 1 == publication.number;
             if !newest && publication.made_at - replaced_at > FOUND_FOR {
                 break;
             }
+            let earlier = self.publication(&Which { suite: suite.clone(), number: Some(number) })?;
             for (component, indexes) in &earlier.indexes {
                 for architecture in indexes.keys() {
                     let below = IndexOf { suite, component, architecture }.directory();
@@ -209,7 +214,11 @@ impl IndexOf<'_> {
 /// Links what a publication's own index files are found by into another's directory; not what it has from earlier ones.
 fn link_own(from: &Path, to: &Path) -> ArchiveResult<()> {
     let mut own = HashSet::new();
-    let Ok(files) = fs::read_dir(from) else { return Ok(()) };
+    let files = match fs::read_dir(from) {
+        // Some of it was pruned.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        files => files.tried("listing", from)?,
+    };
     for file in files {
         let file = file.tried("listing", from)?;
         own.insert(file.metadata().tried("listing", from)?.ino());

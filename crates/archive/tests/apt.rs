@@ -355,4 +355,40 @@ fn a_machine_of_another_kind_gets_what_is_for_all() {
     let shown = Command::new("zcat").arg(index).output().unwrap();
     let shown = String::from_utf8(shown.stdout).unwrap();
     assert!(shown.contains("Package: hello\n") && !shown.contains("Package: tool\n"), "{shown}");
+    // Gone back to what was published before there was such a machine: it keeps what is for all.
+    let told = |changing: &Changing, from: &str, to: &str| -> Vec<String> {
+        let changes = changing.would_promote(&which(from), &to.parse().unwrap(), &[]).unwrap();
+        changes.iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(told(&changing, "bookworm@1", "bookworm"), [""; 0]);
+    // Of a component that the other suite has not, nothing is left out silently.
+    changing
+        .set(|settings| {
+            settings.suites.get_mut(&suite()).unwrap().components.push("contrib".parse().unwrap());
+            Ok(())
+        })
+        .unwrap();
+    changing.add(&suite(), &"contrib".parse().unwrap(), &[world.deb("extra", "1", "all")]).unwrap();
+    changing.publish(&suite(), None, now()).unwrap();
+    let refused = changing.would_promote(&which("bookworm"), &"testing".parse().unwrap(), &[]).unwrap_err();
+    let refused = refused.to_string();
+    assert!(
+        refused.starts_with("bookworm has packages in contrib, and testing has no such component"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn two_keyrings_of_one_second_are_two_versions() {
+    let world = World::new();
+    let (mut changing, at) = (world.change(), now());
+    let suites = [suite(), "testing".parse().unwrap()];
+    let mut versions = Vec::new();
+    for _ in 0..2 {
+        changing.add_key(at, &mut OsRng).unwrap();
+        let added = changing.add_keyring(&suites, at).unwrap();
+        assert_eq!((added.len(), &added[0].version), (2, &added[1].version));
+        versions.push(added[0].version.clone());
+    }
+    assert!(versions[0] < versions[1], "{versions:?}");
 }

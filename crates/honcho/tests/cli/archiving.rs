@@ -120,8 +120,10 @@ async fn from_nothing_to_an_archive_and_back_to_an_earlier_one() {
     "]]
     .assert_eq(&place.told("archive promote testing bookworm --dry-run hello").await);
     expect![[r"
+        CHANGE
+        main amd64 hello removed 1
         --- stderr
-        error: not done, because nobody can be asked: take hello 1 out of testing
+        error: not done, because nobody can be asked: make the change above in testing
         hint: --yes does it without asking; --dry-run only says what would happen
         --- exit 2
     "]]

@@ -10,7 +10,7 @@ use crate::table::Cell;
 use crate::values::size_text;
 use honcho_archive::{SuiteName, Which};
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::HashSet;
 
 pub(super) const STATUS_HELP: &str = "\
 Examples:
@@ -102,30 +102,29 @@ pub(super) fn list(context: &Context, arguments: &ListArguments) -> Result<(), C
     let archive = arguments.which.open()?;
     let publication = archive.publication(&arguments.suite)?;
     // What is for all stands in each architecture's index.
-    let mut found: BTreeMap<(String, String, usize), Listed> = BTreeMap::new();
+    let mut seen = HashSet::new();
+    let mut found = Vec::new();
     archive.packages(&publication, |component, _, stanza| {
         let wanted = arguments.patterns.is_empty()
             || arguments.patterns.iter().any(|pattern| fits(pattern, stanza.name()));
         let filename = stanza.field("Filename").to_owned();
-        if wanted && !found.values().any(|known| known.filename == filename && known.package == stanza.name())
-        {
-            let place = found.len();
-            found.insert(
-                (stanza.name().to_owned(), component.to_string(), place),
-                Listed {
-                    package: stanza.name().to_owned(),
-                    version: stanza.version().to_owned(),
-                    architecture: stanza.architecture().to_owned(),
-                    component: component.to_string(),
-                    size: stanza.field("Size").parse().unwrap_or(0),
-                    filename,
-                    sha256: stanza.field("SHA256").to_owned(),
-                },
-            );
+        if wanted && seen.insert(filename.clone()) {
+            found.push(Listed {
+                package: stanza.name().to_owned(),
+                version: stanza.version().to_owned(),
+                architecture: stanza.architecture().to_owned(),
+                component: component.to_string(),
+                size: stanza.field("Size").parse().unwrap_or(0),
+                filename,
+                sha256: stanza.field("SHA256").to_owned(),
+            });
         }
         Ok(())
     })?;
-    let found: Vec<Listed> = found.into_values().collect();
+    // Versions of one package stay in their order.
+    found.sort_by(|one: &Listed, other: &Listed| {
+        (&one.package, &one.component).cmp(&(&other.package, &other.component))
+    });
     let headings = ["PACKAGE", "VERSION", "ARCHITECTURE", "COMPONENT", "SIZE"];
     listing::show(context, &found, "No package is so called there.", &headings, |one| {
         vec![

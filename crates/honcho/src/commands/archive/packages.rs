@@ -7,7 +7,7 @@ use crate::context::Context;
 use crate::listing;
 use crate::question::{Answer, ConfirmArguments};
 use crate::table::Cell;
-use honcho_archive::{Changing, Component, PackageName, SuiteName, Taken, Which};
+use honcho_archive::{Change, Changing, Component, PackageName, SuiteName, Taken, Which};
 use std::path::PathBuf;
 
 pub(super) const ADD_HELP: &str = "\
@@ -135,26 +135,32 @@ fn package(text: &str) -> Result<(PackageName, Option<String>), String> {
 }
 
 pub(super) fn remove(context: &Context, arguments: &RemoveArguments) -> Result<(), CommandError> {
-    let mut changing = arguments.which.change(context)?;
-    let named: Vec<String> = arguments
-        .packages
-        .iter()
-        .map(|(name, version)| match version {
-            Some(version) => format!("{name} {version}"),
-            None => format!("all versions of {name}"),
-        })
-        .collect();
-    let what = format!("take {} out of {}", named.join(", "), arguments.suite);
-    if arguments.confirm.ask(context, &what)? == Answer::Stop {
+    let RemoveArguments { which, packages, suite, confirm, publishing } = arguments;
+    let mut changing = which.change(context)?;
+    let changes = changing.would_remove(suite, packages)?;
+    if agreed(context, &changes, confirm, &suite.to_string())? == Answer::Stop {
         return Ok(());
     }
-    let removed = changing.remove(&arguments.suite, &arguments.packages)?;
-    if context.output.json {
-        context.output.json(&serde_json::json!({ "removed": removed }))?;
-    } else {
-        context.output.print(&format!("{removed} taken out of the indexes of {}", arguments.suite))?;
+    changing.remove(suite, packages)?;
+    next(context, &mut changing, suite, publishing)
+}
+
+/// Shows changes and asks whether they are to be made in this suite.
+fn agreed(
+    context: &Context,
+    changes: &[Change],
+    confirm: &ConfirmArguments,
+    suite: &str,
+) -> Result<Answer, CommandError> {
+    listing::show(context, changes, "Nothing.", &["CHANGE"], |change| vec![Cell::text(change.to_string())])?;
+    if confirm.dry_run {
+        return Ok(Answer::Stop);
     }
-    next(context, &mut changing, &arguments.suite, &arguments.publishing)
+    let count = match changes.len() {
+        1 => "the change".to_owned(),
+        count => format!("the {count} changes"),
+    };
+    confirm.ask(context, &format!("make {count} above in {suite}"))
 }
 
 #[derive(Clone, Debug, clap::Args)]
@@ -215,13 +221,7 @@ fn take_over(
         context.output.note(&format!("{to} lists just that already"));
         return Ok(());
     }
-    listing::show(context, &changes, "Nothing.", &["CHANGE"], |change| vec![Cell::text(change.to_string())])?;
-    let count =
-        if changes.len() == 1 { "the change".to_owned() } else { format!("the {} changes", changes.len()) };
-    if confirm.dry_run {
-        return Ok(());
-    }
-    if confirm.ask(context, &format!("make {count} above in {to}, as in {from}"))? == Answer::Stop {
+    if agreed(context, &changes, confirm, &format!("{to}, as in {from}"))? == Answer::Stop {
         return Ok(());
     }
     changing.promote(from, to, packages)?;
