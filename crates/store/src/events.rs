@@ -120,10 +120,9 @@ pub async fn list(connection: &impl Connection, scope: Scope, filters: &Filters)
                 resource_name: row.resource_name,
                 // Customers are told what happened to their own, and neither by which machine nor from where.
                 source: row.source.filter(|_| is_told(&row.actor, scope)),
-                message: if row.kind == "guest.step_failed" && !scope.is_operator() {
-                    "a step failed".to_owned()
-                } else {
-                    row.message.unwrap_or_default()
+                message: match for_customers(&row.kind) {
+                    Some(message) if !scope.is_operator() => message.to_owned(),
+                    _ => row.message.unwrap_or_default(),
                 },
                 kind: row.kind,
                 actor: if is_told(&row.actor, scope) { row.actor } else { "honcho".to_owned() },
@@ -141,6 +140,19 @@ pub async fn is_held_back(connection: &impl Connection) -> StoreResult<bool> {
     let horizon = horizon_sql(connection.inner().get_database_backend());
     let sql = format!("SELECT 1 AS n FROM events WHERE xid >= {horizon} LIMIT 1");
     Ok(number(connection, &sql, values![]).await?.is_some())
+}
+
+/// What customers are told in place of a message that names machines, or holds a driver's words.
+fn for_customers(kind: &str) -> Option<&'static str> {
+    Some(match kind {
+        "guest.step_failed" => "a step failed",
+        "guest.move_ordered" => "is to go to another machine when its turn comes",
+        "guest.move" => "goes to another machine",
+        "guest.moved" => "is another machine's now: all of its disk is there",
+        "guest.copy_removed" => "nothing of it is left on the machine that it is not on",
+        "guest.move_refused" => "is not moved",
+        _ => return None,
+    })
 }
 
 /// Whether a caller may know who did it: an operator everybody, a customer other customers. Those can only be of the

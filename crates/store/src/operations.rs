@@ -59,10 +59,13 @@ fn to_api(row: Row, scope: Scope) -> StoreResult<Operation> {
     let open = state == OperationState::Open;
     let progress: Option<Progress> = from_json("progress", row.progress.as_deref().filter(|_| open))?;
     let failure: Option<Failure> = from_json("failure", row.failure.as_deref().filter(|_| open))?;
+    let kind = OperationKind::parse(&row.kind).ok_or_else(|| damaged("operation kind", &row.kind))?;
+    // Why a move was refused names hosts.
+    let names_hosts = kind == OperationKind::Move && state == OperationState::Refused && !scope.is_operator();
     Ok(Operation {
         id: row.id,
         account_id: row.account_id,
-        kind: OperationKind::parse(&row.kind).ok_or_else(|| damaged("operation kind", &row.kind))?,
+        kind,
         state,
         guest_id: row.guest_id,
         guest_name: row.guest_name,
@@ -74,7 +77,7 @@ fn to_api(row: Row, scope: Scope) -> StoreResult<Operation> {
         } else {
             crate::guests::failure_for_customers
         }),
-        outcome: row.outcome,
+        outcome: if names_hosts { Some("it cannot be moved now".to_owned()) } else { row.outcome },
         superseded_by: row.superseded_by,
         created_at: time(row.created_at),
         ended_at: row.ended_at.map(time),

@@ -287,7 +287,8 @@ pub(super) async fn abandon(tx: &Tx, scope: Scope, operation: &Operation) -> Sto
     let runs = guest.power == Power::Running && guest.cancelled_at.is_none() && guest.suspended_at.is_none();
     let stopped = under_way.stage > Stage::Waiting && runs;
     let then = if stopped { ", and starts there again" } else { "" };
-    let outcome = format!("given up: it stays on {}{then}", under_way.from_name);
+    // Its account is told, too, and not of hosts.
+    let outcome = format!("given up: it stays where it is{then}");
     operations::end(tx, id, OperationState::Abandoned, Some(&outcome)).await?;
     let text = format!("operation {id} (move) was {outcome}");
     record(tx, "operation.abandon", &text, (&before, &guest)).await?;

@@ -6,7 +6,7 @@ use super::*;
 use honcho_api::Operation;
 use honcho_model::Epoch;
 use honcho_model::guest::GuestStatus;
-use honcho_store::{guest_moves, manifests, operations, rooms};
+use honcho_store::{Filters, guest_moves, manifests, operations, rooms};
 use honcho_wire::{
     Absent, ArrivalObserved, ArrivalState, Arriving, GuestWanted, Manifest, NetworkObserved, Progress,
 };
@@ -212,6 +212,24 @@ impl Two {
         })
     }
 
+    /// Its account is told of moves, and not by which machines.
+    async fn names_no_host_to_its_account(&self) {
+        let reader = self.world.app.store.reader();
+        let scope = Scope::Account(honcho_model::AccountId(self.world.account.id));
+        let events = honcho_store::events::list(reader, scope, &Filters::default()).await.unwrap();
+        let kinds: Vec<&str> = events.iter().map(|event| event.kind.as_str()).collect();
+        for kind in
+            ["guest.move_ordered", "guest.move", "guest.moved", "guest.copy_removed", "guest.move_refused"]
+        {
+            assert!(kinds.contains(&kind), "{kind} is not among {kinds:?}");
+        }
+        let operations = honcho_store::operations::list(reader, scope, &Filters::default()).await.unwrap();
+        let said = events.into_iter().map(|event| event.message);
+        for text in said.chain(operations.into_iter().filter_map(|operation| operation.outcome)) {
+            assert!(!text.contains("h1") && !text.contains("h2"), "{text}");
+        }
+    }
+
     async fn epoch(&self) -> i64 {
         self.world.guest(self.guest).await.epoch
     }
@@ -343,7 +361,7 @@ async fn giving_up_leaves_it_where_it_is_as_long_as_not_all_of_it_is_there() {
     // Before the target was told: nothing is left there.
     let first = two.moves().await;
     let ended = two.give_up(first.id).await.unwrap();
-    assert_eq!(ended.outcome.as_deref(), Some("given up: it stays on h1, and starts there again"));
+    assert_eq!(ended.outcome.as_deref(), Some("given up: it stays where it is, and starts there again"));
     let wanted = two.wanted(h1).await.unwrap();
     assert_eq!((wanted.leaving, wanted.power, wanted.epoch), (None, Power::Running, Epoch(2)));
     assert_eq!((two.claimed().await, two.manifest(h2).await.absent), ([(1, 3), (0, 0)], vec![]));
@@ -549,7 +567,7 @@ async fn the_moves_of_a_plan_begin_in_its_order_a_few_at_a_time() {
     two.all_agree(Power::Running).await;
     assert_eq!(two.operation(ordered[3].1.0).await.state.as_str(), "open");
     let ended = two.give_up(ordered[3].1.0).await.unwrap();
-    assert_eq!(ended.outcome.as_deref(), Some("given up: it stays on h1"));
+    assert_eq!(ended.outcome.as_deref(), Some("given up: it stays where it is"));
     two.all_agree(Power::Stopped).await;
     two.arrives(two.h2, ArrivalState::Durable, None).await;
     crate::controllers::moving_step(world.app.clone()).await.unwrap();
@@ -571,4 +589,5 @@ async fn the_moves_of_a_plan_begin_in_its_order_a_few_at_a_time() {
         ("refused", Some("no host has room for it (h2: is draining)"))
     );
     assert_eq!(guest_moves::pending(world.app.store.reader()).await.unwrap(), []);
+    two.names_no_host_to_its_account().await;
 }
