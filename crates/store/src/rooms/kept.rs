@@ -313,7 +313,10 @@ async fn changed_since(connection: &impl Connection, snapshot: &str) -> StoreRes
     }
     let sql = "SELECT DISTINCT host_id FROM room_changes \
         WHERE xid >= CAST(CAST(pg_snapshot_xmin(CAST($1 AS pg_snapshot)) AS TEXT) AS BIGINT) \
-        AND (host_id = 0 OR NOT pg_visible_in_snapshot(CAST(CAST(xid AS TEXT) AS xid8), CAST($1 AS pg_snapshot))) ORDER BY host_id";
+        AND CASE WHEN host_id = 0 THEN xid > CAST(CAST(pg_snapshot_xmin(CAST($1 AS pg_snapshot)) AS TEXT) AS BIGINT) \
+        ELSE NOT pg_visible_in_snapshot(CAST(CAST(xid AS TEXT) AS xid8), CAST($1 AS pg_snapshot)) END ORDER BY host_id";
+    // Of what is not noted any more all was written before the marker's transaction: whoever's oldest is that one has seen it,
+    // however long somebody else's transaction keeps it the oldest.
     let found: Vec<Changed> = crate::sql::rows(connection, sql, values![snapshot]).await?;
     Ok(found.into_iter().map(|row| HostId(row.host_id)).collect())
 }
