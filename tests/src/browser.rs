@@ -31,9 +31,8 @@ pub struct Browser {
 impl Drop for Browser {
     /// Chromium outlives a chromedriver that is killed: it is ended first, also where a test has failed.
     fn drop(&mut self) {
-        if let Err(error) = self.end() {
-            eprintln!("the browser may still run: {error}");
-        }
+        // Nobody is left to be told: whether the test was content is decided already.
+        let _ = self.end();
     }
 }
 
@@ -184,6 +183,16 @@ impl Browser {
         eventually("the page says so", Duration::from_mins(1), async || {
             let text = self.text().await?;
             anyhow::ensure!(text.contains(words), "it does not say \"{words}\":\n{text}");
+            Ok(())
+        })
+        .await
+    }
+
+    /// Waits until a script gives this: what a click leads to comes after it.
+    pub async fn gives(&self, script: &str, expected: &str) -> Result<()> {
+        eventually(&format!("the page gives {expected}"), PATIENCE, async || {
+            let given = self.run(script).await?;
+            anyhow::ensure!(given == expected, "{script} gives {given}");
             Ok(())
         })
         .await

@@ -176,10 +176,10 @@ async fn operator(office: &mut Office, web1: i64) -> Result<()> {
     office.browser.click(".top .menu summary").await?;
     office.browser.click("button[value=dark]").await?;
     let scheme = "return getComputedStyle(document.documentElement).colorScheme";
-    assert_eq!(office.browser.run(scheme).await?, "dark");
+    office.browser.gives(scheme, "dark").await?;
     office.browser.click(".top .menu summary").await?;
     office.browser.click("button[value=system]").await?;
-    assert_eq!(office.browser.run(scheme).await?, "light dark");
+    office.browser.gives(scheme, "light dark").await?;
 
     let (host, network, account) = (office.agent.host_id, office.world.network.id, office.world.account.id);
     for (name, path) in [
@@ -217,7 +217,10 @@ async fn customer(office: &mut Office, web1: i64) -> Result<()> {
     office.browser.go(&office.address(&format!("/guests/{web1}"))).await?;
     office.browser.click("form[action$='/start'] button").await?;
     office.browser.says("web1 is being started.").await?;
-    office.browser.says("running").await?;
+    office
+        .browser
+        .gives("return document.querySelector('.badge.large').textContent.trim()", "running")
+        .await?;
     office.look("guest-customer").await?;
 
     office.browser.fill("#memory_bytes", "many").await?;
