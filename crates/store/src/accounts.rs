@@ -90,6 +90,8 @@ pub async fn list(
     );
     if !filters.with_cancelled {
         select.only("a.cancelled_at IS NULL AND a.deleted_at IS NULL");
+    } else if filters.without_deleted {
+        select.only("a.deleted_at IS NULL");
     }
     select.scope(scope, "a.id", Shared::No);
     select.filter(filters, "a.id", COLUMNS)?;

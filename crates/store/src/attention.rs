@@ -59,7 +59,7 @@ pub struct TroubledHost {
     pub heard_at: Option<jiff::Timestamp>,
 }
 
-/// Hosts that are silent or frozen, the longest unheard first.
+/// Hosts that are frozen, then those that are silent, the longest unheard first.
 pub async fn hosts(
     connection: &impl Connection,
     now: Timestamp,
@@ -76,7 +76,8 @@ pub async fn hosts(
         "SELECT x.id, x.name, x.frozen, x.heard FROM (SELECT h.id, h.name, {FROZEN_REASON} AS frozen, h.joined_at, \
          COALESCE(o.last_seen_at, 0) AS heard FROM hosts h LEFT JOIN host_observed o ON o.host_id = h.id \
          WHERE h.deleted_at IS NULL) x \
-         WHERE x.frozen IS NOT NULL OR (x.joined_at IS NOT NULL AND x.heard < $1) ORDER BY x.heard, x.id LIMIT $2"
+         WHERE x.frozen IS NOT NULL OR (x.joined_at IS NOT NULL AND x.heard < $1) \
+         ORDER BY (x.frozen IS NULL), x.heard, x.id LIMIT $2"
     );
     let found: Vec<Row> = rows(connection, &sql, values![heard_since(now), limit]).await?;
     let host = |row: Row| TroubledHost {
@@ -110,11 +111,12 @@ pub struct TroubledPool {
     pub free: Option<i64>,
 }
 
-/// Such pools, the fullest first.
+/// Such pools: those that are not what they should be, then the fullest.
 pub async fn pools(connection: &impl Connection, limit: i64) -> StoreResult<Vec<TroubledPool>> {
     let sql = "SELECT p.id, p.name, p.host_id, h.name AS host_name, o.state AS status, o.problem AS reason, o.size, o.free \
         FROM pools p JOIN hosts h ON h.id = p.host_id JOIN pool_observed o ON o.pool_id = p.id \
-        WHERE p.deleted_at IS NULL AND (o.state <> 'ready' OR o.free < o.size / $1) ORDER BY o.free, p.id LIMIT $2";
+        WHERE p.deleted_at IS NULL AND (o.state <> 'ready' OR o.free < o.size / $1) \
+        ORDER BY (o.state = 'ready'), o.free * 1.0 / NULLIF(o.size, 0), p.id LIMIT $2";
     rows(connection, sql, values![PARTS, limit]).await
 }
 
@@ -133,7 +135,7 @@ pub struct TroubledServer {
     pub missing_since: Option<i64>,
 }
 
-/// Such servers in scope.
+/// Such servers.
 pub async fn slow_servers(connection: &impl Connection, limit: i64) -> StoreResult<Vec<TroubledServer>> {
     let sql = "SELECT * FROM (SELECT s.id, s.reported_name, s.guest_id, s.silent_since, s.late_since, \
         (SELECT MIN(x.since) FROM slow_gaps x JOIN slow_spools p ON p.id = x.slow_spool_id \

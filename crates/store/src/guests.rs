@@ -156,6 +156,8 @@ fn listing(scope: Scope, filters: &Filters, now: Timestamp) -> StoreResult<Readi
     let mut select = select(now, &shown);
     if !filters.with_cancelled {
         select.only("g.cancelled_at IS NULL AND g.deleting_at IS NULL AND g.deleted_at IS NULL");
+    } else if filters.without_deleted {
+        select.only("g.deleted_at IS NULL");
     }
     select.scope_of_machine(scope, "g.account_id", "g.id = ?");
     select.filter(filters, "g.id", &columns)?;

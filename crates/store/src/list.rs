@@ -50,6 +50,8 @@ pub struct Filters {
     pub descending: bool,
     /// Also what is cancelled or deleted.
     pub with_cancelled: bool,
+    /// Of what `with_cancelled` adds, not what is deleted. No query string asks for it.
+    pub without_deleted: bool,
     /// Attribute and value; the same attribute twice means either.
     pub equals: Vec<(String, String)>,
     /// Attributes that must have these values besides.

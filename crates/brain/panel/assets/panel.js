@@ -47,8 +47,9 @@ for (const all of document.querySelectorAll("input[data-all]")) {
 }
 
 // Live parts: each event is the part anew. A part in which somebody has something selected is left as it is until they have not.
+// A page that nobody sees follows nothing: browsers open six connections to one place, for all of its tabs together.
 function follow(part) {
-  const source = new EventSource(part.dataset.live);
+  let source = null;
   let waiting = null;
   const isHeld = () => {
     const selection = document.getSelection();
@@ -59,12 +60,27 @@ function follow(part) {
     if (part.innerHTML !== waiting) part.innerHTML = waiting;
     waiting = null;
   };
-  source.addEventListener("part", (event) => {
-    part.dataset.follows = "yes";
-    waiting = event.data;
-    put();
-  });
+  const close = () => {
+    source?.close();
+    source = null;
+  };
+  const open = () => {
+    if (source !== null || document.hidden) return;
+    source = new EventSource(part.dataset.live);
+    source.addEventListener("part", (event) => {
+      part.dataset.follows = "yes";
+      waiting = event.data;
+      put();
+    });
+    source.addEventListener("error", (event) => {
+      // It is tried again by itself, unless the answer was no: the session has ended, or the thing is gone.
+      if (event.target.readyState === EventSource.CLOSED) part.dataset.follows = "ended";
+    });
+  };
   document.addEventListener("selectionchange", put);
-  window.addEventListener("pagehide", () => source.close());
+  document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
+  window.addEventListener("pagehide", close);
+  window.addEventListener("pageshow", open);
+  open();
 }
 for (const part of document.querySelectorAll("[data-live]")) follow(part);

@@ -80,12 +80,11 @@ pub(super) async fn show(
     if let Some(account) = scope.sole_account() {
         return Ok(go(&format!("/accounts/{account}"), guarded.visit.flash.clone(), guarded.visit.transport));
     }
-    let filters =
-        Filters { limit: Some(ROWS), after: asked.after, with_cancelled: true, ..Filters::default() };
-    let mut found = accounts::list(app.store.reader(), scope, &filters).await?;
+    let (limit, after) = (Some(ROWS), asked.after);
+    let filters = Filters { limit, after, with_cancelled: true, without_deleted: true, ..Filters::default() };
+    let found = accounts::list(app.store.reader(), scope, &filters).await?;
     let is_full = i64::try_from(found.len()).is_ok_and(|count| count == ROWS);
     let more = found.last().filter(|_| is_full).map(|last| format!("/accounts?after={}", last.id));
-    found.retain(|account| account.deleted_at.is_none());
     let row = |account: Account| Row {
         id: account.id,
         status: badge(account.status),

@@ -88,6 +88,14 @@ async fn form(app: &App, visit: &Visit, request: Request) -> ApiResult<Request> 
     let (parts, body) = request.into_parts();
     let read = Request::from_parts(parts.clone(), body);
     let fields = Fields::read(&bodies::whole(read, &()).await?)?;
+    if visit.visitor.is_none() && !HARMLESS.contains(&path.as_str()) {
+        let ended = ApiError::new(
+            StatusCode::UNAUTHORIZED,
+            "unauthorized",
+            "your session has ended: nothing was done",
+        );
+        return Err(ended.hint("log in in another tab, go back in this one, and send the form again"));
+    }
     if !tokens::is_good(&visit.secret, fields.raw("token")) {
         return Err(refused("this form is of a session that has ended, or was not sent from its page")
             .hint("go back, load the page anew and send the form again"));

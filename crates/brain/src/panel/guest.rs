@@ -15,7 +15,7 @@ use axum::response::Response;
 use honcho_api::{Guest, Operation, Placement};
 use honcho_model::GuestId;
 use honcho_model::guest::Power;
-use honcho_model::operation::OperationState;
+use honcho_model::operation::{OperationKind, OperationState};
 use honcho_store::names::{self, Named};
 use honcho_store::{Filters, events, guests, operations, placements};
 
@@ -202,7 +202,9 @@ pub(super) async fn shown_with(
     let ended = guest.cancelled_at.is_some() || guest.deleted_at.is_some();
     let status = if form.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     let is_gone = guest.deleted_at.is_some() || guest.status == honcho_model::guest::GuestStatus::Deleting;
-    let open = done.iter().find(|operation| operation.state == OperationState::Open);
+    // Moves are the operators'.
+    let may_end = |operation: &&Operation| visitor.is_operator() || operation.kind != OperationKind::Move;
+    let open = done.iter().filter(may_end).find(|operation| operation.state == OperationState::Open);
     let page = GuestPage {
         shell: Shell::new(app, visit, Section::Guests, guest.name.clone()),
         account: accounts.get(&guest.account_id).cloned().unwrap_or_default(),

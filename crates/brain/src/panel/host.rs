@@ -84,10 +84,10 @@ pub(super) async fn show(
     guarded.visitor.operator()?;
     let reader = app.store.reader();
     let host = hosts::get(reader, HostId(id), app.now()).await?;
-    let filters =
-        Filters { limit: Some(GUESTS + 1), with_cancelled: true, ..Filters::default() }.and("host_id", id);
+    let limit = Some(GUESTS + 1);
+    let filters = Filters { limit, with_cancelled: true, without_deleted: true, ..Filters::default() }
+        .and("host_id", id);
     let mut found = guests::list(reader, guarded.visitor.scope(), &filters, app.now()).await?;
-    found.retain(|guest| guest.deleted_at.is_none());
     let limit = usize::try_from(GUESTS).unwrap_or(usize::MAX);
     let has_more = found.len() > limit;
     found.truncate(limit);

@@ -45,7 +45,11 @@ where
             if !matches!(standing.holds(&app).await, Ok(true)) {
                 return None;
             }
-            match render().await {
+            let begun = tokio::time::Instant::now();
+            let rendered = render().await;
+            // Whoever only looks takes a tenth of a processor at most, however much happens and however large the house is.
+            tokio::time::sleep(begun.elapsed() * 9).await;
+            match rendered {
                 Ok(part) if part != last => {
                     return Some((part.clone(), (app, changes, render, standing, part)));
                 }

@@ -29,7 +29,8 @@ const NEWEST: i64 = 14;
 struct Concern {
     badge: Badge,
     name: String,
-    address: String,
+    /// Its page, if it has one.
+    address: Option<String>,
     text: String,
 }
 
@@ -68,7 +69,7 @@ fn of_host(host: attention::TroubledHost, app: &App) -> Concern {
     };
     Concern {
         badge: shown::host_status(host.status),
-        address: format!("/hosts/{}", host.id),
+        address: Some(format!("/hosts/{}", host.id)),
         text: host.reason.clone().unwrap_or_else(silent),
         name: host.name,
     }
@@ -86,7 +87,7 @@ fn of_pool(pool: &attention::TroubledPool) -> Concern {
         } else {
             Badge { word: "pool", tone: "bad" }
         },
-        address: format!("/hosts/{}", pool.host_id),
+        address: Some(format!("/hosts/{}", pool.host_id)),
         text: match pool.reason.clone() {
             Some(reason) if !is_ready => reason,
             _ if is_ready => left(),
@@ -99,7 +100,7 @@ fn of_pool(pool: &attention::TroubledPool) -> Concern {
 fn of_operation(operation: honcho_api::Operation) -> Concern {
     Concern {
         badge: Badge { word: "held up", tone: "bad" },
-        address: format!("/guests/{}", operation.guest_id),
+        address: Some(format!("/guests/{}", operation.guest_id)),
         text: format!("{}: {}", shown::words(operation.kind.as_str()), operation.problem.unwrap_or_default()),
         name: operation.guest_name,
     }
@@ -110,13 +111,13 @@ fn of_network(network: honcho_api::Network) -> Option<Concern> {
     let is_full = network.addresses_free.saturating_mul(PARTS) < network.addresses_count;
     is_full.then(|| Concern {
         badge: Badge { word: "nearly full", tone: "warn" },
-        address: format!("/networks/{}", network.id),
+        address: Some(format!("/networks/{}", network.id)),
         text: format!("{} of {} IPv4 addresses are free", network.addresses_free, network.addresses_count),
         name: network.name,
     })
 }
 
-fn of_server(server: attention::TroubledServer) -> Option<Concern> {
+fn of_server(server: attention::TroubledServer) -> Concern {
     let (word, text) = if server.silent_since.is_some() {
         ("silent", "sends no slow logs any more")
     } else if server.missing_since.is_some() {
@@ -124,13 +125,12 @@ fn of_server(server: attention::TroubledServer) -> Option<Concern> {
     } else {
         ("late", "its mails with slow logs take more than six hours")
     };
-    Some(Concern {
+    Concern {
         badge: Badge { word, tone: "warn" },
-        // A server that is no guest of ours has no page.
-        address: format!("/guests/{}", server.guest_id?),
+        address: server.guest_id.map(|guest| format!("/guests/{guest}")),
         text: text.to_owned(),
         name: server.reported_name,
-    })
+    }
 }
 
 async fn concerns(app: &App, visitor: &Visitor) -> PanelResult<Vec<Concern>> {
@@ -143,8 +143,9 @@ async fn concerns(app: &App, visitor: &Visitor) -> PanelResult<Vec<Concern>> {
     all.extend(attention::pools(reader, MOST).await?.iter().map(of_pool));
     let filters = Filters { limit: Some(NETWORKS), ..Filters::default() };
     let found = networks::list(reader, visitor.scope(), &filters).await?;
-    all.extend(found.into_iter().filter_map(of_network));
-    all.extend(attention::slow_servers(reader, MOST).await?.into_iter().filter_map(of_server));
+    let most = usize::try_from(MOST).unwrap_or(usize::MAX);
+    all.extend(found.into_iter().filter_map(of_network).take(most));
+    all.extend(attention::slow_servers(reader, MOST).await?.into_iter().map(of_server));
     Ok(all)
 }
 
