@@ -7,7 +7,9 @@ use honcho_api::SlowQuery;
 use honcho_model::slow::QueryFlag;
 use honcho_model::{AccountId, SlowServerId};
 use honcho_slowlog::compare::{MOST_TESTED, SIGNIFICANCE, SIGNIFICANCE_OF_TELLING};
-use honcho_store::slow::{self, Against, Compared, Forget, Next, Range, Ranking, ToLookThrough};
+use honcho_store::slow::{
+    self, Against, Compared, Forget, Next, Range, Ranking, ToLookThrough, WeeklyReader,
+};
 use honcho_store::{Actor, StoreResult};
 
 const DAY: i64 = 86_400_000_000;
@@ -40,15 +42,24 @@ fn ranking(app: &App, servers: Vec<SlowServerId>, after: Range, against: Against
 /// Looks through the servers of which logs have come.
 pub(crate) async fn look_through(app: App) -> StoreResult<()> {
     for server in slow::to_look_through(app.store.reader(), app.now().0, SERVERS).await? {
-        let settings = match server.account_id {
-            Some(id) => Some(slow::settings(app.store.reader(), AccountId(id)).await?),
-            None => None,
-        };
-        let top = settings.as_ref().map_or(slow::TOP_QUERIES, |settings| settings.top_queries_count);
-        let (new, worse) = found(&app, &server, top).await?;
-        let mail_to = settings.and_then(|settings| settings.mail_to);
-        app.write(Actor::honcho(), &SlowTell { server, new, worse, mail_to }).await?;
+        let id = server.id;
+        if let Err(error) = look_through_one(&app, server).await {
+            tracing::error!(slow_server = id, %error, "a server's queries could not be looked through; it is tried again");
+        }
     }
+    Ok(())
+}
+
+/// What is wrong with one server's log keeps nobody from being told of the others'.
+async fn look_through_one(app: &App, server: ToLookThrough) -> StoreResult<()> {
+    let settings = match server.account_id {
+        Some(id) => Some(slow::settings(app.store.reader(), AccountId(id)).await?),
+        None => None,
+    };
+    let top = settings.as_ref().map_or(slow::TOP_QUERIES, |settings| settings.top_queries_count);
+    let (new, worse) = found(app, &server, top).await?;
+    let mail_to = settings.and_then(|settings| settings.mail_to);
+    app.write(Actor::honcho(), &SlowTell { server, new, worse, mail_to }).await?;
     Ok(())
 }
 
@@ -86,16 +97,24 @@ pub(crate) async fn write_weekly(app: App) -> StoreResult<()> {
         return Ok(());
     }
     for reader in slow::weekly_readers(app.store.reader(), week).await? {
-        let servers = slow::servers_of(app.store.reader(), AccountId(reader.account_id)).await?;
-        let range = Range { since: week - 7 * DAY, until: week };
-        let queries = ranking(&app, servers, range, Against::TheOneBefore).read(app.store.reader()).await?;
-        let day = |at: i64| {
-            jiff::Timestamp::from_microsecond(at).unwrap_or_default().strftime("%Y-%m-%d").to_string()
-        };
-        let mail = (!queries.is_empty())
-            .then(|| words::week(&reader.name, &day(week - 7 * DAY), &day(week - 1), &queries));
-        app.write(Actor::honcho(), &SlowWeek { reader, week, mail }).await?;
+        let account = reader.account_id;
+        if let Err(error) = write_week(&app, reader, week).await {
+            tracing::error!(account, %error, "a mail of the week could not be written; it is tried again");
+        }
     }
+    Ok(())
+}
+
+async fn write_week(app: &App, reader: WeeklyReader, week: i64) -> StoreResult<()> {
+    let servers = slow::servers_of(app.store.reader(), AccountId(reader.account_id)).await?;
+    let range = Range { since: week - 7 * DAY, until: week };
+    let before = Range { since: week - 14 * DAY, until: week - 7 * DAY };
+    let queries = ranking(app, servers, range, Against::Range(before)).read(app.store.reader()).await?;
+    let day =
+        |at: i64| jiff::Timestamp::from_microsecond(at).unwrap_or_default().strftime("%Y-%m-%d").to_string();
+    let mail = (!queries.is_empty())
+        .then(|| words::week(&reader.name, &day(week - 7 * DAY), &day(week - 1), &queries));
+    app.write(Actor::honcho(), &SlowWeek { reader, week, mail }).await?;
     Ok(())
 }
 

@@ -11,7 +11,7 @@ use honcho_model::slow::{QueryFlag, QueryState};
 use honcho_model::{AccountId, SlowMarkId, SlowQueryId, SlowServerId};
 use honcho_slowlog::compare::SIGNIFICANCE;
 use honcho_store::slow::{self, Against, Compared, Range, Ranking};
-use honcho_store::{Filters, ListError, Scope, accounts};
+use honcho_store::{Filters, ListError, Refusal, Scope, StoreError, accounts};
 use serde::Deserialize;
 
 /// So many queries are ranked, if nothing is said, and at most.
@@ -87,7 +87,10 @@ async fn ranking(
 async fn mark_at(app: &App, scope: Scope, text: &str, servers: &[SlowServerId]) -> ApiResult<i64> {
     let id = text.parse().map_err(|_| ApiError::invalid("mark_id", "must be a whole number"))?;
     let mark = slow::find_mark(app.store.reader(), scope, SlowMarkId(id)).await;
-    let mark = mark.map_err(|_| ApiError::invalid("mark_id", "does not exist"))?;
+    let mark = mark.map_err(|error| match error {
+        StoreError::Refused(Refusal::NotFound(_)) => ApiError::invalid("mark_id", "does not exist"),
+        other => other.into(),
+    })?;
     if mark.slow_server_id.is_some_and(|id| !servers.contains(&SlowServerId(id))) {
         return Err(ApiError::invalid("mark_id", "is of another server"));
     }

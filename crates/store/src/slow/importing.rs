@@ -1,7 +1,7 @@
 //! Counting a mail: its identity, and all that its events add up to, in one transaction.
 
 use super::classes::{self, Summed};
-use super::periods::{self, Addition};
+use super::periods::{self, Addition, MOST_TIME};
 use super::servers::{MAILS_KEPT, told_gaps};
 use super::{placeholders, text};
 use crate::events::{self, NewEvent};
@@ -313,13 +313,14 @@ impl MailImport {
                     *kind,
                     name.as_str(),
                     signed(*count),
-                    signed(*query_time)
+                    signed(*query_time).min(MOST_TIME)
                 ]);
             }
+            let least = if is_postgres(tx) { "LEAST" } else { "MIN" };
             let sql = format!(
                 "INSERT INTO slow_shares (slow_class_id, begins, kind, name, events, query_time) VALUES {} \
                  ON CONFLICT (slow_class_id, begins, kind, name) DO UPDATE SET events = slow_shares.events + excluded.events, \
-                 query_time = slow_shares.query_time + excluded.query_time",
+                 query_time = {least}(slow_shares.query_time + excluded.query_time, {MOST_TIME})",
                 placeholders(tx, chunk.len(), 6)
             );
             execute(tx, &sql, bound).await?;

@@ -90,12 +90,25 @@ pub(super) async fn marks_of(
 
 /// How many marks there are on one.
 pub async fn marks_count(connection: &impl Connection, of: MarkOf) -> StoreResult<i64> {
-    let (column, id) = match of {
-        MarkOf::Account(id) => ("account_id", id.0),
-        MarkOf::Server(id) => ("slow_server_id", id.0),
-    };
+    let (column, id) = column(of);
     let sql = format!("SELECT COUNT(*) AS n FROM slow_marks WHERE {column} = $1");
     Ok(number(connection, &sql, values![id]).await?.unwrap_or(0))
+}
+
+fn column(of: MarkOf) -> (&'static str, i64) {
+    match of {
+        MarkOf::Account(id) => ("account_id", id.0),
+        MarkOf::Server(id) => ("slow_server_id", id.0),
+    }
+}
+
+/// Deletes the one that is about the earliest moment.
+pub async fn delete_oldest_mark(tx: &Tx, of: MarkOf) -> StoreResult<()> {
+    let (column, id) = column(of);
+    let sql = format!(
+        "DELETE FROM slow_marks WHERE id IN (SELECT id FROM slow_marks WHERE {column} = $1 ORDER BY at, id LIMIT 1)"
+    );
+    execute(tx, &sql, values![id]).await.map(drop)
 }
 
 /// Makes one.

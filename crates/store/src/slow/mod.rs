@@ -22,7 +22,7 @@ mod telling;
 mod texts;
 
 pub use importing::{Came, Day, Mail, MailImport};
-pub use marks::{MarkOf, create_mark, delete_mark, find_mark, marks, marks_count};
+pub use marks::{MarkOf, create_mark, delete_mark, delete_oldest_mark, find_mark, marks, marks_count};
 pub use one::{Known, find_query, query};
 pub use ranges::{Against, Range};
 pub use ranking::{Compared, Ranking};

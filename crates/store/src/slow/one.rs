@@ -7,7 +7,7 @@ use super::ranking::{Ranking, seconds};
 use super::states;
 use super::texts::Texts;
 use crate::sql::{Connection, row, rows, signed, time, unsigned, values};
-use crate::{Refusal, Scope, StoreResult};
+use crate::{Refusal, Scope, StoreError, StoreResult};
 use honcho_api::{SlowBin, SlowPoint, SlowQueryDetails, SlowShare, SlowTable};
 use honcho_model::slow::QueryState;
 use honcho_model::{AccountId, SlowQueryId, SlowServerId};
@@ -56,7 +56,10 @@ pub async fn find_query(connection: &impl Connection, scope: Scope, id: SlowQuer
     let found = found.ok_or(Refusal::NotFound("slow query"))?;
     let server = SlowServerId(found.slow_server_id);
     // Whoever may see its server may see it.
-    super::find(connection, scope, server).await.map_err(|_| Refusal::NotFound("slow query"))?;
+    super::find(connection, scope, server).await.map_err(|error| match error {
+        StoreError::Refused(Refusal::NotFound(_)) => Refusal::NotFound("slow query").into(),
+        other => other,
+    })?;
     Ok(Known {
         id,
         server,

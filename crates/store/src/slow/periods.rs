@@ -8,6 +8,10 @@ use sea_orm::{FromQueryResult, Value};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
+/// No period counts for more than this, in microseconds (18 years): so many as are added up in a ranking do not overflow, whatever a
+/// log says that its queries took.
+pub(super) const MOST_TIME: i64 = 1 << 49;
+
 /// The spans of `slow_periods`.
 pub(super) const HOUR: i64 = 0;
 pub(super) const DAY: i64 = 1;
@@ -88,7 +92,7 @@ pub(super) async fn add(tx: &Tx, additions: Vec<Addition>) -> StoreResult<()> {
                 *span,
                 *begins,
                 signed(measures.count),
-                signed(measures.query_time.sum),
+                signed(measures.query_time.sum).min(MOST_TIME),
                 to_bytes(measures)?
             ]);
         }

@@ -76,6 +76,8 @@ pub(super) struct Ranges {
     pub(super) before: Option<(i64, i64)>,
     /// Up to when something is known of the first.
     pub(super) covered: i64,
+    /// Up to when anything is known at all.
+    pub(super) known: i64,
 }
 
 impl Ranges {
@@ -84,7 +86,12 @@ impl Ranges {
     pub(super) fn of(after: Range, against: Against, known: i64, hours_since: i64) -> Ranges {
         let oldest = match against {
             Against::Range(before) => after.since.min(before.since),
-            _ => after.since,
+            // The one before goes back as far again.
+            Against::TheOneBefore => {
+                let length = after.until.min(known).saturating_sub(after.since);
+                after.since.saturating_sub(length.max(0).saturating_add(HOUR_LONG))
+            }
+            Against::Nothing => after.since,
         };
         let length = match against {
             Against::Range(before) => {
@@ -105,7 +112,7 @@ impl Ranges {
                 (since > length).then(|| (since - length, since))
             }
         };
-        Ranges { span, after: (since, until), before, covered }
+        Ranges { span, after: (since, until), before, covered, known }
     }
 
     /// From the first of both to the last.
@@ -114,15 +121,18 @@ impl Ranges {
     }
 
     /// Before and after a moment, as far as there is something after it, a week at most. The hour that it is in is neither.
-    pub(super) fn around(mark: i64, known: i64) -> Ranges {
-        let span = Span::Hour;
+    /// Where the hours before it are gone, the same by days.
+    pub(super) fn around(mark: i64, known: i64, hours_since: i64) -> Ranges {
+        let has_hours = mark.saturating_sub(AROUND_MARK + HOUR_LONG) >= hours_since;
+        let span = if has_hours { Span::Hour } else { Span::Day };
         let (up_to, from) = (span.floor(mark), span.ceil(mark));
-        let length = (span.ceil(known.min(from.saturating_add(AROUND_MARK))) - from).max(HOUR_LONG);
+        let length = (span.ceil(known.min(from.saturating_add(AROUND_MARK))) - from).max(span.length());
         Ranges {
             span,
             after: (from, from + length),
             before: Some((up_to - length, up_to)),
             covered: known.clamp(from, from + length),
+            known,
         }
     }
 }
@@ -164,11 +174,17 @@ mod tests {
 
     #[test]
     fn the_hour_of_a_mark_is_neither_before_nor_after() {
-        let around = Ranges::around(24_000 * H + H / 2, 24_003 * H + 5);
+        let around = Ranges::around(24_000 * H + H / 2, 24_003 * H + 5, 1);
         assert_eq!((around.after, around.before), ((24_001 * H, 24_004 * H), Some((23_997 * H, 24_000 * H))));
-        let long = Ranges::around(24_000 * H, i64::MAX / 2);
+        let long = Ranges::around(24_000 * H, i64::MAX / 2, 1);
         assert_eq!((long.after, long.before), ((24_000 * H, 24_168 * H), Some((23_832 * H, 24_000 * H))));
         // A mark in the future: one hour on either side, in which nothing is.
-        assert_eq!(Ranges::around(24_000 * H, 0).after, (24_000 * H, 24_001 * H));
+        assert_eq!(Ranges::around(24_000 * H, 0, 1).after, (24_000 * H, 24_001 * H));
+        // Of the week before it some hours are gone: by days, and neither is the day that it is in.
+        let old = Ranges::around(24_000 * H + H / 2, i64::MAX / 2, 23_900 * H);
+        assert_eq!(
+            (old.span, old.after, old.before),
+            (Span::Day, (24_024 * H, 24_192 * H), Some((23_832 * H, 24_000 * H)))
+        );
     }
 }

@@ -155,7 +155,7 @@ impl Ranking {
         let known = last.unwrap_or(0).min(self.now.0);
         Ok(match self.compared {
             Compared::Ranges(after, against) => Ranges::of(after, against, known, self.hours_since),
-            Compared::Around(mark) => Ranges::around(mark, known),
+            Compared::Around(mark) => Ranges::around(mark, known, self.hours_since),
         })
     }
 
@@ -184,8 +184,8 @@ impl Ranking {
             let begins = whole.histories.entry(class.slow_server_id).or_insert(i64::MAX);
             *begins = class.first_seen.min(*begins);
             let (after, before) = (after.remove(&class.id), before.remove(&class.id));
-            whole.total_after += after.map_or(0, |sum| sum.query_time);
-            whole.total_before += before.map_or(0, |sum| sum.query_time);
+            whole.total_after = whole.total_after.saturating_add(after.map_or(0, |sum| sum.query_time));
+            whole.total_before = whole.total_before.saturating_add(before.map_or(0, |sum| sum.query_time));
             // What ceased is not what takes the time; one that is asked for by its id is shown all the same.
             if after.is_none() && self.only.is_none_or(|only| only.0 != class.id) {
                 continue;
@@ -283,7 +283,8 @@ impl Ranking {
     ) -> StoreResult<HashMap<i64, Verdict>> {
         // Of ranges by the hour those days that are wholly in them.
         let whole_days = |range: (i64, i64)| match ranges.span {
-            Span::Day => range,
+            // A day that is not over is none.
+            Span::Day => (range.0, range.1.min(Span::Day.floor(ranges.known))),
             Span::Hour => (Span::Day.floor(range.0 + DAY_LONG - 1), Span::Day.floor(range.1)),
         };
         let (after, before) = (whole_days(ranges.after), whole_days(before));

@@ -66,8 +66,17 @@ pub async fn is_anything_old(
             return Ok(true);
         }
     }
-    Ok(false)
+    // Whoever threw their periods away may have been killed before the rest.
+    let rest = format!(
+        "SELECT 1 AS n FROM slow_classes c WHERE c.id >= $1 AND c.id <= $2 AND (EXISTS \
+         (SELECT 1 FROM slow_shares x WHERE x.slow_class_id = c.id AND x.begins < $3) OR {FORGOTTEN}) LIMIT 1"
+    );
+    Ok(number(connection, &rest, values![from, to, kept.days_since]).await?.is_some())
 }
+
+/// A class of which nothing is kept any more.
+const FORGOTTEN: &str = "(c.last_seen < $3 AND NOT EXISTS (SELECT 1 FROM slow_notes n WHERE n.slow_class_id = c.id) \
+    AND NOT EXISTS (SELECT 1 FROM slow_periods p WHERE p.slow_class_id = c.id))";
 
 fn spans(kept: Kept) -> [(i64, i64); 2] {
     [(Span::Hour.number(), kept.hours_since), (Span::Day.number(), kept.days_since)]
@@ -94,10 +103,10 @@ impl Change for Forget {
         if execute(tx, &shares, values![self.from, to, self.kept.days_since]).await? > 0 {
             return Ok(Next::From(self.from));
         }
-        let classes = "DELETE FROM slow_classes WHERE id >= $1 AND id <= $2 AND last_seen < $3 \
-            AND NOT EXISTS (SELECT 1 FROM slow_notes n WHERE n.slow_class_id = slow_classes.id) \
-            AND NOT EXISTS (SELECT 1 FROM slow_periods p WHERE p.slow_class_id = slow_classes.id)";
-        execute(tx, classes, values![self.from, to, self.kept.days_since]).await?;
+        let classes = format!(
+            "DELETE FROM slow_classes WHERE id IN (SELECT c.id FROM slow_classes c WHERE c.id >= $1 AND c.id <= $2 AND {FORGOTTEN})"
+        );
+        execute(tx, &classes, values![self.from, to, self.kept.days_since]).await?;
         Ok(Next::From(to + 1))
     }
 }

@@ -485,3 +485,38 @@ async fn what_is_old_is_thrown_away() {
     let by_day = Ranking { hours_since: kept.hours_since, ..world.ranking(server, range) };
     assert_eq!(by_day.read(world.app.store.reader()).await.unwrap()[0].events_count, 50);
 }
+
+#[tokio::test]
+async fn a_log_that_tells_of_ages_overflows_nothing() {
+    let world = World::new().await;
+    let honest = asked("SELECT a FROM honest", world.midnight(1), 10, 20);
+    let ages: String = (0..40)
+        .map(|n| asked("SELECT a FROM ages", world.midnight(1) + n, 1, 1).replace("0.001000", "31000000.0"))
+        .collect();
+    assert!(ages.contains("Query_time: 31000000.0"), "{}", &ages[..200]);
+    for number in 1..=3 {
+        world.post("db1", number, &format!("{ages}{honest}")).await.unwrap();
+    }
+    let ranked = world.ranked(world.slow_server("db1").await.id, world.midnight(2), world.midnight(-1)).await;
+    let told: Vec<_> = ranked.iter().map(|query| (query.fingerprint.as_str(), query.events_count)).collect();
+    assert_eq!(told, [("select a from ages", 120), ("select a from honest", 30)]);
+    assert!(ranked.iter().all(|query| query.share.is_finite() && query.share <= 1.0), "{ranked:?}");
+}
+
+#[tokio::test]
+async fn what_was_left_by_a_killed_forgetting_goes_the_next_time() {
+    let world = World::new().await;
+    world.post("db1", 1, &asked("SELECT a FROM gone", world.midnight(500), 50, 10)).await.unwrap();
+    let server = world.slow_server("db1").await.id;
+    let id = world.ranked(server, 0, i64::MAX / 1_000_000).await[0].id;
+    // The first piece of it alone: the periods.
+    let kept = world.app.slow.kept(world.app.now());
+    for _ in 0..2 {
+        world.app.write(Actor::honcho(), &slow::Forget { kept, from: 0 }).await.unwrap();
+    }
+    assert_eq!(world.ranked(server, 0, i64::MAX / 1_000_000).await.len(), 0);
+    let find = async || slow::find_query(world.app.store.reader(), Scope::Operator, SlowQueryId(id)).await;
+    assert!(find().await.is_ok(), "its name and who asked for it are there still");
+    crate::controllers::slow_forget_step(world.app.clone()).await.unwrap();
+    assert!(find().await.is_err());
+}
