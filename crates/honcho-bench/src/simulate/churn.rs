@@ -3,8 +3,8 @@
 
 use super::customers::{Customers, Deletion, Ordered, Outcome};
 use super::figures::Day;
-use super::phases::{Simulation, times};
-use anyhow::Result;
+use super::phases::{PATIENCE, Simulation, times};
+use anyhow::{Result, ensure};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use std::sync::Arc;
@@ -179,7 +179,19 @@ fn lose_power(
     host.power_off();
     booting.spawn(async move {
         tokio::time::sleep(away).await;
-        host.power_on()
+        // The day is not over before the brain knows of it: until then it takes its guests for running.
+        let told = host.reports();
+        host.power_on()?;
+        let booted = Instant::now();
+        while host.reports() == told {
+            ensure!(
+                booted.elapsed() < PATIENCE,
+                "host {} did not report after it got its power back",
+                host.id
+            );
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        Ok(())
     });
     true
 }

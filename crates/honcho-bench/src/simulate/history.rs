@@ -89,7 +89,8 @@ async fn operations(client: &Client, progress: &Progress) -> Result<Vec<SeenOper
     }
 }
 
-async fn guests(client: &Client, progress: &Progress) -> Result<Vec<SeenGuest>> {
+/// All guests, the deleted ones too.
+pub(crate) async fn guests(client: &Client, progress: &Progress) -> Result<Vec<SeenGuest>> {
     let (mut seen, mut after) = (Vec::new(), 0);
     loop {
         let query =

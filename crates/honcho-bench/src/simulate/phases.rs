@@ -4,7 +4,7 @@ use super::agents::{Answered, Founding, SimulatedHost};
 use super::brain_process::BrainProcess;
 use super::customers::{Customers, Ordered};
 use super::figures::{Cost, Idle, Orders, Recovery, Reporting, Times};
-use super::invariants::{self, Finding};
+use super::invariants::{self, Finding, Standing};
 use super::ledger::Ledger;
 use super::machine::Build;
 use super::progress::Progress;
@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 /// How many hosts join at once.
 const JOINING: usize = 16;
 /// How long anything may take that is waited for without anything moving.
-const PATIENCE: Duration = Duration::from_mins(10);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(10);
 /// How often what is waited for is looked at.
 const LOOK: Duration = Duration::from_millis(200);
 /// Machines are so full of guests' memory on average, in per cent.
@@ -348,9 +348,20 @@ impl Simulation {
         self.settle().await
     }
 
+    /// Waits until what should run does: a host that has just booted starts its guests without an operation.
+    async fn until_it_all_runs(&self) -> Result<()> {
+        self.until("what should run does", async || {
+            let guests = history::guests(&self.client, &self.progress).await?;
+            let left = guests.iter().filter(|guest| guest.standing == Standing::ShouldRun).count();
+            Ok(Waited { done: guests.len() - left, of: guests.len() })
+        })
+        .await
+    }
+
     /// Checks what must always hold over all that has happened.
     pub(crate) async fn check(&self) -> Result<Vec<Finding>> {
         self.settle().await?;
+        self.until_it_all_runs().await?;
         self.progress.say("checking what must always hold");
         let hosts: Vec<_> = self.hosts.iter().map(|host| host.id).collect();
         let history = history::read(
