@@ -61,6 +61,8 @@ pub(crate) struct Parts {
     pub(crate) standing: Standing,
     /// How slow queries are kept, and mails sent.
     pub(crate) slow: crate::slow::SlowOptions,
+    /// Whether the machine room is simulated, which every page says.
+    pub(crate) simulated: bool,
     pub(crate) watching: Watching,
     /// Whether this brain's life is known to be accepted, or began without a backup: it never ceases to be.
     pub(crate) accepted: Arc<AtomicBool>,

@@ -140,6 +140,7 @@ impl Door {
             post: None,
             slow: crate::slow::SlowOptions::default(),
             rules: crate::USUAL_RULES,
+            simulated: false,
         };
         let app = open(&options, outside, CancellationToken::new()).await?;
         let token = std::fs::read_to_string(directory.join("operator.token"))?.trim().to_owned();

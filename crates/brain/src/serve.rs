@@ -43,6 +43,8 @@ pub struct ServeOptions {
     pub slow: crate::slow::SlowOptions,
     /// What placing holds to; brains of one database are given the same.
     pub rules: honcho_placement::Rules,
+    /// Whether the machine room around it is none: every page of the panel says so.
+    pub simulated: bool,
 }
 
 /// The database of a brain that was given none.
@@ -171,6 +173,7 @@ pub(crate) async fn open(
         rules: options.rules,
         standing: crate::placing::Standing::default(),
         slow: options.slow.clone(),
+        simulated: options.simulated,
         accepted: Arc::default(),
         data: data.as_path().into(),
         database_files: database.files().into(),

@@ -2,13 +2,14 @@
 //!
 //! One file per measurement: `api` (how fast the brain answers), `guest_start` (how much Honcho adds to libvirt's own time), `idle` (what brain and agent
 //! cost while nothing happens), `placement` (how evenly guests are spread, and how fast, beside Ganeti's htools) and `slowlog` (reading slow
-//! logs, beside pt-query-digest); beside them `simulate`, a data centre that is none around a brain that is real. They share `brain` (which brain, which token), `figures` (what is made of many
+//! logs, beside pt-query-digest); beside them `simulate`, a data centre that is none around a brain that is real, and `demo`, one to look around in. They share `brain` (which brain, which token), `figures` (what is made of many
 //! measurements, and how it is printed) and `load` (what else the machine was doing). What a measurement makes it
 //! removes, also when it is interrupted.
 #![forbid(unsafe_code)]
 
 mod api;
 mod brain;
+mod demo;
 mod domain;
 mod domain_copy;
 mod figures;
@@ -50,6 +51,9 @@ enum Measurement {
     /// A data centre with simulated hosts and guests around a real brain
     #[command(override_usage = "honcho simulate [OPTIONS]")]
     Simulate(simulate::SimulateArguments),
+    /// A simulated data centre with a month of slow queries, to look around in
+    #[command(override_usage = "honcho demo [OPTIONS]")]
+    Demo(demo::DemoArguments),
     /// Reading slow logs, beside pt-query-digest
     Slowlog(slowlog::SlowlogArguments),
 }
@@ -84,6 +88,12 @@ fn measure(arguments: &Arguments) -> anyhow::Result<()> {
     if let Measurement::Simulate(simulation) = &arguments.measurement {
         return simulate(arguments, simulation);
     }
+    if let Measurement::Demo(demonstration) = &arguments.measurement {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let shown = runtime.block_on(demo::demo(demonstration));
+        runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+        return shown;
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let text = runtime.block_on(async {
         match &arguments.measurement {
@@ -111,7 +121,9 @@ fn measure(arguments: &Arguments) -> anyhow::Result<()> {
                 let figures = placement::measure(placement)?;
                 Ok(if arguments.json { serde_json::to_string_pretty(&figures)? } else { figures.text() })
             }
-            Measurement::Simulate(_) => anyhow::bail!("a simulation needs more than one thread"),
+            Measurement::Simulate(_) | Measurement::Demo(_) => {
+                anyhow::bail!("what is simulated needs more than one thread")
+            }
             Measurement::Slowlog(slowlog) => {
                 let figures = slowlog::measure(slowlog)?;
                 Ok(if arguments.json { serde_json::to_string_pretty(&figures)? } else { figures.text() })

@@ -3,11 +3,11 @@
 use crate::commands::{
     account::AccountCommand, address::AddressCommand, archive::ArchiveCommand, backup::BackupArguments,
     balance::BalanceArguments, bench::BenchArguments, capacity::CapacityArguments, cluster::ClusterCommand,
-    completion::CompletionArguments, db::DbCommand, event::EventCommand, export::ExportArguments,
-    guest::GuestCommand, host::HostCommand, image::ImageCommand, import::ImportCommand,
-    login::LoginArguments, logout::LogoutArguments, mail::MailCommand, network::NetworkCommand,
-    operation::OperationCommand, person::PersonCommand, placement::PlacementCommand, pool::PoolCommand,
-    post::PostCommand, rack::RackCommand, restore::RestoreArguments, san::SanCommand,
+    completion::CompletionArguments, db::DbCommand, demo::DemoArguments, event::EventCommand,
+    export::ExportArguments, guest::GuestCommand, host::HostCommand, image::ImageCommand,
+    import::ImportCommand, login::LoginArguments, logout::LogoutArguments, mail::MailCommand,
+    network::NetworkCommand, operation::OperationCommand, person::PersonCommand, placement::PlacementCommand,
+    pool::PoolCommand, post::PostCommand, rack::RackCommand, restore::RestoreArguments, san::SanCommand,
     search::SearchArguments, serve::ServeArguments, session::SessionCommand, simulate::SimulateArguments,
     site::SiteCommand, slow::SlowCommand, token::TokenCommand, webhook::WebhookCommand, whoami,
 };
@@ -146,6 +146,8 @@ pub(crate) enum Command {
     Bench(BenchArguments),
     /// A data centre with simulated hosts and guests around a real brain
     Simulate(SimulateArguments),
+    /// Look around in a simulated data centre with a month of slow queries
+    Demo(DemoArguments),
     /// Print what makes a shell complete honcho's words and names
     Completion(CompletionArguments),
 }

@@ -10,6 +10,7 @@ pub(crate) mod capacity;
 pub(crate) mod cluster;
 pub(crate) mod completion;
 pub(crate) mod db;
+pub(crate) mod demo;
 pub(crate) mod event;
 pub(crate) mod export;
 pub(crate) mod guest;
@@ -87,6 +88,7 @@ async fn run_in(context: &Context, command: Command) -> Result<(), CommandError>
         Command::Mail(command) => mail::run(context, &command),
         Command::Bench(arguments) => bench::run(context, &arguments),
         Command::Simulate(arguments) => simulate::run(context, &arguments),
+        Command::Demo(arguments) => demo::run(context, &arguments),
         Command::Completion(arguments) => completion::run(context, &arguments),
     }
 }

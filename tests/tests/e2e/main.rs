@@ -8,6 +8,7 @@ mod brain_down;
 mod certificates;
 mod contract;
 mod crashes;
+mod demo;
 mod document;
 mod failures;
 mod giving_up;

@@ -52,6 +52,7 @@ async fn serving(data: &Path, database: Option<Engine>) -> crate::app::App {
         post: None,
         slow: crate::slow::SlowOptions::default(),
         rules: crate::USUAL_RULES,
+        simulated: false,
     };
     let outside = Outside::new(|| NOW, |bytes| bytes.fill(7));
     open(&options, outside, CancellationToken::new()).await.unwrap()

@@ -104,6 +104,8 @@ pub(super) struct Shell {
     pub(super) token: String,
     pub(super) here: String,
     pub(super) sought: String,
+    /// Whether what is shown is none.
+    pub(super) simulated: bool,
     pub(super) css: String,
     pub(super) script: String,
     pub(super) icon: String,
@@ -128,6 +130,7 @@ impl Shell {
             token: tokens::made(&visit.secret, (app.outside.uuid(), app.outside.uuid())),
             here: visit.here.clone(),
             sought: String::new(),
+            simulated: app.simulated,
             css: assets::address("panel.css"),
             script: assets::address("panel.js"),
             icon: assets::address("icon.svg"),

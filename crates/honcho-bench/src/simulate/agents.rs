@@ -48,12 +48,18 @@ pub(crate) struct Founding {
 }
 
 impl SimulatedHost {
+    /// Adds a host that is called by its number.
+    pub(crate) async fn found(founding: &Founding, number: usize) -> Result<Arc<Self>> {
+        let name = format!("{}-h{number}", founding.prefix);
+        let order = HostCreate { name: Some(name), ..HostCreate::default() };
+        SimulatedHost::found_as(founding, number, order).await
+    }
+
     /// Adds a host, joins it in the ordinary way (a token, a key, a certificate of the brain's CA), gives it a pool, and
     /// switches it on.
-    pub(crate) async fn found(founding: &Founding, number: usize) -> Result<Arc<Self>> {
+    pub(crate) async fn found_as(founding: &Founding, number: usize, order: HostCreate) -> Result<Arc<Self>> {
         let client = &founding.client;
-        let name = format!("{}-h{number}", founding.prefix);
-        let order = HostCreate { name: Some(name.clone()), ..HostCreate::default() };
+        let name = order.name.clone().unwrap_or_default();
         let host: Host = client.create(&order).await.with_context(|| format!("adding host {name}"))?;
         let token = host.join_token.context("a new host has a join token")?;
         let token: JoinToken = token.parse().map_err(anyhow::Error::msg)?;

@@ -4,6 +4,7 @@ use crate::process::{Usage, apart, usage};
 use anyhow::{Context as _, Result, bail};
 use honcho_api::client::Client;
 use honcho_store::Engine;
+use std::ffi::OsString;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
@@ -18,6 +19,7 @@ pub(crate) struct BrainProcess {
     listen: String,
     agents_listen: String,
     database: Option<Engine>,
+    more: Vec<OsString>,
     process: Option<Child>,
     http: reqwest::Client,
     /// Processor time of the runs that were killed.
@@ -27,11 +29,22 @@ pub(crate) struct BrainProcess {
 impl BrainProcess {
     /// Starts one whose data is in `data`, and waits until it answers.
     pub(crate) async fn start(data: &Path, database: Option<&Engine>) -> Result<Self> {
+        BrainProcess::start_at(data, database, &free_address()?, Vec::new()).await
+    }
+
+    /// The same where people are heard at an address of their choice (`127.0.0.1:7070`), with more options of `honcho serve`.
+    pub(crate) async fn start_at(
+        data: &Path,
+        database: Option<&Engine>,
+        listen: &str,
+        more: Vec<OsString>,
+    ) -> Result<Self> {
         let mut brain = BrainProcess {
             data: data.to_owned(),
-            listen: free_address()?,
+            listen: listen.to_owned(),
             agents_listen: free_address()?,
             database: database.cloned(),
+            more,
             process: None,
             // The connections of orders: as many as there are clients.
             http: reqwest::Client::builder().no_proxy().tls_certs_only([]).build()?,
@@ -54,6 +67,7 @@ impl BrainProcess {
             .args(["serve", "--data"])
             .arg(&self.data)
             .args(["--listen", &self.listen, "--agents-listen", &self.agents_listen])
+            .args(&self.more)
             // In the environment, for other users of this machine can see a program's options.
             .envs(self.database.as_ref().and_then(url_of).map(|url| ("HONCHO_DATABASE", url)))
             .stdin(Stdio::null())
@@ -67,8 +81,7 @@ impl BrainProcess {
             if answer.is_ok_and(|answer| answer.status().is_success()) {
                 return Ok(begun.elapsed());
             }
-            let ended = self.process.as_mut().map(Child::try_wait).transpose()?.flatten().is_some();
-            if ended || begun.elapsed() > PATIENCE {
+            if self.has_ended()? || begun.elapsed() > PATIENCE {
                 bail!(
                     "the brain did not start:\n{}",
                     std::fs::read_to_string(self.log()).unwrap_or_default()
@@ -102,11 +115,28 @@ impl BrainProcess {
         self.earlier
     }
 
+    /// Where people find it.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.listen)
+    }
+
+    /// Whether it has ended by itself.
+    pub(crate) fn has_ended(&mut self) -> Result<bool> {
+        Ok(self.process.as_mut().map(Child::try_wait).transpose()?.flatten().is_some())
+    }
+
     /// An operator's client.
     pub(crate) fn client(&self) -> Result<Client> {
         let path = self.data.join("operator.token");
         let token = std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-        Ok(Client::new(self.http.clone(), &format!("http://{}", self.listen), &token))
+        Ok(Client::new(self.http.clone(), &self.url(), &token))
+    }
+
+    /// The last lines that it has logged.
+    pub(crate) fn last_words(&self) -> String {
+        let log = std::fs::read_to_string(self.log()).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(5)..].join("\n")
     }
 
     /// The warnings and errors that it has logged: each with how often, the most frequent first.

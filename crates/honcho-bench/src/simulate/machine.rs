@@ -17,8 +17,8 @@ use honcho_agent_lib::journal::Journal;
 use honcho_agent_lib::memory::Memory;
 use honcho_model::{Bytes, Digest, HostId, InterfaceId, Mac, NetworkId, PoolId, VolumeId};
 use honcho_wire::{
-    Existence, HostObserved, ImageWanted, Manifest, NetworkKind, NetworkWanted, PoolState, PoolWanted,
-    Virtualization, VolumeAbsent, VolumeWanted,
+    Existence, HostObserved, ImageWanted, LoadObserved, Manifest, NetworkKind, NetworkWanted, PoolState,
+    PoolWanted, Virtualization, VolumeAbsent, VolumeWanted,
 };
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
@@ -33,7 +33,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 /// What every simulated machine says that it is.
-const HYPERVISOR: &str = "simulated (honcho simulate)";
+const HYPERVISOR: &str = "simulated";
 
 /// What a machine is made of, and how quick it is.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +46,8 @@ pub(crate) struct Build {
     pub(crate) disk: Bytes,
     /// How long each step on it takes, give or take a half.
     pub(crate) step: Duration,
+    /// Whether it tells how busy it is.
+    pub(crate) tells_load: bool,
 }
 
 /// A machine.
@@ -301,6 +303,22 @@ impl Hypervisor for Hands {
 
     fn changes(&self) -> watch::Receiver<u64> {
         self.machine.changes.subscribe()
+    }
+
+    fn load(&self) -> Option<LoadObserved> {
+        if !self.machine.build.tells_load {
+            return None;
+        }
+        let mut state = self.hold().ok()?;
+        // Each guest takes about a tenth of a processor, now a little more and now a little less.
+        let tenths = u32::try_from(state.domains.len()).unwrap_or(u32::MAX).saturating_mul(10);
+        let stray = state.random.random_range(0..9);
+        let busy = (tenths / self.machine.build.cpus.max(1)).saturating_add(stray).min(97);
+        Some(LoadObserved {
+            busy_percent: u8::try_from(busy).unwrap_or(97),
+            io_wait_percent: u8::try_from(stray / 3).unwrap_or(0),
+            window_seconds: 30,
+        })
     }
 }
 

@@ -12,17 +12,17 @@
 //!
 //! Everything is told apart from what is real: names begin with `sim-`, and the machines call themselves simulated.
 
-mod agents;
-mod brain_process;
+pub(crate) mod agents;
+pub(crate) mod brain_process;
 mod churn;
 mod customers;
 mod figures;
 mod history;
 mod invariants;
-mod ledger;
-mod machine;
+pub(crate) mod ledger;
+pub(crate) mod machine;
 mod phases;
-mod progress;
+pub(crate) mod progress;
 
 pub(crate) use figures::{SimulationFigures, Soundness};
 

@@ -61,6 +61,7 @@ pub(crate) fn build_for(hosts: usize, guests: usize, step_ms: u32) -> Build {
         memory,
         disk: Bytes::gib((each * 20 * 4).max(1024)),
         step: Duration::from_millis(u64::from(step_ms)),
+        tells_load: false,
     }
 }
 

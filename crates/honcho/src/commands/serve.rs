@@ -82,6 +82,10 @@ pub(crate) struct ServeArguments {
     /// so, always, or nobody looks
     #[arg(long, value_name = "HOW", env = "HONCHO_N_PLUS_ONE", default_value = "prefer")]
     pub(crate) n_plus_one: NPlusOneWord,
+
+    /// Say on every page that all of it is simulated (`honcho demo` does)
+    #[arg(long, env = "HONCHO_SIMULATED")]
+    pub(crate) simulated: bool,
 }
 
 /// How N+1 is held to.
@@ -149,6 +153,7 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<(), CommandError> {
             mail_from: arguments.mail_from.unwrap_or_else(mail_from),
         },
         rules,
+        simulated: arguments.simulated,
     };
     let data = arguments.data.display().to_string();
     let ready = |people: SocketAddr, agents: SocketAddr| {

@@ -117,6 +117,7 @@ impl World {
                 ..crate::slow::SlowOptions::default()
             },
             rules: crate::USUAL_RULES,
+            simulated: false,
         };
         let app = open(&options, outside, tokio_util::sync::CancellationToken::new()).await.unwrap();
         let ask = async |change: &AccountCreate| app.write(Actor::honcho(), change).await.unwrap();
