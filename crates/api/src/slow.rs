@@ -154,6 +154,10 @@ pub struct SlowQueryDetails {
     pub series: Vec<SlowPoint>,
     /// How many took how long: each bin twice as wide as the one before.
     pub histogram: Vec<SlowBin>,
+    /// The series of the range that it is compared with; empty, if nothing is.
+    pub before_series: Vec<SlowPoint>,
+    /// How many took how long in that.
+    pub before_histogram: Vec<SlowBin>,
     /// By the database in which it was asked. Who asked is known by the day (UTC).
     pub by_database: Vec<SlowShare>,
     /// By user.

@@ -123,10 +123,10 @@ pub async fn pools(connection: &impl Connection, limit: i64) -> StoreResult<Vec<
 /// A server whose slow logs are missing, late, or come no more.
 #[derive(Clone, Debug, FromQueryResult, PartialEq, Eq)]
 pub struct TroubledServer {
+    /// Which.
+    pub id: i64,
     /// What it calls itself.
     pub reported_name: String,
-    /// The guest, if it is one.
-    pub guest_id: Option<i64>,
     /// Since when nothing comes any more.
     pub silent_since: Option<i64>,
     /// Since when mails take too long.
@@ -137,7 +137,7 @@ pub struct TroubledServer {
 
 /// Such servers.
 pub async fn slow_servers(connection: &impl Connection, limit: i64) -> StoreResult<Vec<TroubledServer>> {
-    let sql = "SELECT * FROM (SELECT s.id, s.reported_name, s.guest_id, s.silent_since, s.late_since, \
+    let sql = "SELECT * FROM (SELECT s.id, s.reported_name, s.silent_since, s.late_since, \
         (SELECT MIN(x.since) FROM slow_gaps x JOIN slow_spools p ON p.id = x.slow_spool_id \
         WHERE p.slow_server_id = s.id) AS missing_since FROM slow_servers s) y \
         WHERE y.silent_since IS NOT NULL OR y.late_since IS NOT NULL OR y.missing_since IS NOT NULL \

@@ -16,6 +16,7 @@ mod house;
 mod life;
 mod moves;
 mod panel;
+mod panel_slow;
 mod post;
 mod post_kills;
 mod post_mariadb;

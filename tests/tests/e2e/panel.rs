@@ -15,17 +15,17 @@ use std::time::Duration;
 const PASSWORD: &str = "a violet fence sings";
 
 /// A brain, its agent, a browser, and what was found wrong with pages.
-struct Office {
-    brain: Brain,
-    world: World,
-    browser: Browser,
+pub(super) struct Office {
+    pub(super) brain: Brain,
+    pub(super) world: World,
+    pub(super) browser: Browser,
     agent: SimulatedAgent,
-    directory: tempfile::TempDir,
+    pub(super) directory: tempfile::TempDir,
     wrong: Vec<String>,
 }
 
 impl Office {
-    async fn open() -> Result<Office> {
+    pub(super) async fn open() -> Result<Office> {
         let directory = tempfile::tempdir()?;
         let brain = Brain::start(directory.path()).await?;
         let world = World::make(&brain).await?;
@@ -35,7 +35,7 @@ impl Office {
         Ok(Office { brain, world, browser, agent, directory, wrong: Vec::new() })
     }
 
-    async fn person(&self, name: &str, operator: bool, grants: &[(i64, &str)]) -> Result<()> {
+    pub(super) async fn person(&self, name: &str, operator: bool, grants: &[(i64, &str)]) -> Result<()> {
         let body = PersonCreate {
             name: Some(name.to_owned()),
             full_name: None,
@@ -51,25 +51,25 @@ impl Office {
         Ok(())
     }
 
-    fn address(&self, path: &str) -> String {
+    pub(super) fn address(&self, path: &str) -> String {
         format!("{}{path}", self.brain.url())
     }
 
-    async fn log_in(&self, name: &str) -> Result<()> {
+    pub(super) async fn log_in(&self, name: &str) -> Result<()> {
         self.browser.go(&self.address("/login")).await?;
         self.browser.fill("#login", name).await?;
         self.browser.fill("#password", PASSWORD).await?;
         self.browser.click(".login button").await
     }
 
-    async fn log_out(&self) -> Result<()> {
+    pub(super) async fn log_out(&self) -> Result<()> {
         self.browser.click(".top .menu summary").await?;
         self.browser.click("form[action='/logout'] button").await?;
         self.browser.says("You are logged out.").await
     }
 
     /// Looks at the page that the browser shows, in all ways; what is wrong is gathered.
-    async fn look(&mut self, name: &str) -> Result<()> {
+    pub(super) async fn look(&mut self, name: &str) -> Result<()> {
         for (width, colours) in
             [(390, Colours::Light), (2560, Colours::Light), (1280, Colours::Dark), (1280, Colours::Light)]
         {
@@ -103,7 +103,7 @@ impl Office {
         Ok(())
     }
 
-    fn close(self) {
+    pub(super) fn close(self) {
         assert!(self.wrong.is_empty(), "{:#?}", self.wrong);
         // The browser writes into the directory: it ends first.
         drop(self.browser);

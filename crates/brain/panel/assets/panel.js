@@ -39,6 +39,23 @@ window.addEventListener("pageshow", () => {
   for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
 });
 
+// What is there to be copied has a button for it, where browsers let pages write to the clipboard.
+for (const code of navigator.clipboard ? document.querySelectorAll("code.copy") : []) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.textContent = "Copy";
+  const said = document.createElement("span");
+  said.setAttribute("role", "status");
+  said.className = "quiet small";
+  button.addEventListener("click", () => {
+    navigator.clipboard.writeText(code.textContent).then(
+      () => (said.textContent = "Copied."),
+      () => (said.textContent = "The browser does not allow it: choose the text."),
+    );
+  });
+  code.after(button, said);
+}
+
 // The box at the head of a table ticks all of its rows.
 for (const all of document.querySelectorAll("input[data-all]")) {
   all.hidden = false;

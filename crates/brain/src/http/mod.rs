@@ -56,6 +56,7 @@ pub(crate) use people::made as make_person;
 pub(crate) use placements::{Moves, drain_ordered, plan_of as drain_plan, undrained};
 pub(crate) use restore::refuse_unaccepted;
 pub(crate) use sessions::{refused as login_refused, try_password};
+pub(crate) use slow_queries::ranking as slow_ranking;
 
 use crate::app::App;
 use axum::Router;

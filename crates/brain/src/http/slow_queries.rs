@@ -21,7 +21,7 @@ const MOST: i64 = 10_000;
 const FILTERS: &str = "since, until, against_since, against_until, mark_id, state, flag";
 
 /// Reads what a ranking is asked for.
-async fn ranking(
+pub(crate) async fn ranking(
     app: &App,
     scope: Scope,
     filters: &Filters,

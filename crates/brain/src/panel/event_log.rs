@@ -36,6 +36,8 @@ fn address(event: &Event, visitor: &Visitor) -> Option<String> {
         "guest" => Some(format!("/guests/{}", event.resource_id)),
         "host" if visitor.is_operator() => Some(format!("/hosts/{}", event.resource_id)),
         "account" => Some(format!("/accounts/{}", event.resource_id)),
+        "slow_query" => Some(format!("/slow_queries/{}", event.resource_id)),
+        "slow_server" => Some(format!("/slow_servers/{}", event.resource_id)),
         "network" if visitor.is_operator() => Some(format!("/networks/{}", event.resource_id)),
         _ => None,
     }

@@ -17,7 +17,7 @@ use honcho_model::GuestId;
 use honcho_model::guest::Power;
 use honcho_model::operation::{OperationKind, OperationState};
 use honcho_store::names::{self, Named};
-use honcho_store::{Filters, events, guests, operations, placements};
+use honcho_store::{Filters, events, guests, operations, placements, slow};
 
 /// How many operations and events are shown.
 const NEWEST: i64 = 12;
@@ -97,6 +97,8 @@ struct GuestPage {
     is_running: bool,
     is_cancelled: bool,
     gives_up: Option<(i64, String)>,
+    /// The server that it is, if it sends slow logs.
+    slow_server: Option<i64>,
 }
 
 fn operation_row(operation: &Operation, app: &App) -> OperationRow {
@@ -205,7 +207,10 @@ pub(super) async fn shown_with(
     // Moves are the operators'.
     let may_end = |operation: &&Operation| visitor.is_operator() || operation.kind != OperationKind::Move;
     let open = done.iter().filter(may_end).find(|operation| operation.state == OperationState::Open);
+    let of_guest = Filters { limit: Some(1), ..Filters::default() }.and("guest_id", id);
+    let servers = slow::list(reader, visitor.scope(), &of_guest).await?;
     let page = GuestPage {
+        slow_server: servers.first().map(|server| server.id),
         shell: Shell::new(app, visit, Section::Guests, guest.name.clone()),
         account: accounts.get(&guest.account_id).cloned().unwrap_or_default(),
         image: images.get(&guest.image_id).cloned().unwrap_or_default(),

@@ -3,6 +3,7 @@
 use super::failure::PanelResult;
 use super::shell::{Section, Shell, page};
 use super::shown::{self, Badge};
+use super::slow;
 use super::visitor::{Asking, Guarded};
 use crate::app::App;
 use crate::http::ApiError;
@@ -147,6 +148,8 @@ struct GuestsPage {
     shows_accounts: bool,
     everything: String,
     may_order: bool,
+    /// How many of a customer's servers send slow logs.
+    slow_servers: usize,
     before: Option<String>,
     after: Option<String>,
 }
@@ -206,7 +209,10 @@ pub(super) async fn show(
             is_chosen,
         })
     });
+    let slow_servers =
+        if guarded.visitor.is_operator() { 0 } else { slow::servers_count(&app, &guarded.visitor).await? };
     let page_of = GuestsPage {
+        slow_servers,
         shell: Shell::new(&app, &guarded.visit, Section::Guests, "Guests"),
         choices: choices.collect(),
         all: counted

@@ -51,6 +51,7 @@ mod racked;
 mod search;
 mod shell;
 mod shown;
+mod slow;
 mod tokens;
 mod visitor;
 
@@ -103,6 +104,7 @@ pub(crate) fn routes(app: &App) -> Router<App> {
         .route("/guests/{id}/cancel", post(guest_acts::cancel))
         .route("/guests/{id}/restore", post(guest_acts::restore))
         .route("/operations/{id}/abandon", post(guest_acts::abandon))
+        .merge(slow::routes())
         .method_not_allowed_fallback(around::no_forms)
         .layer(axum::middleware::from_fn_with_state(app.clone(), around::around))
         .layer(DefaultBodyLimit::max(bodies::LARGEST_OF_STRANGERS))

@@ -127,7 +127,7 @@ fn of_server(server: attention::TroubledServer) -> Concern {
     };
     Concern {
         badge: Badge { word, tone: "warn" },
-        address: server.guest_id.map(|guest| format!("/guests/{guest}")),
+        address: Some(format!("/slow_servers/{}", server.id)),
         text: text.to_owned(),
         name: server.reported_name,
     }

@@ -18,6 +18,7 @@ pub(super) enum Section {
     Hosts,
     Guests,
     Networks,
+    SlowQueries,
     Accounts,
     People,
     Events,
@@ -42,6 +43,7 @@ fn links(visitor: &Visitor) -> Vec<Link> {
             link(Section::Hosts, "/hosts", "Hosts"),
             link(Section::Guests, "/guests", "Guests"),
             link(Section::Networks, "/networks", "Networks"),
+            link(Section::SlowQueries, "/slow_queries", "Slow queries"),
             link(Section::Accounts, "/accounts", "Accounts"),
             link(Section::People, "/people", "People"),
             link(Section::Events, "/events", "Events"),
@@ -51,6 +53,7 @@ fn links(visitor: &Visitor) -> Vec<Link> {
         let account = if several { "Accounts" } else { "Account" };
         vec![
             link(Section::Guests, "/guests", "Guests"),
+            link(Section::SlowQueries, "/slow_queries", "Slow queries"),
             link(Section::Accounts, "/accounts", account),
             link(Section::Events, "/events", "Events"),
         ]

@@ -106,6 +106,55 @@ pub(super) fn span(from: Timestamp, until: Timestamp) -> String {
     }
 }
 
+/// How long something took: `350 µs`, `12.3 ms`, `1.23 s`, `95 min`.
+pub(super) fn seconds(seconds: f64) -> String {
+    match seconds {
+        ..0.000_000_5 => "0\u{202f}s".to_owned(),
+        ..0.000_999_5 => format!("{:.0}\u{202f}\u{b5}s", seconds * 1e6),
+        ..0.099_95 => format!("{:.1}\u{202f}ms", seconds * 1e3),
+        ..0.999_5 => format!("{:.0}\u{202f}ms", seconds * 1e3),
+        ..99.95 => format!("{seconds:.2}\u{202f}s"),
+        ..5_999.5 => format!("{:.0}\u{202f}min", seconds / 60.0),
+        ..359_940.0 => format!("{:.1}\u{202f}h", seconds / 3_600.0),
+        _ => format!("{:.0}\u{202f}d", seconds / 86_400.0),
+    }
+}
+
+/// `12,345`.
+pub(super) fn count(n: i64) -> String {
+    let digits = n.unsigned_abs().to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3 + 1);
+    if n < 0 {
+        text.push('-');
+    }
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A share of one: `42.1 %`.
+pub(super) fn percent(share: f64) -> String {
+    match share {
+        ..0.000_000_1 => "0\u{202f}%".to_owned(),
+        ..0.000_5 => "<0.1\u{202f}%".to_owned(),
+        _ => format!("{:.1}\u{202f}%", share * 100.0),
+    }
+}
+
+/// How many times as much: `×1.8`; nothing, if that is as much as before.
+pub(super) fn times(ratio: f64) -> Option<String> {
+    let text = match ratio {
+        ..0.005 => "\u{d7}0".to_owned(),
+        ..9.95 => format!("\u{d7}{ratio:.1}"),
+        _ => format!("\u{d7}{ratio:.0}"),
+    };
+    (!(0.95..1.05).contains(&ratio)).then_some(text)
+}
+
 /// A kind of operation or a step, for people.
 pub(super) fn words(word: &str) -> String {
     word.replace('_', " ")
@@ -120,6 +169,13 @@ mod tests {
         assert_eq!(size(512 << 20), "512\u{202f}M");
         assert_eq!(size(3 << 29), "1.5\u{202f}G");
         assert_eq!(size(0), "0");
+        let plain = |text: String| text.replace('\u{202f}', " ");
+        let spans = [0.0, 0.000_35, 0.0123, 0.4, 1.234, 5700.0, 90_000.0].map(|n| plain(seconds(n)));
+        assert_eq!(spans, ["0 s", "350 \u{b5}s", "12.3 ms", "400 ms", "1.23 s", "95 min", "25.0 h"]);
+        assert_eq!([0, 999, 12_345, -1_000_000].map(count), ["0", "999", "12,345", "-1,000,000"]);
+        assert_eq!([0.0, 0.0001, 0.4213].map(|n| plain(percent(n))), ["0 %", "<0.1 %", "42.1 %"]);
+        let ratios = [1.8, 1.02, 0.0, 12.4].map(|n| times(n).unwrap_or_default());
+        assert_eq!(ratios, ["\u{d7}1.8", "", "\u{d7}0", "\u{d7}12"]);
         assert_eq!(plain_size(2 << 30).parse::<Bytes>().unwrap(), Bytes(2 << 30));
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
         let now = honcho_model::Timestamp(at("2026-11-29T12:00:00Z").as_microsecond());

@@ -10,27 +10,27 @@ use std::collections::BTreeMap;
 use tower::ServiceExt as _;
 
 /// A browser that keeps cookies and knows no scripts.
-struct Browser {
+pub(super) struct Browser {
     app: App,
     cookies: BTreeMap<String, String>,
     /// The token of the last page that had one.
     token: String,
 }
 
-struct Seen {
-    status: u16,
-    headers: HeaderMap,
-    body: String,
+pub(super) struct Seen {
+    pub(super) status: u16,
+    pub(super) headers: HeaderMap,
+    pub(super) body: String,
 }
 
 impl Seen {
-    fn location(&self) -> &str {
+    pub(super) fn location(&self) -> &str {
         self.headers.get(header::LOCATION).map_or("", |to| to.to_str().unwrap())
     }
 }
 
 impl Browser {
-    fn new(app: &App) -> Browser {
+    pub(super) fn new(app: &App) -> Browser {
         Browser { app: app.clone(), cookies: BTreeMap::new(), token: String::new() }
     }
 
@@ -59,11 +59,11 @@ impl Browser {
         Seen { status, headers, body }
     }
 
-    async fn get(&mut self, path: &str) -> Seen {
+    pub(super) async fn get(&mut self, path: &str) -> Seen {
         self.ask(Request::builder().uri(path), String::new()).await
     }
 
-    async fn post(&mut self, path: &str, fields: &str) -> Seen {
+    pub(super) async fn post(&mut self, path: &str, fields: &str) -> Seen {
         let token = self.token.clone();
         self.post_with(path, &format!("token={token}&{fields}"), None).await
     }
@@ -78,7 +78,7 @@ impl Browser {
         self.ask(request, body.to_owned()).await
     }
 
-    async fn logged_in(app: &App, name: &str) -> Browser {
+    pub(super) async fn logged_in(app: &App, name: &str) -> Browser {
         let mut browser = Browser::new(app);
         browser.get("/login").await;
         let password = PASSWORD.replace(' ', "+");
@@ -90,7 +90,7 @@ impl Browser {
 }
 
 /// Acme has a guest; people of all kinds have passwords.
-async fn office() -> (Office, i64) {
+pub(super) async fn office() -> (Office, i64) {
     let office = Office::new().await;
     let guest = office.world.order("acme-web").await.id;
     office.world.settle(guest).await;

@@ -83,10 +83,11 @@ pub async fn query(
     let found = ranking.read(connection).await?.into_iter().next();
     let query = found.ok_or(Refusal::NotFound("slow query"))?;
     let each = periods::each(connection, &[id.0], ranges.span.number(), ranges.after).await?;
-    let mut total = Measures::default();
-    for (_, _, measures) in &each {
-        total.merge(measures);
-    }
+    let each_before = match ranges.before {
+        Some(range) => periods::each(connection, &[id.0], ranges.span.number(), range).await?,
+        None => Vec::new(),
+    };
+    let first_seen = query.first_seen_at.as_microsecond();
     let (sample, explain) = Texts::read(connection, &[id.0])
         .await?
         .take(id.0)
@@ -95,8 +96,10 @@ pub async fn query(
         slow_server_node: known.node,
         account_id: known.account.map(|account| account.0),
         resolution: ranges.span.word().to_owned(),
-        series: series(&ranges, query.first_seen_at.as_microsecond(), each),
-        histogram: histogram(&total),
+        histogram: histogram(&each),
+        before_histogram: histogram(&each_before),
+        series: series(&ranges, first_seen, each),
+        before_series: series_before(&ranges, first_seen, each_before),
         by_database: shares(connection, id, 0, &ranges).await?,
         by_user: shares(connection, id, 1, &ranges).await?,
         by_host: shares(connection, id, 2, &ranges).await?,
@@ -112,18 +115,26 @@ pub async fn query(
 }
 
 /// A point for each period, those in which it was not asked, too: from when it was first seen.
-#[expect(clippy::cast_precision_loss, reason = "seconds for people")]
 fn series(ranges: &Ranges, first_seen: i64, each: Vec<(i64, i64, Measures)>) -> Vec<SlowPoint> {
-    let length = ranges.span.length();
-    let mut periods: BTreeMap<i64, Measures> =
-        each.into_iter().map(|(_, begins, its)| (begins, its)).collect();
-    let last = periods.last_key_value().map_or(i64::MIN, |(begins, _)| *begins);
+    let last = each.iter().map(|(_, begins, _)| *begins).max().unwrap_or(i64::MIN);
     let end =
         ranges.span.floor(ranges.covered.saturating_sub(1)).max(last).min(ranges.after.1.saturating_sub(1));
-    let begin =
-        ranges.after.0.max(ranges.span.floor(first_seen)).max(end.saturating_sub((MOST_POINTS - 1) * length));
+    points(ranges.span, (ranges.after.0.max(ranges.span.floor(first_seen)), end), each)
+}
+
+/// The same of the range before.
+fn series_before(ranges: &Ranges, first_seen: i64, each: Vec<(i64, i64, Measures)>) -> Vec<SlowPoint> {
+    let Some((since, until)) = ranges.before else { return Vec::new() };
+    points(ranges.span, (since.max(ranges.span.floor(first_seen)), until.saturating_sub(1)), each)
+}
+
+/// A point for each period from the first to the one that this moment is in.
+#[expect(clippy::cast_precision_loss, reason = "seconds for people")]
+fn points(span: Span, (first, end): (i64, i64), each: Vec<(i64, i64, Measures)>) -> Vec<SlowPoint> {
+    let mut periods: BTreeMap<i64, Measures> =
+        each.into_iter().map(|(_, begins, its)| (begins, its)).collect();
     let mut points = Vec::new();
-    let mut begins = begin;
+    let mut begins = first.max(end.saturating_sub((MOST_POINTS - 1) * span.length()));
     while begins <= end {
         let its = periods.remove(&begins).unwrap_or_default();
         let asked = its.count > 0;
@@ -137,12 +148,16 @@ fn series(ranges: &Ranges, first_seen: i64, each: Vec<(i64, i64, Measures)>) -> 
             rows_examined_count: signed(its.rows_examined.sum),
             rows_sent_count: signed(its.rows_sent.sum),
         });
-        begins += length;
+        begins += span.length();
     }
     points
 }
 
-fn histogram(total: &Measures) -> Vec<SlowBin> {
+fn histogram(each: &[(i64, i64, Measures)]) -> Vec<SlowBin> {
+    let mut total = Measures::default();
+    for (_, _, measures) in each {
+        total.merge(measures);
+    }
     let bin = |(from, below, count): (u64, u64, u64)| SlowBin {
         from_seconds: seconds(from),
         below_seconds: seconds(below),

@@ -107,20 +107,6 @@ pub(super) async fn add(tx: &Tx, additions: Vec<Addition>) -> StoreResult<()> {
     Ok(())
 }
 
-/// What each of these classes adds up to in a range.
-pub(super) async fn sums(
-    connection: &impl Connection,
-    classes: &[i64],
-    span: i64,
-    range: (i64, i64),
-) -> StoreResult<BTreeMap<i64, Measures>> {
-    let mut sums: BTreeMap<i64, Measures> = BTreeMap::new();
-    for (class, _, measures) in each(connection, classes, span, range).await? {
-        sums.entry(class).or_default().merge(&measures);
-    }
-    Ok(sums)
-}
-
 /// What each of these classes adds up to in each period of a range: class, when the period begins, and that.
 pub(super) async fn each(
     connection: &impl Connection,

@@ -18,7 +18,7 @@ use honcho_model::{SlowQueryId, SlowServerId, Timestamp};
 use honcho_slowlog::Measures;
 use honcho_slowlog::compare::{Day, MOST_TESTED, Verdict, verdict};
 use sea_orm::{FromQueryResult, Value};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 /// What has less than this share of the time in both ranges is not tested: it is not worth a word, and each test more makes all
 /// others less sure.
@@ -59,10 +59,10 @@ pub struct Ranking {
 }
 
 #[derive(Clone, Copy, Debug, Default, FromQueryResult)]
-struct Sum {
+pub(super) struct Sum {
     id: i64,
-    events: i64,
-    query_time: i64,
+    pub(super) events: i64,
+    pub(super) query_time: i64,
 }
 
 #[derive(FromQueryResult)]
@@ -71,30 +71,42 @@ struct Id {
 }
 
 #[derive(FromQueryResult)]
-struct Class {
-    id: i64,
+pub(super) struct Class {
+    pub(super) id: i64,
     slow_server_id: i64,
     first_seen: i64,
     state: String,
 }
 
 /// A query, as far as it has to be known to rank it.
-struct Ranked {
-    class: Class,
-    state: QueryState,
-    after: Sum,
-    before: Sum,
-    flags: Vec<QueryFlag>,
+pub(super) struct Ranked {
+    pub(super) class: Class,
+    pub(super) state: QueryState,
+    pub(super) after: Sum,
+    pub(super) before: Sum,
+    pub(super) flags: Vec<QueryFlag>,
 }
 
 /// All there is, before any of it is left out.
-struct Whole {
-    ranges: Ranges,
-    ranked: Vec<Ranked>,
+pub(super) struct Whole {
+    pub(super) ranges: Ranges,
+    pub(super) ranked: Vec<Ranked>,
     /// When the history of each server begins.
     histories: HashMap<i64, i64>,
-    total_after: i64,
-    total_before: i64,
+    pub(super) total_after: i64,
+    pub(super) total_before: i64,
+}
+
+/// A query, and how much time it took in each period in which it was asked: when that begins, in microseconds since 1970, and
+/// seconds.
+#[derive(Clone, Debug)]
+pub struct Drawn {
+    /// As it stands in a ranking.
+    pub query: SlowQuery,
+    /// In the range before.
+    pub before: Vec<(i64, f64)>,
+    /// In the range that is looked at.
+    pub after: Vec<(i64, f64)>,
 }
 
 impl Ranking {
@@ -102,41 +114,23 @@ impl Ranking {
     pub async fn read(&self, connection: &impl Connection) -> StoreResult<Vec<SlowQuery>> {
         let mut whole = self.whole(connection).await?;
         self.judge(connection, &mut whole).await?;
-        let wanted = |one: &Ranked| {
-            let state = if self.states.is_empty() {
-                one.state != QueryState::Ignored || self.only.is_some()
-            } else {
-                self.states.contains(&one.state)
-            };
-            state
-                && (self.flags.is_empty() || one.flags.iter().any(|flag| self.flags.contains(flag)))
-                && self.only.is_none_or(|only| only.0 == one.class.id)
-        };
         let page = |n: i64| usize::try_from(n).unwrap_or(usize::MAX);
-        let shown: Vec<&Ranked> = whole
-            .ranked
-            .iter()
-            .filter(|one| wanted(one))
-            .skip(page(self.offset))
-            .take(page(self.limit))
-            .collect();
-        let ids: Vec<i64> = shown.iter().map(|one| one.class.id).collect();
-        let mut texts = Texts::read(connection, &ids).await?;
-        let mut after =
-            periods::sums(connection, &ids, whole.ranges.span.number(), whole.ranges.after).await?;
-        let mut before = match whole.ranges.before {
-            Some(range) => periods::sums(connection, &ids, whole.ranges.span.number(), range).await?,
-            None => BTreeMap::new(),
+        let wanted = whole.ranked.iter().filter(|one| self.wants(one));
+        let shown: Vec<&Ranked> = wanted.skip(page(self.offset)).take(page(self.limit)).collect();
+        let drawn = drawn(connection, &whole, &shown).await?;
+        Ok(drawn.into_iter().map(|one| one.query).collect())
+    }
+
+    /// Whether one is among what is asked for.
+    pub(super) fn wants(&self, one: &Ranked) -> bool {
+        let state = if self.states.is_empty() {
+            one.state != QueryState::Ignored || self.only.is_some()
+        } else {
+            self.states.contains(&one.state)
         };
-        let mut queries = Vec::with_capacity(shown.len());
-        for one in shown {
-            let id = one.class.id;
-            let Some(text) = texts.take(id) else { continue };
-            let (after, before) =
-                (after.remove(&id).unwrap_or_default(), before.remove(&id).unwrap_or_default());
-            queries.push(shown_query(&whole, one, text, &after, &before)?);
-        }
-        Ok(queries)
+        state
+            && (self.flags.is_empty() || one.flags.iter().any(|flag| self.flags.contains(flag)))
+            && self.only.is_none_or(|only| only.0 == one.class.id)
     }
 
     /// The ranges that this comes to.
@@ -159,11 +153,11 @@ impl Ranking {
         })
     }
 
-    fn bound(&self) -> Vec<Value> {
+    pub(super) fn bound(&self) -> Vec<Value> {
         self.servers.iter().map(|server| Value::from(server.0)).collect()
     }
 
-    async fn whole(&self, connection: &impl Connection) -> StoreResult<Whole> {
+    pub(super) async fn whole(&self, connection: &impl Connection) -> StoreResult<Whole> {
         let ranges = self.ranges(connection).await?;
         let mut whole =
             Whole { ranges, ranked: Vec::new(), histories: HashMap::new(), total_after: 0, total_before: 0 };
@@ -223,7 +217,7 @@ impl Ranking {
     }
 
     /// Says of each query whether it is new, worse, better.
-    async fn judge(&self, connection: &impl Connection, whole: &mut Whole) -> StoreResult<()> {
+    pub(super) async fn judge(&self, connection: &impl Connection, whole: &mut Whole) -> StoreResult<()> {
         let Some(before) = whole.ranges.before else { return Ok(()) };
         let others = self.others(connection).await?;
         let (total_after, total_before) = (whole.total_after, whole.total_before);
@@ -317,6 +311,42 @@ async fn days(
 /// `$1, $2, …`.
 pub(super) fn places(first: usize, count: usize) -> String {
     (first..first + count).map(|place| format!("${place}")).collect::<Vec<_>>().join(", ")
+}
+
+/// These queries with all that is said of them, in their order.
+pub(super) async fn drawn(
+    connection: &impl Connection,
+    whole: &Whole,
+    ranked: &[&Ranked],
+) -> StoreResult<Vec<Drawn>> {
+    let ids: Vec<i64> = ranked.iter().map(|one| one.class.id).collect();
+    let mut texts = Texts::read(connection, &ids).await?;
+    let span = whole.ranges.span.number();
+    let mut after = summed(periods::each(connection, &ids, span, whole.ranges.after).await?);
+    let mut before = match whole.ranges.before {
+        Some(range) => summed(periods::each(connection, &ids, span, range).await?),
+        None => HashMap::new(),
+    };
+    let mut drawn = Vec::with_capacity(ranked.len());
+    for one in ranked {
+        let id = one.class.id;
+        let Some(text) = texts.take(id) else { continue };
+        let (after, before) = (after.remove(&id).unwrap_or_default(), before.remove(&id).unwrap_or_default());
+        let query = shown_query(whole, one, text, &after.0, &before.0)?;
+        drawn.push(Drawn { query, before: before.1, after: after.1 });
+    }
+    Ok(drawn)
+}
+
+/// What each class adds up to, and its time in each period.
+fn summed(each: Vec<(i64, i64, Measures)>) -> HashMap<i64, (Measures, Vec<(i64, f64)>)> {
+    let mut sums: HashMap<i64, (Measures, Vec<(i64, f64)>)> = HashMap::new();
+    for (id, begins, measures) in each {
+        let (sum, periods) = sums.entry(id).or_default();
+        sum.merge(&measures);
+        periods.push((begins, seconds(measures.query_time.sum)));
+    }
+    sums
 }
 
 #[expect(clippy::cast_precision_loss, reason = "shares for people")]

@@ -18,7 +18,7 @@ mod placing;
 pub(crate) mod post;
 mod power;
 mod quotas;
-mod slow_queries;
+pub(crate) mod slow_queries;
 mod standing;
 mod trust;
 mod updates;

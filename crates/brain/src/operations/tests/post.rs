@@ -74,6 +74,10 @@ impl World {
         slow::list(self.app.store.reader(), Scope::Operator, &filters).await.unwrap().remove(0)
     }
 
+    pub(crate) async fn slow_server_node(&self, id: i64) -> String {
+        slow::find(self.app.store.reader(), Scope::Operator, SlowServerId(id)).await.unwrap().node
+    }
+
     pub(crate) async fn slow_queries(&self, server: i64) -> Vec<SlowQuery> {
         self.ranking(server, Range { since: 0, until: i64::MAX }).read(self.app.store.reader()).await.unwrap()
     }
