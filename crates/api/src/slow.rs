@@ -47,6 +47,16 @@ pub struct SlowServer {
     /// Since when its mails take more than six hours to come.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub late_since: Option<Timestamp>,
+    /// What it logs as slow: what takes longer than its `long_query_time`. What is faster is in no number here. Null, like the next
+    /// two, if nobody could ask it; sessions may have set their own.
+    pub long_query_time_seconds: Option<f64>,
+    /// Whether it logs queries that use no index, too, however fast they are.
+    pub log_queries_not_using_indexes: Option<bool>,
+    /// It logs one of so many; null also if it cannot but log all.
+    pub log_slow_rate_limit: Option<i64>,
+    /// When it was asked, by its own clock.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub logging_told_at: Option<Timestamp>,
 }
 
 /// All queries of one server that are alike but for their values, in a range of time.

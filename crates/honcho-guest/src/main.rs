@@ -1,6 +1,7 @@
 //! `honcho-guest`: what Honcho does inside of a guest, or on any server. Small, and a single static file if built so.
 #![forbid(unsafe_code)]
 
+mod ask;
 mod ship;
 mod words;
 

@@ -1,8 +1,9 @@
 //! `honcho-guest ship`: slow logs by mail.
 
+use crate::ask::Client;
 use crate::words::{count, size, span};
 use honcho_post::{
-    Handed, Letterhead, Limits, Original, Part, Sendmail, Spool, SpoolError, Status, Taken, parts,
+    Handed, Letterhead, Limits, Logging, Original, Part, Sendmail, Spool, SpoolError, Status, Taken, parts,
 };
 use std::error::Error as _;
 use std::fs::File;
@@ -21,6 +22,9 @@ Called by logrotate after it has rotated (the package's snippet does), by cron n
 the spool first: from then on it may go. What is in the spool is compressed, cut into mails between two queries, and handed to \
 sendmail; what sendmail does not take stays and goes the next time. The same file given twice is sent once, whatever its name; of \
 one that has grown, what it has grown by.
+
+What the server logs as slow (long_query_time) stands in no log: the server is asked, by its client over the local socket, and the \
+answer goes along. Without an answer the log goes all the same, and nobody is told.
 
 Without FILE it hands over what waits. Several may run at once: one hands over, and the others wait for it, half a minute at most.
 
@@ -62,6 +66,14 @@ pub(crate) struct ShipArguments {
     /// The program that takes mails
     #[arg(long, value_name = "PROGRAM", env = "HONCHO_POST_SENDMAIL", default_value = "/usr/sbin/sendmail")]
     sendmail: PathBuf,
+
+    /// The client that asks the server what it logs as slow: mariadb, or else mysql, if not given; none to ask nobody
+    #[arg(long, value_name = "PROGRAM", env = "HONCHO_POST_CLIENT")]
+    client: Option<PathBuf>,
+
+    /// The client's option file, as in /etc/mysql/debian.cnf: how it gets in. Its usual ones, if not given
+    #[arg(long, value_name = "FILE", env = "HONCHO_POST_DEFAULTS_FILE")]
+    defaults_file: Option<PathBuf>,
 
     /// No mail is larger than this many bytes (Postfix takes 10240000 if it was told nothing)
     #[arg(long, value_name = "BYTES", env = "HONCHO_POST_MAIL_SIZE", default_value_t = 7_000_000,
@@ -171,7 +183,7 @@ fn ship(arguments: &ShipArguments, spool: &Spool) -> ExitCode {
     let server = arguments.server.as_deref().map_or_else(own_name, plain);
     let Some(to) = arguments.to.clone() else { return ExitCode::FAILURE };
     let from = arguments.from.clone().unwrap_or_else(|| format!("slowlog@{server}"));
-    let head = Letterhead { server, from, to };
+    let mut head = Letterhead { server, from, to, logging: None };
     let mut code = ExitCode::SUCCESS;
     let mut later = Vec::new();
     for file in &arguments.files {
@@ -183,6 +195,10 @@ fn ship(arguments: &ShipArguments, spool: &Spool) -> ExitCode {
                 code = ExitCode::FAILURE;
             }
         }
+    }
+    // What was taken by somebody who was killed is cut now, too.
+    if !arguments.files.is_empty() || spool.status().is_ok_and(|status| status.logs > 0) {
+        head.logging = ask(arguments);
     }
     let sendmail = Sendmail { program: arguments.sendmail.clone(), patience: Duration::from_mins(5) };
     let limits = Limits::of_mail(arguments.mail_size as usize);
@@ -212,6 +228,16 @@ fn ship(arguments: &ShipArguments, spool: &Spool) -> ExitCode {
         }
     }
     if code == ExitCode::SUCCESS { handed } else { code }
+}
+
+/// What the server logs as slow, if it says so.
+fn ask(arguments: &ShipArguments) -> Option<Logging> {
+    let client =
+        Client { program: arguments.client.as_deref(), defaults_file: arguments.defaults_file.as_deref() };
+    client.ask().unwrap_or_else(|why| {
+        complain(&format!("what the server logs as slow is not known: {why}; the log goes all the same"));
+        None
+    })
 }
 
 fn take(arguments: &ShipArguments, spool: &Spool, file: &Path) -> Result<(), SpoolError> {

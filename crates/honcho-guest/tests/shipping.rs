@@ -11,7 +11,7 @@
 )]
 
 use expect_test::expect;
-use honcho_post::Letter;
+use honcho_post::{Letter, Logging};
 use rand::{Rng as _, SeedableRng as _};
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
@@ -37,7 +37,11 @@ impl World {
     }
 
     fn sendmail(&self, body: &str) {
-        let program = self.path("sendmail");
+        self.script("sendmail", body);
+    }
+
+    fn script(&self, name: &str, body: &str) {
+        let program = self.path(name);
         let text = format!("#!/bin/sh\nOUT={}\n{body}\n", self.path("out").display());
         std::fs::write(&program, text).unwrap();
         std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -50,7 +54,7 @@ impl World {
         command
             .env("HONCHO_POST_SPOOL", self.path("spool"))
             .env("HONCHO_POST_SENDMAIL", self.path("sendmail"));
-        command.env("HONCHO_POST_MAIL_SIZE", "500000");
+        command.env("HONCHO_POST_MAIL_SIZE", "500000").env("HONCHO_POST_CLIENT", "none");
         command
     }
 
@@ -61,6 +65,16 @@ impl World {
         let said =
             String::from_utf8(said).unwrap().replace(&self.directory.path().display().to_string(), "DIR");
         format!("{said}[{}]\n", status.code().unwrap())
+    }
+
+    /// What came out, by number.
+    fn letters(&self) -> BTreeMap<u64, Letter> {
+        let paths = std::fs::read_dir(self.path("out")).unwrap().map(|entry| entry.unwrap().path());
+        let mails = paths.filter(|path| path.extension().is_some_and(|ending| ending == "eml"));
+        let letters = mails.map(|path| {
+            Letter::read(&[b"X-Verified-Node: n\n", &std::fs::read(path).unwrap()[..]].concat()).unwrap()
+        });
+        letters.map(|letter| (letter.sequence, letter)).collect()
     }
 
     /// The logs that came out, each once, by the numbers of their mails; a number that came twice came byte for byte.
@@ -144,6 +158,45 @@ fn killed_at_any_moment_it_loses_nothing_and_makes_nothing_twice() {
     std::thread::sleep(Duration::from_millis(200));
     assert!(world.arrived() == expected, "what arrived differs from what was rotated");
     assert!(world.run(&["--status"]).contains("nothing waits"));
+}
+
+#[test]
+fn the_server_is_asked_what_it_logs_and_an_answer_that_does_not_come_keeps_no_log() {
+    let world = World::new();
+    let mut number = 0;
+    // What it is asked with, what it says; what comes of that.
+    let mut ship = |body: &str, arguments: &[&str]| {
+        number += 1;
+        let file = format!("slow.log.{number}");
+        std::fs::write(world.path(&file), log(number, 3)).unwrap();
+        world.script("client", &format!("printf '%s\\n' \"$@\" > $OUT/asked\n{body}"));
+        let client: &[&str] = if arguments.contains(&"--client") { &[] } else { &["--client", "./client"] };
+        let said = world.run(&[client, arguments, &[file.as_str()]].concat());
+        assert!(said.contains("1 mail handed over, nothing waits") && said.ends_with("[0]\n"), "{said}");
+        let logging = world.letters().pop_last().unwrap().1.logging;
+        (logging, said)
+    };
+    let answer = "printf 'log_queries_not_using_indexes\\tON\\nlong_query_time\\t0.500000\\n'";
+    let (logging, said) = ship(answer, &["--defaults-file", "/etc/mysql/debian.cnf"]);
+    let known =
+        Logging { long_query_time: Some(500_000), queries_not_using_indexes: Some(true), rate_limit: None };
+    assert_eq!(logging, Some(known), "{said}");
+    let asked = std::fs::read_to_string(world.path("out/asked")).unwrap();
+    assert!(asked.starts_with("--defaults-file=/etc/mysql/debian.cnf\n--protocol=socket\n"), "{asked}");
+    let (logging, said) = ship("echo 'ERROR 2002 (HY000): no server' >&2; exit 1", &[]);
+    assert_eq!(logging, None);
+    let told = "what the server logs as slow is not known: ./client: ERROR 2002 (HY000): no server; the log goes all the same";
+    assert!(said.contains(told), "{said}");
+    let (logging, said) = ship("exec yes nonsense", &[]);
+    assert!(logging.is_none() && said.contains("./client: nonsens"), "{said}");
+    let begun = std::time::Instant::now();
+    let (logging, said) = ship("sleep 60", &[]);
+    assert!(logging.is_none() && said.contains("did not end within 5 s"), "{said}");
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    let (logging, said) = ship("exit 1", &["--client", "none"]);
+    assert!(logging.is_none() && !said.contains("not known"), "{said}");
+    let (logging, said) = ship("exit 1", &["--client", "/nonexistent/mariadb"]);
+    assert!(logging.is_none() && said.contains("there is no /nonexistent/mariadb"), "{said}");
 }
 
 #[test]

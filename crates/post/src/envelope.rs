@@ -1,8 +1,10 @@
 //! A part of a log as a mail.
 
-use crate::headers::{CUT_AT, DIGEST, KIND, LENGTH, PART, SEQUENCE, SERVER, SPOOL, STATE, VERSION, WRITTEN};
+use crate::headers::{
+    CUT_AT, DIGEST, KIND, LENGTH, LOGGING, PART, SEQUENCE, SERVER, SPOOL, STATE, VERSION, WRITTEN,
+};
 use crate::part::Part;
-use honcho_slowlog::State;
+use honcho_slowlog::{Logging, State};
 use mail_builder::MessageBuilder;
 use mail_builder::headers::raw::Raw;
 use mail_builder::mime::MimePart;
@@ -19,6 +21,8 @@ pub struct Letterhead {
     pub from: String,
     /// The address that receives logs.
     pub to: String,
+    /// What the server logs as slow, if that is known.
+    pub logging: Option<Logging>,
 }
 
 /// What makes a mail the one it is.
@@ -48,7 +52,7 @@ pub(crate) fn write(head: &Letterhead, identity: &Identity, part: Part) -> io::R
     let digest = hex::encode(Sha256::digest(&part.compressed));
     let state = written_state(&part.state);
     let body = MimePart::new(KIND, part.compressed).attachment(name);
-    MessageBuilder::new()
+    let mut message = MessageBuilder::new()
         .from(head.from.as_str())
         .to(head.to.as_str())
         .date(cut_at.div_euclid(1_000_000))
@@ -64,7 +68,9 @@ pub(crate) fn write(head: &Letterhead, identity: &Identity, part: Part) -> io::R
         .header(CUT_AT, Raw::new(cut_at.to_string()))
         .header(DIGEST, Raw::new(digest))
         .header(LENGTH, Raw::new(part.raw.to_string()))
-        .header(STATE, Raw::new(state))
-        .body(body)
-        .write_to_vec()
+        .header(STATE, Raw::new(state));
+    if let Some(logging) = head.logging.filter(Logging::is_known) {
+        message = message.header(LOGGING, Raw::new(logging.written()));
+    }
+    message.body(body).write_to_vec()
 }

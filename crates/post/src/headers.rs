@@ -21,6 +21,8 @@ pub(crate) const DIGEST: &str = "X-Honcho-Digest";
 pub(crate) const LENGTH: &str = "X-Honcho-Length";
 /// What the first events depend on that stood before them: `database=73686f70 time=1700000000000000 distrusted=0`.
 pub(crate) const STATE: &str = "X-Honcho-State";
+/// What the server logs as slow, as [`honcho_slowlog::Logging`] writes it; left out, if nobody could ask it.
+pub(crate) const LOGGING: &str = "X-Honcho-Logging";
 
 /// The version that is written.
 pub(crate) const WRITTEN: &str = "1";

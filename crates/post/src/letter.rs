@@ -4,9 +4,10 @@
 //! all else is the sender's. So the node's name counts there alone.
 
 use crate::headers::{
-    CUT_AT, DIGEST, KIND, LENGTH, LONGEST_LOG, NODE, PART, SEQUENCE, SERVER, SPOOL, STATE, VERSION, WRITTEN,
+    CUT_AT, DIGEST, KIND, LENGTH, LOGGING, LONGEST_LOG, NODE, PART, SEQUENCE, SERVER, SPOOL, STATE, VERSION,
+    WRITTEN,
 };
-use honcho_slowlog::{Batch, Ending, Log, State};
+use honcho_slowlog::{Batch, Ending, Log, Logging, State};
 use mail_parser::{Encoding, HeaderName, Message, MessageParser, MimeHeaders as _, PartType};
 use sha2::{Digest as _, Sha256};
 use std::io::{self, Read};
@@ -101,6 +102,8 @@ pub struct Letter {
     pub digest: [u8; 32],
     /// Bytes of log.
     pub length: u64,
+    /// What the server logs as slow, if the sender could ask it.
+    pub logging: Option<Logging>,
     state: State,
     compressed: Vec<u8>,
 }
@@ -134,6 +137,8 @@ impl Letter {
             cut_at: i64::try_from(head.number(CUT_AT)?).map_err(|_| Unreadable::Header(CUT_AT))?,
             digest: head.digest()?,
             length: head.number(LENGTH)?,
+            // No log is lost for it: what is not as Honcho writes it says nothing.
+            logging: head.one(LOGGING).ok().and_then(Logging::read),
             state: head.state()?,
             compressed: body(mail, &message)?,
         };

@@ -34,6 +34,8 @@ mod maildir;
 #[cfg(feature = "receive")]
 mod watch;
 
+pub use honcho_slowlog::Logging;
+
 #[cfg(feature = "send")]
 pub use envelope::Letterhead;
 #[cfg(feature = "send")]

@@ -11,6 +11,7 @@
 )]
 
 use honcho_post::{Handed, Letter, Letterhead, Limits, Original, Sendmail, Spool, Unreadable};
+use honcho_slowlog::Logging;
 use proptest::prelude::*;
 use std::path::Path;
 use std::time::Duration;
@@ -28,8 +29,12 @@ fn mails(log: &[u8]) -> Vec<Vec<u8>> {
     script(&program, &format!("cat > {}/$$.eml", directory.path().display()));
     let spool = Spool::open(&path("spool"), || Uuid::from_u128(7)).unwrap();
     spool.take(&path("slow.log.1"), Original::Keep, 1_700_000_100_000_000).unwrap();
-    let head =
-        Letterhead { server: "db1".into(), from: "slowlog@db1".into(), to: "slowlog@logs.test".into() };
+    let head = Letterhead {
+        server: "db1".into(),
+        from: "slowlog@db1".into(),
+        to: "slowlog@logs.test".into(),
+        logging: Some(Logging { long_query_time: Some(250_000), ..Logging::default() }),
+    };
     let sendmail = Sendmail { program, patience: Duration::from_secs(30) };
     let limits = Limits { compressed: 400_000, raw: 1 << 20 };
     let handed = spool.hand_over(&head, limits, &sendmail, || 1_700_000_200_000_000).unwrap();
@@ -87,6 +92,7 @@ fn what_was_sent_is_read() {
     assert_eq!((letter.server.as_str(), letter.spool), ("db1", Uuid::from_u128(7)));
     assert_eq!((letter.sequence, letter.part, letter.parts), (1, 1, 1));
     assert_eq!(letter.length, LOG.len() as u64);
+    assert_eq!(letter.logging.and_then(|logging| logging.long_query_time), Some(250_000));
     let mut events = Vec::new();
     letter
         .log(|batch| {
@@ -95,6 +101,25 @@ fn what_was_sent_is_read() {
         .unwrap();
     assert_eq!(events.len(), 1);
     assert!(events[0].contains("1700000000000000"), "{events:?}");
+}
+
+#[test]
+fn what_a_server_is_said_to_log_is_believed_within_bounds_and_costs_no_log() {
+    let mail = one();
+    let header = "X-Honcho-Logging: long_query_time=250000";
+    assert!(mail.contains(header), "{mail}");
+    let read = |with: &str| Letter::read(mail.replace(header, with).as_bytes()).unwrap().logging;
+    let folded = read("X-Honcho-Logging: long_query_time=1\n\tlog_slow_rate_limit=20").unwrap();
+    assert_eq!((folded.long_query_time, folded.rate_limit), (Some(1), Some(20)));
+    for nothing in [
+        "X-Other: 1",
+        "X-Honcho-Logging:",
+        "X-Honcho-Logging: long_query_time=-1",
+        "X-Honcho-Logging: long_query_time=99999999999999999999",
+        "X-Honcho-Logging: long_query_time=1\nX-Honcho-Logging: long_query_time=2",
+    ] {
+        assert_eq!(read(nothing), None, "{nothing}");
+    }
 }
 
 #[test]

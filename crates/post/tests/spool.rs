@@ -51,7 +51,8 @@ impl World {
     }
 
     fn hand_over(&self, now: i64) -> Handed {
-        let head = Letterhead { server: "db1".into(), from: "a@db1".into(), to: "b@logs".into() };
+        let head =
+            Letterhead { server: "db1".into(), from: "a@db1".into(), to: "b@logs".into(), logging: None };
         let sendmail = Sendmail { program: self.path("sendmail"), patience: Duration::from_secs(30) };
         self.spool().hand_over(&head, Limits::of_mail(1_000_000), &sendmail, || now).unwrap()
     }

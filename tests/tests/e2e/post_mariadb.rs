@@ -268,6 +268,26 @@ async fn what_mariadb_logs_is_counted_though_it_is_rotated_meanwhile() -> Result
     }
     let scans = found.iter().find(|query| query.fingerprint == KINDS[3]).context("it is there")?;
     ensure!(scans.full_scans_count == sent && scans.rows_examined_count > 0, "{scans:?}");
+    // What it logs as slow it said itself, by the packaged settings; and when that changes, with the next log.
+    ensure!(
+        (known.long_query_time_seconds, known.log_queries_not_using_indexes, known.log_slow_rate_limit)
+            == (Some(0.0), Some(false), Some(1)),
+        "{known:?}"
+    );
+    database.sql("SET GLOBAL long_query_time = 0.25, GLOBAL log_queries_not_using_indexes = ON")?;
+    database.sql("SELECT SLEEP(0.3)")?;
+    let said = database.rotate()?;
+    ensure!(said.contains("taken") && !said.contains("not known"), "{said}");
+    let waiting = Instant::now();
+    let told = loop {
+        let told = server(&client, "db1").await?.context("it sent")?;
+        if told.long_query_time_seconds == Some(0.25) {
+            break told;
+        }
+        ensure!(waiting.elapsed() < Duration::from_secs(30), "{told:?}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    ensure!(told.log_queries_not_using_indexes == Some(true) && told.logging_told_at.is_some(), "{told:?}");
     // What the log was kept in on db1 is gone with what was sent.
     let status = database.host.run(&format!(
         "{} ship --status --spool {}/spool",

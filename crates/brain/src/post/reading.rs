@@ -66,6 +66,7 @@ pub(super) fn read(mail: &[u8], now: Timestamp) -> Result<MailImport, Unreadable
         sequence: i64::try_from(letter.sequence).unwrap_or(i64::MAX),
         digest: letter.digest,
         cut_at: letter.cut_at,
+        logging: letter.logging,
         bytes: letter.length,
         left_out,
     };

@@ -6,7 +6,7 @@ use crate::simulate::progress::Progress;
 use anyhow::{Context as _, Result, bail, ensure};
 use honcho_api::SlowServer;
 use honcho_api::client::Client;
-use honcho_post::{Handed, Letterhead, Limits, Original, Sendmail, Spool};
+use honcho_post::{Handed, Letterhead, Limits, Logging, Original, Sendmail, Spool};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use uuid::Uuid;
@@ -100,6 +100,12 @@ fn send(directory: &Path, sendmail: &Path, name: &str, source: &Source) -> Resul
         server: name.to_owned(),
         from: format!("slowlog@{name}"),
         to: "slowlog@localhost".to_owned(),
+        // As whoever looks at all of their queries has it.
+        logging: Some(Logging {
+            long_query_time: Some(0),
+            queries_not_using_indexes: Some(false),
+            rate_limit: Some(1),
+        }),
     };
     let sendmail = Sendmail { program: sendmail.to_owned(), patience: Duration::from_mins(1) };
     let log = directory.join("slow.log.1");

@@ -27,6 +27,7 @@ mod m0025_samples;
 mod m0026_room_changes;
 mod m0027_slow_queries;
 mod m0028_slow_telling;
+mod m0031_slow_logging;
 mod schema;
 
 use crate::engine::Purpose;
@@ -71,6 +72,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0026_room_changes::Migration),
             Box::new(m0027_slow_queries::Migration),
             Box::new(m0028_slow_telling::Migration),
+            Box::new(m0031_slow_logging::Migration),
         ]
     }
 }

@@ -10,7 +10,7 @@ use crate::{Change, StoreResult, Tx};
 use honcho_model::account::SampleValues;
 use honcho_model::event::ResourceKind;
 use honcho_model::{AccountId, GuestId, SlowServerId};
-use honcho_slowlog::{By, Digest};
+use honcho_slowlog::{By, Digest, Logging};
 use sea_orm::{FromQueryResult, Value};
 use std::collections::HashMap;
 use uuid::Uuid;
@@ -37,6 +37,8 @@ pub struct Mail {
     pub digest: [u8; 32],
     /// When it was cut, by the sender's clock.
     pub cut_at: i64,
+    /// What the server logged as slow then, if it said so.
+    pub logging: Option<Logging>,
     /// Bytes of log.
     pub bytes: u64,
     /// What was read and is no event.
@@ -82,6 +84,7 @@ struct Server {
     usual_pause: i64,
     silent_since: Option<i64>,
     late_since: Option<i64>,
+    logging_told_at: Option<i64>,
 }
 
 #[derive(FromQueryResult)]
@@ -164,8 +167,8 @@ impl MailImport {
 
     /// The server, made if it is new. `guest-7` is guest 7, if there is one.
     async fn server(&self, tx: &Tx) -> StoreResult<Server> {
-        let sql = "SELECT s.id, s.guest_id, g.account_id, a.keeps_sample_values, s.last_mail_at, s.usual_pause, s.silent_since, s.late_since \
-            FROM slow_servers s LEFT JOIN guests g ON g.id = s.guest_id LEFT JOIN accounts a ON a.id = g.account_id WHERE s.node = $1";
+        let sql = "SELECT s.id, s.guest_id, g.account_id, a.keeps_sample_values, s.last_mail_at, s.usual_pause, s.silent_since, s.late_since, \
+            s.logging_told_at FROM slow_servers s LEFT JOIN guests g ON g.id = s.guest_id LEFT JOIN accounts a ON a.id = g.account_id WHERE s.node = $1";
         let known: Option<Server> = row(tx, sql, values![self.mail.node.as_str()]).await?;
         if let Some(server) = known.filter(|server| server.guest_id.is_some() || self.guest().is_none()) {
             return Ok(server);
@@ -210,6 +213,7 @@ impl MailImport {
             usual_pause: FIRST_PAUSE,
             silent_since: None,
             late_since: None,
+            logging_told_at: None,
         })
     }
 
@@ -344,7 +348,7 @@ impl MailImport {
             "UPDATE slow_servers SET reported_name = $1, last_mail_at = $2, \
              last_event_at = {later}(COALESCE(last_event_at, $3), COALESCE($3, last_event_at)), usual_pause = $4, \
              mails = mails + 1, events = events + $5, left_out = left_out + $6, bytes = bytes + $7, silent_since = NULL, \
-             late_since = $8 WHERE id = $9"
+             late_since = $8, known_until = {later}(known_until, $9), unlooked_since = COALESCE(unlooked_since, $2) WHERE id = $10"
         );
         let name = self.mail.reported_name.as_str();
         execute(
@@ -359,10 +363,12 @@ impl MailImport {
                 signed(self.mail.left_out),
                 signed(self.mail.bytes),
                 late_since,
+                self.mail.cut_at.max(last_event.unwrap_or(i64::MIN)).min(tx.now.0),
                 server.id
             ],
         )
         .await?;
+        self.note_logging(tx, server).await?;
         if server.silent_since.is_some() {
             let resource = (ResourceKind::SlowServer, server.id, self.mail.node.as_str());
             let event = NewEvent::info("slow_server.heard", resource, "sends its slow logs again");
@@ -374,6 +380,26 @@ impl MailImport {
             self.tell(tx, server, "slow_server.late", text).await?;
         }
         Ok(())
+    }
+
+    /// What the server logs as slow; mails come out of order, and the one that was cut last counts.
+    async fn note_logging(&self, tx: &Tx, server: &Server) -> StoreResult<()> {
+        let Some(logging) = self.mail.logging else { return Ok(()) };
+        // Of a clock that is ahead no more is believed than that it is now.
+        let told_at = self.mail.cut_at.min(tx.now.0);
+        if server.logging_told_at.is_some_and(|before| before > told_at) {
+            return Ok(());
+        }
+        let sql = "UPDATE slow_servers SET long_query_time = $1, log_queries_not_using_indexes = $2, log_slow_rate_limit = $3, \
+            logging_told_at = $4 WHERE id = $5";
+        let bound = values![
+            logging.long_query_time.map(signed),
+            logging.queries_not_using_indexes,
+            logging.rate_limit.map(signed),
+            told_at,
+            server.id
+        ];
+        execute(tx, sql, bound).await.map(drop)
     }
 
     async fn tell(&self, tx: &Tx, server: &Server, kind: &str, text: String) -> StoreResult<()> {

@@ -1,8 +1,9 @@
 //! Servers that send slow logs: who they are, what is missing, who fell silent.
 
+use super::ranking::seconds;
 use crate::events::{self, NewEvent};
 use crate::list::{Column, Filters, Select};
-use crate::sql::{Connection, execute, number, rows, time, values};
+use crate::sql::{Connection, execute, number, rows, time, unsigned, values};
 use crate::{Change, Refusal, Scope, StoreResult, Tx};
 use honcho_api::SlowServer;
 use honcho_model::event::ResourceKind;
@@ -33,10 +34,15 @@ struct Row {
     missing_since: Option<i64>,
     silent_since: Option<i64>,
     late_since: Option<i64>,
+    long_query_time: Option<i64>,
+    log_queries_not_using_indexes: Option<bool>,
+    log_slow_rate_limit: Option<i64>,
+    logging_told_at: Option<i64>,
 }
 
 const SELECT: &str = "SELECT s.id, s.node, s.guest_id, g.account_id, s.reported_name, s.first_mail_at, s.last_mail_at, \
     s.last_event_at, s.mails, s.events, s.left_out, s.bytes, s.silent_since, s.late_since, \
+    s.long_query_time, s.log_queries_not_using_indexes, s.log_slow_rate_limit, s.logging_told_at, \
     COALESCE((SELECT p.highest FROM slow_spools p WHERE p.slow_server_id = s.id ORDER BY p.last_mail_at DESC, p.id DESC LIMIT 1), 0) \
     AS sequence, CAST(COALESCE((SELECT SUM(x.last - x.first + 1) FROM slow_gaps x JOIN slow_spools p ON p.id = x.slow_spool_id \
     WHERE p.slow_server_id = s.id), 0) AS BIGINT) AS missing, (SELECT MIN(x.since) FROM slow_gaps x JOIN slow_spools p \
@@ -71,6 +77,10 @@ impl From<Row> for SlowServer {
             missing_since: row.missing_since.map(time),
             silent_since: row.silent_since.map(time),
             late_since: row.late_since.map(time),
+            long_query_time_seconds: row.long_query_time.map(|micros| seconds(unsigned(micros))),
+            log_queries_not_using_indexes: row.log_queries_not_using_indexes,
+            log_slow_rate_limit: row.log_slow_rate_limit,
+            logging_told_at: row.logging_told_at.map(time),
         }
     }
 }

@@ -134,6 +134,37 @@ async fn a_mail_is_counted_once_however_often_it_comes() {
 }
 
 #[tokio::test]
+async fn a_server_says_what_it_logs_as_slow() {
+    let world = World::new().await;
+    // What is known after a mail that was cut so many minutes ago and says this.
+    let told = async |sequence: u64, minutes: i64, logging: &str| {
+        let cut_at = world.app.now().0 - minutes * 60_000_000;
+        let mail =
+            String::from_utf8(mail("db1", 1, sequence, cut_at, &log(world.second() - 3600, 3))).unwrap();
+        let mail = mail.replace("X-Honcho-State", &format!("X-Honcho-Logging: {logging}\nX-Honcho-State"));
+        import(&world.app, Actor::honcho(), mail.into_bytes()).await.unwrap();
+        let server = world.slow_server("db1").await;
+        let at = server.logging_told_at.map(|at| (world.app.now().0 - at.as_microsecond()) / 60_000_000);
+        let (long, indexes) = (server.long_query_time_seconds, server.log_queries_not_using_indexes);
+        (long, indexes, server.log_slow_rate_limit, at)
+    };
+    // Nobody could ask it; what a stranger writes counts no less for that.
+    assert_eq!(told(1, 50, "long_query_time=-1").await, (None, None, None, None));
+    assert_eq!(world.slow_server("db1").await.events_count, 3);
+    assert_eq!(told(2, 40, "long_query_time=250000").await, (Some(0.25), None, None, Some(40)));
+    let all = "long_query_time=0 log_queries_not_using_indexes=1 log_slow_rate_limit=10";
+    let known = (Some(0.0), Some(true), Some(10), Some(30));
+    assert_eq!(told(3, 30, all).await, known);
+    // A mail that was cut before says what was so before; one that says nothing leaves what is known.
+    assert_eq!(told(4, 35, "long_query_time=9000000").await, known);
+    assert_eq!(told(5, 20, "nothing").await, known);
+    // A clock that is a year ahead is not the last to be believed.
+    assert_eq!(told(6, -525_600, "long_query_time=1").await.3, Some(0));
+    world.pass(60);
+    assert_eq!(told(7, 0, "long_query_time=2000000").await, (Some(2.0), None, None, Some(0)));
+}
+
+#[tokio::test]
 async fn the_order_of_mails_does_not_matter() {
     let world = World::new().await;
     let second = world.second();

@@ -5,10 +5,9 @@ use crate::clean::clean;
 use crate::command_error::{CommandError, Ending};
 use crate::completion::accounts;
 use crate::context::Context;
-use crate::listing::{self, Names};
 use crate::output::Tone;
 use crate::resolve;
-use crate::table::Cell;
+use crate::table::{Cell, table};
 use clap_complete::engine::ArgValueCandidates;
 use honcho_api::{Account, SlowQuery, SlowServer};
 
@@ -24,6 +23,9 @@ Examples:
   honcho slow queries --account acme --since 24h --flag new --flag worse
   honcho slow queries --server db1 --since 2026-11-20 --until 2026-11-27 --against-since 2026-10-20 --against-until 2026-10-27
   honcho slow queries --server db1 --json | jq '.[0].advice'";
+
+/// Of more servers than this not each has a line.
+const MOST_SERVERS: usize = 10;
 
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct QueriesArguments {
@@ -55,32 +57,57 @@ pub(super) async fn run(context: &Context, arguments: &QueriesArguments) -> Resu
     query.push(("offset", arguments.offset.to_string()));
     query.extend(arguments.state.iter().map(|state| ("state", state.clone())));
     query.extend(arguments.flag.iter().map(|flag| ("flag", flag.clone())));
-    let path = path(context, arguments).await?;
+    let (path, servers) = asked(context, arguments).await?;
     let queries: Vec<SlowQuery> = context.client()?.get_path(&path, &query).await?;
-    let servers = match arguments.account {
-        Some(_) => Some(Names::of::<SlowServer>(context).await?),
-        None => None,
-    };
+    let output = &context.output;
+    if output.json {
+        return output.json(&queries);
+    }
+    let above = above(&servers, output.now());
+    if queries.is_empty() {
+        output.note(&format!("{above}There were none then."));
+        return Ok(());
+    }
     let mut headings = vec!["ID", "SHARE", "TIME", "COUNT", "MEAN", "P95", "READ:SENT", "TREND", "", "QUERY"];
-    if servers.is_some() {
+    if arguments.account.is_some() {
         headings.insert(1, "SERVER");
     }
-    listing::show(context, &queries, "There were none then.", &headings, |query| {
+    let rows = queries.iter().map(|query| {
         let mut cells = row(query);
-        if let Some(servers) = &servers {
-            cells.insert(1, Cell::text(servers.get(query.slow_server_id)));
+        if arguments.account.is_some() {
+            let server = servers.iter().find(|server| server.id == query.slow_server_id);
+            let name =
+                server.map_or_else(|| format!("#{}", query.slow_server_id), |server| server.node.clone());
+            cells.insert(1, Cell::text(name));
         }
         cells
-    })
+    });
+    output.page(&format!("{above}\n{}", table(output, &headings, rows.collect())))
 }
 
-async fn path(context: &Context, arguments: &QueriesArguments) -> Result<String, CommandError> {
+/// What is known of the servers' logs, a line each.
+fn above(servers: &[SlowServer], now: jiff::Timestamp) -> String {
+    let line = |server: &SlowServer| format!("{}: {}", clean(&server.node), words::known_of(server, now));
+    let mut lines: Vec<String> = servers.iter().take(MOST_SERVERS).map(line).collect();
+    if servers.len() > MOST_SERVERS {
+        lines.push(format!("and {} more: honcho slow servers lists them", servers.len() - MOST_SERVERS));
+    }
+    lines.push(String::new());
+    lines.join("\n")
+}
+
+/// What to ask the brain for, and the servers that it is about.
+async fn asked(
+    context: &Context,
+    arguments: &QueriesArguments,
+) -> Result<(String, Vec<SlowServer>), CommandError> {
     if let Some(account) = &arguments.account {
         let account: Account = resolve::account(context, account).await?;
-        return Ok(format!("/v1/accounts/{}/slow_queries.json", account.id));
+        let servers = context.client()?.list::<SlowServer>(&[("account_id", account.id.to_string())]).await?;
+        return Ok((format!("/v1/accounts/{}/slow_queries.json", account.id), servers));
     }
     let server = named(context, arguments.server.as_deref().unwrap_or_default()).await?;
-    Ok(format!("/v1/slow_servers/{}/queries.json", server.id))
+    Ok((format!("/v1/slow_servers/{}/queries.json", server.id), vec![server]))
 }
 
 /// A server by the name of its node, which is nobody else's, or by its id.

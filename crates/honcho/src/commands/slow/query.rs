@@ -1,11 +1,11 @@
 //! `honcho slow query`: all about one query.
 
-use super::words::{RangeArguments, for_each_sent, seconds, sparkline, times};
+use super::words::{RangeArguments, for_each_sent, known_of, seconds, sparkline, times};
 use crate::age::age;
 use crate::clean::clean;
 use crate::command_error::CommandError;
 use crate::context::Context;
-use honcho_api::{SlowBin, SlowPoint, SlowQuery, SlowQueryDetails, SlowShare};
+use honcho_api::{SlowBin, SlowPoint, SlowQuery, SlowQueryDetails, SlowServer, SlowShare};
 use std::fmt::Write as _;
 
 pub(super) const EXAMPLES: &str = "\
@@ -38,11 +38,12 @@ pub(super) async fn run(context: &Context, arguments: &QueryArguments) -> Result
     if context.output.json {
         return context.output.json(&found);
     }
-    context.output.page(text(&found, context.output.now()).trim_end())
+    let server: SlowServer = context.client()?.get(found.query.slow_server_id).await?;
+    context.output.page(text(&found, &server, context.output.now()).trim_end())
 }
 
 /// What is printed.
-fn text(found: &SlowQueryDetails, now: jiff::Timestamp) -> String {
+fn text(found: &SlowQueryDetails, server: &SlowServer, now: jiff::Timestamp) -> String {
     let query = &found.query;
     let mut out = format!("query {} of {}: {}", query.id, clean(&found.slow_server_node), query.query_id);
     let mut said = query.flags.clone();
@@ -58,6 +59,7 @@ fn text(found: &SlowQueryDetails, now: jiff::Timestamp) -> String {
     };
     wrapped(&mut out, "  ", fingerprint);
     out.push('\n');
+    line(&mut out, "server", &known_of(server, now));
     numbers(&mut out, query, now);
     over_time(&mut out, &found.series, &found.resolution);
     histogram(&mut out, &found.histogram);

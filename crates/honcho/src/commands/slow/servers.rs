@@ -1,5 +1,6 @@
 //! `honcho slow servers`: who sends slow logs, and what is missing of them.
 
+use super::words::logging;
 use crate::age::age;
 use crate::command_error::CommandError;
 use crate::context::Context;
@@ -11,8 +12,9 @@ use honcho_api::SlowServer;
 
 pub(super) const EXAMPLES: &str = "\
 A server is known by the name that receivers know its certificate by (guest-7 is guest 7). LAST MAIL is when its last mail was \
-counted, NUMBER that mail's, MISSING how many before it have not come. A server is silent when nothing came for three times as \
-long as is usual for it.
+counted, NUMBER that mail's, MISSING how many before it have not come. LONG_QUERY_TIME is what the server said, when its log was \
+sent, that a query takes to be logged: what is faster is in no number. A server is silent when nothing came for three times as long \
+as is usual for it.
 
 Examples:
   honcho slow servers
@@ -37,6 +39,7 @@ pub(super) async fn run(context: &Context, arguments: &ServersArguments) -> Resu
         "MISSING",
         "QUERIES",
         "LOG",
+        "LONG_QUERY_TIME",
         "STATE",
     ];
     listing::show(context, &servers, "No server has sent a slow log yet.", &headings, |server| {
@@ -56,6 +59,7 @@ pub(super) async fn run(context: &Context, arguments: &ServersArguments) -> Resu
             if server.missing_mails_count > 0 { missing.tone(Tone::Bad) } else { missing },
             Cell::number(server.events_count),
             Cell::text(size_text(server.log_bytes)),
+            Cell::text(logging(server)),
             state,
         ]
     })

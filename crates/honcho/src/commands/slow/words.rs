@@ -1,8 +1,11 @@
 //! Numbers of slow queries as people read them, and the ranges that they ask for.
 
 use super::condition;
+use crate::age::age;
 use crate::command_error::CommandError;
+use honcho_api::SlowServer;
 use jiff::Timestamp;
+use std::fmt::Write as _;
 
 /// A time as it is typed.
 pub(super) fn time(option: &str, text: &str, now: Timestamp) -> Result<String, CommandError> {
@@ -51,6 +54,36 @@ impl RangeArguments {
         }
         Ok(query)
     }
+}
+
+/// What a server logs as slow, by its own word.
+pub(super) fn logging(server: &SlowServer) -> String {
+    let Some(long_query_time) = server.long_query_time_seconds else { return "not told".to_owned() };
+    let mut text = match long_query_time {
+        0.0 => "0 (all)".to_owned(),
+        long => seconds(long),
+    };
+    if server.log_queries_not_using_indexes == Some(true) {
+        text.push_str(", and what uses no index");
+    }
+    if let Some(one_of) = server.log_slow_rate_limit.filter(|one_of| *one_of > 1) {
+        let _ = write!(text, ", one of {one_of} of these");
+    }
+    text
+}
+
+/// When a server's last log came, and what it logs.
+pub(super) fn known_of(server: &SlowServer, now: Timestamp) -> String {
+    let told =
+        server.logging_told_at.map_or_else(String::new, |at| format!(" (as it said {})", age(at, now)));
+    let last_query =
+        server.last_event_at.map_or_else(String::new, |at| format!(", its last query {}", age(at, now)));
+    let silent = if server.silent_since.is_some() { ", silent" } else { "" };
+    format!(
+        "last log {}{last_query}{silent}; long_query_time {}{told}",
+        age(server.last_mail_at, now),
+        logging(server)
+    )
 }
 
 /// A span of time.
