@@ -23,8 +23,10 @@ pub struct Sendmail {
 pub enum Answer {
     /// The mail daemon has it.
     Queued,
-    /// It has not: why, in a sentence.
+    /// It does not take this one: why, in a sentence. It may take others.
     Refused(String),
+    /// There is no answer: it cannot be run, or does not end. It is not to be expected that it takes another.
+    None(String),
 }
 
 impl Sendmail {
@@ -36,7 +38,7 @@ impl Sendmail {
         let mut child = match command.spawn() {
             Ok(child) => child,
             Err(error) => {
-                return Ok(Answer::Refused(format!("{} cannot be run: {error}", self.program.display())));
+                return Ok(Answer::None(format!("{} cannot be run: {error}", self.program.display())));
             }
         };
         let glances = self.patience.as_millis() / GLANCE.as_millis();
@@ -49,14 +51,14 @@ impl Sendmail {
                         self.program.display(),
                         meaning(code)
                     )),
-                    None => Answer::Refused(format!("{} was killed", self.program.display())),
+                    None => Answer::None(format!("{} was killed", self.program.display())),
                 });
             }
             std::thread::sleep(GLANCE);
         }
         give_up(&mut child)?;
         let seconds = self.patience.as_secs();
-        Ok(Answer::Refused(format!("{} did not end within {seconds} s", self.program.display())))
+        Ok(Answer::None(format!("{} did not end within {seconds} s", self.program.display())))
     }
 }
 

@@ -3,8 +3,9 @@
 
 use super::telling::pause;
 use crate::app::App;
-use crate::operations::MailNote;
+use crate::operations::{MailEnd, MailNote};
 use crate::slow::mail::whole;
+use honcho_model::Timestamp;
 use honcho_post::{Answer, Sendmail};
 use honcho_store::outgoing_mails::{self, OutgoingMail};
 use honcho_store::{Actor, StoreResult, brain};
@@ -13,32 +14,40 @@ use std::time::Duration;
 
 /// How long the command may take for one mail.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// What no mail daemon took for so long is no news any more.
+const GIVEN_UP_AFTER: Duration = Duration::from_hours(14 * 24);
 
 pub(crate) async fn step(app: App) -> StoreResult<()> {
     for mail in outgoing_mails::due(app.store.reader(), app.now()).await? {
-        let again_at = match hand_over(&app, &mail).await? {
-            Ok(()) => None,
-            Err(why) => {
+        let answer = if mail.is_wanted() { Some(hand_over(&app, &mail).await?) } else { None };
+        // What it says of one it need not say of others, as of an address that it does not know; what says nothing is not asked again.
+        let goes_on = !matches!(answer, Some(Answer::None(_)));
+        let end = match answer {
+            None => MailEnd::Unwanted,
+            Some(Answer::Queued) => MailEnd::HandedOver,
+            Some(Answer::Refused(why) | Answer::None(why)) => {
                 tracing::warn!(
                     mail = mail.id,
                     recipient = mail.recipient,
                     why,
                     "a mail waits for the mail daemon"
                 );
-                Some(app.now().plus(pause(mail.failures)))
+                if app.now().since(Timestamp(mail.created_at)) > GIVEN_UP_AFTER {
+                    MailEnd::GivenUp(why)
+                } else {
+                    MailEnd::PutOff(app.now().plus(pause(mail.failures)))
+                }
             }
         };
-        let id = mail.id;
-        app.write(Actor::honcho(), &MailNote { id, again_at }).await?;
-        if again_at.is_some() {
-            // What it says of one it will say of all.
+        app.write(Actor::honcho(), &MailNote { mail: &mail, end }).await?;
+        if !goes_on {
             return Ok(());
         }
     }
     Ok(())
 }
 
-async fn hand_over(app: &App, mail: &OutgoingMail) -> StoreResult<Result<(), String>> {
+async fn hand_over(app: &App, mail: &OutgoingMail) -> StoreResult<Answer> {
     let brain = brain::get(app.store.reader())
         .await?
         .map_or_else(String::new, |known| known.uuid.simple().to_string());
@@ -61,9 +70,8 @@ async fn hand_over(app: &App, mail: &OutgoingMail) -> StoreResult<Result<(), Str
         Ok(answer)
     };
     Ok(match tokio::task::spawn_blocking(run).await {
-        Ok(Ok(Answer::Queued)) => Ok(()),
-        Ok(Ok(Answer::Refused(why))) => Err(why),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(error) => Err(error.to_string()),
+        Ok(Ok(answer)) => answer,
+        Ok(Err(error)) => Answer::None(error.to_string()),
+        Err(error) => Answer::None(error.to_string()),
     })
 }

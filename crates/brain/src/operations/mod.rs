@@ -22,6 +22,7 @@ pub(crate) mod host;
 mod host_drain;
 pub(crate) mod host_update;
 mod image;
+mod mail_note;
 mod network;
 mod operation_abandon;
 mod person;
@@ -63,6 +64,7 @@ pub(crate) use host::{
 pub(crate) use host_drain::{HostDrain, Wanted};
 pub(crate) use host_update::HostUpdate;
 pub(crate) use image::{ImageCreate, ImageDelete};
+pub(crate) use mail_note::{MailEnd, MailNote};
 pub(crate) use network::{NetworkCreate, NetworkDelete, NetworkUpdate};
 pub(crate) use operation_abandon::OperationAbandon;
 pub(crate) use person::{
@@ -77,7 +79,7 @@ pub(crate) use site::{SiteCreate, SiteDelete, SiteUpdate};
 pub(crate) use slow_mark::{SlowMarkCreate, SlowMarkDelete};
 pub(crate) use slow_query_judge::SlowQueryJudge;
 pub(crate) use slow_settings::SlowSettingsChange;
-pub(crate) use slow_tell::{MailNote, SlowTell, SlowWeek};
+pub(crate) use slow_tell::{SlowTell, SlowWeek};
 pub(crate) use token::{TokenCreate, TokenDelete, TokenUpdate};
 pub(crate) use webhook::{
     WebhookCarryOver, WebhookCreate, WebhookDelete, WebhookEnable, WebhookNote, WebhookPass, WebhookRotate,

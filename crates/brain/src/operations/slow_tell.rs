@@ -60,9 +60,9 @@ impl Change for SlowTell {
         if new.is_empty() && worse.is_empty() {
             return Ok(());
         }
-        if let Some(recipient) = &self.mail_to {
+        if let (Some(recipient), Some(account)) = (&self.mail_to, self.server.account_id) {
             let (subject, body) = words::news(&self.server.node, &new, &worse);
-            outgoing_mails::write(tx, recipient, &subject, &body).await?;
+            outgoing_mails::write(tx, AccountId(account), recipient, &subject, &body).await?;
         }
         Ok(())
     }
@@ -80,29 +80,13 @@ pub(crate) struct SlowWeek {
 impl Change for SlowWeek {
     type Out = ();
     async fn run<'a>(&'a self, tx: &'a Tx) -> StoreResult<()> {
-        if !slow::take_week(tx, AccountId(self.reader.account_id), self.week).await? {
+        let account = AccountId(self.reader.account_id);
+        if !slow::take_week(tx, account, self.week).await? {
             return Ok(());
         }
         if let Some((subject, body)) = &self.mail {
-            outgoing_mails::write(tx, &self.reader.mail_to, subject, body).await?;
+            outgoing_mails::write(tx, account, &self.reader.mail_to, subject, body).await?;
         }
         Ok(())
-    }
-}
-
-/// Notes what became of a mail.
-pub(crate) struct MailNote {
-    pub(crate) id: i64,
-    /// When it is tried again; never, if a mail daemon has it.
-    pub(crate) again_at: Option<honcho_model::Timestamp>,
-}
-
-impl Change for MailNote {
-    type Out = ();
-    async fn run<'a>(&'a self, tx: &'a Tx) -> StoreResult<()> {
-        match self.again_at {
-            None => outgoing_mails::forget(tx, self.id).await,
-            Some(until) => outgoing_mails::put_off(tx, self.id, until).await,
-        }
     }
 }

@@ -78,14 +78,8 @@ mod tests {
 
     #[test]
     fn a_whole_mail() {
-        let mail = OutgoingMail {
-            id: 7,
-            recipient: "ops@example.com".into(),
-            subject: "Slow queries of db1\r\nBcc: x".into(),
-            body: "größer\n".into(),
-            created_at: 1_700_000_000_000_000,
-            failures: 0,
-        };
+        let subject = "Slow queries of db1\r\nBcc: x";
+        let mail = OutgoingMail::new(7, "ops@example.com", subject, "größer\n", 1_700_000_000_000_000);
         expect_test::expect![[r"
             From: Honcho <honcho@brain.example>
             To: ops@example.com

@@ -79,7 +79,7 @@ fn send_log(
         let mail = directory.join(name);
         match sendmail.hand_over(&mail, &head.from, &head.to).doing("handing over", &mail)? {
             Answer::Queued => fs::remove_file(&mail).doing("removing", &mail)?,
-            Answer::Refused(why) => return Ok(Some(why)),
+            Answer::Refused(why) | Answer::None(why) => return Ok(Some(why)),
         }
         *handed += 1;
     }

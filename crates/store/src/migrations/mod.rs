@@ -28,6 +28,7 @@ mod m0026_room_changes;
 mod m0027_slow_queries;
 mod m0028_slow_telling;
 mod m0031_slow_logging;
+mod m0032_mails_of_accounts;
 mod schema;
 
 use crate::engine::Purpose;
@@ -73,6 +74,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0027_slow_queries::Migration),
             Box::new(m0028_slow_telling::Migration),
             Box::new(m0031_slow_logging::Migration),
+            Box::new(m0032_mails_of_accounts::Migration),
         ]
     }
 }

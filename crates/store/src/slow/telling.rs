@@ -77,7 +77,7 @@ pub struct WeeklyReader {
 /// Those that have had none since `week` began.
 pub async fn weekly_readers(connection: &impl Connection, week: i64) -> StoreResult<Vec<WeeklyReader>> {
     let sql = "SELECT w.account_id, a.name, w.mail_to FROM slow_settings w JOIN accounts a ON a.id = w.account_id \
-        WHERE w.weekly_mail AND w.mail_to IS NOT NULL AND w.weekly_mail_at < $1 AND a.deleted_at IS NULL ORDER BY w.account_id LIMIT 100";
+        WHERE w.weekly_mail AND w.mail_to IS NOT NULL AND w.weekly_mail_at < $1 AND a.deleted_at IS NULL AND a.deleting_at IS NULL ORDER BY w.account_id LIMIT 100";
     rows(connection, sql, values![week]).await
 }
 
