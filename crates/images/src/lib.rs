@@ -19,10 +19,12 @@
     )
 )]
 
+mod attributes;
 pub mod blob_store;
 pub mod build;
 mod debian;
 mod error;
+pub mod import;
 pub mod partial;
 pub mod recipe;
 mod seal;

@@ -26,21 +26,12 @@ const LONGEST_STATUS: u64 = 64 << 20;
 
 /// Reads tar from `tar` to its end and writes it, compressed, to `out`.
 pub(crate) fn seal(tar: impl Read, out: impl Write) -> io::Result<Sealed> {
-    let hashing = Hashing { out, hash: Sha256::new(), written: 0 };
-    let encoder = zstd::stream::write::Encoder::new(hashing, LEVEL)?;
-    let mut tee = Tee { from: tar, to: encoder };
+    let mut tee = Tee { from: tar, to: Compressor::new(out)? };
     let (unpacked, packages, paths) = take_stock(&mut tee)?;
     // The reader stops at the end mark; tar pads after it.
     io::copy(&mut tee, &mut io::sink())?;
-    let mut hashing = tee.to.finish()?;
-    hashing.out.flush()?;
-    Ok(Sealed {
-        digest: Digest(hashing.hash.finalize().into()),
-        compressed: Bytes(hashing.written),
-        unpacked: Bytes(unpacked),
-        packages,
-        paths,
-    })
+    let (digest, compressed) = tee.to.finish()?;
+    Ok(Sealed { digest, compressed, unpacked: Bytes(unpacked), packages, paths })
 }
 
 /// A tarball that was sealed before, looked through.
@@ -136,6 +127,32 @@ impl Paths {
 fn normal(path: &str) -> String {
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
     format!("/{}", parts.join("/"))
+}
+
+/// Compresses what is written into it, and names it in the end.
+pub(crate) struct Compressor<W: Write>(zstd::stream::write::Encoder<'static, Hashing<W>>);
+
+impl<W: Write> Compressor<W> {
+    pub(crate) fn new(out: W) -> io::Result<Self> {
+        let hashing = Hashing { out, hash: Sha256::new(), written: 0 };
+        Ok(Compressor(zstd::stream::write::Encoder::new(hashing, LEVEL)?))
+    }
+
+    /// The digest and the size of what came out.
+    pub(crate) fn finish(self) -> io::Result<(Digest, Bytes)> {
+        let mut hashing = self.0.finish()?;
+        hashing.out.flush()?;
+        Ok((Digest(hashing.hash.finalize().into()), Bytes(hashing.written)))
+    }
+}
+
+impl<W: Write> Write for Compressor<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 struct Hashing<W> {

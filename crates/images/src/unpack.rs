@@ -1,13 +1,15 @@
 //! From a stream of tar.zst to an ext4 filesystem in a file, without mounting or unpacking anything.
 //!
 //! ```text
-//!   stream --> SHA-256 --> zstd --> mke2fs -d - (in the sandbox) --> filesystem in a file
+//!   stream --> SHA-256 --> zstd -+-> mke2fs -d - (in the sandbox) --> filesystem in a file
+//!                                '-> extended attributes -------------- debugfs --^
 //! ```
 //!
 //! mke2fs reads the tarball and lays the filesystem out itself, so that a path in the tarball is a path in that
 //! filesystem and nothing else. The digest is known only when all has been read: until this module has said yes, the
 //! file is under a temporary name, and whoever wanted it has not seen it.
 
+use crate::attributes::Collector;
 use crate::partial::Partial;
 use crate::tool::{MKE2FS, Sandbox, ToolError, ToolMissing, last_lines};
 use honcho_model::{Bytes, Digest};
@@ -136,7 +138,7 @@ pub async fn unpack(
     if found != expected.digest {
         return Err(UnpackError::WrongDigest { wanted: expected.digest, found });
     }
-    filesystem.end().await?;
+    filesystem.end(&sandbox, target).await?;
     sandbox.withdraw(target.file())?;
     Ok(())
 }
@@ -167,6 +169,7 @@ impl Filesystem {
             decoder: zstd::stream::raw::Decoder::new()?,
             out: vec![0; CHUNK],
             left: longest(expected),
+            attributes: Collector::begin(longest(expected)),
         };
         let directory = target.path().parent().unwrap_or_else(|| Path::new("/")).to_owned();
         Ok(Filesystem { directory, mke2fs: Some(child), feed, verdict: None })
@@ -188,15 +191,18 @@ impl Filesystem {
         Ok(())
     }
 
-    async fn end(self) -> Result<(), UnpackError> {
+    async fn end(self, sandbox: &Sandbox, target: &Partial) -> Result<(), UnpackError> {
         let Filesystem { directory, mke2fs, feed, verdict } = self;
         // This closes its input, upon which it ends.
-        drop(feed);
+        let Feed { stdin, attributes, .. } = feed;
+        drop(stdin);
         let verdict = match verdict {
             Some(verdict) => verdict,
             None => last_words(mke2fs, &directory).await?,
         };
-        verdict.map_err(UnpackError::Unusable)
+        verdict.map_err(UnpackError::Unusable)?;
+        let attributes = attributes.end().await.map_err(UnpackError::Unusable)?;
+        Ok(attributes.set(sandbox, &directory, target.file_name()).await?)
     }
 }
 
@@ -253,6 +259,7 @@ struct Feed {
     decoder: zstd::stream::raw::Decoder<'static>,
     out: Vec<u8>,
     left: u64,
+    attributes: Collector,
 }
 
 impl Feed {
@@ -271,6 +278,7 @@ impl Feed {
                 .checked_sub(written as u64)
                 .ok_or_else(|| FeedError::Nonsense("it is far larger than it says".to_owned()))?;
             if written > 0 {
+                self.attributes.take(&self.out[..written]).await;
                 let stdin = self.stdin.as_mut().ok_or(FeedError::Deaf)?;
                 stdin.write_all(&self.out[..written]).await.map_err(|_| FeedError::Deaf)?;
             }

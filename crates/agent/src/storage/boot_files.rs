@@ -167,7 +167,9 @@ fn versions(fs: &Ext4) -> Vec<String> {
 fn initrd_beside(fs: &Ext4, kernel: &str) -> Option<String> {
     let (directory, name) = kernel.rsplit_once('/')?;
     let version = name.strip_prefix("vmlinuz-")?;
+    // As Debian calls it, and as Fedora and its kin do.
     file_at(fs, &format!("{directory}/initrd.img-{version}"))
+        .or_else(|| file_at(fs, &format!("{directory}/initramfs-{version}.img")))
 }
 
 /// Where a path leads, links followed within the filesystem; `None` unless a file is there.

@@ -407,6 +407,13 @@ async fn a_guest_boots_what_it_has_installed_last() {
     assert_eq!(std::fs::read(&second.kernel).unwrap(), kernel(2));
     assert_eq!(std::fs::read(second.initrd.as_ref().unwrap()).unwrap(), b"initrd of 10");
     assert!(!first.kernel.exists(), "nobody boots the old pair any more");
+    // Fedora and its kin call it otherwise.
+    let renamed = format!(
+        "cd /boot\nrm initrd.img-6.1.0-10\nwrite {} initramfs-6.1.0-10.img\n",
+        initrd.path().display()
+    );
+    debugfs(&path, &renamed);
+    assert_eq!(boot().await.unwrap(), second);
     // Without the link, the newest is found; a damaged newest is passed over.
     debugfs(&path, "rm /vmlinuz\n");
     assert_eq!(boot().await.unwrap(), second);

@@ -1,6 +1,7 @@
 //! `honcho image`: what guests' disks are made from.
 
 mod build;
+mod import;
 mod register;
 mod send;
 
@@ -20,6 +21,8 @@ use honcho_api::{Account, Image, ImagePackage};
 pub(crate) enum ImageCommand {
     /// Build an image from a recipe on this machine, send it to the brain and register it
     Build(build::BuildArguments),
+    /// Make an image of somebody else's root filesystem: `docker export`, debootstrap, an LXC template
+    Import(import::ImportArguments),
     /// Send a tarball that is there already to the brain, and register it
     Register(register::RegisterArguments),
     /// List images
@@ -58,6 +61,7 @@ pub(crate) enum ImageCommand {
 pub(crate) async fn run(context: &Context, command: ImageCommand) -> Result<(), CommandError> {
     match command {
         ImageCommand::Build(arguments) => build::run(context, arguments).await,
+        ImageCommand::Import(arguments) => import::run(context, arguments).await,
         ImageCommand::Register(arguments) => register::run(context, arguments).await,
         ImageCommand::List { account, list } => list_images(context, account.as_deref(), &list).await,
         ImageCommand::Show { image } => show(context, &resolve::one(context, &image).await?).await,
@@ -87,7 +91,7 @@ async fn list_images(
     let filters = account.map(|id| ("account_id", id.to_string())).into_iter().collect();
     let images: Vec<Image> = list.fetch(context, filters).await?;
     let accounts = Names::of::<Account>(context).await?;
-    let nothing = "There are no such images: `honcho image build RECIPE` makes one, `honcho image register` takes a tarball.";
+    let nothing = "There are no such images: `honcho image build RECIPE` makes one, `honcho image import` takes a root filesystem.";
     let headings = ["ID", "NAME", "SIZE", "UNPACKED", "PACKAGES", "ACCOUNT", "DIGEST", "CREATED"];
     listing::show(context, &images, nothing, &headings, |image| {
         vec![

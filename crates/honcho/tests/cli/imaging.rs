@@ -1,4 +1,4 @@
-//! `honcho image register`, against a real brain.
+//! `honcho image register` and `import`, against a real brain.
 
 use crate::real::RealBrain;
 use crate::transcript;
@@ -50,4 +50,54 @@ async fn a_tarball_becomes_an_image() {
         --- exit 1
     "#]]
     .assert_eq(&told);
+}
+
+/// A root filesystem as somebody else packs one.
+fn root_filesystem(more: &[(&str, u32)]) -> Vec<u8> {
+    let mut builder = tar::Builder::new(Vec::new());
+    let own = [("./sbin/init", 0o755), ("./boot/vmlinuz-6.1", 0o644), ("./etc/os-release", 0o644)];
+    for (path, mode) in own.iter().chain(more) {
+        let content = "PRETTY_NAME=\"Rocky Linux 9\"\nID=rocky\n";
+        let mut header = tar::Header::new_gnu();
+        header.as_old_mut().name[..path.len()].copy_from_slice(path.as_bytes());
+        header.set_size(content.len() as u64);
+        header.set_mode(*mode);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(1);
+        header.set_cksum();
+        builder.append(&header, content.as_bytes()).unwrap();
+    }
+    builder.into_inner().unwrap()
+}
+
+#[tokio::test]
+async fn a_strangers_root_filesystem_becomes_an_image_or_is_refused() {
+    let brain = RealBrain::start().await;
+    let file = brain.write("theirs.tar", &root_filesystem(&[("./opt/shell", 0o4755)]));
+    let directory = tempfile::tempdir().unwrap();
+    let out = directory.path().to_str().unwrap().to_owned();
+    let import = |file: &str| {
+        ["image", "import", file, "--name", "theirs", "--directory", &out].map(str::to_owned).to_vec()
+    };
+    let evil = brain.write("evil.tar", &root_filesystem(&[("../../etc/cron.d/x", 0o644)]));
+    let words = import(&evil);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let refused = brain.operate_anyway(&words, b"").await;
+    expect![[r#"
+        --- stderr
+        import theirs: read the files
+        import theirs: read the files 25%
+        error: EVIL was not imported
+        caused by: ../../etc/cron.d/x leads upwards, by ..
+        --- exit 1
+    "#]]
+    .assert_eq(&transcript(&refused).replace(&evil, "EVIL"));
+    let words = import(&file);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let told = transcript(&brain.operate(&words, b"").await);
+    assert!(told.contains("image theirs\n"), "{told}");
+    assert!(told.contains("imported Rocky Linux 9: 9 files"), "{told}");
+    assert!(told.contains("/opt/shell (setuid root)"), "{told}");
+    assert!(std::fs::read_dir(&out).unwrap().next().is_none(), "the brain has it");
 }

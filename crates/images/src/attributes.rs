@@ -1,0 +1,162 @@
+//! Extended attributes and access control lists, which mke2fs leaves out of a filesystem that it makes of a tarball
+//! (capabilities excepted): read from the same stream beside it, and set by debugfs afterwards.
+
+use crate::import::AttributeReader;
+use crate::partial::PartialDirectory;
+use crate::tool::{DEBUGFS, Sandbox};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+/// Labels of a whole distribution's files have a tenth of this: equal values are kept once.
+const MOST: usize = 64 << 20;
+
+/// 100,000 attributes take seconds.
+const PATIENCE: Duration = Duration::from_mins(10);
+
+/// Attributes of files, by their values.
+#[derive(Debug, Default)]
+pub(crate) struct Attributes {
+    values: BTreeMap<Vec<u8>, Vec<Attributed>>,
+    spent: usize,
+}
+
+/// A file, and the name of an attribute of its.
+type Attributed = (Vec<u8>, Vec<u8>);
+
+/// Reads a stream as it goes by.
+pub(crate) struct Collector {
+    to: Option<mpsc::Sender<Vec<u8>>>,
+    outcome: JoinHandle<Result<Attributes, String>>,
+}
+
+impl Collector {
+    /// Begins to read a tarball of at most so many bytes.
+    pub(crate) fn begin(most: u64) -> Self {
+        let (to, from) = mpsc::channel(8);
+        let outcome = tokio::task::spawn_blocking(move || Attributes::read(Chunks::new(from), most));
+        Collector { to: Some(to), outcome }
+    }
+
+    /// More of the tarball.
+    pub(crate) async fn take(&mut self, bytes: &[u8]) {
+        if let Some(to) = &self.to
+            && to.send(bytes.to_vec()).await.is_err()
+        {
+            // It has refused the tarball, and says so in the end.
+            self.to = None;
+        }
+    }
+
+    /// What was in it; or why nobody can say.
+    pub(crate) async fn end(self) -> Result<Attributes, String> {
+        drop(self.to);
+        self.outcome.await.map_err(|error| format!("reading it broke off: {error}"))?
+    }
+}
+
+struct Chunks {
+    from: mpsc::Receiver<Vec<u8>>,
+    chunk: io::Cursor<Vec<u8>>,
+}
+
+impl Chunks {
+    fn new(from: mpsc::Receiver<Vec<u8>>) -> Self {
+        Chunks { from, chunk: io::Cursor::default() }
+    }
+}
+
+impl Read for Chunks {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let n = self.chunk.read(buffer)?;
+            if n > 0 || buffer.is_empty() {
+                return Ok(n);
+            }
+            match self.from.blocking_recv() {
+                Some(chunk) => self.chunk = io::Cursor::new(chunk),
+                None => return Ok(0),
+            }
+        }
+    }
+}
+
+impl Attributes {
+    fn read(tar: impl Read, most: u64) -> Result<Self, String> {
+        let (mut all, mut reader) = (Attributes::default(), AttributeReader::new(tar, most));
+        while let Some((path, attributes)) = reader.next().map_err(|error| error.to_string())? {
+            for (name, value) in attributes {
+                // mke2fs sets these itself.
+                if name == b"security.capability" {
+                    continue;
+                }
+                let (path, name) = (quoted(&path)?, quoted(&name)?);
+                all.spent += path.len() + name.len() + value.len() + 64;
+                if all.spent > MOST {
+                    return Err("its extended attributes have more than 64 MiB".to_owned());
+                }
+                all.values.entry(value).or_default().push((path, name));
+            }
+        }
+        Ok(all)
+    }
+
+    /// Sets them in the filesystem `target`, a file of the sandbox's in `directory`.
+    pub(crate) async fn set(
+        self,
+        sandbox: &Sandbox,
+        directory: &Path,
+        target: &std::ffi::OsStr,
+    ) -> io::Result<()> {
+        if self.values.is_empty() {
+            return Ok(());
+        }
+        let stage = PartialDirectory::create(directory, "attributes")?;
+        std::fs::set_permissions(stage.path(), PermissionsExt::from_mode(0o711))?;
+        let within = stage.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let put = |name: &str, content: &[u8]| {
+            let path = stage.path().join(name);
+            std::fs::write(&path, content)?;
+            std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600))?;
+            sandbox.admit(File::open(&path)?)
+        };
+        let mut script = Vec::new();
+        for (number, (value, files)) in self.values.iter().enumerate() {
+            put(&number.to_string(), value)?;
+            for (path, name) in files {
+                let value = format!("ea_set -f {within}/{number} ").into_bytes();
+                script.extend([value.as_slice(), path, b" ", name, b"\n"].concat());
+            }
+        }
+        put("script", &script)?;
+        let script = format!("{within}/script");
+        let arguments = ["-w".as_ref(), "-f".as_ref(), script.as_ref(), target];
+        let output = sandbox.run(DEBUGFS, &arguments, None, PATIENCE).await.map_err(io::Error::other)?;
+        // It ends with success whatever happens, and repeats what it is told; anything else it says is a complaint.
+        match output.said.lines().find(|line| !line.starts_with("debugfs")) {
+            Some(complaint) => {
+                Err(io::Error::other(format!("debugfs could not set extended attributes: {complaint}")))
+            }
+            None if output.code == Some(0) => Ok(()),
+            None => Err(io::Error::other(format!("debugfs failed: {}", output.said))),
+        }
+    }
+}
+
+/// A word of debugfs' language. A line break cannot be quoted in it; the importer takes no such attributes.
+fn quoted(word: &[u8]) -> Result<Vec<u8>, String> {
+    if !can_carry_attributes(word) {
+        return Err("a file whose name holds control characters or quotes has extended attributes".to_owned());
+    }
+    Ok([b"\"", word, b"\""].concat())
+}
+
+/// Whether a file of this name can be given attributes.
+pub(crate) fn can_carry_attributes(path: &[u8]) -> bool {
+    !path.iter().any(|byte| byte.is_ascii_control() || *byte == b'"')
+}

@@ -1,0 +1,4 @@
+//! Strangers' root filesystems: refused with a reason, or packed so that they read as themselves.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|tarball: &[u8]| honcho_images::import::check_reader(tarball));
