@@ -17,7 +17,7 @@ pub(crate) use mailing::step as mailing_step;
 #[cfg(test)]
 pub(crate) use moving::step as moving_step;
 #[cfg(test)]
-pub(crate) use noting::step as noting_step;
+pub(crate) use noting::{check as noting_check, step as noting_step};
 #[cfg(test)]
 pub(crate) use post::step as post_step;
 #[cfg(test)]
@@ -48,6 +48,7 @@ pub(crate) fn start(app: &App) {
     every(Duration::from_hours(1), app.clone(), "old slow queries", slow::forget);
     every(Duration::from_secs(15), app.clone(), "mails", mailing::step);
     own(Duration::from_secs(15), app.clone(), "uses", uses::step);
+    own(Duration::from_hours(1), app.clone(), "checking what is kept", noting::check);
     let noted = std::sync::Arc::<std::sync::Mutex<Option<i64>>>::default();
     every(Duration::from_mins(10), app.clone(), "noting", move |app| {
         let noted = noted.clone();

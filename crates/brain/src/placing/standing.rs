@@ -15,7 +15,7 @@ use super::{Decided, Together, together};
 use honcho_model::{AccountId, Bytes, CpuFeature, Name, Timestamp};
 use honcho_placement::{Alike, ClusterId, ClusterRole, Fleet, Request, Rules, Sums, Told};
 use honcho_store::rooms::{self, HostKin, KeptRooms, Loads, Renewed, Room};
-use honcho_store::{Connection, StoreError, StoreResult, Tx};
+use honcho_store::{Connection, Store, StoreError, StoreResult, Tx};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -64,7 +64,12 @@ impl Standing {
         let mut kept = match held {
             Some(mut kept) => {
                 let told = self.0.loads_told.swap(false, Ordering::Relaxed);
-                kept.renew(tx, tx.now, if told { Loads::Told } else { Loads::Unknown }).await?;
+                let loads = if told { Loads::Told } else { Loads::Unknown };
+                if let Err(error) = kept.renew(tx, tx.now, loads).await {
+                    // It is as it was, and the change is tried again: PostgreSQL refuses many when several brains place at once.
+                    self.0.keep(kept);
+                    return Err(error);
+                }
                 kept
             }
             None => Kept::read(tx, tx.now).await?,
@@ -76,6 +81,27 @@ impl Standing {
         Ok(Now { kept: Some(kept), fleet, home })
     }
 
+    /// Compares what is kept with what there is, if anything is kept. What differs is thrown away, and given in words: a change
+    /// that placing did not hear of.
+    pub(crate) async fn check(&self, store: &Store, now: Timestamp) -> StoreResult<Option<String>> {
+        let Some(mut kept) = self.0.taken() else { return Ok(None) };
+        let snapshot = store.snapshot().await?;
+        if let Err(error) = kept.renew(&snapshot, now, Loads::Unknown).await {
+            self.0.keep(kept);
+            return Err(error);
+        }
+        let read = KeptRooms::read(&snapshot, now).await?;
+        Ok(self.kept_if_true(kept, &read))
+    }
+
+    fn kept_if_true(&self, kept: Kept, read: &KeptRooms) -> Option<String> {
+        let difference = kept.rooms.difference(read);
+        if difference.is_none() {
+            self.0.keep(kept);
+        }
+        difference
+    }
+
     /// This brain has written down what hosts said of their load.
     pub(crate) fn loads_told(&self) {
         self.0.loads_told.store(true, Ordering::Relaxed);
@@ -85,6 +111,10 @@ impl Standing {
 impl Parts {
     fn taken(&self) -> Option<Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn keep(&self, kept: Kept) {
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
     }
 }
 
@@ -240,7 +270,7 @@ fn sums_of(room: &Room, kin: &HostKin, clusters: &mut Clusters) -> Sums {
 /// or a sum that is folded wrongly, ends the test that made it.
 #[cfg(test)]
 impl Standing {
-    pub(crate) async fn prove(&self, store: &honcho_store::Store, now: Timestamp) {
+    pub(crate) async fn prove(&self, store: &Store, now: Timestamp) {
         let held = self.0.witness.lock().unwrap_or_else(PoisonError::into_inner).take();
         let snapshot = store.snapshot().await.unwrap();
         let kept = match held {
@@ -252,6 +282,11 @@ impl Standing {
         };
         kept.prove(&snapshot, now).await;
         *self.0.witness.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
+    }
+
+    /// Compares it with what was read at another moment.
+    pub(crate) fn compare(&self, read: &KeptRooms) -> Option<String> {
+        self.kept_if_true(self.0.taken()?, read)
     }
 
     /// Whether a fleet is kept just now.

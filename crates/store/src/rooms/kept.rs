@@ -78,6 +78,14 @@ pub struct Renewal {
     pub before: HostKin,
 }
 
+/// What is not as it was.
+struct News {
+    /// Hosts as they are now, where they still are, and whose guests are on them.
+    hosts: Vec<(HostId, Option<Room>, HostKin)>,
+    place: Place,
+    heard: Option<Vec<PulseRow>>,
+}
+
 cells! {
     struct ChangeRow {
         place: i64 = "id",
@@ -128,43 +136,62 @@ impl KeptRooms {
         &self.kin
     }
 
-    /// Brings it to what this snapshot shows. What fails may have left it half-way: it is to be read anew then.
+    /// Brings it to what this snapshot shows. What fails leaves it as it was.
     pub async fn renew(
         &mut self,
         connection: &impl Connection,
         now: Timestamp,
         loads: Loads,
     ) -> StoreResult<Renewed> {
-        let Some((changed, place)) = self.changed(connection).await? else {
+        let Some(news) = self.news(connection, now, loads).await? else {
             *self = KeptRooms::read(connection, now).await?;
             return Ok(Renewed::Anew);
         };
-        if changed.len() > self.rooms.len() / A_LARGE_PART + AT_ONCE {
-            *self = KeptRooms::read(connection, now).await?;
-            return Ok(Renewed::Anew);
-        }
         let mut renewed = Renewed::Hosts(Vec::new());
+        for (host, room, whose) in news.hosts {
+            self.replace(host, room, whose, &mut renewed);
+        }
+        self.place = news.place;
+        if let Some(heard) = news.heard {
+            self.hear(heard);
+            self.loads_at = now;
+        }
+        for room in &mut self.rooms {
+            room.status = status_of(room, now);
+        }
+        Ok(renewed)
+    }
+
+    /// Reads what is new; `None` where it is as well to read all of it.
+    async fn news(
+        &self,
+        connection: &impl Connection,
+        now: Timestamp,
+        loads: Loads,
+    ) -> StoreResult<Option<News>> {
+        let Some((changed, place)) = self.changed(connection).await? else { return Ok(None) };
+        if changed.len() > self.rooms.len() / A_LARGE_PART + AT_ONCE {
+            return Ok(None);
+        }
+        let mut hosts = Vec::with_capacity(changed.len());
         for some in changed.chunks(AT_ONCE) {
             let which = Which::These(some);
             let claims = guest_moves::claims(connection, which).await?;
             let rooms = list_of(connection, which, &claims, now).await?;
             let mut found: HashMap<HostId, Room> = rooms.into_iter().map(|room| (room.host, room)).collect();
             let mut kin = kin_of(connection, which, &claims).await?;
-            for host in some {
-                let whose = kin.remove(&host.0).unwrap_or_default();
-                self.replace(*host, found.remove(host), whose, &mut renewed);
-            }
+            hosts.extend(
+                some.iter().map(|host| (*host, found.remove(host), kin.remove(&host.0).unwrap_or_default())),
+            );
         }
-        self.place = place;
         let age = now.0.checked_sub(self.loads_at.0).and_then(|age| u64::try_from(age).ok());
         let old = age.is_none_or(|age| Duration::from_micros(age) >= LOADS_LAST);
-        if loads == Loads::Told || old || self.is_any_silent_now(now) {
-            self.hear(connection, now).await?;
-        }
-        for room in &mut self.rooms {
-            room.status = status_of(room, now);
-        }
-        Ok(renewed)
+        let heard = if loads == Loads::Told || old || self.is_any_silent_now(now) {
+            Some(heard(connection).await?)
+        } else {
+            None
+        };
+        Ok(Some(News { hosts, place, heard }))
     }
 
     fn replace(&mut self, host: HostId, room: Option<Room>, whose: HostKin, renewed: &mut Renewed) {
@@ -196,10 +223,8 @@ impl KeptRooms {
         self.rooms.iter().any(fell)
     }
 
-    /// Reads when hosts were heard, and what they said of their load.
-    async fn hear(&mut self, connection: &impl Connection, now: Timestamp) -> StoreResult<()> {
-        let sql = format!("SELECT {} FROM host_observed ORDER BY host_id", PulseRow::COLUMNS.join(", "));
-        let heard: Vec<PulseRow> = read(connection, Reach::Many, sql, values![]).await?;
+    /// Notes when hosts were heard, and what they said of their load.
+    fn hear(&mut self, heard: Vec<PulseRow>) {
         let mut rooms = self.rooms.iter_mut().peekable();
         for pulse in heard {
             while rooms.next_if(|room| room.host.0 < pulse.host_id).is_some() {}
@@ -207,8 +232,6 @@ impl KeptRooms {
             room.last_seen_at = pulse.last_seen_at.map(Timestamp);
             room.load = load_of(pulse.busy_percent, pulse.io_wait_percent);
         }
-        self.loads_at = now;
-        Ok(())
     }
 
     /// The hosts that changed since, and the place after that; `None` if that cannot be told any more.
@@ -255,6 +278,12 @@ impl KeptRooms {
         let kin = self.kin.iter().zip(&other.kin).zip(&one).find(|((one, two), _)| one != two);
         kin.map(|((one, two), room)| format!("on {} {one:?} is {two:?} by now", room.host_name))
     }
+}
+
+/// When hosts were heard, and what they said of their load, by id.
+async fn heard(connection: &impl Connection) -> StoreResult<Vec<PulseRow>> {
+    let sql = format!("SELECT {} FROM host_observed ORDER BY host_id", PulseRow::COLUMNS.join(", "));
+    read(connection, Reach::Many, sql, values![]).await
 }
 
 fn status_of(room: &Room, now: Timestamp) -> HostStatus {
@@ -328,6 +357,10 @@ pub async fn forget_changes(tx: &Tx, before: Option<i64>) -> StoreResult<Option<
     if !is_postgres(tx) {
         return Ok(None);
     }
+    // What can be seen was written before what this snapshot shows begins; unless it was restored from another server's backup, whose
+    // numbers say nothing here.
+    let foreign = "DELETE FROM room_changes WHERE xid >= CAST(CAST(pg_snapshot_xmax(pg_current_snapshot()) AS TEXT) AS BIGINT)";
+    execute(tx, foreign, values![]).await?;
     if let Some(before) = before {
         execute(tx, "DELETE FROM room_changes WHERE xid < $1", values![before]).await?;
         let note = "INSERT INTO room_changes (xid, host_id) VALUES ($1, 0) ON CONFLICT DO NOTHING";

@@ -106,6 +106,25 @@ async fn a_change_that_is_committed_late_is_not_missed() {
     assert_ne!(world.order("g2").await.host_id, Some(late.id), "it is draining");
 }
 
+#[tokio::test]
+async fn what_is_kept_is_looked_at_now_and_then_and_thrown_away_if_it_is_wrong() {
+    let world = World::new().await;
+    hosts(&world, 2, Bytes::gib(4), Bytes::gib(100)).await;
+    let snapshot = world.app.store.snapshot().await.unwrap();
+    let before = honcho_store::rooms::KeptRooms::read(&snapshot, world.app.now()).await.unwrap();
+    drop(snapshot);
+    world.order("g1").await;
+    assert!(world.app.standing.is_kept());
+    assert_eq!(world.app.standing.check(&world.app.store, world.app.now()).await.unwrap(), None);
+    crate::controllers::noting_check(world.app.clone()).await.unwrap();
+    assert!(world.app.standing.is_kept());
+    let difference = world.app.standing.compare(&before).expect("a guest came since");
+    assert!(difference.contains("by now"), "{difference}");
+    assert!(!world.app.standing.is_kept());
+    world.order("g2").await;
+    assert_eq!(placed(&world).await, [1, 1]);
+}
+
 /// A brain that has not ordered anything for long finds no note any more of what has changed since.
 #[tokio::test]
 async fn whoever_was_away_for_long_reads_everything() {
