@@ -1,6 +1,6 @@
 //! Measures Honcho where it runs: `honcho bench …` starts this program.
 //!
-//! One file per measurement: `api` (how fast the brain answers), `guest_start` (how much Honcho adds to libvirt's own time), `idle` (what brain and agent
+//! One file per measurement: `api` (how fast the brain answers), `archive` (publishing packages), `guest_start` (how much Honcho adds to libvirt's own time), `idle` (what brain and agent
 //! cost while nothing happens), `placement` (how evenly guests are spread, and how fast, beside Ganeti's htools) and `slowlog` (reading slow
 //! logs, beside pt-query-digest); beside them `simulate`, a data centre that is none around a brain that is real, and `demo`, one to look around in. They share `brain` (which brain, which token), `figures` (what is made of many
 //! measurements, and how it is printed) and `load` (what else the machine was doing). What a measurement makes it
@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod api;
+mod archive;
 mod brain;
 mod demo;
 mod domain;
@@ -42,6 +43,8 @@ struct Arguments {
 enum Measurement {
     /// How fast the brain answers with many guests, beside its own /healthz
     Api(api::ApiArguments),
+    /// Publishing packages, beside reprepro, aptly and apt-ftparchive
+    Archive(archive::ArchiveArguments),
     /// From ordering a guest until libvirt says that it runs, beside `virsh create` of the same domain
     GuestStart(guest_start::GuestStartArguments),
     /// Processor and memory that brain and agent take while nothing happens
@@ -104,6 +107,10 @@ fn measure(arguments: &Arguments) -> anyhow::Result<()> {
                 } else {
                     figures.text()
                 })
+            }
+            Measurement::Archive(archive) => {
+                let figures = archive::measure(archive)?;
+                Ok(if arguments.json { serde_json::to_string_pretty(&figures)? } else { figures.text() })
             }
             Measurement::GuestStart(start) => {
                 let figures = guest_start::measure(start).await?;

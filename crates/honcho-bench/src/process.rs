@@ -97,6 +97,41 @@ pub(crate) fn peak(mut child: std::process::Child) -> Result<Peak> {
     }
 }
 
+/// Waits for a child, and tells what it said on standard error and the most memory that it or a program below it held, in MB.
+pub(crate) fn watched(child: std::process::Child) -> Result<(std::process::Output, f64)> {
+    let pid = child.id();
+    let ended = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let watching = scope.spawn(|| {
+            let mut most = 0.0_f64;
+            while !ended.load(std::sync::atomic::Ordering::Relaxed) {
+                for pid in family(pid) {
+                    // One that has ended meanwhile holds nothing.
+                    most = most.max(peak_memory_mb(pid).unwrap_or_default());
+                }
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            most
+        });
+        let output = child.wait_with_output();
+        ended.store(true, std::sync::atomic::Ordering::Relaxed);
+        let most = watching.join().map_err(|_| anyhow::anyhow!("the watcher broke off"))?;
+        Ok((output?, most))
+    })
+}
+
+/// A process and all below it.
+fn family(pid: u32) -> Vec<u32> {
+    let (mut all, mut next) = (vec![pid], 0);
+    while let Some(parent) = all.get(next) {
+        let path = format!("/proc/{parent}/task/{parent}/children");
+        let children = std::fs::read_to_string(path).unwrap_or_default();
+        all.extend(children.split_whitespace().filter_map(|child| child.parse::<u32>().ok()));
+        next += 1;
+    }
+    all
+}
+
 /// The name of a process's program.
 pub(crate) fn program(pid: u32) -> Result<String> {
     let comm = std::fs::read_to_string(format!("/proc/{pid}/comm"));
