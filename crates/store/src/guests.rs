@@ -17,6 +17,7 @@ pub use page::Page;
 use page::{Interfaces, Seen, Written};
 use row::{Card, Row, Takes};
 use sea_orm::FromQueryResult;
+use std::collections::HashMap;
 use std::sync::OnceLock;
 pub use words::NO_ROOM;
 pub(crate) use words::{describe_failure, failure_for_customers};
@@ -109,6 +110,23 @@ pub async fn counted(
     let sql = format!("SELECT {status} AS status, COUNT(*) AS n {FROM} WHERE {conditions} GROUP BY 1");
     let found: Vec<Count> = rows(connection, &sql, bound).await?;
     Ok(found.into_iter().map(|row| (row.status, row.n)).collect())
+}
+
+/// How many guests in scope are made of each image; those that are deleted are not counted.
+pub async fn counted_by_image(connection: &impl Connection, scope: Scope) -> StoreResult<HashMap<i64, i64>> {
+    #[derive(FromQueryResult)]
+    struct Count {
+        image_id: i64,
+        n: i64,
+    }
+    let mut select = Select::new("", values![]);
+    select.only("g.deleted_at IS NULL");
+    select.scope_of_machine(scope, "g.account_id", "g.id = ?");
+    let (conditions, bound) = select.into_conditions();
+    let sql =
+        format!("SELECT g.image_id, COUNT(*) AS n FROM guests g WHERE {conditions} GROUP BY g.image_id");
+    let found: Vec<Count> = rows(connection, &sql, bound).await?;
+    Ok(found.into_iter().map(|row| (row.image_id, row.n)).collect())
 }
 
 /// Guests in scope. What is cancelled or deleted is left out unless the filters say otherwise.

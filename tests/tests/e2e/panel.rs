@@ -191,6 +191,11 @@ async fn operator(office: &mut Office, web1: i64) -> Result<()> {
         ("network", format!("/networks/{network}")),
         ("accounts", "/accounts".to_owned()),
         ("account", format!("/accounts/{account}")),
+        ("usage", format!("/accounts/{account}/usage")),
+        ("capacity", format!("/capacity?if_lost={host}")),
+        ("images", "/images".to_owned()),
+        ("image", format!("/images/{}", office.world.image.id)),
+        ("password", "/password".to_owned()),
         ("people", "/people".to_owned()),
         ("person", "/people/2".to_owned()),
         ("events", "/events".to_owned()),
@@ -203,10 +208,19 @@ async fn operator(office: &mut Office, web1: i64) -> Result<()> {
     // What happens is seen without loading the page anew.
     office.browser.go(&office.address(&format!("/guests/{web1}"))).await?;
     office.browser.run("window.stays = true").await?;
+    let last_menu = ".acts details:last-of-type";
+    office.browser.run(&format!("document.querySelector('{last_menu}').open = true")).await?;
+    office.browser.run(&format!("document.querySelector('{last_menu} button').focus()")).await?;
     let stop: Operation = office.world.client.action::<Guest, _>(web1, "stop", &[]).await?;
     office.world.ended(stop.id).await?;
     office.browser.says("stopped").await?;
     assert_eq!(office.browser.run("return window.stays").await?, true, "it is the same page still");
+    // What can be done with it has changed, too; and whoever was about to press something still is.
+    office
+        .browser
+        .gives("return document.querySelector('form[action$=\"/start\"] button').textContent", "Start")
+        .await?;
+    office.browser.gives("return document.activeElement.textContent.trim()", "Cancel web1").await?;
     Ok(())
 }
 
@@ -228,6 +242,9 @@ async fn customer(office: &mut Office, web1: i64) -> Result<()> {
     office.browser.says("This has to be mended first").await?;
     office.browser.console_errors().await?;
     office.look("guest-resize-refused").await?;
+    // A form that was sent can be sent again by whoever goes back to it.
+    office.browser.run("history.back()").await?;
+    office.browser.gives("return String(document.querySelector('.problems') === null)", "true").await?;
     office.browser.fill("#memory_bytes", "128M").await?;
     office.browser.click("input[name=restart]").await?;
     office.browser.click("form[action$='/resize'] button").await?;

@@ -33,7 +33,11 @@ document.addEventListener("submit", (event) => {
     event.preventDefault();
     return;
   }
-  if (event.target.method === "post") event.target.dataset.sent = "yes";
+  const form = event.target;
+  if (form.method !== "post") return;
+  form.dataset.sent = "yes";
+  // Whoever stopped the browser while it waited for the answer may send it again.
+  setTimeout(() => delete form.dataset.sent, 8000);
 });
 window.addEventListener("pageshow", () => {
   for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
@@ -63,6 +67,55 @@ for (const all of document.querySelectorAll("input[data-all]")) {
   all.addEventListener("change", () => boxes().forEach((box) => (box.checked = all.checked)));
 }
 
+// Makes an element as another one is, and leaves alone what is alike in both: whoever has the focus there, or a menu open, keeps it.
+function become(old, fresh) {
+  // A menu that is open is the same menu.
+  const alike = (one, other) => one.nodeName === other.nodeName && (one.isEqualNode(other) || (one.open && one.innerHTML === other.innerHTML));
+  if (old.isEqualNode(fresh)) return;
+  for (const { name, value } of fresh.attributes) {
+    if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+  }
+  for (const { name } of [...old.attributes]) {
+    if (!fresh.hasAttribute(name) && name !== "open" && name !== "data-sent") old.removeAttribute(name);
+  }
+  const holdsText = (node) => [...node.childNodes].some((child) => child.nodeType === 3 && child.data.trim() !== "");
+  if (!old.firstElementChild || !fresh.firstElementChild || holdsText(old) || holdsText(fresh)) {
+    old.replaceChildren(...fresh.childNodes);
+    return;
+  }
+  let at = old.firstElementChild;
+  const nodes = [...fresh.children];
+  for (const [place, node] of nodes.entries()) {
+    if (at === null) {
+      old.append(node);
+      continue;
+    }
+    if (!alike(at, node)) {
+      let found = at.nextElementSibling;
+      while (found !== null && !alike(found, node)) found = found.nextElementSibling;
+      if (found !== null) {
+        // What stands before it is there no more.
+        while (at !== found) {
+          const gone = at;
+          at = at.nextElementSibling;
+          gone.remove();
+        }
+      } else if (at.nodeName !== node.nodeName || nodes.slice(place + 1).some((later) => alike(at, later))) {
+        old.insertBefore(node, at);
+        continue;
+      } else {
+        become(at, node);
+      }
+    }
+    at = at.nextElementSibling;
+  }
+  while (at !== null) {
+    const gone = at;
+    at = at.nextElementSibling;
+    gone.remove();
+  }
+}
+
 // Live parts: each event is the part anew. A part in which somebody has something selected is left as it is until they have not.
 // A page that nobody sees follows nothing: browsers open six connections to one place, for all of its tabs together.
 function follow(part) {
@@ -74,8 +127,16 @@ function follow(part) {
   };
   const put = () => {
     if (waiting === null || isHeld()) return;
-    if (part.innerHTML !== waiting) part.innerHTML = waiting;
+    const fresh = part.cloneNode(false);
+    fresh.innerHTML = waiting;
     waiting = null;
+    const hadFocus = part.contains(document.activeElement);
+    become(part, fresh);
+    if (hadFocus && !part.contains(document.activeElement)) {
+      // What had it is gone: it goes to the part, from where Tab goes on.
+      part.tabIndex = -1;
+      part.focus({ preventScroll: true });
+    }
   };
   const close = () => {
     source?.close();

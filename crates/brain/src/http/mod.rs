@@ -52,11 +52,12 @@ pub(crate) use extract::{Caller, Peer, Segment, Writer, filters, parse_body, tok
 pub(crate) use json::Exactly;
 pub(crate) use middleware::{machine_request, without_json_suffix};
 pub use openapi::openapi_json;
-pub(crate) use people::made as make_person;
-pub(crate) use placements::{Moves, drain_ordered, plan_of as drain_plan, undrained};
+pub(crate) use people::{made as make_person, password_set};
+pub(crate) use placements::{Moves, capacities, drain_ordered, plan_of as drain_plan, undrained};
 pub(crate) use restore::refuse_unaccepted;
 pub(crate) use sessions::{refused as login_refused, try_password};
 pub(crate) use slow_queries::ranking as slow_ranking;
+pub(crate) use usage::{month_csv, month_window};
 
 use crate::app::App;
 use axum::Router;

@@ -213,7 +213,8 @@ action!(
     unlocked
 );
 
-async fn password_set(
+/// Gives a person another password: operators anybody, others themselves.
+pub(crate) async fn password_set(
     app: App,
     caller: Caller,
     peer: Option<Extension<Peer>>,

@@ -194,6 +194,18 @@ pub(super) async fn undrain_by_post(
     Ok(Json(undrained(&app, operator.0, id).await?))
 }
 
+/// How many more guests of each of these sizes fit, all of what is at one moment.
+pub(crate) async fn capacities(
+    app: &App,
+    sizes: Vec<Size>,
+    lost: Option<HostId>,
+) -> ApiResult<Vec<Capacity>> {
+    planned(app, move |rooms, guests, rules| {
+        sizes.into_iter().map(|size| placing::capacity_of(rooms, guests, rules, size, lost)).collect()
+    })
+    .await
+}
+
 /// Of which size guests are to be counted.
 #[derive(Deserialize)]
 pub(super) struct OfSize {
@@ -221,10 +233,8 @@ pub(super) async fn capacity(
         ));
     }
     let size = Size { memory: Bytes(asked.memory_bytes), vcpus: asked.vcpus, disk: Bytes(asked.disk_bytes) };
-    let lost = asked.if_lost.map(HostId);
-    let counted =
-        planned(&app, move |rooms, guests, rules| placing::capacity_of(rooms, guests, rules, size, lost));
-    Ok(Json(counted.await?))
+    let mut counted = capacities(&app, vec![size], asked.if_lost.map(HostId)).await?;
+    Ok(Json(counted.remove(0)))
 }
 
 /// How far balancing may go.

@@ -136,8 +136,23 @@ impl Wanted {
 
 /// The month, up to now: what is to come has not been used.
 fn window(app: &App, asked: &Asked) -> ApiResult<Window> {
-    let month = asked_month(asked)?;
-    Ok(Window { until: month.until.min(app.now()), ..month })
+    Ok(up_to_now(app, asked_month(asked)?))
+}
+
+fn up_to_now(app: &App, month: Window) -> Window {
+    Window { until: month.until.min(app.now()), ..month }
+}
+
+/// A month of the calendar, up to now.
+pub(crate) fn month_window(app: &App, text: &str) -> ApiResult<Window> {
+    Ok(up_to_now(app, month(Some(text))?))
+}
+
+/// What an account's guests were in a month, as CSV.
+pub(crate) async fn month_csv(app: App, scope: Scope, id: i64, text: &str) -> ApiResult<Response> {
+    let account = AccountId(accounts::find(app.store.reader(), scope, AccountId(id)).await?.id);
+    let window = month_window(&app, text)?;
+    Wanted { app, scope, account: Some(account), window, form: Form::Csv }.answer().await
 }
 
 async fn of_account(app: App, caller: Caller, id: i64, asked: Asked, form: Form) -> ApiResult<Response> {

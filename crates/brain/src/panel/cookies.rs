@@ -1,6 +1,7 @@
 //! Cookies: which there are, how they are read and set.
 //!
-//! All are `HttpOnly` and `SameSite`, and `Secure` where browsers reach us by TLS.
+//! All are `HttpOnly` and `SameSite`. Where browsers reach us by TLS they are `Secure`, too, and named so that browsers take them from this
+//! very host alone, and by TLS alone (`__Host-`, RFC 6265bis, 4.1.3.2): no neighbour in the domain can plant one.
 
 use super::visitor::Transport;
 use axum::http::{HeaderMap, HeaderValue, header};
@@ -17,12 +18,19 @@ pub(super) const THEME: &str = "honcho_theme";
 /// What the next page says.
 pub(super) const FLASH: &str = "honcho_flash";
 
+/// What names begin with by TLS.
+const PREFIX: &str = "__Host-";
+
 /// The value of a cookie.
-pub(super) fn read<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+pub(super) fn read<'h>(headers: &'h HeaderMap, name: &str, transport: Transport) -> Option<&'h str> {
+    let is_it = |key: &str| match transport {
+        Transport::Plain => key == name,
+        Transport::Tls => key.strip_prefix(PREFIX) == Some(name),
+    };
     let all = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     all.flat_map(|line| line.split(';')).find_map(|pair| {
         let (key, value) = pair.trim().split_once('=')?;
-        (key == name).then_some(value).filter(|value| !value.is_empty())
+        is_it(key).then_some(value).filter(|value| !value.is_empty())
     })
 }
 
@@ -46,8 +54,9 @@ pub(super) fn set(name: &str, value: &str, kept: Kept, transport: Transport) -> 
         Kept::Seconds(seconds) => format!("; Max-Age={seconds}"),
         Kept::Never => "; Max-Age=0".to_owned(),
     };
-    let secure = if transport == Transport::Tls { "; Secure" } else { "" };
-    HeaderValue::from_str(&format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax{kept}{secure}")).ok()
+    let (prefix, secure) = if transport == Transport::Tls { (PREFIX, "; Secure") } else { ("", "") };
+    HeaderValue::from_str(&format!("{prefix}{name}={value}; Path=/; HttpOnly; SameSite=Lax{kept}{secure}"))
+        .ok()
 }
 
 #[cfg(test)]
@@ -59,9 +68,14 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.append(header::COOKIE, "a=1; honcho_theme=dark".parse().unwrap());
         headers.append(header::COOKIE, "honcho_session=x=y".parse().unwrap());
-        assert_eq!(read(&headers, THEME), Some("dark"));
-        assert_eq!(read(&headers, SESSION), Some("x=y"));
-        assert_eq!(read(&headers, "honcho"), None);
+        headers.append(header::COOKIE, "__Host-honcho_visit=z".parse().unwrap());
+        assert_eq!(read(&headers, THEME, Transport::Plain), Some("dark"));
+        assert_eq!(read(&headers, SESSION, Transport::Plain), Some("x=y"));
+        assert_eq!(read(&headers, "honcho", Transport::Plain), None);
+        // What came by HTTP, or from a neighbour, is not what was set by TLS; and the other way round.
+        assert_eq!(read(&headers, SESSION, Transport::Tls), None);
+        assert_eq!(read(&headers, VISIT, Transport::Tls), Some("z"));
+        assert_eq!(read(&headers, VISIT, Transport::Plain), None);
     }
 
     #[test]
@@ -69,7 +83,7 @@ mod tests {
         let check = |kept, transport, expected: &str| {
             assert_eq!(set(SESSION, "s", kept, transport).unwrap().to_str().unwrap(), expected);
         };
-        check(Kept::Open, Transport::Tls, "honcho_session=s; Path=/; HttpOnly; SameSite=Lax; Secure");
+        check(Kept::Open, Transport::Tls, "__Host-honcho_session=s; Path=/; HttpOnly; SameSite=Lax; Secure");
         check(Kept::Never, Transport::Plain, "honcho_session=s; Path=/; HttpOnly; SameSite=Lax; Max-Age=0");
     }
 }

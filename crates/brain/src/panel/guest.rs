@@ -4,7 +4,7 @@ use super::event_log::{self, EventRow};
 use super::failure::{PanelResult, unwritable};
 use super::live;
 use super::problems::Problems;
-use super::shell::{Section, Shell, page_with};
+use super::shell::{Section, Shell, form_token, page_with};
 use super::shown::{self, Badge, Moment};
 use super::visitor::{Guarded, PageId, Visit, Visitor};
 use crate::app::App;
@@ -38,6 +38,14 @@ struct OperationRow {
 #[derive(Template)]
 #[template(path = "guest_live.html")]
 struct LivePart {
+    id: i64,
+    /// For the forms in it: one that stays as it is while somebody looks.
+    token: String,
+    may_change: bool,
+    is_running: bool,
+    is_cancelled: bool,
+    deletes: Option<Moment>,
+    gives_up: Option<(i64, String)>,
     name: String,
     status: Badge,
     reason: String,
@@ -88,7 +96,6 @@ struct GuestPage {
     memory: String,
     disk: String,
     made: Moment,
-    deletes: Option<Moment>,
     cards: Vec<Card>,
     placed: Option<Placed>,
     size: SizeForm,
@@ -96,7 +103,6 @@ struct GuestPage {
     may_change: bool,
     is_running: bool,
     is_cancelled: bool,
-    gives_up: Option<(i64, String)>,
     /// The server that it is, if it sends slow logs.
     slow_server: Option<i64>,
 }
@@ -124,12 +130,46 @@ async fn newest_operations(app: &App, visitor: &Visitor, id: GuestId) -> PanelRe
     Ok(operations::list(app.store.reader(), visitor.scope(), &filters).await?)
 }
 
-async fn live_part(app: &App, visitor: &Visitor, guest: &Guest, done: &[Operation]) -> PanelResult<LivePart> {
+/// What a visitor may do with a guest, as it is.
+struct Possible {
+    may_change: bool,
+    is_running: bool,
+    is_cancelled: bool,
+}
+
+fn possible(visitor: &Visitor, guest: &Guest) -> Possible {
+    let ended = guest.cancelled_at.is_some() || guest.deleted_at.is_some();
+    let is_gone = guest.deleted_at.is_some() || guest.status == honcho_model::guest::GuestStatus::Deleting;
+    Possible {
+        may_change: visitor.may_change(guest.account_id) && !is_gone,
+        is_running: guest.power == Power::Running && !ended,
+        is_cancelled: guest.cancelled_at.is_some() && !is_gone,
+    }
+}
+
+async fn live_part(
+    app: &App,
+    visitor: &Visitor,
+    guest: &Guest,
+    done: &[Operation],
+    token: String,
+) -> PanelResult<LivePart> {
     let filters = Filters { limit: Some(NEWEST), descending: true, ..Filters::default() }
         .and("resource", "guest")
         .and("resource_id", guest.id);
     let log = events::list(app.store.reader(), visitor.scope(), &filters).await?;
+    let Possible { may_change, is_running, is_cancelled } = possible(visitor, guest);
+    // Moves are the operators'.
+    let may_end = |operation: &&Operation| visitor.is_operator() || operation.kind != OperationKind::Move;
+    let open = done.iter().filter(may_end).find(|operation| operation.state == OperationState::Open);
     Ok(LivePart {
+        id: guest.id,
+        token,
+        may_change,
+        is_running,
+        is_cancelled,
+        deletes: guest.deletes_at.map(|at| shown::moment(at, app.now())),
+        gives_up: open.map(|operation| (operation.id, shown::words(operation.kind.as_str()))),
         name: guest.name.clone(),
         status: shown::guest_status(guest.status),
         reason: guest.status_reason.clone().unwrap_or_default(),
@@ -191,7 +231,8 @@ pub(super) async fn shown_with(
     let reader = app.store.reader();
     let guest = guests::get(reader, visitor.scope(), GuestId(id), app.now()).await?;
     let done = newest_operations(app, visitor, GuestId(id)).await?;
-    let live = live_part(app, visitor, &guest, &done).await?;
+    let shell = Shell::new(app, visit, Section::Guests, guest.name.clone());
+    let live = live_part(app, visitor, &guest, &done, shell.token.clone()).await?;
     let accounts = names::of(reader, Named::Account, [guest.account_id]).await?;
     let images = names::of(reader, Named::Image, [guest.image_id]).await?;
     let mut hosts = std::collections::HashMap::new();
@@ -201,17 +242,13 @@ pub(super) async fn shown_with(
         hosts = names::of(reader, Named::Host, both).await?;
         decision = placements::get(reader, GuestId(id)).await?.map(|placement| placed(placement, app));
     }
-    let ended = guest.cancelled_at.is_some() || guest.deleted_at.is_some();
     let status = if form.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
-    let is_gone = guest.deleted_at.is_some() || guest.status == honcho_model::guest::GuestStatus::Deleting;
-    // Moves are the operators'.
-    let may_end = |operation: &&Operation| visitor.is_operator() || operation.kind != OperationKind::Move;
-    let open = done.iter().filter(may_end).find(|operation| operation.state == OperationState::Open);
+    let Possible { may_change, is_running, is_cancelled } = possible(visitor, &guest);
     let of_guest = Filters { limit: Some(1), ..Filters::default() }.and("guest_id", id);
     let servers = slow::list(reader, visitor.scope(), &of_guest).await?;
     let page = GuestPage {
         slow_server: servers.first().map(|server| server.id),
-        shell: Shell::new(app, visit, Section::Guests, guest.name.clone()),
+        shell,
         account: accounts.get(&guest.account_id).cloned().unwrap_or_default(),
         image: images.get(&guest.image_id).cloned().unwrap_or_default(),
         host: guest.host_id.and_then(|id| Some((id, hosts.get(&id)?.clone()))),
@@ -219,15 +256,13 @@ pub(super) async fn shown_with(
         memory: shown::size(guest.memory_bytes),
         disk: shown::size(guest.disk_bytes),
         made: shown::moment(guest.created_at, app.now()),
-        deletes: guest.deletes_at.map(|at| shown::moment(at, app.now())),
         cards: cards(app, &guest).await?,
         placed: decision,
         size: form.unwrap_or_else(|| SizeForm::of(&guest)),
         is_operator: visitor.is_operator(),
-        may_change: visitor.may_change(guest.account_id) && !is_gone,
-        is_running: guest.power == Power::Running && !ended,
-        is_cancelled: guest.cancelled_at.is_some() && !is_gone,
-        gives_up: open.map(|operation| (operation.id, shown::words(operation.kind.as_str()))),
+        may_change,
+        is_running,
+        is_cancelled,
         live,
         guest,
     };
@@ -245,14 +280,15 @@ pub(super) async fn show(
 
 /// What changes of it while somebody looks.
 pub(super) async fn live(State(app): State<App>, visit: Visit, PageId(id): PageId) -> PanelResult<Response> {
+    let token = form_token(&app, &visit);
     let Some(visitor) = visit.visitor else { return Ok(live::nobody()) };
     let (of, by) = (app.clone(), visitor.clone());
     let render = move || {
-        let (app, visitor) = (of.clone(), by.clone());
+        let (app, visitor, token) = (of.clone(), by.clone(), token.clone());
         async move {
             let guest = guests::get(app.store.reader(), visitor.scope(), GuestId(id), app.now()).await?;
             let done = newest_operations(&app, &visitor, GuestId(id)).await?;
-            let part = live_part(&app, &visitor, &guest, &done).await?;
+            let part = live_part(&app, &visitor, &guest, &done, token).await?;
             Ok(part.render().map_err(|error| unwritable(&error))?)
         }
     };

@@ -20,9 +20,6 @@ use honcho_store::{Filters, guests};
 /// How many guests may be chosen at once: as many as a page of the table shows.
 const MOST: usize = 100;
 
-/// How many refusals are told.
-const TOLD: usize = 3;
-
 /// What is done with each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Act {
@@ -88,17 +85,28 @@ async fn done(app: &App, writer: &Writer, id: i64, act: Act) -> ApiResult<Operat
     Ok(outcome?)
 }
 
-/// What came of all of them.
-fn told(act: Act, count: usize, refused: &[String]) -> Flash {
+/// A guest with which it was not done.
+struct Refused {
+    id: i64,
+    name: String,
+    why: String,
+}
+
+#[derive(Template)]
+#[template(path = "guest_bulk_done.html")]
+struct DonePage {
+    shell: Shell,
+    done: String,
+    word: &'static str,
+    refused: Vec<Refused>,
+    /// Those that were chosen and are not there any more.
+    gone: usize,
+}
+
+/// With how many it was done.
+fn told(act: Act, count: usize) -> String {
     let verb = if count == 1 { "guest is" } else { "guests are" };
-    let first = format!("{count} {verb} {}.", act.done());
-    if refused.is_empty() {
-        return Flash::done(first);
-    }
-    let mut said = vec![first];
-    said.extend(refused.iter().take(TOLD).map(|one| format!("{one}.")));
-    said.extend((refused.len() > TOLD).then(|| format!("Nor are {} more.", refused.len() - TOLD)));
-    Flash::failed(said.join(" "))
+    format!("{count} {verb} {}.", act.done())
 }
 
 /// Shows what would be done, and does it once that was seen.
@@ -119,17 +127,29 @@ pub(super) async fn act(State(app): State<App>, guarded: Guarded, fields: Fields
         let rows = rows(&app, &guarded, found).await?;
         return page(&BulkPage { shell, word: act.word(), said: act.said(), rows });
     }
-    let (mut count, mut refused) = (0, Vec::new());
+    let gone = chosen.len().saturating_sub(found.len());
+    let (mut count, mut refused, mut has_failed) = (0, Vec::new(), false);
     for guest in found {
-        match done(&app, &writer, guest.id, act).await {
+        let (id, name) = (guest.id, guest.name);
+        if has_failed {
+            refused.push(Refused { id, name, why: "it was not tried any more".to_owned() });
+            continue;
+        }
+        match done(&app, &writer, id, act).await {
             Ok(_) => count += 1,
-            Err(error) if error.status().is_client_error() => {
-                refused.push(format!("{} is not: {}", guest.name, sentence(&error)));
+            Err(error) => {
+                // What the brain itself fails at fails for the next one, too; what was done before is done all the same.
+                has_failed = !error.status().is_client_error();
+                refused.push(Refused { id, name, why: sentence(&error) });
             }
-            Err(error) => return Err(error.into()),
         }
     }
-    Ok(go("/guests", Some(told(act, count, &refused)), guarded.visit.transport))
+    let done = told(act, count);
+    if refused.is_empty() && gone == 0 {
+        return Ok(go("/guests", Some(Flash::done(done)), guarded.visit.transport));
+    }
+    let shell = Shell::new(&app, &guarded.visit, Section::Guests, format!("{} guests", act.word()));
+    page(&DonePage { shell, done, word: act.word(), refused, gone })
 }
 
 #[cfg(test)]
@@ -138,11 +158,7 @@ mod tests {
 
     #[test]
     fn what_came_of_it_is_told() {
-        assert_eq!(told(Act::Stop, 1, &[]), Flash::done("1 guest is being stopped."));
-        let refused: Vec<String> = (1..=5).map(|n| format!("g{n} is not: it is gone")).collect();
-        let flash = told(Act::Cancel, 2, &refused);
-        assert_eq!(flash.tone, "failed");
-        assert!(flash.text.starts_with("2 guests are cancelled. g1 is not: it is gone."), "{}", flash.text);
-        assert!(flash.text.ends_with("Nor are 2 more."), "{}", flash.text);
+        assert_eq!(told(Act::Stop, 1), "1 guest is being stopped.");
+        assert_eq!(told(Act::Cancel, 2), "2 guests are cancelled.");
     }
 }

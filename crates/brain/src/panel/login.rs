@@ -5,7 +5,7 @@ use super::failure::PanelResult;
 use super::fields::Fields;
 use super::problems::Problems;
 use super::shell::{Flash, Section, Shell, go, own_address, page_with};
-use super::visitor::{Asking, Guarded, Theme, Visit};
+use super::visitor::{Asking, Guarded, Theme, Visit, Visitor};
 use crate::app::App;
 use crate::credentials::SESSION_PREFIX;
 use crate::http::{ApiError, Peer, login_refused, try_password};
@@ -64,6 +64,9 @@ pub(super) async fn log_in(
         let secret = format!("{SESSION_PREFIX}{}", app.outside.secret());
         match try_password(&app, name.to_lowercase(), password, source, Some(secret.clone())).await {
             Ok(Tried::Begun(_)) => {
+                if let Some(before) = &visit.visitor {
+                    end(&app, before).await;
+                }
                 let mut response = go(&next, None, visit.transport);
                 let cookie = cookies::set(cookies::SESSION, &secret, Kept::Open, visit.transport);
                 response.headers_mut().extend(cookie.map(|cookie| (header::SET_COOKIE, cookie)));
@@ -77,6 +80,14 @@ pub(super) async fn log_in(
     let problems = Problems::of(error)?;
     let shell = Shell::new(&app, &visit, Section::Elsewhere, "Log in");
     page_with(status, &LoginPage { shell, next, name, problems })
+}
+
+/// Ends the session that another one takes the place of. Should that fail, it ends by itself.
+async fn end(app: &App, before: &Visitor) {
+    let change = SessionDelete { of: Some(before.session.person), id: before.session.id };
+    if let Err(error) = app.write_taking_away(before.caller.actor.clone(), &change).await {
+        tracing::warn!(%error, "a session was not ended in whose place another began");
+    }
 }
 
 /// Ends the session.

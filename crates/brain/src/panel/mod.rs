@@ -30,6 +30,7 @@
 mod accounts;
 mod around;
 mod assets;
+mod capacity;
 mod cookies;
 mod event_log;
 mod failure;
@@ -41,10 +42,12 @@ mod guest_order;
 mod guests;
 mod host;
 mod hosts;
+mod images;
 mod live;
 mod login;
 mod networks;
 mod overview;
+mod password;
 mod people;
 mod problems;
 mod racked;
@@ -53,6 +56,7 @@ mod shell;
 mod shown;
 mod slow;
 mod tokens;
+mod usage;
 mod visitor;
 
 #[cfg(test)]
@@ -81,6 +85,12 @@ pub(crate) fn routes(app: &App) -> Router<App> {
         .route("/accounts/{id}", get(accounts::one))
         .route("/accounts/{id}/tokens", post(accounts::make_token))
         .route("/accounts/{id}/tokens/end", post(accounts::end_token))
+        .route("/accounts/{id}/usage", get(usage::show))
+        .route("/accounts/{id}/usage.csv", get(usage::csv))
+        .route("/capacity", get(capacity::show))
+        .route("/images", get(images::show))
+        .route("/images/{id}", get(images::one))
+        .route("/password", get(password::show).post(password::change))
         .route("/people", get(people::show).post(people::make))
         .route("/people/{id}", get(people::one))
         .route("/people/{id}/grant", post(people::grant))

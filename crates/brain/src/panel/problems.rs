@@ -22,6 +22,7 @@ fn label(field: &str) -> String {
         "memory_bytes" => "Memory".to_owned(),
         "disk_bytes" => "Disk".to_owned(),
         "vcpus" => "vCPUs".to_owned(),
+        "again" => "The new one again".to_owned(),
         "ssh_keys" => "SSH keys".to_owned(),
         other => {
             let words = other.trim_end_matches("_id").replace('_', " ");

@@ -18,6 +18,8 @@ pub(super) enum Section {
     Hosts,
     Guests,
     Networks,
+    Images,
+    Capacity,
     SlowQueries,
     Accounts,
     People,
@@ -43,6 +45,8 @@ fn links(visitor: &Visitor) -> Vec<Link> {
             link(Section::Hosts, "/hosts", "Hosts"),
             link(Section::Guests, "/guests", "Guests"),
             link(Section::Networks, "/networks", "Networks"),
+            link(Section::Images, "/images", "Images"),
+            link(Section::Capacity, "/capacity", "Capacity"),
             link(Section::SlowQueries, "/slow_queries", "Slow queries"),
             link(Section::Accounts, "/accounts", "Accounts"),
             link(Section::People, "/people", "People"),
@@ -68,8 +72,11 @@ pub(super) struct Flash {
     pub(super) text: String,
 }
 
-/// So long is what a cookie says of it, at most.
-const LONGEST: usize = 600;
+/// So long is a cookie of it, at most, in bytes as they are sent: browsers drop cookies that are longer than 4096 with their names.
+const LONGEST: usize = 3_000;
+
+/// What stands for the rest, as it is sent.
+const AND_MORE: &str = "%E2%80%A6";
 
 impl Flash {
     pub(super) fn done(text: impl Into<String>) -> Flash {
@@ -88,8 +95,19 @@ impl Flash {
     }
 
     fn written(&self) -> String {
-        let text: String = self.text.chars().take(LONGEST).collect();
-        format!("{}.{}", self.tone, utf8_percent_encode(&text, NON_ALPHANUMERIC))
+        let mut written = format!("{}.{}", self.tone, utf8_percent_encode(&self.text, NON_ALPHANUMERIC));
+        if written.len() <= LONGEST {
+            return written;
+        }
+        written = format!("{}.", self.tone);
+        for letter in self.text.chars() {
+            let letter = utf8_percent_encode(letter.encode_utf8(&mut [0; 4]), NON_ALPHANUMERIC).to_string();
+            if written.len() + letter.len() + AND_MORE.len() > LONGEST {
+                break;
+            }
+            written.push_str(&letter);
+        }
+        written + AND_MORE
     }
 }
 
@@ -130,7 +148,7 @@ impl Shell {
             standing: standing.unwrap_or_default(),
             theme: visit.theme.word(),
             flash: visit.flash.clone(),
-            token: tokens::made(&visit.secret, (app.outside.uuid(), app.outside.uuid())),
+            token: form_token(app, visit),
             here: visit.here.clone(),
             sought: String::new(),
             simulated: app.simulated,
@@ -139,6 +157,11 @@ impl Shell {
             icon: assets::address("icon.svg"),
         }
     }
+}
+
+/// A token for the forms of a page, or of a part of one.
+pub(super) fn form_token(app: &App, visit: &Visit) -> String {
+    tokens::made(&visit.secret, (app.outside.uuid(), app.outside.uuid()))
 }
 
 /// Writes a page.
@@ -181,6 +204,16 @@ mod tests {
         let flash = Flash::done("web1 is stopped; “bye”, 100 %");
         assert_eq!(Flash::read(&flash.written()), Some(flash));
         assert_eq!(Flash::read("evil.text"), None);
+        // However long, and in whatever script: the cookie is one that browsers keep, and no letter is cut in two.
+        for text in ["a".repeat(9_000), "\u{fc}".repeat(2_000), "\u{1f9a6}".repeat(1_000)] {
+            let written = Flash::failed(&*text).written();
+            assert!(written.len() <= LONGEST && written.len() > LONGEST - 30, "{}", written.len());
+            let read = Flash::read(&written).unwrap().text;
+            assert!(
+                text.starts_with(read.trim_end_matches('\u{2026}')) && read.ends_with('\u{2026}'),
+                "{read}"
+            );
+        }
     }
 
     #[test]

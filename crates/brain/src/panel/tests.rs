@@ -144,6 +144,29 @@ async fn logging_in_goes_where_somebody_wanted_to_go() {
 }
 
 #[tokio::test]
+async fn of_two_tabs_with_the_login_form_both_log_in() {
+    let (office, _) = office().await;
+    let mut browser = Browser::new(&office.world.app);
+    browser.get("/login").await;
+    let second_tab = browser.token.clone();
+    let password = PASSWORD.replace(' ', "+");
+    browser.post("/login", &format!("login=viewer&password={password}")).await;
+    let first = browser.cookies["honcho_session"].clone();
+    let body = format!("token={second_tab}&login=admin&password={password}&next=%2Faccounts");
+    let seen = browser.post_with("/login", &body, None).await;
+    assert_eq!((seen.status, seen.location()), (303, "/accounts"), "{}", seen.body);
+    assert!(browser.get("/guests").await.body.contains(">admin<"), "it is the second who is logged in");
+    browser.cookies.insert("honcho_session".to_owned(), first);
+    assert_eq!(browser.get("/guests").await.status, 303, "the first session has ended");
+    // That token opens nothing else.
+    let seen = browser.post_with("/theme", &format!("token={second_tab}&theme=dark"), None).await;
+    assert_eq!(seen.status, 303, "nobody is logged in: it is the visit's own token");
+    let mut admin = Browser::logged_in(&office.world.app, "admin").await;
+    admin.cookies.insert("honcho_visit".to_owned(), browser.cookies["honcho_visit"].clone());
+    assert_eq!(admin.post_with("/theme", &format!("token={second_tab}&theme=dark"), None).await.status, 403);
+}
+
+#[tokio::test]
 async fn nobody_is_sent_to_another_site_after_logging_in() {
     let (office, _) = office().await;
     let mut browser = Browser::new(&office.world.app);
@@ -198,6 +221,16 @@ const PAGES: &str = "
 /networks/1?from=x  303 400 400 400 400
 /accounts       303 303 303 303 200
 /accounts/1     303 404 200 200 200
+/accounts/1/usage  303 404 200 200 200
+/accounts/1/usage?month=2026-13  303 404 422 422 422
+/capacity       303 403 403 403 200
+/capacity?memory=1G&vcpus=1&disk=1G&if_lost=1  303 403 403 403 200
+/capacity?memory=much  303 403 403 403 422
+/capacity?if_lost=999  303 403 403 403 404
+/images         303 200 200 200 200
+/images/1       303 200 200 200 200
+/images/999     303 404 404 404 404
+/password       303 200 200 200 200
 /people         303 403 403 403 200
 /people/1       303 403 403 403 200
 /people/999     303 403 403 403 404
@@ -345,10 +378,27 @@ async fn several_guests_are_shown_before_anything_is_done_with_them() {
     let mut stranger = Browser::logged_in(&office.world.app, "stranger").await;
     stranger.post("/guests/bulk", &format!("{chosen}&confirmed=yes")).await;
     assert_eq!(office.world.guest(guest).await.power, Power::Running);
-    admin.post("/guests/bulk", &format!("{chosen}&confirmed=yes")).await;
+    let seen = admin.post("/guests/bulk", &format!("{chosen}&confirmed=yes")).await;
+    assert!(seen.status == 200 && seen.body.contains("2 guests are being stopped."), "{}", seen.body);
+    assert!(seen.body.contains("One of those that were chosen is not there any more."), "{}", seen.body);
     let powers = (office.world.guest(guest).await.power, office.world.guest(second).await.power);
     assert_eq!(powers, (Power::Stopped, Power::Stopped));
-    assert!(admin.get("/guests").await.body.contains("2 guests are being stopped."));
+    // Where all of it is done, that is said in a line.
+    let both = format!("guest={guest}&guest={second}&confirmed=yes");
+    assert_eq!(admin.post("/guests/bulk", &format!("act=start&{both}")).await.location(), "/guests");
+    assert!(admin.get("/guests").await.body.contains("2 guests are being started."));
+    office.world.power(second, crate::operations::PowerAction::Stop { hard: false }).await.unwrap();
+    // Of those with which it is not done each is named, and why.
+    let seen = admin
+        .post("/guests/bulk", &format!("act=reboot&guest={guest}&guest={second}&guest=999&confirmed=yes"))
+        .await;
+    assert!(seen.status == 200 && seen.body.contains("1 guest is being rebooted."), "{}", seen.body);
+    assert!(
+        seen.body.contains(">acme-two</a></th><td>") && seen.body.contains("nothing to reboot"),
+        "{}",
+        seen.body
+    );
+    assert!(seen.body.contains("One of those that were chosen is not there any more."), "{}", seen.body);
     admin.post("/guests/bulk", "act=stop").await;
     assert!(admin.get("/guests").await.body.contains("Choose guests first"));
 }
@@ -412,6 +462,77 @@ async fn how_pages_look_is_kept() {
     assert!(admin.get("/guests").await.body.contains("data-theme=\"dark\""));
     admin.post("/theme", "theme=system&here=%2Fguests").await;
     assert!(admin.get("/guests").await.body.contains("data-theme=\"system\""));
+}
+
+#[tokio::test]
+async fn somebody_changes_their_own_password() {
+    let (office, _) = office().await;
+    let app = &office.world.app;
+    let (mut elsewhere, mut admin) =
+        (Browser::logged_in(app, "admin").await, Browser::logged_in(app, "admin").await);
+    admin.get("/password").await;
+    let old = PASSWORD.replace(' ', "+");
+    let new = "seven+quiet+otters+swim";
+    for (fields, field) in [
+        (format!("current_password=wrong&password={new}&again={new}"), "current_password"),
+        (format!("current_password={old}&password={new}&again={new}s"), "again"),
+        (format!("current_password={old}&password=short&again=short"), "password"),
+        (format!("current_password=&password={new}&again={new}"), "current_password"),
+    ] {
+        let seen = admin.post("/password", &fields).await;
+        assert!(
+            seen.status == 422 && seen.body.contains(&format!("href=\"#{field}\"")),
+            "{fields}: {}",
+            seen.body
+        );
+        assert!(!seen.body.contains("otters"), "no password stands in a page");
+    }
+    let seen = admin.post("/password", &format!("current_password={old}&password={new}&again={new}")).await;
+    assert_eq!((seen.status, seen.location()), (303, "/"), "{}", seen.body);
+    assert!(admin.get("/guests").await.body.contains("Your password is changed"));
+    assert_eq!(elsewhere.get("/guests").await.status, 303, "other sessions have ended");
+    let mut again = Browser::new(app);
+    again.get("/login").await;
+    assert_eq!(again.post("/login", &format!("login=admin&password={old}")).await.status, 401);
+    assert_eq!(again.post("/login", &format!("login=admin&password={new}")).await.status, 303);
+}
+
+#[tokio::test]
+async fn a_months_usage_is_shown_and_there_as_csv() {
+    let (office, guest) = office().await;
+    let account = office.world.guest(guest).await.account_id;
+    office.world.pass(7_200);
+    let mut viewer = Browser::logged_in(&office.world.app, "viewer").await;
+    let page = viewer.get(&format!("/accounts/{account}/usage")).await.body;
+    assert!(
+        page.contains("acme-web") && page.contains("All together") && page.contains("usage.csv?month="),
+        "{page}"
+    );
+    let (_, csv) = page.split_once(&format!("/accounts/{account}/usage.csv?month=")).unwrap();
+    let path = format!("/accounts/{account}/usage.csv?month={}", &csv[..7]);
+    let seen = viewer.get(&path).await;
+    assert!(seen.status == 200 && seen.body.starts_with("account_id,guest_id,"), "{}", seen.body);
+    assert!(seen.body.contains(",acme-web,running,"), "{}", seen.body);
+    assert!(
+        seen.headers[header::CONTENT_DISPOSITION]
+            .to_str()
+            .unwrap()
+            .starts_with("attachment; filename=\"usage-")
+    );
+    assert_eq!(Browser::logged_in(&office.world.app, "stranger").await.get(&path).await.status, 404);
+}
+
+#[tokio::test]
+async fn an_operator_sees_what_fits_and_what_if_a_host_is_lost() {
+    let (office, _) = office().await;
+    let mut operator = Browser::logged_in(&office.world.app, "operator").await;
+    let page = operator.get("/capacity?if_lost=1&memory=64M&vcpus=1&disk=1G").await.body;
+    assert!(
+        page.contains("If ") && page.contains("were lost") && page.contains("acme-web"),
+        "its guest fits nowhere else: {page}"
+    );
+    let page = operator.get("/images").await.body;
+    assert!(page.contains(" guests</a>"), "{page}");
 }
 
 /// The policy would let a browser ignore it, and a page would be broken that looks whole in its source.

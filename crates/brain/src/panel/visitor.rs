@@ -64,6 +64,8 @@ pub(super) struct Visit {
     pub(super) visitor: Option<Visitor>,
     /// What tokens of forms are made from.
     pub(super) secret: String,
+    /// What the token of a login form is made from that was loaded before somebody logged in, in another tab.
+    pub(super) before_login: Option<String>,
     /// Whether the browser has to be told that secret first.
     pub(super) is_new: bool,
     pub(super) theme: Theme,
@@ -77,15 +79,16 @@ impl Visit {
     /// Looks who it is.
     pub(super) async fn of(app: &App, asked: &Parts) -> ApiResult<Visit> {
         let headers = &asked.headers;
+        let transport = Transport::of(app, headers);
+        let cookie = |name: &str| cookies::read(headers, name, transport);
         let source = asked.extensions.get::<Peer>().map(|peer| peer.0.ip().to_string());
-        let shown =
-            cookies::read(headers, cookies::SESSION).filter(|secret| secret.starts_with(SESSION_PREFIX));
+        let shown = cookie(cookies::SESSION).filter(|secret| secret.starts_with(SESSION_PREFIX));
         let caller = match shown {
             Some(secret) => Caller::by_secret(app, secret, source).await?,
             None => None,
         };
         let visitor = caller.and_then(Visitor::of);
-        let kept = cookies::read(headers, cookies::VISIT).filter(|secret| secret.len() == 64);
+        let kept = cookie(cookies::VISIT).filter(|secret| secret.len() == 64);
         let (secret, is_new) = match (&visitor, shown, kept) {
             (Some(_), Some(session), _) => (session.to_owned(), false),
             (_, _, Some(visit)) => (visit.to_owned(), false),
@@ -94,10 +97,11 @@ impl Visit {
         Ok(Visit {
             visitor,
             secret,
+            before_login: kept.map(str::to_owned),
             is_new,
-            theme: cookies::read(headers, cookies::THEME).map(Theme::parse).unwrap_or_default(),
-            flash: cookies::read(headers, cookies::FLASH).and_then(Flash::read),
-            transport: Transport::of(app, headers),
+            theme: cookie(cookies::THEME).map(Theme::parse).unwrap_or_default(),
+            flash: cookie(cookies::FLASH).and_then(Flash::read),
+            transport,
             here: match &asked.method {
                 &Method::GET => asked.uri.path_and_query().map_or("/", |whole| whole.as_str()).to_owned(),
                 _ => "/".to_owned(),

@@ -1,0 +1,128 @@
+//! What fits still, by size, and what would be left if a host were lost.
+
+use super::failure::PanelResult;
+use super::shell::{Section, Shell, page};
+use super::shown;
+use super::visitor::{Asking, Guarded};
+use crate::app::App;
+use crate::http::{ApiError, ApiResult, capacities};
+use crate::placing::Size;
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use honcho_model::{Bytes, HostId};
+use honcho_store::{Filters, hosts};
+use serde::Deserialize;
+
+/// Sizes that are counted if none is asked for: memory in GiB, processors, disk in GiB.
+const SIZES: [(u64, u32, u64); 5] = [(1, 1, 10), (2, 2, 20), (4, 2, 40), (8, 4, 80), (16, 8, 160)];
+
+/// So many hosts can be chosen.
+const HOSTS: i64 = 1_000;
+
+/// Which size, and which host is thought lost. Empty fields of the form ask for nothing.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Asked {
+    memory: String,
+    vcpus: String,
+    disk: String,
+    if_lost: String,
+}
+
+struct Row {
+    size: String,
+    fit: String,
+    fit_with_n_plus_one: String,
+    runs_out: String,
+}
+
+struct Lost {
+    name: String,
+    restarted: i64,
+    homeless: Vec<honcho_api::Homeless>,
+}
+
+#[derive(Template)]
+#[template(path = "capacity.html")]
+struct CapacityPage {
+    shell: Shell,
+    asked: Asked,
+    rows: Vec<Row>,
+    /// Each that can be chosen, and whether it is.
+    hosts: Vec<(i64, String, bool)>,
+    lost: Option<Lost>,
+}
+
+fn bytes(attribute: &str, text: &str) -> ApiResult<Bytes> {
+    text.trim().parse::<Bytes>().map_err(|error| ApiError::invalid(attribute, error.to_string()))
+}
+
+fn sizes(asked: &Asked) -> ApiResult<Vec<Size>> {
+    if [&asked.memory, &asked.vcpus, &asked.disk].into_iter().all(|text| text.trim().is_empty()) {
+        let size = |(memory, vcpus, disk): (u64, u32, u64)| Size {
+            memory: Bytes(memory << 30),
+            vcpus,
+            disk: Bytes(disk << 30),
+        };
+        return Ok(SIZES.into_iter().map(size).collect());
+    }
+    let memory = bytes("memory", &asked.memory)?;
+    if memory.0 < 1 << 20 {
+        return Err(ApiError::invalid("memory", "must be 1M at least: that many would fit without end"));
+    }
+    let vcpus =
+        asked.vcpus.trim().parse().map_err(|_| ApiError::invalid("vcpus", "must be a whole number"))?;
+    Ok(vec![Size { memory, vcpus, disk: bytes("disk", &asked.disk)? }])
+}
+
+fn count(n: i64, capped: bool) -> String {
+    if capped { format!("more than {}", shown::count(n)) } else { shown::count(n) }
+}
+
+/// The page.
+pub(super) async fn show(
+    State(app): State<App>,
+    guarded: Guarded,
+    Asking(asked): Asking<Asked>,
+) -> PanelResult<Response> {
+    guarded.visitor.operator()?;
+    let sizes = sizes(&asked)?;
+    let lost = match asked.if_lost.as_str() {
+        "" => None,
+        id => Some(HostId(id.parse().map_err(|_| ApiError::invalid("if_lost", "is no host"))?)),
+    };
+    let said = |size: &Size| {
+        let bytes = |bytes: Bytes| shown::size(i64::try_from(bytes.0).unwrap_or(i64::MAX));
+        format!("{}, {} vCPUs, {} disk", bytes(size.memory), size.vcpus, bytes(size.disk))
+    };
+    let labels: Vec<String> = sizes.iter().map(said).collect();
+    let counted = capacities(&app, sizes, lost).await?;
+    let filters = Filters { limit: Some(HOSTS), ..Filters::default() };
+    let all = hosts::list(app.store.reader(), &filters, app.now()).await?;
+    let hosts: Vec<(i64, String)> = all.into_iter().map(|host| (host.id, host.name)).collect();
+    let named = lost.map(|lost| hosts.iter().find(|(id, _)| *id == lost.0).map(|(_, name)| name.clone()));
+    let lost = named.zip(counted.first()).map(|(name, capacity)| Lost {
+        name: name.unwrap_or_default(),
+        restarted: capacity.restarted.unwrap_or(0),
+        homeless: capacity.homeless.clone().unwrap_or_default(),
+    });
+    let row = |(capacity, size): (honcho_api::Capacity, String)| Row {
+        size,
+        fit: count(capacity.fit, capacity.capped),
+        fit_with_n_plus_one: shown::count(capacity.fit_with_n_plus_one),
+        runs_out: capacity
+            .runs_out
+            .iter()
+            .map(|one| format!("{} on {} hosts", shown::words(&one.filter), one.hosts))
+            .collect::<Vec<_>>()
+            .join(", "),
+    };
+    page(&CapacityPage {
+        shell: Shell::new(&app, &guarded.visit, Section::Capacity, "Capacity"),
+        rows: counted.into_iter().zip(labels).map(row).collect(),
+        hosts: hosts.into_iter().map(|(id, name)| (id, name, id.to_string() == asked.if_lost)).collect(),
+        lost,
+        asked,
+    })
+}
