@@ -155,13 +155,17 @@ struct Reader<'log> {
 impl<'log> Reader<'log> {
     fn lines(&mut self, header: &'log [u8]) {
         let mut start = 0;
-        for end in memchr::memchr_iter(b'\n', header).chain([header.len()]) {
-            if end > start {
-                let line = &header[start..end];
-                let line = line.strip_suffix(b"\r").unwrap_or(line);
-                self.line(line, start, end);
+        while let Some(rest) = header.get(start..).filter(|rest| !rest.is_empty()) {
+            // Most lines are attributes, whose end is found on the way.
+            let is = |name: &[u8]| rest.starts_with(name);
+            if rest[0] == b'#' && !is(b"# User@Host: ") && !is(b"# Time: ") && !is(b"# explain: ") {
+                start += 1 + self.attributes(&rest[1..]) + 1;
+                continue;
             }
-            start = end + 1;
+            let length = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+            let line = &rest[..length];
+            self.line(line.strip_suffix(b"\r").unwrap_or(line), start, start + length);
+            start += length + 1;
         }
     }
 
@@ -172,7 +176,6 @@ impl<'log> Reader<'log> {
             Some(b'#') if line.starts_with(b"# explain: ") => {
                 self.explain = Some((self.explain.map_or(start, |(start, _)| start), end));
             }
-            Some(b'#') => self.attributes(&line[1..]),
             Some(b'u') => self.uses = true,
             Some(b'S') if self.timestamp.is_none() => {
                 const NAME: &[u8] = b"timestamp=";
@@ -224,20 +227,19 @@ impl<'log> Reader<'log> {
         }
     }
 
-    /// `Query_time: 2.0  Lock_time: 0.1 …`: a word that ends in a colon, and the next one unless it is another such.
-    fn attributes(&mut self, line: &'log [u8]) {
+    /// `Query_time: 2.0  Lock_time: 0.1 …`: a word that ends in a colon, and the next one unless it is another such. Gives the length of
+    /// the line.
+    fn attributes(&mut self, text: &'log [u8]) -> usize {
         let mut name: Option<&[u8]> = None;
         let mut at = 0;
-        while at < line.len() {
-            if line[at] <= b' ' {
+        while let Some(byte) = text.get(at).filter(|byte| **byte != b'\n') {
+            if *byte <= b' ' {
                 at += 1;
                 continue;
             }
             let start = at;
-            while at < line.len() && line[at] > b' ' {
-                at += 1;
-            }
-            match (&line[start..at], name.take()) {
+            at += word(&text[start..]);
+            match (&text[start..at], name.take()) {
                 ([next @ .., b':'], before) => {
                     if let Some(before) = before {
                         self.attribute(before, b"");
@@ -251,6 +253,7 @@ impl<'log> Reader<'log> {
         if let Some(last) = name {
             self.attribute(last, b"");
         }
+        at
     }
 
     fn attribute(&mut self, name: &[u8], value: &'log [u8]) {
@@ -277,6 +280,37 @@ impl<'log> Reader<'log> {
             b"Filesort_on_disk" => self.plan.note(Plan::SORT_ON_DISK, value),
             b"QC_Hit" | b"QC_hit" => self.plan.note(Plan::CACHED, value),
             _ => {}
+        }
+    }
+}
+
+/// How long the word is that a text begins with: up to a blank or a control character. Eight bytes at a time.
+fn word(text: &[u8]) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGHS: u64 = ONES << 7;
+    let mut length = 0;
+    while let Some(eight) = text.get(length..).and_then(|rest| rest.first_chunk::<8>()) {
+        let eight = u64::from_le_bytes(*eight);
+        // The high bit of each byte below 33; what a borrow adds stands behind the first of them.
+        let ends = eight.wrapping_sub(ONES * 33) & !eight & HIGHS;
+        if ends != 0 {
+            return length + ends.trailing_zeros() as usize / 8;
+        }
+        length += 8;
+    }
+    let rest = &text[length..];
+    length + rest.iter().position(|byte| *byte <= b' ').unwrap_or(rest.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_word_ends_where_its_bytes_do(text in prop::collection::vec(prop_oneof![any::<u8>(), 30_u8..36], 0..40)) {
+            prop_assert_eq!(word(&text), text.iter().position(|byte| *byte <= b' ').unwrap_or(text.len()));
         }
     }
 }

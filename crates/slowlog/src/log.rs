@@ -2,7 +2,7 @@
 
 use crate::event::Event;
 use crate::frame::{Ending, Frame, Framer};
-use std::io::{ErrorKind, Read, Result};
+use std::io::{Read, Result};
 
 /// Reads slow logs, in pieces of any size. The same bytes give the same events, however they are cut.
 ///
@@ -84,22 +84,11 @@ impl Log {
     /// As much more of the log as comes in one or more reads, up to `most` bytes. Answers with what came: 0 is the end.
     pub fn read_from(&mut self, source: &mut impl Read, most: usize) -> Result<usize> {
         let before = self.framer.buffer.len();
-        self.framer.buffer.resize(before + most, 0);
-        let mut filled = before;
-        let outcome = loop {
-            if filled == self.framer.buffer.len() {
-                break Ok(());
-            }
-            match source.read(&mut self.framer.buffer[filled..]) {
-                Ok(0) => break Ok(()),
-                Ok(count) => filled += count,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => break Err(error),
-            }
-        };
-        self.framer.buffer.truncate(filled);
-        self.came += (filled - before) as u64;
-        outcome.map(|()| filled - before)
+        self.framer.buffer.reserve(most);
+        let outcome = source.take(most as u64).read_to_end(&mut self.framer.buffer);
+        // What came before a failure is there, too.
+        self.came += (self.framer.buffer.len() - before) as u64;
+        outcome
     }
 
     /// Moves the events that are whole into this batch, whose memory is used again. With [`Ending::Last`], all.

@@ -1,7 +1,12 @@
 //! Lists of values, LIMIT and ASC.
 
 use super::{is_blank, is_word};
-use memchr::{memchr, memmem};
+use memchr::{memchr, memmem::Finder};
+use std::sync::LazyLock;
+
+/// What is looked for in every other statement: made once.
+static LIMIT: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("limit ?"));
+static ORDER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("order by "));
 
 /// `in (?, ?)` and `values (?, ?), (?, ?)` become `in(?+)` and `values(?+)`.
 pub(super) fn collapse(text: &[u8], out: &mut Vec<u8>) {
@@ -53,9 +58,8 @@ fn row(text: &[u8], open: usize) -> Option<usize> {
 
 /// The first `limit ?, ?` or `limit ? offset ?` becomes `limit ?`.
 pub(super) fn limit(text: &mut Vec<u8>) {
-    const LIMIT: &[u8] = b"limit ?";
-    let found = memmem::find_iter(text, LIMIT).find(|at| *at == 0 || !is_word(text[at - 1]));
-    let Some(end) = found.map(|at| at + LIMIT.len()) else {
+    let found = LIMIT.find_iter(text).find(|at| *at == 0 || !is_word(text[at - 1]));
+    let Some(end) = found.map(|at| at + LIMIT.needle().len()) else {
         return;
     };
     let rest = &text[end..];
@@ -68,9 +72,8 @@ pub(super) fn limit(text: &mut Vec<u8>) {
 
 /// After the first ORDER BY, each ` asc` goes, also where it only begins a word.
 pub(super) fn ascending(text: &mut Vec<u8>) {
-    const ORDER: &[u8] = b"order by ";
-    let found = memmem::find_iter(text, ORDER).find(|at| *at == 0 || !is_word(text[at - 1]));
-    let Some(start) = found.map(|at| at + ORDER.len()) else {
+    let found = ORDER.find_iter(text).find(|at| *at == 0 || !is_word(text[at - 1]));
+    let Some(start) = found.map(|at| at + ORDER.needle().len()) else {
         return;
     };
     let mut kept = start;

@@ -119,7 +119,7 @@ impl Words {
     }
 
     fn begin(&mut self, length: usize) {
-        self.text.clear();
+        // What is there is written over.
         self.text.resize(length + 1, 0);
         self.length = 0;
         self.word = 0;
@@ -134,15 +134,18 @@ impl Words {
 
     fn letters(&mut self, text: &[u8], start: usize, dialect: Dialect) -> usize {
         let rest = &text[start..];
-        let count =
-            rest.iter().position(|byte| CLASSES[usize::from(*byte)] != Class::Letter).unwrap_or(rest.len());
-        let into = &mut self.text[self.length..self.length + count];
-        for (to, from) in into.iter_mut().zip(rest) {
+        let mut count = 0;
+        for (to, from) in self.text[self.length..].iter_mut().zip(rest) {
+            if CLASSES[usize::from(*from)] != Class::Letter {
+                break;
+            }
             *to = from.to_ascii_lowercase();
+            count += 1;
         }
+        let into = &self.text[self.length..self.length + count];
         let truth = match count {
-            4 => &*into == b"true",
-            5 => &*into == b"false",
+            4 => into == b"true",
+            5 => into == b"false",
             _ => false,
         };
         let end = start + count;
