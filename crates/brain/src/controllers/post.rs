@@ -1,4 +1,5 @@
-//! Makes events of servers whose slow logs cease to come, and of mails that never came; forgets what need not be known.
+//! Makes events of servers whose slow logs cease to come, of mails that are late, and of mails that never came; forgets what need not
+//! be known.
 
 use crate::app::App;
 use honcho_model::AccountId;
@@ -19,6 +20,15 @@ impl Change for NoteSilence {
                 format!("no slow log of it has come for {hours} h: longer than three times what is usual");
             let resource = (ResourceKind::SlowServer, server.id, server.node.as_str());
             let event = NewEvent::info("slow_server.silent", resource, text).alarm();
+            events::record(tx, event.of(server.account_id.map(AccountId))).await?;
+        }
+        for server in slow::take_fallen_late(tx).await? {
+            let hours = (tx.now.0 - server.since) / 3_600_000_000;
+            let text = format!(
+                "a mail of it is missing for {hours} h, and one that was cut later is here: look at the mail queues on its way"
+            );
+            let resource = (ResourceKind::SlowServer, server.id, server.node.as_str());
+            let event = NewEvent::info("slow_server.late", resource, text).alarm();
             events::record(tx, event.of(server.account_id.map(AccountId))).await?;
         }
         slow::forget_old_mails(tx).await

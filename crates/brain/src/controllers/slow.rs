@@ -20,7 +20,7 @@ const DAYS: i64 = 4;
 const DAYS_BEFORE: i64 = 28;
 /// The mail of a week is written on Monday at six (UTC), when the logs of Sunday have come.
 const WEEKLY_AT: i64 = 6 * 3_600_000_000;
-/// More queries than this are in no mail.
+/// What to do first is looked for among so many.
 const MOST: i64 = 500;
 
 fn ranking(app: &App, servers: Vec<SlowServerId>, after: Range, against: Against) -> Ranking {
@@ -109,11 +109,23 @@ async fn write_week(app: &App, reader: WeeklyReader, week: i64) -> StoreResult<(
     let servers = slow::servers_of(app.store.reader(), AccountId(reader.account_id)).await?;
     let range = Range { since: week - 7 * DAY, until: week };
     let before = Range { since: week - 14 * DAY, until: week - 7 * DAY };
-    let queries = ranking(app, servers, range, Against::Range(before)).read(app.store.reader()).await?;
+    let all = ranking(app, servers, range, Against::Range(before));
+    let reader_of = app.store.reader();
+    let looked = all.look(reader_of).await?;
+    let flagged = async |flag| {
+        let limit = i64::try_from(words::MOST).unwrap_or(i64::MAX);
+        looked.page(reader_of, &Ranking { flags: vec![flag], limit, ..all.clone() }).await
+    };
+    let told = words::Week {
+        all: looked.summary(&all),
+        worse: flagged(QueryFlag::Worse).await?,
+        new: flagged(QueryFlag::New).await?,
+        most_time: looked.page(reader_of, &all).await?,
+    };
     let day =
         |at: i64| jiff::Timestamp::from_microsecond(at).unwrap_or_default().strftime("%Y-%m-%d").to_string();
-    let mail = (!queries.is_empty())
-        .then(|| words::week(&reader.name, &day(week - 7 * DAY), &day(week - 1), &queries));
+    let mail = (told.all.queries > 0)
+        .then(|| words::week(&reader.name, &day(week - 7 * DAY), &day(week - 1), &told));
     app.write(Actor::honcho(), &SlowWeek { reader, week, mail }).await?;
     Ok(())
 }

@@ -10,15 +10,50 @@ use honcho_api::{ErrorBody, SlowQuery, SlowQueryDetails};
 use honcho_model::slow::{QueryFlag, QueryState};
 use honcho_model::{AccountId, SlowMarkId, SlowQueryId, SlowServerId};
 use honcho_slowlog::compare::SIGNIFICANCE;
-use honcho_store::slow::{self, Against, Compared, Range, Ranking};
+use honcho_store::slow::{self, Against, Compared, MOST_QUERIES, Range, Ranking};
 use honcho_store::{Filters, ListError, Refusal, Scope, StoreError, accounts};
 use serde::Deserialize;
 
-/// So many queries are ranked, if nothing is said, and at most.
+/// So many queries are ranked, if nothing is said.
 const LIMIT: i64 = 100;
-const MOST: i64 = 10_000;
-/// What can be asked for.
-const FILTERS: &str = "since, until, against_since, against_until, mark_id, state, flag";
+/// What can be asked for of one query, and of a ranking besides.
+const OF_ONE: &str = "since, until, against_since, against_until, mark_id";
+const OF_RANKING: [&str; 2] = ["state", "flag"];
+
+/// Which ranges, for the document alone: `ranking` reads them.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(
+    dead_code,
+    reason = "they are described by it, and read one by one, so that each has an error of its own"
+)]
+struct RangeParameters {
+    /// As in 2026-11-27T06:00:00Z; when absent, of a ranking from the first, of one query the last seven days
+    since: Option<String>,
+    /// Up to, and without, this time
+    until: Option<String>,
+    /// Compare with this range; with the one before, when absent
+    against_since: Option<String>,
+    /// Up to, and without, this time
+    against_until: Option<String>,
+    /// Compare what is after this mark with what was before it, a week at most
+    mark_id: Option<i64>,
+}
+
+/// Which queries of them, likewise.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "as above")]
+struct RankingParameters {
+    /// Only `new`, `looked_at`, `accepted` or `ignored`; may be repeated
+    state: Option<String>,
+    /// Only what is `new`, `worse` or `better`; may be repeated
+    flag: Option<String>,
+    /// At most so many
+    limit: Option<i64>,
+    /// Leave out so many first
+    offset: Option<i64>,
+}
 
 /// Reads what a ranking is asked for.
 pub(crate) async fn ranking(
@@ -42,7 +77,10 @@ pub(crate) async fn ranking(
                 flags.push(word(attribute, QueryFlag::parse(text), QueryFlag::ALL, QueryFlag::as_str)?);
             }
             (None, "mark_id") => mark = Some(mark_at(app, scope, text, &servers).await?),
-            _ => return Err(ListError::UnknownFilter(attribute.clone(), FILTERS.to_owned()).into()),
+            _ => {
+                let known = format!("{OF_ONE}, {}", OF_RANKING.join(", "));
+                return Err(ListError::UnknownFilter(attribute.clone(), known).into());
+            }
         }
     }
     if filters.after.is_some() || filters.cursor.is_some() || filters.descending {
@@ -78,7 +116,7 @@ pub(crate) async fn ranking(
         significance: SIGNIFICANCE,
         now,
         hours_since: app.slow.kept(now).hours_since,
-        limit: filters.limit.unwrap_or(LIMIT).min(MOST),
+        limit: filters.limit.unwrap_or(LIMIT).min(MOST_QUERIES),
         offset: filters.offset.unwrap_or(0),
     })
 }
@@ -110,17 +148,9 @@ fn word<T: Copy>(attribute: &str, parsed: Option<T>, all: &[T], name: fn(T) -> &
 /// Ranks a server's queries by the time they took.
 #[utoipa::path(get, path = "/v1/slow_servers/{id}/queries", tag = "slow logs",
     description = "The queries that took the most time in a range, most first, with what became of each since the range before it that is \
-        as long (or another one): 100 of them unless `limit` says otherwise, 10,000 at most. Ranges count in whole hours (UTC), of more \
-        than two days in whole days. Ignored queries are left out, unless `state` asks for them.",
-    params(("id" = i64, Path), ("since" = Option<String>, Query, description = "As in 2026-11-27T06:00:00Z; from the first, when absent"),
-        ("until" = Option<String>, Query, description = "Up to, and without, this time"),
-        ("against_since" = Option<String>, Query, description = "Compare with this range; with the one before, when absent"),
-        ("against_until" = Option<String>, Query, description = "Up to, and without, this time"),
-        ("mark_id" = Option<i64>, Query, description = "Compare what is after this mark with what was before it, a week at most"),
-        ("state" = Option<String>, Query, description = "Only `new`, `looked_at`, `accepted` or `ignored`; may be repeated"),
-        ("flag" = Option<String>, Query, description = "Only what is `new`, `worse` or `better`; may be repeated"),
-        ("limit" = Option<i64>, Query, description = "At most so many"),
-        ("offset" = Option<i64>, Query, description = "Leave out so many first")),
+        as long (or another one): 100 of them unless `limit` says otherwise, 1,000 at most, and more by `offset`. Ranges count in whole hours \
+        (UTC); of more than two days, if what they are compared with is no shorter, in whole days. Ignored queries are left out, unless `state` asks for them.",
+    params(("id" = i64, Path), RangeParameters, RankingParameters),
     responses((status = 200, body = [SlowQuery]), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody),
         (status = 422, body = ErrorBody)))]
 pub(super) async fn of_server(
@@ -138,15 +168,7 @@ pub(super) async fn of_server(
 #[utoipa::path(get, path = "/v1/accounts/{id}/slow_queries", tag = "slow logs",
     description = "As `/v1/slow_servers/{id}/queries`: a query that is asked on several servers stands there for each of them, and shares are \
         of the time of all.",
-    params(("id" = i64, Path), ("since" = Option<String>, Query, description = "As in 2026-11-27T06:00:00Z; from the first, when absent"),
-        ("until" = Option<String>, Query, description = "Up to, and without, this time"),
-        ("against_since" = Option<String>, Query, description = "Compare with this range; with the one before, when absent"),
-        ("against_until" = Option<String>, Query, description = "Up to, and without, this time"),
-        ("mark_id" = Option<i64>, Query, description = "Compare what is after this mark with what was before it, a week at most"),
-        ("state" = Option<String>, Query, description = "Only `new`, `looked_at`, `accepted` or `ignored`; may be repeated"),
-        ("flag" = Option<String>, Query, description = "Only what is `new`, `worse` or `better`; may be repeated"),
-        ("limit" = Option<i64>, Query, description = "At most so many"),
-        ("offset" = Option<i64>, Query, description = "Leave out so many first")),
+    params(("id" = i64, Path), RangeParameters, RankingParameters),
     responses((status = 200, body = [SlowQuery]), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody),
         (status = 422, body = ErrorBody)))]
 pub(super) async fn of_account(
@@ -167,11 +189,7 @@ pub(super) async fn of_account(
 #[utoipa::path(get, path = "/v1/slow_queries/{id}", tag = "slow logs",
     description = "Over time, how long it takes how often, who asks for it, its tables, advice, and what people said of it; of the last seven \
         days, compared with those before, unless `since` says otherwise.",
-    params(("id" = i64, Path), ("since" = Option<String>, Query, description = "As in 2026-11-27T06:00:00Z"),
-        ("until" = Option<String>, Query, description = "Up to, and without, this time"),
-        ("against_since" = Option<String>, Query, description = "Compare with this range; with the one before, when absent"),
-        ("against_until" = Option<String>, Query, description = "Up to, and without, this time"),
-        ("mark_id" = Option<i64>, Query, description = "Compare what is after this mark with what was before it, a week at most")),
+    params(("id" = i64, Path), RangeParameters),
     responses((status = 200, body = SlowQueryDetails), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody),
         (status = 422, body = ErrorBody)))]
 pub(super) async fn show(
@@ -190,6 +208,11 @@ async fn details(
     mut filters: Filters,
 ) -> ApiResult<Json<SlowQueryDetails>> {
     let known = slow::find_query(app.store.reader(), scope, id).await?;
+    // Of one there is nothing to choose from.
+    let of_ranking = |(attribute, _): &&(String, String)| OF_RANKING.contains(&attribute.as_str());
+    if let Some((attribute, _)) = filters.equals.iter().find(of_ranking) {
+        return Err(ListError::UnknownFilter(attribute.clone(), OF_ONE.to_owned()).into());
+    }
     if !filters.equals.iter().any(|(attribute, _)| ["since", "mark_id"].contains(&attribute.as_str())) {
         let week_ago = app.now().0.saturating_sub(7 * 86_400_000_000);
         let since = jiff::Timestamp::from_microsecond(week_ago).unwrap_or_default();
@@ -242,4 +265,31 @@ pub(super) async fn judge_by_post(
     Arguments(said): Arguments<Judgement>,
 ) -> ApiResult<Json<SlowQueryDetails>> {
     judged(app, caller, id, said).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operations::tests::World;
+    use axum::response::IntoResponse as _;
+
+    #[tokio::test]
+    async fn of_one_query_there_is_nothing_to_choose_from() {
+        let world = World::new().await;
+        let server = world.two_weeks("db1").await;
+        let id = SlowQueryId(world.ranked(server, world.midnight(7), world.midnight(0)).await[0].id);
+        let asked = async |attribute: &str, value: &str| {
+            let equals = vec![(attribute.to_owned(), value.to_owned())];
+            let filters = Filters { equals, ..Filters::default() };
+            match details(&world.app, Scope::Operator, id, filters).await {
+                Ok(_) => 200,
+                Err(error) => error.into_response().status().as_u16(),
+            }
+        };
+        assert_eq!(asked("since", "2001-09-01T00:00:00Z").await, 200);
+        for (attribute, value) in [("state", "new"), ("state", "liked"), ("flag", "worse"), ("colour", "red")]
+        {
+            assert_eq!(asked(attribute, value).await, 422, "{attribute}={value}");
+        }
+    }
 }

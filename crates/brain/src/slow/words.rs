@@ -1,12 +1,12 @@
 //! Slow queries in the words of a mail or an event.
 
 use honcho_api::SlowQuery;
-use honcho_store::slow::short_name;
+use honcho_store::slow::{Summary, short_name};
 use std::fmt::Write as _;
 
 const WIDTH: usize = 72;
 /// So many queries are named under each heading.
-const MOST: usize = 10;
+pub(crate) const MOST: usize = 10;
 /// So many are what is to be done first.
 const FIRST: usize = 5;
 
@@ -72,7 +72,8 @@ fn wrapped(out: &mut String, indent: &str, text: &str) {
     }
 }
 
-fn part(out: &mut String, heading: &str, queries: &[&SlowQuery], said: fn(&SlowQuery) -> String) {
+/// The first of so many queries.
+fn part(out: &mut String, heading: &str, queries: &[&SlowQuery], all: usize, said: fn(&SlowQuery) -> String) {
     if queries.is_empty() {
         return;
     }
@@ -80,8 +81,8 @@ fn part(out: &mut String, heading: &str, queries: &[&SlowQuery], said: fn(&SlowQ
     for query in queries.iter().take(MOST) {
         paragraph(out, query, &said(query));
     }
-    if queries.len() > MOST {
-        let _ = writeln!(out, "and {} more.\n", queries.len() - MOST);
+    if all > MOST {
+        let _ = writeln!(out, "and {} more.\n", all - MOST);
     }
 }
 
@@ -91,38 +92,41 @@ pub(crate) fn news(node: &str, new: &[&SlowQuery], worse: &[&SlowQuery]) -> (Str
     counts.extend((!new.is_empty()).then(|| format!("{} new", new.len())));
     counts.extend((!worse.is_empty()).then(|| format!("{} worse", worse.len())));
     let mut out = format!("Of the slow logs of {node}:\n\n");
-    part(&mut out, "NEW among those that take the most time", new, is_new);
-    part(&mut out, "WORSE than in the four weeks before", worse, is_worse);
+    part(&mut out, "NEW among those that take the most time", new, new.len(), is_new);
+    part(&mut out, "WORSE than in the four weeks before", worse, worse.len(), is_worse);
     (format!("Slow queries of {node}: {}", counts.join(", ")), out)
 }
 
+/// What became of an account's queries in a week.
+pub(crate) struct Week {
+    pub(crate) all: Summary,
+    /// The first of those that are worse.
+    pub(crate) worse: Vec<SlowQuery>,
+    /// The first of those that are new.
+    pub(crate) new: Vec<SlowQuery>,
+    /// Those that take the most time.
+    pub(crate) most_time: Vec<SlowQuery>,
+}
+
 /// The mail of a week: what got worse, what is new, and what to do first.
-pub(crate) fn week(account: &str, since: &str, until: &str, queries: &[SlowQuery]) -> (String, String) {
-    let flagged = |flag: &str| {
-        queries.iter().filter(|query| query.flags.iter().any(|own| own == flag)).collect::<Vec<_>>()
-    };
-    let (new, worse, better) = (flagged("new"), flagged("worse"), flagged("better"));
-    let total: f64 = queries.iter().map(|query| query.total_seconds).sum();
+pub(crate) fn week(account: &str, since: &str, until: &str, week: &Week) -> (String, String) {
+    let Summary { queries, total_seconds, new, worse, better } = week.all;
     let mut out = format!(
-        "Slow queries of {account}, {since} to {until} (UTC), compared with the week before.\n{} kinds of queries took {} together: \
-         {} worse, {} new, {} better.\n\n",
-        queries.len(),
-        span(total),
-        worse.len(),
-        new.len(),
-        better.len()
+        "Slow queries of {account}, {since} to {until} (UTC), compared with the week before.\n{queries} kinds of queries took {} together: \
+         {worse} worse, {new} new, {better} better.\n\n",
+        span(total_seconds)
     );
-    part(&mut out, "WORSE", &worse, is_worse);
-    part(&mut out, "NEW", &new, is_new);
-    let mut first: Vec<&SlowQuery> = queries.iter().filter(|query| !query.advice.is_empty()).collect();
+    part(&mut out, "WORSE", &week.worse.iter().collect::<Vec<_>>(), worse, is_worse);
+    part(&mut out, "NEW", &week.new.iter().collect::<Vec<_>>(), new, is_new);
+    let mut first: Vec<&SlowQuery> = week.most_time.iter().filter(|query| !query.advice.is_empty()).collect();
     // What takes the most time comes first; of advice that may be meant otherwise, less is expected.
     let worth = |query: &SlowQuery| {
         query.total_seconds * if query.advice[0].confidence == "possible" { 0.2 } else { 1.0 }
     };
     first.sort_by(|one, other| worth(other).total_cmp(&worth(one)));
     first.truncate(FIRST);
-    part(&mut out, "WHAT TO DO FIRST", &first, |query| {
+    part(&mut out, "WHAT TO DO FIRST", &first, first.len(), |query| {
         format!("{:.1}% of the time, {} each", query.share * 100.0, span(query.mean_seconds))
     });
-    (format!("Slow queries of {account}: {} worse, {} new", worse.len(), new.len()), out)
+    (format!("Slow queries of {account}: {worse} worse, {new} new"), out)
 }

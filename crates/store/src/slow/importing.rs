@@ -2,7 +2,7 @@
 
 use super::classes::{self, Summed};
 use super::periods::{self, Addition, MOST_TIME};
-use super::servers::{MAILS_KEPT, told_gaps};
+use super::servers::{LATE, MAILS_KEPT, is_waited_for, told_gaps};
 use super::{placeholders, text};
 use crate::events::{self, NewEvent};
 use crate::sql::{execute, insert, is_postgres, number, row, signed, values};
@@ -17,8 +17,6 @@ use uuid::Uuid;
 
 /// How many rows are written by one statement: SQLite binds 32,766 values.
 const ROWS: usize = 1_000;
-/// A mail that took longer than this from its cutting to here is a sign of queues that do not move.
-const LATE: i64 = 6 * 3_600_000_000;
 /// What a server that has sent one log is expected to send the next one within.
 const FIRST_PAUSE: i64 = 86_400_000_000;
 
@@ -342,7 +340,9 @@ impl MailImport {
         let usual =
             if pause > 600_000_000 { (3 * server.usual_pause + pause) / 4 } else { server.usual_pause };
         let late = tx.now.0 - self.mail.cut_at > LATE;
-        let late_since = if late { server.late_since.or(Some(tx.now.0)) } else { None };
+        // One that came in time says nothing of one before it that has not come.
+        let still = server.late_since.is_some() && is_waited_for(tx, server.id).await?;
+        let late_since = if late || still { server.late_since.or(Some(tx.now.0)) } else { None };
         let later = if is_postgres(tx) { "GREATEST" } else { "MAX" };
         let sql = format!(
             "UPDATE slow_servers SET reported_name = $1, last_mail_at = $2, \

@@ -27,10 +27,12 @@ pub use marks::{MarkOf, create_mark, delete_mark, delete_oldest_mark, find_mark,
 pub use one::{Known, find_query, query};
 pub use overview::Overview;
 pub use ranges::{Against, Range};
-pub use ranking::{Compared, Drawn, Ranking};
+pub use ranking::{Compared, Drawn, Looked, MOST_QUERIES, Ranking, Summary};
 pub use retention::{Forget, Kept, Next, is_anything_old, piece};
 pub use samples::keep_sample_values;
-pub use servers::{Silent, TellGaps, find, forget_old_mails, list, take_fallen_silent};
+pub use servers::{
+    Late, Silent, TellGaps, find, forget_old_mails, list, take_fallen_late, take_fallen_silent,
+};
 pub use settings::{TOP_QUERIES, set_settings, settings};
 pub use states::{Said, judge, notes_count};
 pub use telling::{

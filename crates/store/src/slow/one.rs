@@ -82,9 +82,9 @@ pub async fn query(
     let ranges = ranking.ranges(connection).await?;
     let found = ranking.read(connection).await?.into_iter().next();
     let query = found.ok_or(Refusal::NotFound("slow query"))?;
-    let each = periods::each(connection, &[id.0], ranges.span.number(), ranges.after).await?;
+    let each = each_of(connection, id, ranges.span, ranges.after).await?;
     let each_before = match ranges.before {
-        Some(range) => periods::each(connection, &[id.0], ranges.span.number(), range).await?,
+        Some(range) => each_of(connection, id, ranges.span, range).await?,
         None => Vec::new(),
     };
     let first_seen = query.first_seen_at.as_microsecond();
@@ -112,6 +112,19 @@ pub async fn query(
         notes: states::notes(connection, scope, id).await?,
         query,
     })
+}
+
+/// What it adds up to in each period of a range.
+async fn each_of(
+    connection: &impl Connection,
+    id: SlowQueryId,
+    span: Span,
+    range: (i64, i64),
+) -> StoreResult<Vec<(i64, i64, Measures)>> {
+    let mut each = Vec::new();
+    periods::each(connection, &[id.0], span, range, |class, begins, its| each.push((class, begins, its)))
+        .await?;
+    Ok(each)
 }
 
 /// A point for each period, those in which it was not asked, too: from when it was first seen.

@@ -1,6 +1,7 @@
 //! What the events of a class add up to in an hour and in a day. Rows are merged: hours into hours, days into days.
 
 use super::placeholders;
+use super::ranges::Span;
 use crate::sql::{Connection, execute, rows, signed, values};
 use crate::{StoreError, StoreResult, Tx};
 use honcho_slowlog::Measures;
@@ -107,28 +108,53 @@ pub(super) async fn add(tx: &Tx, additions: Vec<Addition>) -> StoreResult<()> {
     Ok(())
 }
 
-/// What each of these classes adds up to in each period of a range: class, when the period begins, and that.
+/// So many rows are in memory at a time, with their sketches.
+const ROWS_READ: i64 = 4_000;
+/// Nobody keeps many more days than these.
+const MOST_PERIODS: i64 = 400;
+
+/// What each of these classes adds up to in a range, which is read in pieces.
+pub(super) async fn sums(
+    connection: &impl Connection,
+    classes: &[i64],
+    pieces: &[(Span, (i64, i64))],
+) -> StoreResult<BTreeMap<i64, Measures>> {
+    let mut sums: BTreeMap<i64, Measures> = BTreeMap::new();
+    for (span, range) in pieces {
+        each(connection, classes, *span, *range, |class, _, measures| {
+            sums.entry(class).or_default().merge(&measures);
+        })
+        .await?;
+    }
+    Ok(sums)
+}
+
+/// Gives what each of these classes adds up to in each period of a range: class, when the period begins, and that. However many there
+/// are, few of them are in memory at a time.
 pub(super) async fn each(
     connection: &impl Connection,
     classes: &[i64],
-    span: i64,
+    span: Span,
     range: (i64, i64),
-) -> StoreResult<Vec<(i64, i64, Measures)>> {
-    let mut each = Vec::new();
-    for chunk in classes.chunks(ROWS) {
-        let mut bound = values![span, range.0, range.1];
+    mut give: impl FnMut(i64, i64, Measures),
+) -> StoreResult<()> {
+    let periods = (range.1.saturating_sub(range.0) / span.length() + 1).clamp(1, MOST_PERIODS);
+    let at_a_time = usize::try_from(ROWS_READ / periods).unwrap_or(1).clamp(1, ROWS);
+    for chunk in classes.chunks(at_a_time) {
+        let mut bound = values![range.0, range.1];
         bound.extend(chunk.iter().map(|class| Value::from(*class)));
-        let places: Vec<String> = (4..chunk.len() + 4).map(|place| format!("${place}")).collect();
+        let places: Vec<String> = (3..chunk.len() + 3).map(|place| format!("${place}")).collect();
         let sql = format!(
-            "SELECT slow_class_id, span, begins, measures FROM slow_periods WHERE span = $1 AND begins >= $2 AND begins < $3 \
+            "SELECT slow_class_id, span, begins, measures FROM slow_periods WHERE span = {} AND begins >= $1 AND begins < $2 \
              AND slow_class_id IN ({})",
+            span.number(),
             places.join(", ")
         );
         for row in rows::<Row>(connection, &sql, bound).await? {
-            each.push((row.slow_class_id, row.begins, from_bytes(&row.measures)?));
+            give(row.slow_class_id, row.begins, from_bytes(&row.measures)?);
         }
     }
-    Ok(each)
+    Ok(())
 }
 
 #[cfg(test)]

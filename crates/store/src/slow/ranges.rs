@@ -74,10 +74,8 @@ pub(super) struct Ranges {
     pub(super) span: Span,
     pub(super) after: (i64, i64),
     pub(super) before: Option<(i64, i64)>,
-    /// Up to when something is known of the first.
+    /// Up to when something is known of the first, of any server.
     pub(super) covered: i64,
-    /// Up to when anything is known at all.
-    pub(super) known: i64,
 }
 
 impl Ranges {
@@ -93,13 +91,13 @@ impl Ranges {
             }
             Against::Nothing => after.since,
         };
-        let length = match against {
-            Against::Range(before) => {
-                (after.until.saturating_sub(after.since)).max(before.until.saturating_sub(before.since))
-            }
-            _ => after.until.min(known).saturating_sub(after.since),
+        // Both are counted alike: to the hour if one of them is short. Of the long one whole days are read as days all the same.
+        let length = |range: Range| range.until.min(known).saturating_sub(range.since);
+        let shorter = match against {
+            Against::Range(before) => length(after).min(length(before)),
+            _ => length(after),
         };
-        let span = if length <= IN_HOURS && oldest >= hours_since { Span::Hour } else { Span::Day };
+        let span = if shorter <= IN_HOURS && oldest >= hours_since { Span::Hour } else { Span::Day };
         let whole = |range: Range| (span.floor(range.since), range.until);
         let (since, until) = whole(after);
         let covered = until.min(known).max(since);
@@ -112,12 +110,25 @@ impl Ranges {
                 (since > length).then(|| (since - length, since))
             }
         };
-        Ranges { span, after: (since, until), before, covered, known }
+        Ranges { span, after: (since, until), before, covered }
     }
 
     /// From the first of both to the last.
     pub(super) fn both(&self) -> (i64, i64) {
         (self.before.map_or(self.after.0, |before| before.0.min(self.after.0)), self.after.1)
+    }
+
+    /// The periods that a range is read by: whole days as days, and as hours what is no whole day.
+    pub(super) fn pieces(&self, range: (i64, i64)) -> Vec<(Span, (i64, i64))> {
+        let (first, last) = match self.span {
+            Span::Hour => (Span::Day.ceil(range.0), Span::Day.floor(range.1)),
+            Span::Day => range,
+        };
+        if first >= last {
+            return vec![(self.span, range)];
+        }
+        let all = [(Span::Hour, (range.0, first)), (Span::Day, (first, last)), (Span::Hour, (last, range.1))];
+        all.into_iter().filter(|(_, (begin, end))| begin < end).collect()
     }
 
     /// Before and after a moment, as far as there is something after it, a week at most. The hour that it is in is neither.
@@ -132,7 +143,6 @@ impl Ranges {
             after: (from, from + length),
             before: Some((up_to - length, up_to)),
             covered: known.clamp(from, from + length),
-            known,
         }
     }
 }
@@ -167,9 +177,32 @@ mod tests {
             24_001 * H,
         );
         assert_eq!(old.span, Span::Day, "its hours are gone");
-        let named = Against::Range(Range { since: 1, until: 24 * 90 * H });
-        assert_eq!(ranges(24_000 * H, 24_001 * H, named, i64::MAX).span, Span::Day, "both are counted alike");
+        let long = Against::Range(Range { since: 23_000 * H, until: 23_500 * H });
+        assert_eq!(ranges(24_000 * H, 24_001 * H, long, i64::MAX).span, Span::Hour, "both are counted alike");
+        assert_eq!(ranges(24_000 * H, 24_100 * H, long, i64::MAX).span, Span::Day);
+        // A day that has not ended, by somebody whose clock is behind.
+        let open = ranges(24_000 * H - 5, 24_048 * H, long, 24_030 * H);
+        assert_eq!((open.span, open.after.0, open.covered), (Span::Hour, 23_999 * H, 24_030 * H));
+        let gone = Against::Range(Range { since: 0, until: 24 * 90 * H });
+        assert_eq!(ranges(24_000 * H, 24_001 * H, gone, i64::MAX).span, Span::Day, "its hours are gone");
         assert_eq!(ranges(24_000 * H, 24_001 * H, Against::Nothing, 0).covered, 24_000 * H);
+    }
+
+    #[test]
+    fn whole_days_are_read_as_days() {
+        let pieces = |span, begin: i64, end: i64| {
+            let ranges = Ranges { span, after: (begin * H, end * H), before: None, covered: end * H };
+            let hours = |(span, (begin, end)): (Span, (i64, i64))| (span.word(), begin / H, end / H);
+            ranges.pieces(ranges.after).into_iter().map(hours).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            pieces(Span::Hour, 24_005, 24_075),
+            [("hour", 24_005, 24_024), ("day", 24_024, 24_072), ("hour", 24_072, 24_075)]
+        );
+        assert_eq!(pieces(Span::Hour, 24_000, 24_024), [("day", 24_000, 24_024)]);
+        assert_eq!(pieces(Span::Hour, 24_005, 24_030), [("hour", 24_005, 24_030)]);
+        assert_eq!(pieces(Span::Day, 24_000, 24_075), [("day", 24_000, 24_075)]);
+        assert_eq!(pieces(Span::Hour, 24_000, 24_000), [("hour", 24_000, 24_000)]);
     }
 
     #[test]

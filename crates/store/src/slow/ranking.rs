@@ -11,18 +11,21 @@ use super::periods;
 use super::ranges::{Against, DAY_LONG, Range, Ranges, Span};
 use super::texts::{Text, Texts};
 use crate::StoreResult;
-use crate::sql::{Connection, number, rows, signed, values};
+use crate::sql::{Connection, rows, signed, unsigned, values};
 use honcho_api::SlowQuery;
 use honcho_model::slow::{QueryFlag, QueryState};
 use honcho_model::{SlowQueryId, SlowServerId, Timestamp};
 use honcho_slowlog::Measures;
 use honcho_slowlog::compare::{Day, MOST_TESTED, Verdict, verdict};
 use sea_orm::{FromQueryResult, Value};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// What has less than this share of the time in both ranges is not tested: it is not worth a word, and each test more makes all
 /// others less sure.
 const LEAST_SHARE: f64 = 0.01;
+
+/// No page has more: of each the texts and the sketches are read.
+pub const MOST_QUERIES: i64 = 1_000;
 
 /// What is looked at, and what with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +55,7 @@ pub struct Ranking {
     pub now: Timestamp,
     /// Of what is older there are days alone.
     pub hours_since: i64,
-    /// At most so many.
+    /// At most so many, and [`MOST_QUERIES`].
     pub limit: i64,
     /// After so many.
     pub offset: i64,
@@ -87,10 +90,18 @@ pub(super) struct Ranked {
     pub(super) flags: Vec<QueryFlag>,
 }
 
+#[derive(FromQueryResult)]
+struct KnownUntil {
+    id: i64,
+    known_until: i64,
+}
+
 /// All there is, before any of it is left out.
 pub(super) struct Whole {
     pub(super) ranges: Ranges,
     pub(super) ranked: Vec<Ranked>,
+    /// Up to when something is known of each server.
+    known: HashMap<i64, i64>,
     /// When the history of each server begins.
     histories: HashMap<i64, i64>,
     pub(super) total_after: i64,
@@ -109,48 +120,120 @@ pub struct Drawn {
     pub after: Vec<(i64, f64)>,
 }
 
+/// Every query of the servers, ranked and judged: pages of it are read from here.
+pub struct Looked(Whole);
+
+/// What all queries that a ranking asks for add up to.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Summary {
+    /// How many there are.
+    pub queries: usize,
+    /// How long they took together.
+    pub total_seconds: f64,
+    /// How many are new.
+    pub new: usize,
+    /// How many are worse.
+    pub worse: usize,
+    /// How many are better.
+    pub better: usize,
+}
+
+impl Looked {
+    fn wanted<'a>(&'a self, asked: &'a Ranking) -> impl Iterator<Item = &'a Ranked> {
+        self.0.ranked.iter().filter(|one| asked.wants(one))
+    }
+
+    /// What all that is asked for adds up to, on whatever page.
+    pub fn summary(&self, asked: &Ranking) -> Summary {
+        let mut summary = Summary::default();
+        let mut total = 0_i64;
+        for one in self.wanted(asked) {
+            let has = |flag| usize::from(one.flags.contains(&flag));
+            summary.queries += 1;
+            total = total.saturating_add(one.after.query_time);
+            summary.new += has(QueryFlag::New);
+            summary.worse += has(QueryFlag::Worse);
+            summary.better += has(QueryFlag::Better);
+        }
+        summary.total_seconds = seconds(unsigned(total));
+        summary
+    }
+
+    /// The page that is asked for, of the same servers and ranges: [`MOST_QUERIES`] at most.
+    pub async fn page(&self, connection: &impl Connection, asked: &Ranking) -> StoreResult<Vec<SlowQuery>> {
+        let whole = &self.0;
+        let number = |n: i64| usize::try_from(n).unwrap_or(usize::MAX);
+        let limit = number(asked.limit).min(number(MOST_QUERIES));
+        let shown: Vec<&Ranked> = self.wanted(asked).skip(number(asked.offset)).take(limit).collect();
+        let ids: Vec<i64> = shown.iter().map(|one| one.class.id).collect();
+        let mut texts = Texts::read(connection, &ids).await?;
+        let mut after = periods::sums(connection, &ids, &whole.ranges.pieces(whole.ranges.after)).await?;
+        let mut before = match whole.ranges.before {
+            Some(range) => periods::sums(connection, &ids, &whole.ranges.pieces(range)).await?,
+            None => BTreeMap::new(),
+        };
+        let mut queries = Vec::with_capacity(shown.len());
+        for one in shown {
+            let id = one.class.id;
+            let Some(text) = texts.take(id) else { continue };
+            let (after, before) =
+                (after.remove(&id).unwrap_or_default(), before.remove(&id).unwrap_or_default());
+            queries.push(shown_query(whole, one, text, &after, &before)?);
+        }
+        Ok(queries)
+    }
+}
+
 impl Ranking {
     /// The queries, most time first.
     pub async fn read(&self, connection: &impl Connection) -> StoreResult<Vec<SlowQuery>> {
-        let mut whole = self.whole(connection).await?;
-        self.judge(connection, &mut whole).await?;
-        let page = |n: i64| usize::try_from(n).unwrap_or(usize::MAX);
-        let wanted = whole.ranked.iter().filter(|one| self.wants(one));
-        let shown: Vec<&Ranked> = wanted.skip(page(self.offset)).take(page(self.limit)).collect();
-        let drawn = drawn(connection, &whole, &shown).await?;
-        Ok(drawn.into_iter().map(|one| one.query).collect())
+        self.look(connection).await?.page(connection, self).await
     }
 
-    /// Whether one is among what is asked for.
+    /// Ranks and judges all there are.
+    pub async fn look(&self, connection: &impl Connection) -> StoreResult<Looked> {
+        let mut whole = self.whole(connection).await?;
+        self.judge(connection, &mut whole).await?;
+        Ok(Looked(whole))
+    }
+
+    /// Whether one is in a state that is asked for. What is ignored is, if that is said, or this very one.
+    fn is_of_state(&self, one: &Ranked) -> bool {
+        match self.only {
+            Some(only) if only.0 == one.class.id => true,
+            _ if self.states.is_empty() => one.state != QueryState::Ignored,
+            _ => self.states.contains(&one.state),
+        }
+    }
+
     pub(super) fn wants(&self, one: &Ranked) -> bool {
-        let state = if self.states.is_empty() {
-            one.state != QueryState::Ignored || self.only.is_some()
-        } else {
-            self.states.contains(&one.state)
-        };
-        state
+        self.is_of_state(one)
             && (self.flags.is_empty() || one.flags.iter().any(|flag| self.flags.contains(flag)))
             && self.only.is_none_or(|only| only.0 == one.class.id)
     }
 
     /// The ranges that this comes to.
     pub(super) async fn ranges(&self, connection: &impl Connection) -> StoreResult<Ranges> {
-        let sql = format!(
-            "SELECT MAX(last_mail_at) AS n FROM slow_servers WHERE id IN ({})",
-            places(1, self.servers.len())
-        );
-        // Of none the greatest is null, which is no number.
-        let last = if self.servers.is_empty() {
-            None
-        } else {
-            number(connection, &format!("SELECT COALESCE(({sql}), 0) AS n"), self.bound()).await?
-        };
-        // A log is sent when it has ended.
-        let known = last.unwrap_or(0).min(self.now.0);
-        Ok(match self.compared {
+        Ok(self.ranges_of(&self.known(connection).await?))
+    }
+
+    /// Up to when something is known of each server. A log is sent when it has ended.
+    async fn known(&self, connection: &impl Connection) -> StoreResult<HashMap<i64, i64>> {
+        if self.servers.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let places = places(1, self.servers.len());
+        let sql = format!("SELECT id, known_until FROM slow_servers WHERE id IN ({places})");
+        let found: Vec<KnownUntil> = rows(connection, &sql, self.bound()).await?;
+        Ok(found.into_iter().map(|server| (server.id, server.known_until.min(self.now.0))).collect())
+    }
+
+    fn ranges_of(&self, known: &HashMap<i64, i64>) -> Ranges {
+        let known = known.values().copied().max().unwrap_or(0);
+        match self.compared {
             Compared::Ranges(after, against) => Ranges::of(after, against, known, self.hours_since),
             Compared::Around(mark) => Ranges::around(mark, known, self.hours_since),
-        })
+        }
     }
 
     pub(super) fn bound(&self) -> Vec<Value> {
@@ -158,9 +241,16 @@ impl Ranking {
     }
 
     pub(super) async fn whole(&self, connection: &impl Connection) -> StoreResult<Whole> {
-        let ranges = self.ranges(connection).await?;
-        let mut whole =
-            Whole { ranges, ranked: Vec::new(), histories: HashMap::new(), total_after: 0, total_before: 0 };
+        let known = self.known(connection).await?;
+        let ranges = self.ranges_of(&known);
+        let mut whole = Whole {
+            ranges,
+            ranked: Vec::new(),
+            known,
+            histories: HashMap::new(),
+            total_after: 0,
+            total_before: 0,
+        };
         if self.servers.is_empty() {
             return Ok(whole);
         }
@@ -169,9 +259,9 @@ impl Ranking {
             places(1, self.servers.len())
         );
         let classes: Vec<Class> = rows(connection, &sql, self.bound()).await?;
-        let mut after = self.sums(connection, ranges.span, ranges.after).await?;
+        let mut after = self.sums(connection, &ranges.pieces(ranges.after)).await?;
         let mut before = match ranges.before {
-            Some(range) => self.sums(connection, ranges.span, range).await?,
+            Some(range) => self.sums(connection, &ranges.pieces(range)).await?,
             None => HashMap::new(),
         };
         for class in classes {
@@ -196,24 +286,30 @@ impl Ranking {
     async fn sums(
         &self,
         connection: &impl Connection,
-        span: Span,
-        range: (i64, i64),
+        pieces: &[(Span, (i64, i64))],
     ) -> StoreResult<HashMap<i64, Sum>> {
         let n = self.servers.len();
-        // The span is no parameter: only so is it plain that an index of days alone will do.
-        let sql = format!(
-            "SELECT p.slow_class_id AS id, CAST(SUM(p.events) AS BIGINT) AS events, CAST(SUM(p.query_time) AS BIGINT) AS query_time \
-             FROM slow_periods p WHERE p.span = {} AND p.slow_class_id IN (SELECT c.id FROM slow_classes c \
-             WHERE c.slow_server_id IN ({})) AND p.begins >= ${} AND p.begins < ${} GROUP BY p.slow_class_id",
-            span.number(),
-            places(1, n),
-            n + 1,
-            n + 2,
-        );
-        let mut bound = self.bound();
-        bound.extend(values![range.0, range.1]);
-        let found: Vec<Sum> = rows(connection, &sql, bound).await?;
-        Ok(found.into_iter().map(|sum| (sum.id, sum)).collect())
+        let mut sums: HashMap<i64, Sum> = HashMap::new();
+        for (span, range) in pieces {
+            // The span is no parameter: only so is it plain that an index of days alone will do.
+            let sql = format!(
+                "SELECT p.slow_class_id AS id, CAST(SUM(p.events) AS BIGINT) AS events, CAST(SUM(p.query_time) AS BIGINT) AS query_time \
+                 FROM slow_periods p WHERE p.span = {} AND p.slow_class_id IN (SELECT c.id FROM slow_classes c \
+                 WHERE c.slow_server_id IN ({})) AND p.begins >= ${} AND p.begins < ${} GROUP BY p.slow_class_id",
+                span.number(),
+                places(1, n),
+                n + 1,
+                n + 2,
+            );
+            let mut bound = self.bound();
+            bound.extend(values![range.0, range.1]);
+            for found in rows::<Sum>(connection, &sql, bound).await? {
+                let sum = sums.entry(found.id).or_default();
+                sum.events = sum.events.saturating_add(found.events);
+                sum.query_time = sum.query_time.saturating_add(found.query_time);
+            }
+        }
+        Ok(sums)
     }
 
     /// Says of each query whether it is new, worse, better.
@@ -221,7 +317,7 @@ impl Ranking {
         let Some(before) = whole.ranges.before else { return Ok(()) };
         let others = self.others(connection).await?;
         let (total_after, total_before) = (whole.total_after, whole.total_before);
-        let mut tested: Vec<(i64, i64)> = Vec::new();
+        let mut tested: Vec<(i64, i64, i64)> = Vec::new();
         for one in &mut whole.ranked {
             if others.contains(&one.class.id) {
                 continue;
@@ -234,14 +330,25 @@ impl Ranking {
             }
             let share =
                 share(one.after.query_time, total_after).max(share(one.before.query_time, total_before));
+            // What nobody is shown makes no other less sure.
+            if !self.is_of_state(one) {
+                continue;
+            }
             if one.before.events > 0 && one.after.events > 0 && share >= LEAST_SHARE {
-                tested.push((one.after.query_time.max(one.before.query_time), one.class.id));
+                tested.push((
+                    one.after.query_time.max(one.before.query_time),
+                    one.class.id,
+                    one.class.slow_server_id,
+                ));
             }
         }
-        tested.sort_unstable_by_key(|(time, id)| (std::cmp::Reverse(*time), *id));
+        tested.sort_unstable_by_key(|(time, id, _)| (std::cmp::Reverse(*time), *id));
         tested.truncate(MOST_TESTED);
-        let ids: Vec<i64> = tested.into_iter().map(|(_, id)| id).collect();
-        let verdicts = self.verdicts(connection, &whole.ranges, before, &ids).await?;
+        // A day that is not over is none.
+        let today = |server| Span::Day.floor(whole.known.get(&server).copied().unwrap_or(0));
+        let todays: HashMap<i64, i64> =
+            tested.into_iter().map(|(_, id, server)| (id, today(server))).collect();
+        let verdicts = self.verdicts(connection, &whole.ranges, before, &todays).await?;
         for one in &mut whole.ranked {
             match verdicts.get(&one.class.id) {
                 Some(Verdict::Worse) => one.flags.push(QueryFlag::Worse),
@@ -268,43 +375,48 @@ impl Ranking {
         Ok(rows::<Id>(connection, &sql, bound).await?.into_iter().map(|row| row.id).collect())
     }
 
+    /// What the days say of these queries, up to the day that is the last one of each.
     async fn verdicts(
         &self,
         connection: &impl Connection,
         ranges: &Ranges,
         before: (i64, i64),
-        ids: &[i64],
+        todays: &HashMap<i64, i64>,
     ) -> StoreResult<HashMap<i64, Verdict>> {
         // Of ranges by the hour those days that are wholly in them.
         let whole_days = |range: (i64, i64)| match ranges.span {
-            // A day that is not over is none.
-            Span::Day => (range.0, range.1.min(Span::Day.floor(ranges.known))),
+            Span::Day => range,
             Span::Hour => (Span::Day.floor(range.0 + DAY_LONG - 1), Span::Day.floor(range.1)),
         };
         let (after, before) = (whole_days(ranges.after), whole_days(before));
-        if ids.is_empty() || after.0 >= after.1 || before.0 >= before.1 {
+        if todays.is_empty() || after.0 >= after.1 || before.0 >= before.1 {
             return Ok(HashMap::new());
         }
-        let (after, before) = (days(connection, ids, after).await?, days(connection, ids, before).await?);
+        let (after, before) =
+            (days(connection, todays, after).await?, days(connection, todays, before).await?);
         let none = Vec::new();
         let of = |id: &i64| {
             let (before, after) = (before.get(id).unwrap_or(&none), after.get(id).unwrap_or(&none));
-            (*id, verdict(before, after, ids.len(), self.significance))
+            (*id, verdict(before, after, todays.len(), self.significance))
         };
-        Ok(ids.iter().map(of).collect())
+        Ok(todays.keys().map(of).collect())
     }
 }
 
-/// What these queries' days say.
+/// What these queries' days say, each up to its last one.
 async fn days(
     connection: &impl Connection,
-    ids: &[i64],
+    todays: &HashMap<i64, i64>,
     range: (i64, i64),
 ) -> StoreResult<HashMap<i64, Vec<Day>>> {
     let mut days: HashMap<i64, Vec<Day>> = HashMap::new();
-    for (id, _, measures) in periods::each(connection, ids, Span::Day.number(), range).await? {
-        days.entry(id).or_default().push(Day { mean: measures.mean(), p95: measures.quantile(0.95) });
-    }
+    let ids: Vec<i64> = todays.keys().copied().collect();
+    periods::each(connection, &ids, Span::Day, range, |id, begins, measures| {
+        if todays.get(&id).is_some_and(|today| begins < *today) {
+            days.entry(id).or_default().push(Day { mean: measures.mean(), p95: measures.quantile(0.95) });
+        }
+    })
+    .await?;
     Ok(days)
 }
 
@@ -321,10 +433,9 @@ pub(super) async fn drawn(
 ) -> StoreResult<Vec<Drawn>> {
     let ids: Vec<i64> = ranked.iter().map(|one| one.class.id).collect();
     let mut texts = Texts::read(connection, &ids).await?;
-    let span = whole.ranges.span.number();
-    let mut after = summed(periods::each(connection, &ids, span, whole.ranges.after).await?);
+    let mut after = summed(connection, &ids, whole.ranges.span, whole.ranges.after).await?;
     let mut before = match whole.ranges.before {
-        Some(range) => summed(periods::each(connection, &ids, span, range).await?),
+        Some(range) => summed(connection, &ids, whole.ranges.span, range).await?,
         None => HashMap::new(),
     };
     let mut drawn = Vec::with_capacity(ranked.len());
@@ -339,14 +450,20 @@ pub(super) async fn drawn(
 }
 
 /// What each class adds up to, and its time in each period.
-fn summed(each: Vec<(i64, i64, Measures)>) -> HashMap<i64, (Measures, Vec<(i64, f64)>)> {
+async fn summed(
+    connection: &impl Connection,
+    ids: &[i64],
+    span: Span,
+    range: (i64, i64),
+) -> StoreResult<HashMap<i64, (Measures, Vec<(i64, f64)>)>> {
     let mut sums: HashMap<i64, (Measures, Vec<(i64, f64)>)> = HashMap::new();
-    for (id, begins, measures) in each {
+    periods::each(connection, ids, span, range, |id, begins, measures| {
         let (sum, periods) = sums.entry(id).or_default();
         sum.merge(&measures);
         periods.push((begins, seconds(measures.query_time.sum)));
-    }
-    sums
+    })
+    .await?;
+    Ok(sums)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "shares for people")]
@@ -370,10 +487,13 @@ fn shown_query(
     let share_after = share(one.after.query_time, whole.total_after);
     // Nothing is compared with a time of which nothing is known.
     let history = whole.histories.get(&one.class.slow_server_id).copied().unwrap_or(i64::MAX);
-    let known = whole.ranges.before.map(|range| range.1 - range.0.max(history)).filter(|known| *known > 0);
+    let known_until = whole.known.get(&one.class.slow_server_id).copied().unwrap_or(0);
+    let known = whole.ranges.before.map(|range| range.1.min(known_until) - range.0.max(history));
+    let known = known.filter(|known| *known > 0);
     let was = known.filter(|_| before.count > 0);
     let ratio = |is: u64, was: u64| (was > 0).then(|| is as f64 / was as f64);
-    let covered = (whole.ranges.covered - whole.ranges.after.0).max(1) as f64;
+    let covered = whole.ranges.after.1.min(known_until) - whole.ranges.after.0;
+    let covered = Some(covered).filter(|covered| *covered > 0);
     let share_before = known.map(|_| share(one.before.query_time, whole.total_before));
     let (sample, advice) = (text.sample().to_owned(), text.advice(after)?);
     Ok(SlowQuery {
@@ -405,7 +525,9 @@ fn shown_query(
         before_mean_seconds: was.map(|_| seconds(before.mean())),
         before_p95_seconds: was.map(|_| seconds(before.quantile(0.95))),
         before_share: share_before,
-        events_ratio: was.map(|known| after.count as f64 / covered / (before.count as f64 / known as f64)),
+        events_ratio: was.zip(covered).map(|(known, covered)| {
+            after.count as f64 / covered as f64 / (before.count as f64 / known as f64)
+        }),
         mean_ratio: was.and_then(|_| ratio(after.mean(), before.mean())).filter(|_| after.count > 0),
         p95_ratio: was
             .and_then(|_| ratio(after.quantile(0.95), before.quantile(0.95)))

@@ -131,6 +131,48 @@ pub async fn take_fallen_silent(tx: &Tx) -> StoreResult<Vec<Silent>> {
     Ok(silent)
 }
 
+/// A mail that took longer than this from its cutting to here is a sign of queues that do not move.
+pub(super) const LATE: i64 = 6 * 3_600_000_000;
+/// No queue keeps a mail for longer: what has not come by then is lost, and not late.
+const LOST: i64 = 30 * 86_400_000_000;
+
+/// A server for mails of which somebody waits too long.
+#[derive(FromQueryResult)]
+pub struct Late {
+    /// Which.
+    pub id: i64,
+    /// Its name.
+    pub node: String,
+    /// Whose it is.
+    pub account_id: Option<i64>,
+    /// Since when a later mail is here than the first that is missing.
+    pub since: i64,
+}
+
+/// A mail that is missing was cut before the one behind it, which came then.
+const WAITED_FOR: &str =
+    "slow_gaps x JOIN slow_spools p ON p.id = x.slow_spool_id AND x.since < $1 AND x.since > $2";
+
+/// Marks the servers of which a mail has been missing for longer than it may take, each once.
+pub async fn take_fallen_late(tx: &Tx) -> StoreResult<Vec<Late>> {
+    let sql = format!(
+        "SELECT s.id, s.node, g.account_id, MIN(x.since) AS since FROM {WAITED_FOR} JOIN slow_servers s ON s.id = p.slow_server_id \
+         LEFT JOIN guests g ON g.id = s.guest_id WHERE s.late_since IS NULL GROUP BY s.id, s.node, g.account_id ORDER BY s.id"
+    );
+    let late: Vec<Late> = rows(tx, &sql, values![tx.now.0 - LATE, tx.now.0 - LOST]).await?;
+    for server in &late {
+        execute(tx, "UPDATE slow_servers SET late_since = $1 WHERE id = $2", values![tx.now.0, server.id])
+            .await?;
+    }
+    Ok(late)
+}
+
+/// Whether a mail of a server is missing for longer than it may take.
+pub(super) async fn is_waited_for(tx: &Tx, server: i64) -> StoreResult<bool> {
+    let sql = format!("SELECT COUNT(*) AS n FROM {WAITED_FOR} AND p.slow_server_id = $3");
+    Ok(number(tx, &sql, values![tx.now.0 - LATE, tx.now.0 - LOST, server]).await?.unwrap_or(0) > 0)
+}
+
 /// Tells of mails that are missing for an hour: once of each server, until all of them have come.
 pub struct TellGaps;
 

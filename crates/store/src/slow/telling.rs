@@ -30,6 +30,9 @@ pub struct ToLookThrough {
     pub last_mail_at: i64,
 }
 
+/// One whose mails come without a pause is looked through all the same when the first of them has waited so long.
+const LONGEST_WAIT: i64 = 900_000_000;
+
 /// The servers that are to be looked through, those that wait longest first. Mails of one log come together: what came in the
 /// last minute may not be all.
 pub async fn to_look_through(
@@ -38,14 +41,17 @@ pub async fn to_look_through(
     limit: i64,
 ) -> StoreResult<Vec<ToLookThrough>> {
     let sql = "SELECT s.id, s.node, g.account_id, s.last_mail_at FROM slow_servers s LEFT JOIN guests g ON g.id = s.guest_id \
-        WHERE s.looked_through_at < s.last_mail_at AND s.last_mail_at < $1 ORDER BY s.looked_through_at, s.id LIMIT $2";
-    rows(connection, sql, values![now - 60_000_000, limit]).await
+        WHERE s.looked_through_at < s.last_mail_at AND (s.last_mail_at < $1 OR s.unlooked_since < $2) \
+        ORDER BY s.looked_through_at, s.id LIMIT $3";
+    rows(connection, sql, values![now - 60_000_000, now - LONGEST_WAIT, limit]).await
 }
 
 /// Writes down that a server was looked through up to a mail. False if somebody else did.
 pub async fn note_looked_through(tx: &Tx, server: &ToLookThrough) -> StoreResult<bool> {
-    let sql = "UPDATE slow_servers SET looked_through_at = $1 WHERE id = $2 AND looked_through_at < $1";
-    Ok(execute(tx, sql, values![server.last_mail_at, server.id]).await? == 1)
+    // What came meanwhile waits from now on.
+    let sql = "UPDATE slow_servers SET looked_through_at = $1, unlooked_since = CASE WHEN last_mail_at > $1 \
+        THEN CAST($3 AS BIGINT) ELSE NULL END WHERE id = $2 AND looked_through_at < $1";
+    Ok(execute(tx, sql, values![server.last_mail_at, server.id, tx.now.0]).await? == 1)
 }
 
 /// Writes down that somebody is told of a query now. False if that has been done on this occasion.

@@ -20,6 +20,7 @@ pub(crate) mod post;
 mod power;
 mod quotas;
 pub(crate) mod slow_queries;
+mod slow_ranking;
 mod standing;
 mod trust;
 mod updates;

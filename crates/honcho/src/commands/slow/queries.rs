@@ -24,6 +24,9 @@ Examples:
   honcho slow queries --server db1 --since 2026-11-20 --until 2026-11-27 --against-since 2026-10-20 --against-until 2026-10-27
   honcho slow queries --server db1 --json | jq '.[0].advice'";
 
+/// The brain gives no more at a time.
+const PAGE: usize = 1_000;
+
 /// Of more servers than this not each has a line.
 const MOST_SERVERS: usize = 10;
 
@@ -53,12 +56,10 @@ pub(crate) struct QueriesArguments {
 
 pub(super) async fn run(context: &Context, arguments: &QueriesArguments) -> Result<(), CommandError> {
     let mut query = arguments.range.query(context.output.now())?;
-    query.push(("limit", arguments.top.to_string()));
-    query.push(("offset", arguments.offset.to_string()));
     query.extend(arguments.state.iter().map(|state| ("state", state.clone())));
     query.extend(arguments.flag.iter().map(|flag| ("flag", flag.clone())));
     let (path, servers) = asked(context, arguments).await?;
-    let queries: Vec<SlowQuery> = context.client()?.get_path(&path, &query).await?;
+    let queries = ranked(context, &path, &query, arguments).await?;
     let output = &context.output;
     if output.json {
         return output.json(&queries);
@@ -83,6 +84,27 @@ pub(super) async fn run(context: &Context, arguments: &QueriesArguments) -> Resu
         cells
     });
     output.page(&format!("{above}\n{}", table(output, &headings, rows.collect())))
+}
+
+/// As many as are asked for, by as many pages as that takes.
+async fn ranked(
+    context: &Context,
+    path: &str,
+    query: &[(&str, String)],
+    arguments: &QueriesArguments,
+) -> Result<Vec<SlowQuery>, CommandError> {
+    let mut queries: Vec<SlowQuery> = Vec::new();
+    loop {
+        let limit = (arguments.top - queries.len()).min(PAGE);
+        let offset = arguments.offset.saturating_add(queries.len());
+        let page = [("limit", limit.to_string()), ("offset", offset.to_string())];
+        let came: Vec<SlowQuery> = context.client()?.get_path(path, &[query, &page].concat()).await?;
+        let last = came.len() < PAGE;
+        queries.extend(came);
+        if last || queries.len() >= arguments.top {
+            return Ok(queries);
+        }
+    }
 }
 
 /// What is known of the servers' logs, a line each.
