@@ -28,13 +28,13 @@ pub(crate) struct Plan {
 
 /// What hosts are bought as: processors, memory and disk in GiB.
 const MODELS: [(&str, u32, u64, u64); 3] =
-    [("S1", 16, 64, 2_000), ("S2", 32, 128, 4_000), ("S3", 48, 256, 8_000)];
+    [("S1", 16, 48, 2_000), ("S2", 32, 80, 4_000), ("S3", 48, 128, 8_000)];
 
 impl Plan {
     /// A host of each model holds so many guests more or less, that all of them fill half of the room.
     fn build(&self, number: usize) -> (&'static str, Build) {
         let (model, cpus, memory, disk) = MODELS[number % MODELS.len()];
-        // The room is made for 15 guests a host; more guests get larger hosts.
+        // The room is made for 20 guests a host; more guests get larger hosts.
         let times = u64::try_from((self.guests / self.hosts.max(1)).div_ceil(20).max(1)).unwrap_or(1);
         let build = Build {
             cpus: cpus * u32::try_from(times).unwrap_or(1),

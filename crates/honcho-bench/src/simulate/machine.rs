@@ -310,10 +310,10 @@ impl Hypervisor for Hands {
             return None;
         }
         let mut state = self.hold().ok()?;
-        // Each guest takes about a tenth of a processor, now a little more and now a little less.
-        let tenths = u32::try_from(state.domains.len()).unwrap_or(u32::MAX).saturating_mul(10);
+        // Each guest takes about two fifths of a processor, now a little more and now a little less.
+        let taken = u32::try_from(state.domains.len()).unwrap_or(u32::MAX).saturating_mul(40);
         let stray = state.random.random_range(0..9);
-        let busy = (tenths / self.machine.build.cpus.max(1)).saturating_add(stray).min(97);
+        let busy = (taken / self.machine.build.cpus.max(1)).saturating_add(stray).min(97);
         Some(LoadObserved {
             busy_percent: u8::try_from(busy).unwrap_or(97),
             io_wait_percent: u8::try_from(stray / 3).unwrap_or(0),
