@@ -27,6 +27,8 @@ pub enum For {
     All,
     /// One.
     One(Architecture),
+    /// None: it is source.
+    None,
 }
 
 /// A package, as its control file has it.
@@ -64,6 +66,7 @@ impl Deb {
         let version = version(field("Version")?)?;
         let architecture = match field("Architecture")? {
             "all" => For::All,
+            "source" => return Err("\"source\" is no architecture of a package".to_owned()),
             one => For::One(parse(one)?),
         };
         // `Source: hello (2.10-2)` names a version of its own.
@@ -79,6 +82,7 @@ impl Deb {
         match &self.architecture {
             For::All => "all",
             For::One(one) => one.as_str(),
+            For::None => "source",
         }
     }
 
@@ -106,7 +110,7 @@ fn parse<T: std::str::FromStr<Err = ArchiveError>>(text: &str) -> Result<T, Stri
 }
 
 /// A version, in the characters that Debian Policy 5.6.12 allows.
-fn version(text: &str) -> Result<Version, String> {
+pub(crate) fn version(text: &str) -> Result<Version, String> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".+-~:".contains(&byte);
     let digit_first = text.bytes().next().is_some_and(|first| first.is_ascii_digit());
     if text.len() > 200 || !digit_first || !text.bytes().all(allowed) {

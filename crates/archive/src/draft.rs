@@ -9,12 +9,13 @@ use crate::digests::{Digest, Hashing};
 use crate::error::Tried as _;
 use crate::index::{Edit, Index, Stanza};
 use crate::publication::{self, Change, Indexes, Which};
+use crate::source::{self, Source};
 use crate::{Architecture, ArchiveError, ArchiveResult, Component, PackageName, SuiteName, files};
 use serde::{Deserialize, Serialize};
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
-use std::io::Seek as _;
+use std::io::{Read as _, Seek as _};
 use std::path::{Path, PathBuf};
 use tempfile::{NamedTempFile, TempPath};
 
@@ -53,10 +54,22 @@ pub enum Taken {
 struct Incoming {
     architecture: For,
     stanza: Stanza,
+    /// The package itself, or the `.dsc`, first.
+    files: Vec<Copied>,
+}
+
+/// A file of one.
+struct Copied {
     place: String,
     digest: Digest,
     /// Closed: there may be more of them than files that a process may have open.
     copy: TempPath,
+}
+
+impl Incoming {
+    fn place(&self) -> &str {
+        self.files.first().map_or("", |file| &file.place)
+    }
 }
 
 impl Archive {
@@ -76,14 +89,17 @@ impl Archive {
                     own.insert(architecture.clone(), new);
                 }
             }
-            own.retain(|architecture, _| settings.architectures.contains(architecture));
+            own.retain(|architecture, _| {
+                architecture.is_source() || settings.architectures.contains(architecture)
+            });
         }
         Ok(Draft { indexes })
     }
 
     /// What an architecture lists that has just been added to these: what is for all of them.
     fn of_all(&self, others: &BTreeMap<Architecture, Index>) -> ArchiveResult<Index> {
-        let Some(index) = others.values().next() else { return Ok(Index::default()) };
+        let some = others.iter().find(|(architecture, _)| !architecture.is_source());
+        let Some((_, index)) = some else { return Ok(Index::default()) };
         let mut names: BTreeMap<String, Vec<Stanza>> = BTreeMap::new();
         for stanza in index.stanzas(&self.chunks) {
             let stanza = stanza?;
@@ -102,7 +118,8 @@ impl Archive {
 }
 
 impl Changing {
-    /// Adds packages to a suite's draft: all of them or, if there is something wrong with one, none.
+    /// Adds packages to a suite's draft: all of them or, if there is something wrong with one, none. Of a `.dsc` the files that it
+    /// names are added too, of a `.changes` the packages and sources that it names; they lie beside it.
     pub fn add(
         &mut self,
         suite: &SuiteName,
@@ -119,18 +136,25 @@ impl Changing {
         }
         // What somebody has left there who was killed; nobody else is here now.
         files::remove(&self.incoming())?;
-        let incoming: Vec<Incoming> =
-            paths.iter().map(|path| self.take_in(path, component)).collect::<ArchiveResult<_>>()?;
+        let mut incoming: Vec<Incoming> = Vec::new();
+        for path in paths {
+            self.take_in(path, component, &mut incoming)?;
+        }
         let mut places = HashMap::new();
         for one in &incoming {
             self.check(one, suite, &settings.architectures)?;
             // Two files of one place must be the same; that one is given twice is no harm.
-            if *places.entry(one.place.as_str()).or_insert(one.digest) != one.digest {
-                return Err(taken_by_another(&one.place));
+            for file in &one.files {
+                if *places.entry(file.place.as_str()).or_insert(file.digest) != file.digest {
+                    return Err(taken_by_another(&file.place));
+                }
             }
         }
         let mut draft = self.archive.drafted(suite)?;
         let indexes = draft.indexes.entry(component.clone()).or_default();
+        if incoming.iter().any(|one| one.architecture == For::None) {
+            indexes.entry(Architecture::source()).or_default();
+        }
         let taken = self.listed(indexes, &incoming)?;
         let added = incoming
             .iter()
@@ -138,8 +162,11 @@ impl Changing {
             .map(|(one, taken)| Added {
                 package: one.stanza.name().to_owned(),
                 version: one.stanza.version().to_owned(),
-                architecture: one.stanza.architecture().to_owned(),
-                place: one.place.clone(),
+                architecture: match one.architecture {
+                    For::None => "source".to_owned(),
+                    _ => one.stanza.architecture().to_owned(),
+                },
+                place: one.place().to_owned(),
                 taken,
             })
             .collect();
@@ -153,8 +180,76 @@ impl Changing {
         self.archive.root().join("incoming")
     }
 
-    /// Copies a package and reads the copy.
-    fn take_in(&self, path: &Path, component: &Component) -> ArchiveResult<Incoming> {
+    /// Copies what lies there, and reads the copy: a package, a source with its files, or all that a build has made.
+    fn take_in(&self, path: &Path, component: &Component, incoming: &mut Vec<Incoming>) -> ArchiveResult<()> {
+        match path.extension().and_then(|ending| ending.to_str()) {
+            Some("dsc") => incoming.push(self.take_in_source(path, component, None)?),
+            Some("changes") => {
+                let (mut file, ..) = self.copied(path)?;
+                let bytes = read_short(path, file.as_file_mut())?;
+                for (named, digest) in source::named_by_changes(path, &bytes)? {
+                    let one = if named.extension().is_some_and(|ending| ending == "dsc") {
+                        self.take_in_source(&named, component, Some(digest))?
+                    } else {
+                        self.take_in_package(&named, component, Some(digest))?
+                    };
+                    incoming.push(one);
+                }
+            }
+            _ => incoming.push(self.take_in_package(path, component, None)?),
+        }
+        Ok(())
+    }
+
+    fn take_in_package(
+        &self,
+        path: &Path,
+        component: &Component,
+        expected: Option<Digest>,
+    ) -> ArchiveResult<Incoming> {
+        let (mut file, digest, length) = self.copied(path)?;
+        is_as_named(path, digest, expected)?;
+        file.as_file_mut().rewind().tried("reading", path)?;
+        let deb = Deb::read(path, std::io::BufReader::new(file.as_file()))?;
+        let place = deb.place(component);
+        let stanza = Stanza::new(&deb.stanza(&place, length, digest));
+        let files = vec![Copied { place, digest, copy: file.into_temp_path() }];
+        Ok(Incoming { architecture: deb.architecture, stanza, files })
+    }
+
+    fn take_in_source(
+        &self,
+        path: &Path,
+        component: &Component,
+        expected: Option<Digest>,
+    ) -> ArchiveResult<Incoming> {
+        let (mut file, digest, length) = self.copied(path)?;
+        is_as_named(path, digest, expected)?;
+        let source = Source::read(path, &read_short(path, file.as_file_mut())?)?;
+        let directory = source.directory(component);
+        let stanza = Stanza::new(&source.stanza(&directory, length, digest));
+        let place = format!("{directory}/{}", source.dsc());
+        let mut files = vec![Copied { place, digest, copy: file.into_temp_path() }];
+        for named in &source.files {
+            let beside = files::parent(path).join(&named.name);
+            let (file, digest, length) = self.copied(&beside)?;
+            if length != named.length {
+                return Err(ArchiveError::Refused(format!(
+                    "{} has {length} bytes, and {} says {}",
+                    beside.display(),
+                    path.display(),
+                    named.length
+                )));
+            }
+            is_as_named(&beside, digest, Some(named.digest))?;
+            let place = format!("{directory}/{}", named.name);
+            files.push(Copied { place, digest, copy: file.into_temp_path() });
+        }
+        Ok(Incoming { architecture: For::None, stanza, files })
+    }
+
+    /// A copy of a file, with its digest and length.
+    fn copied(&self, path: &Path) -> ArchiveResult<(NamedTempFile, Digest, u64)> {
         use std::os::unix::fs::PermissionsExt as _;
         let from = File::open(path).tried("opening", path)?;
         if !from.metadata().tried("looking at", path)?.is_file() {
@@ -168,32 +263,33 @@ impl Changing {
         let (_, digest, length) = hashing.finish();
         let everybody = fs::Permissions::from_mode(0o644);
         file.as_file().set_permissions(everybody).tried("copying", path)?;
-        file.as_file_mut().rewind().tried("reading", path)?;
-        let deb = Deb::read(path, std::io::BufReader::new(file.as_file()))?;
-        let place = deb.place(component);
-        let stanza = Stanza::new(&deb.stanza(&place, length, digest));
-        Ok(Incoming { architecture: deb.architecture, stanza, place, digest, copy: file.into_temp_path() })
+        Ok((file, digest, length))
     }
 
-    /// Looks whether its place is free, and whether the suite is for its machines.
+    /// Looks whether its places are free, and whether the suite is for its machines.
     fn check(&self, one: &Incoming, suite: &SuiteName, architectures: &[Architecture]) -> ArchiveResult<()> {
         if let For::One(own) = &one.architecture
             && !architectures.contains(own)
         {
             return Err(ArchiveError::Refused(format!(
                 "{} is for {own}, and {suite} is not: `honcho archive suite {suite} --architecture …` says for what it is",
-                one.place
+                one.place()
             )));
         }
-        let place = self.archive.public().join(&one.place);
-        match File::open(&place) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-            there => {
-                let mut hashing = Hashing::new(there.tried("opening", &place)?);
-                std::io::copy(&mut hashing, &mut std::io::sink()).tried("reading", &place)?;
-                if hashing.finish().1 == one.digest { Ok(()) } else { Err(taken_by_another(&one.place)) }
+        for file in &one.files {
+            let place = self.archive.public().join(&file.place);
+            match File::open(&place) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                there => {
+                    let mut hashing = Hashing::new(there.tried("opening", &place)?);
+                    std::io::copy(&mut hashing, &mut std::io::sink()).tried("reading", &place)?;
+                    if hashing.finish().1 != file.digest {
+                        return Err(taken_by_another(&file.place));
+                    }
+                }
             }
         }
+        Ok(())
     }
 
     /// Lists packages in the indexes that they belong in; says of each whether it is new there.
@@ -207,8 +303,9 @@ impl Changing {
             let mut names: BTreeMap<String, Vec<(&Incoming, &Cell<Taken>)>> = BTreeMap::new();
             for (one, taken) in incoming.iter().zip(&taken) {
                 let fits = match &one.architecture {
-                    For::All => true,
+                    For::All => !architecture.is_source(),
                     For::One(own) => own == architecture,
+                    For::None => architecture.is_source(),
                 };
                 if fits {
                     names.entry(one.stanza.name().to_owned()).or_default().push((one, taken));
@@ -234,14 +331,14 @@ impl Changing {
     /// Moves what was copied into the pool, after one sync for all of it.
     fn put_in_place(&self, incoming: Vec<Incoming>) -> ArchiveResult<()> {
         files::sync_all(self.archive.root())?;
-        for one in incoming {
-            let place = self.archive.public().join(&one.place);
+        for file in incoming.into_iter().flat_map(|one| one.files) {
+            let place = self.archive.public().join(&file.place);
             if place.exists() {
                 continue;
             }
             let directory = files::parent(&place);
             fs::create_dir_all(directory).tried("making", directory)?;
-            one.copy.persist(&place).map_err(|error| error.error).tried("writing", &place)?;
+            file.copy.persist(&place).map_err(|error| error.error).tried("writing", &place)?;
         }
         files::sync_all(self.archive.root())
     }
@@ -332,9 +429,13 @@ impl Changing {
         let none = BTreeMap::new();
         for (component, indexes) in &mut draft.indexes {
             let source = source.get(component).unwrap_or(&none);
+            if source.contains_key(&Architecture::source()) {
+                indexes.entry(Architecture::source()).or_default();
+            }
             for (architecture, index) in indexes {
                 let theirs = match source.get(architecture) {
                     Some(theirs) => theirs.clone(),
+                    None if architecture.is_source() => Index::default(),
                     None => self.archive.of_all(source)?,
                 };
                 if only.is_empty() {
@@ -360,6 +461,29 @@ impl Changing {
     pub fn discard(&mut self, suite: &SuiteName) -> ArchiveResult<()> {
         self.archive.settings().suite(suite)?;
         files::remove(&self.archive.draft_path(suite))
+    }
+}
+
+/// All of a file that has to be short.
+fn read_short(path: &Path, file: &mut File) -> ArchiveResult<Vec<u8>> {
+    file.rewind().tried("reading", path)?;
+    let mut bytes = Vec::new();
+    file.take(source::LONGEST + 1).read_to_end(&mut bytes).tried("reading", path)?;
+    if bytes.len() as u64 > source::LONGEST {
+        let why = format!("it has more than {} bytes", source::LONGEST);
+        return Err(ArchiveError::NoPackage { path: path.to_owned(), why });
+    }
+    Ok(bytes)
+}
+
+/// Refuses a file that is not the one that somebody has named.
+fn is_as_named(path: &Path, digest: Digest, expected: Option<Digest>) -> ArchiveResult<()> {
+    match expected {
+        Some(expected) if expected != digest => Err(ArchiveError::Refused(format!(
+            "{} has the digest {digest}, and what names it says {expected}: it is another file, or half of it",
+            path.display()
+        ))),
+        _ => Ok(()),
     }
 }
 

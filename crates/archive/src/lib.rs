@@ -39,6 +39,7 @@ mod publish;
 mod release;
 mod settings;
 mod signing;
+mod source;
 
 pub use archive::{Archive, Changing};
 pub use deb::{Deb, For};
@@ -51,3 +52,4 @@ pub use prune::{Pruned, Pruning};
 pub use publication::{Change, Publication, Which};
 pub use publish::Published;
 pub use settings::{Settings, SuiteSettings};
+pub use source::Source;

@@ -71,8 +71,9 @@ name!(
     "lower case letters, digits and -, of which the first is a letter or a digit"
 );
 name!(
-    /// What machines a package is for: `amd64`; `all` is not among them, for those are in each one's index.
-    Architecture, "architecture", |text| made_of(text, b"-") && !matches!(text, "all" | "any" | "source"),
+    /// What machines a package is for: `amd64`; `all` is not among them, for those are in each one's index. By `source` source packages
+    /// are listed, which are for none.
+    Architecture, "architecture", |text| made_of(text, b"-") && !matches!(text, "all" | "any"),
     "a word like amd64 or arm64"
 );
 name!(
@@ -80,6 +81,18 @@ name!(
     PackageName, "package name", |text| text.len() >= 2 && made_of(text, b"+-."),
     "at least two of lower case letters, digits, +, - and ., of which the first is a letter or a digit"
 );
+
+impl Architecture {
+    /// What source packages are listed by.
+    pub(crate) fn source() -> Self {
+        Architecture("source".to_owned())
+    }
+
+    /// Whether it is that.
+    pub fn is_source(&self) -> bool {
+        self.0 == "source"
+    }
+}
 
 /// Where a package of this source lies in the pool: `h`, or `libh` for those that begin with `lib`.
 pub(crate) fn pool_prefix(source: &PackageName) -> &str {

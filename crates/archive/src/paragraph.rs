@@ -64,6 +64,30 @@ impl Paragraph {
         &self.text
     }
 
+    /// The lines that continue a field.
+    pub(crate) fn continued(&self, name: &str) -> Vec<&str> {
+        let is_it = |line: &&str| {
+            line.split_once(':').is_some_and(|(own, _)| own.eq_ignore_ascii_case(name))
+                && !line.starts_with([' ', '\t'])
+        };
+        let after = self.text.lines().skip_while(|line| !is_it(line)).skip(1);
+        after.take_while(|line| line.starts_with([' ', '\t'])).collect()
+    }
+
+    /// Its lines but for these fields.
+    pub(crate) fn without(&self, names: &[&str]) -> String {
+        let (mut text, mut leaving) = (String::new(), false);
+        for line in self.text.lines() {
+            if let (false, Some((name, _))) = (line.starts_with([' ', '\t']), line.split_once(':')) {
+                leaving = names.iter().any(|other| other.eq_ignore_ascii_case(name));
+            }
+            if !leaving {
+                text.extend([line, "\n"]);
+            }
+        }
+        text
+    }
+
     /// A field's value: of one that is continued, the first line alone.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.text.split('\n').find_map(|line| {

@@ -2,6 +2,7 @@
 
 use crate::archive::Changing;
 use crate::error::Tried as _;
+use crate::index::Stanza;
 use crate::publication::Indexes;
 use crate::{ArchiveResult, files};
 use std::collections::HashSet;
@@ -59,7 +60,7 @@ impl Changing {
         for chunk in indexes().flat_map(|index| &index.chunks) {
             if seen.insert(chunk.digest) {
                 let stanzas = self.archive.chunks.stanzas(chunk.digest)?;
-                named.extend(stanzas.iter().map(|stanza| PathBuf::from(stanza.field("Filename"))));
+                named.extend(stanzas.iter().flat_map(Stanza::files));
             }
         }
         let public = self.archive.public();

@@ -134,7 +134,8 @@ impl Archive {
             named.push(Named { path: format!("{below}/{name}"), digest, length });
         };
         for form in Form::ALL {
-            let name = format!("Packages{}", form.ending());
+            let list = if of.architecture.is_source() { "Sources" } else { "Packages" };
+            let name = format!("{list}{}", form.ending());
             if form == Form::Plain {
                 let (digest, length) = self.write_chunks(index, form, std::io::sink(), &own)?;
                 tell(&name, digest, length);
@@ -207,6 +208,9 @@ struct IndexOf<'i> {
 
 impl IndexOf<'_> {
     fn directory(&self) -> String {
+        if self.architecture.is_source() {
+            return format!("{}/source", self.component);
+        }
         format!("{}/binary-{}", self.component, self.architecture)
     }
 }

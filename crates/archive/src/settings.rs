@@ -96,6 +96,11 @@ impl Settings {
                     "suite {name} needs a component, an architecture and a day on which it is valid"
                 )));
             }
+            if suite.architectures.iter().any(Architecture::is_source) {
+                return Err(ArchiveError::Refused(format!(
+                    "source is no architecture of {name}: source packages are listed as soon as one is added"
+                )));
+            }
         }
         Ok(())
     }

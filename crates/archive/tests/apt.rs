@@ -5,8 +5,8 @@
 #![allow(clippy::unwrap_used, reason = "a test ends where something fails")]
 
 use honcho_archive::{
-    Architecture, Archive, Changing, Component, Pruning, Published, Settings, SuiteName, SuiteSettings,
-    Which, keyring,
+    Architecture, Archive, Changing, Component, Digest, Pruning, Published, Settings, SuiteName,
+    SuiteSettings, Which, keyring,
 };
 use rand_core_06::OsRng;
 use std::collections::BTreeMap;
@@ -83,6 +83,31 @@ impl World {
         path
     }
 
+    /// A source package's `.dsc`, with the two files that it names beside it.
+    fn source(&self, name: &str, upstream: &str, revision: &str) -> PathBuf {
+        let directory = self.directory.path();
+        let (orig, debian) =
+            (format!("{name}_{upstream}.orig.tar.gz"), format!("{name}_{upstream}-{revision}.debian.tar.xz"));
+        fs::write(directory.join(&orig), format!("what {name} {upstream} is made of")).unwrap();
+        fs::write(directory.join(&debian), format!("what Debian adds in {revision}")).unwrap();
+        let listed = |file: &String| self.listed(file);
+        let text = format!(
+            "Format: 3.0 (quilt)\nSource: {name}\nBinary: {name}\nArchitecture: any\nVersion: {upstream}-{revision}\n\
+             Maintainer: A <a@example.org>\nChecksums-Sha256:\n{}{}",
+            listed(&orig),
+            listed(&debian)
+        );
+        let path = directory.join(format!("{name}_{upstream}-{revision}.dsc"));
+        fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// A line of Checksums-Sha256.
+    fn listed(&self, file: &str) -> String {
+        let bytes = fs::read(self.directory.path().join(file)).unwrap();
+        format!(" {} {} {file}\n", Digest::of(&bytes), bytes.len())
+    }
+
     fn publish(&self, packages: &[PathBuf]) -> u64 {
         let mut changing = self.change();
         changing.add(&suite(), &main_component(), packages).unwrap();
@@ -118,7 +143,7 @@ impl World {
         );
         fs::write(&configuration, settings).unwrap();
         let mut command = Command::new(tool);
-        command.env("LC_ALL", "C").env("APT_CONFIG", &configuration);
+        command.env("LC_ALL", "C").env("APT_CONFIG", &configuration).current_dir(&root);
         let output = command.args(arguments).output().unwrap();
         let said = [output.stdout, output.stderr].concat();
         (output.status.success(), String::from_utf8_lossy(&said).into_owned())
@@ -165,6 +190,78 @@ fn what_is_published_apt_fetches_and_verifies() {
         policy.contains("release o=Acme,a=bookworm,n=bookworm,l=Acme hosting,c=main,b=amd64"),
         "{policy}"
     );
+}
+
+#[test]
+fn sources_come_with_what_was_built_of_them_and_apt_fetches_both() {
+    let world = World::new();
+    let dsc = world.source("hello", "2.10", "1");
+    world.deb("hello", "2.10-1", "amd64");
+    let changes = world.directory.path().join("hello_2.10-1_amd64.changes");
+    let listed = ["hello_2.10-1.dsc", "hello_2.10.orig.tar.gz", "hello_2.10-1_amd64.deb"]
+        .map(|file| world.listed(file));
+    fs::write(
+        &changes,
+        format!("Format: 1.8\nSource: hello\nVersion: 2.10-1\nChecksums-Sha256:\n{}", listed.concat()),
+    )
+    .unwrap();
+    assert_eq!(world.publish(&[changes]), 1);
+    let sources = world.directory.path().join("apt/etc/apt/sources.list");
+    world.update();
+    let line = fs::read_to_string(&sources).unwrap();
+    fs::write(&sources, format!("{line}{}", line.replace("deb [", "deb-src ["))).unwrap();
+    world.update();
+    assert_eq!(world.versions("hello"), ["2.10-1", "2.10-1"], "the package and its source");
+    let (content, said) = world.apt("apt-get", &["source", "--download-only", "hello"]);
+    assert!(content, "{said}");
+    for file in ["hello_2.10-1.dsc", "hello_2.10.orig.tar.gz", "hello_2.10-1.debian.tar.xz"] {
+        let fetched = fs::read(world.directory.path().join("apt").join(file)).unwrap();
+        assert_eq!(fetched, fs::read(world.directory.path().join(file)).unwrap(), "{file}");
+    }
+
+    // The next revision is of the same upstream; one of another is refused, and so is a file that is not the one that is named.
+    let mut changing = world.change();
+    let next = world.source("hello", "2.10", "2");
+    let added = changing.add(&suite(), &main_component(), &[next]).unwrap();
+    assert_eq!(
+        (added[0].architecture.as_str(), added[0].place.as_str()),
+        ("source", "pool/main/h/hello/hello_2.10-2.dsc")
+    );
+    let orig = world.directory.path().join("hello_2.10.orig.tar.gz");
+    let genuine = fs::read(&orig).unwrap();
+    fs::write(&orig, "something else").unwrap();
+    let refused = changing.add(&suite(), &main_component(), &[dsc]).unwrap_err().to_string();
+    assert!(refused.contains("hello_2.10.orig.tar.gz has 14 bytes"), "{refused}");
+    fs::write(&orig, vec![b'x'; genuine.len()]).unwrap();
+    let other = world.directory.path().join("hello_2.10-2.dsc");
+    let refused = changing.add(&suite(), &main_component(), &[other]).unwrap_err().to_string();
+    assert!(refused.contains("it is another file, or half of it"), "{refused}");
+    let renewed = world.source("hello", "2.10", "3");
+    let text = fs::read_to_string(&renewed).unwrap();
+    let before = world.listed("hello_2.10.orig.tar.gz");
+    fs::write(&orig, "another upstream of the same version").unwrap();
+    fs::write(&renewed, text.replace(&before, &world.listed("hello_2.10.orig.tar.gz"))).unwrap();
+    let refused = changing.add(&suite(), &main_component(), &[renewed]).unwrap_err().to_string();
+    assert!(refused.contains("is in the pool with other contents"), "{refused}");
+    changing.publish(&suite(), None, now()).unwrap();
+
+    // Another suite takes them over; they go from the pool when nothing lists them any more.
+    let testing: SuiteName = "testing".parse().unwrap();
+    changing.promote(&which("bookworm"), &testing, &[]).unwrap();
+    changing.publish(&testing, None, now()).unwrap();
+    let told: Vec<String> =
+        world.archive().pending(&testing).unwrap().iter().map(ToString::to_string).collect();
+    assert_eq!(told, Vec::<String>::new());
+    let pool = world.root().join("public/pool/main/h/hello");
+    for suite in [suite(), testing] {
+        changing.remove(&suite, &[("hello".parse().unwrap(), Some("2.10-1".to_owned()))]).unwrap();
+        changing.publish(&suite, None, now()).unwrap();
+    }
+    changing.prune(1, now() + 1, Pruning::Done).unwrap();
+    let mut left: Vec<String> =
+        fs::read_dir(&pool).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+    left.sort();
+    assert_eq!(left, ["hello_2.10-2.debian.tar.xz", "hello_2.10-2.dsc", "hello_2.10.orig.tar.gz"]);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use crate::Paragraph;
 use debversion::Version;
 use std::cmp::Ordering;
+use std::path::{Path, PathBuf};
 
 /// A package in an index.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +40,18 @@ impl Stanza {
     /// `amd64`, `all`.
     pub fn architecture(&self) -> &str {
         self.field("Architecture")
+    }
+
+    /// Its files, below what is served.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let directory = Path::new(self.field("Directory"));
+        let named = self.paragraph.continued("Checksums-Sha256");
+        let named =
+            named.iter().filter_map(|line| line.split_whitespace().nth(2)).map(|name| directory.join(name));
+        match self.field("Filename") {
+            "" => named.collect(),
+            file => vec![PathBuf::from(file)],
+        }
     }
 
     /// Whether both are the same version of the same package: an index holds one of them.

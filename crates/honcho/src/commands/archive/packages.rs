@@ -11,11 +11,13 @@ use honcho_archive::{Change, Changing, Component, PackageName, SuiteName, Taken,
 use std::path::PathBuf;
 
 pub(super) const ADD_HELP: &str = "\
-All of them are added or, if there is something wrong with one, none. Several versions of a package can stand beside each \
+All of them are added or, if there is something wrong with one, none. With a source (.dsc) come the files that it names, by a .changes \
+all packages and sources of a build; they lie beside it, and must have the digests that it says. Several versions of a package can stand beside each \
 other. A version that is there is never replaced by other contents: machines that have it would not see them.
 
 Examples:
   honcho archive add ../*.deb --suite bookworm
+  honcho archive add ../hello_2.10-3_amd64.changes --suite testing --publish
   honcho archive add hello_2.10-3_amd64.deb --suite testing --component contrib --publish";
 
 pub(super) const REMOVE_HELP: &str = "\
@@ -51,7 +53,7 @@ Examples:
 pub(crate) struct AddArguments {
     #[command(flatten)]
     which: WhichArchive,
-    /// Packages (.deb)
+    /// Packages (.deb), sources (.dsc), or what a build made of both (.changes)
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// The suite

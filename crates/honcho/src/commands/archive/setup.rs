@@ -166,6 +166,9 @@ pub(crate) struct SourcesArguments {
     /// Where the archive's public/ is served
     #[arg(long, value_name = "URL", value_parser = url)]
     url: String,
+    /// Source packages too, for `apt source`
+    #[arg(long)]
+    with_sources: bool,
 }
 
 /// What may stand in a line of a .sources file.
@@ -183,7 +186,8 @@ pub(super) fn sources(context: &Context, arguments: &SourcesArguments) -> Result
     let suite = archive.settings().suite(&arguments.suite)?;
     let components: Vec<&str> = suite.components.iter().map(Component::as_str).collect();
     let text = format!(
-        "Types: deb\nURIs: {}\nSuites: {}\nComponents: {}\nSigned-By: /usr/share/keyrings/{}",
+        "Types: {}\nURIs: {}\nSuites: {}\nComponents: {}\nSigned-By: /usr/share/keyrings/{}",
+        if arguments.with_sources { "deb deb-src" } else { "deb" },
         arguments.url,
         arguments.suite,
         components.join(" "),
