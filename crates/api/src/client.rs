@@ -185,6 +185,16 @@ impl Client {
         }
     }
 
+    /// The bytes of a blob, as they come; whoever wants it checks its digest.
+    pub async fn blob(
+        &self,
+        digest: &str,
+    ) -> Result<impl Stream<Item = Result<bytes::Bytes, ClientError>> + Unpin + use<>, ClientError> {
+        let response = self.send(self.request(Method::GET, &format!("/v1/blobs/{digest}"))).await?;
+        let client = self.clone();
+        Ok(response.bytes_stream().map(move |chunk| chunk.map_err(|error| client.unreachable(error))).boxed())
+    }
+
     /// Sends a blob of `size` bytes. The brain refuses it when what arrives does not have this digest.
     pub async fn send_blob<S, E>(&self, digest: &str, size: u64, content: S) -> Result<Blob, ClientError>
     where

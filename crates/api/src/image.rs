@@ -56,6 +56,15 @@ pub struct ImageCreate {
     pub recipe: Option<String>,
 }
 
+/// What an image was built from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ImageRecipe {
+    /// The image.
+    pub image_id: i64,
+    /// The text of its recipe; null for one that was built from none.
+    pub recipe: Option<String>,
+}
+
 /// A package in an image.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ImagePackage {

@@ -50,7 +50,11 @@ impl ListArguments {
             filters.push(("limit", limit.to_string()));
         }
         filters.extend(self.after.map(|id| ("after", id.to_string())));
-        let mut items: Vec<T> = context.client()?.get_path(path, &filters).await?;
+        self.arranged(context.client()?.get_path(path, &filters).await?)
+    }
+
+    /// What was worked out here, sorted and cut as asked.
+    pub(crate) fn arranged<T: Serialize>(&self, mut items: Vec<T>) -> Result<Vec<T>, CommandError> {
         if let Some(attribute) = &self.sort {
             items = sorted(items, attribute)?;
         }

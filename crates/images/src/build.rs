@@ -14,8 +14,9 @@
 use crate::debian::Package;
 use crate::error::ImageError;
 use crate::partial::{Partial, PartialDirectory, remove_stale, sync_directory, write_whole};
-use crate::recipe::{Recipe, RecipeFile};
+use crate::recipe::{ArchiveBase, Base, Recipe};
 use crate::seal::{Sealed, seal};
+use crate::staging::{arguments, stage};
 use crate::tool::{MMDEBSTRAP, Tool, ToolMissing};
 use honcho_model::{Bytes, Digest};
 use serde::{Deserialize, Serialize};
@@ -47,9 +48,11 @@ pub struct SealedImage {
 /// Hears which stage a build has reached and how far that is, in per cent of the whole.
 pub type BuildProgress<'a> = &'a (dyn Fn(&str, u8) + Sync);
 
-/// Builds the image of a recipe into `out_dir`. Blocks for a minute or so.
+/// Builds the image of a recipe into `out_dir`. `base` is the sealed tarball that it is built upon, where the recipe
+/// names another image. Blocks for a minute or so.
 pub fn build(
     recipe: &Recipe,
+    base: Option<&Path>,
     out_dir: &Path,
     progress: BuildProgress<'_>,
 ) -> Result<SealedImage, ImageError> {
@@ -61,7 +64,7 @@ pub fn build(
     remove_stale(&out_dir).map_err(ImageError::io(format!("tidying up {}", out_dir.display())))?;
     let work = PartialDirectory::create(&out_dir, &format!(".{}", recipe.name))
         .map_err(ImageError::io(format!("making a directory in {}", out_dir.display())))?;
-    let staged = stage(recipe, work.path()).map_err(ImageError::io("writing the recipe's files"))?;
+    let staged = stage(recipe, base, work.path())?;
     let log = out_dir.join(format!("{}.log", recipe.name));
     let partial = Partial::create(&out_dir, recipe.name.as_str())
         .map_err(ImageError::io(format!("making a file in {}", out_dir.display())))?;
@@ -112,81 +115,16 @@ fn keep(
 }
 
 fn check_keyring(recipe: &Recipe) -> Result<(), ImageError> {
-    if Path::new(&recipe.keyring).is_file() {
+    let Base::Archive(ArchiveBase { keyring, .. }) = &recipe.base else { return Ok(()) };
+    if Path::new(keyring).is_file() {
         return Ok(());
     }
     Err(ImageError::Io {
         doing: format!(
-            "the keyring {} is not there (run `apt-get install debian-archive-keyring`, or correct `keyring` in the recipe)",
-            recipe.keyring
+            "the keyring {keyring} is not there (run `apt-get install debian-archive-keyring`, or correct `keyring` in the recipe)"
         ),
         source: std::io::ErrorKind::NotFound.into(),
     })
-}
-
-/// The recipe's files and scripts, where mmdebstrap finds them.
-struct Staged {
-    files: PathBuf,
-    scripts: Vec<PathBuf>,
-}
-
-fn stage(recipe: &Recipe, work: &Path) -> std::io::Result<Staged> {
-    let files = work.join("files.tar");
-    let mut tar = tar::Builder::new(std::fs::File::create(&files)?);
-    for RecipeFile { path, mode, content } in &recipe.files {
-        let mut header = tar::Header::new_gnu();
-        header.set_size(content.len() as u64);
-        header.set_mode(*mode);
-        header.set_mtime(recipe.source_date_epoch);
-        tar.append_data(&mut header, path.trim_start_matches('/'), content.as_bytes())?;
-    }
-    tar.into_inner()?.sync_all()?;
-    let mut scripts = Vec::new();
-    for (number, script) in recipe.scripts.iter().enumerate() {
-        let path = work.join(format!("script-{number}.sh"));
-        std::fs::write(&path, &script.run)?;
-        scripts.push(path);
-    }
-    Ok(Staged { files, scripts })
-}
-
-/// mmdebstrap's arguments. The tarball goes to its standard output.
-fn arguments(recipe: &Recipe, staged: &Staged) -> Vec<String> {
-    let mut arguments = vec![
-        "--format=tar".to_owned(),
-        format!("--variant={}", recipe.variant.as_str()),
-        format!("--architectures={}", recipe.architecture),
-        format!("--keyring={}", recipe.keyring),
-        "--aptopt=DPkg::Lock::Timeout \"600\"".to_owned(),
-        "--aptopt=Acquire::Retries \"3\"".to_owned(),
-        // The recipe's own configuration files are there before the packages that bring defaults for them.
-        "--dpkgopt=force-confold".to_owned(),
-        format!("--essential-hook=tar-in {} /", quoted(&staged.files)),
-    ];
-    if !recipe.packages.is_empty() {
-        arguments.push(format!("--include={}", recipe.packages.join(",")));
-    }
-    for script in &staged.scripts {
-        arguments.push(format!("--customize-hook=chroot \"$1\" /bin/sh -e < {}", quoted(script)));
-    }
-    // mmdebstrap keeps apt's configuration for this chroot in the chroot's /tmp. Without it, its last step would
-    // clean the lists and caches of the machine that builds.
-    arguments.push(
-        "--customize-hook=test -s \"$MMDEBSTRAP_APT_CONFIG\" || { echo 'E: a script of the recipe emptied /tmp; leave \
-         /tmp alone, it is emptied by itself' >&2; exit 1; }"
-            .to_owned(),
-    );
-    // What apt and dpkg wrote for this chroot alone: the guests need their own words.
-    arguments.push("--customize-hook=rm -f \"$1/etc/dpkg/dpkg.cfg.d/99mmdebstrap\" \"$1/etc/apt/apt.conf.d/99mmdebstrap\"".to_owned());
-    arguments.push(recipe.suite.clone());
-    arguments.push("-".to_owned());
-    arguments.extend(recipe.mirrors.iter().cloned());
-    arguments
-}
-
-/// A path as one word of a shell.
-fn quoted(path: &Path) -> String {
-    format!("'{}'", path.display().to_string().replace('\'', "'\\''"))
 }
 
 /// `mmdebstrap` such that neither it nor its children outlive this process, where we may arrange that.
@@ -279,14 +217,25 @@ fn listen(from: impl Read, mut log: impl Write, recipe: &Recipe, progress: Build
 }
 
 /// The stage that a line of mmdebstrap's begins, in words that follow "while", and how far that is. `hooks` counts
-/// the recipe's scripts.
+/// the scripts.
 fn stage_of_line(line: &str, recipe: &Recipe, hooks: &mut usize) -> Option<(String, u8)> {
     let line = line.strip_prefix("I: ")?;
+    if line.starts_with("running --setup-hook") && matches!(recipe.base, Base::Image(_)) {
+        return Some(("unpacking the other image".to_owned(), 5));
+    }
+    // Each script is run by a hook that names its file.
     if line.starts_with("running --customize-hook") {
-        let script = recipe.scripts.get(*hooks);
         let percent = 75 + u8::try_from((*hooks).min(9)).unwrap_or(0);
         *hooks += 1;
-        return script.map(|script| (format!("running the script \"{}\"", script.name), percent));
+        if line.contains("/packages.sh") {
+            return Some(("installing packages".to_owned(), 40));
+        }
+        if line.contains("/users.sh") {
+            return Some(("making accounts".to_owned(), percent));
+        }
+        let number: usize = line.split("/script-").nth(1)?.split(".sh").next()?.parse().ok()?;
+        let script = recipe.scripts.get(number)?;
+        return Some((format!("running the script \"{}\"", script.name), percent));
     }
     let stages = [
         ("running apt-get update", "fetching package lists", 2),
@@ -348,8 +297,8 @@ mod tests {
         let seen = Mutex::new(Vec::new());
         let said = "I: automatically chosen mode: root\nI: running apt-get update...\nI: downloading packages with \
                     apt...\nGet:1 something\nI: installing remaining packages inside the chroot...\nI: running \
-                    --customize-hook in shell: sh -c 'x'\nI: running --customize-hook in shell: sh -c 'y'\nE: it \
-                    broke\nE: and so on\n";
+                    --customize-hook in shell: sh -c 'chroot \"$1\" /bin/sh -e < '/w/script-0.sh''\nI: running \
+                    --customize-hook in shell: sh -c 'y'\nE: it broke\nE: and so on\n";
         let mut log = Vec::new();
         let story = listen(said.as_bytes(), &mut log, &recipe("http://m"), &|stage, percent| {
             seen.lock().unwrap().push((stage.to_owned(), percent));
@@ -372,7 +321,7 @@ mod tests {
         std::fs::create_dir(out.path().join(".t.old.partial")).unwrap();
         // Port 9 of the machine itself: refused at once, without a resolver.
         let recipe = recipe("deb http://127.0.0.1:9/debian bookworm main");
-        let error = build(&recipe, out.path(), &|_, _| {}).unwrap_err().to_string();
+        let error = build(&recipe, None, out.path(), &|_, _| {}).unwrap_err().to_string();
         assert!(error.contains("while fetching package lists"), "{error}");
         assert!(error.contains("the mirror does not answer"), "{error}");
         let left: Vec<_> =
@@ -381,19 +330,82 @@ mod tests {
     }
 
     /// Takes a minute and the network: `cargo test -p honcho-images -- --ignored`. The image is left in the directory
-    /// that `HONCHO_IMAGES` names, if it does.
+    /// that `HONCHO_IMAGES` names, if it does; `HONCHO_RECIPE` and `HONCHO_BASE` name another recipe, and the image that
+    /// it is built upon.
     #[test]
     #[ignore = "builds a whole Debian from its mirrors"]
     fn the_real_recipe_builds() {
-        let kept = std::env::var_os("HONCHO_IMAGES").map(PathBuf::from);
+        let named = |name: &str| std::env::var_os(name).map(PathBuf::from);
+        let (kept, base) = (named("HONCHO_IMAGES"), named("HONCHO_BASE"));
         let temporary = tempfile::tempdir().unwrap();
         let out = kept.as_deref().unwrap_or(temporary.path());
-        let recipe = Recipe::read(Path::new("../../recipes/debian-12.toml")).unwrap();
-        let image = build(&recipe, out, &|stage, percent| println!("{percent:3} % {stage}")).unwrap();
+        let recipe = named("HONCHO_RECIPE").unwrap_or_else(|| "../../recipes/debian-12.toml".into());
+        let recipe = Recipe::read(&recipe).unwrap();
+        let tell = |stage: &str, percent| println!("{percent:3} % {stage}");
+        let image = build(&recipe, base.as_deref(), out, &tell).unwrap();
         println!("{} {} {} {}", image.path.display(), image.digest, image.compressed.0, image.unpacked.0);
         for wanted in ["systemd", "openssh-server", "linux-image-cloud-amd64"] {
             assert!(image.packages.iter().any(|package| package.name == wanted), "{wanted}");
         }
+    }
+
+    /// Of the smallest system there is, so that it takes a minute.
+    const TWICE: &str = r#"
+name = "twice"
+suite = "bookworm"
+architecture = "amd64"
+variant = "minbase"
+keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
+mirrors = ["deb http://deb.debian.org/debian bookworm main"]
+packages = ["openssh-server"]
+clean = ["/usr/share/doc/*"]
+[[files]]
+path = "/etc/motd"
+content = "equal"
+[[users]]
+name = "app"
+groups = ["adm"]
+[[scripts]]
+name = "leave traces"
+run = "date > /var/log/own.log; date > /etc/hostname; uuidgen > /etc/machine-id || date +%N > /etc/machine-id"
+"#;
+
+    #[test]
+    #[ignore = "builds a small Debian twice from its mirrors, and another image upon it"]
+    fn two_builds_of_one_recipe_are_equal() {
+        let once = |recipe: &Recipe, base: Option<&Path>| {
+            let out = tempfile::tempdir_in("/var/tmp").unwrap();
+            let image = build(recipe, base, out.path(), &|_, _| {}).unwrap();
+            let content = std::fs::read(&image.path).unwrap();
+            (out, image, content)
+        };
+        let recipe = Recipe::parse(TWICE).unwrap();
+        let (_kept, first, content) = once(&recipe, None);
+        let (_, second, _) = once(&recipe, None);
+        assert_eq!(first.digest, second.digest);
+        let list = |content: &[u8]| -> Vec<(String, u64)> {
+            let plain = zstd::decode_all(content).unwrap();
+            let mut archive = tar::Archive::new(plain.as_slice());
+            let entries = archive.entries().unwrap().map(Result::unwrap);
+            entries.map(|entry| (entry.path().unwrap().display().to_string(), entry.size())).collect()
+        };
+        let names = list(&content);
+        let has = |name: &str| names.iter().any(|(other, _)| other == name);
+        assert!(names.contains(&("./etc/machine-id".to_owned(), 0)), "nobody's");
+        assert!(has("./home/app/") && has("./etc/motd"));
+        for gone in
+            ["./etc/ssh/ssh_host_ed25519_key", "./var/log/own.log", "./etc/hostname", "./usr/share/doc/bash/"]
+        {
+            assert!(!has(gone), "{gone}");
+        }
+        let more =
+            "name = \"more\"\nfrom = \"./x\"\npackages = [\"hello\"]\nmust_have = [\"/usr/bin/hello\"]\n";
+        let more = Recipe::parse(more).unwrap();
+        let (_, third, content) = once(&more, Some(&first.path));
+        let (_, fourth, _) = once(&more, Some(&first.path));
+        assert_eq!(third.digest, fourth.digest);
+        assert_eq!(third.packages.len(), first.packages.len() + 1);
+        assert!(list(&content).iter().any(|(name, _)| name == "./home/app/"), "what was in it still is");
     }
 
     #[test]
@@ -401,10 +413,5 @@ mod tests {
         assert!(hint("tar: x: No space left on device", "").contains("full"));
         assert!(hint("", "Unable to locate package x").contains("packages"));
         assert!(hint("E: Could not resolve 'deb.debian.org'", "").contains("mirror"));
-    }
-
-    #[test]
-    fn paths_are_one_word_of_a_shell() {
-        assert_eq!(quoted(Path::new("/a b/it's")), "'/a b/it'\\''s'");
     }
 }

@@ -22,6 +22,9 @@ pub enum ImageError {
         /// The log.
         log: PathBuf,
     },
+    /// The image that it is to be built upon cannot be.
+    #[error("the image that it is built upon: {0}")]
+    Base(String),
     /// The image was made, but guests could not boot or be reached with it.
     #[error("the image lacks {missing}, which its recipe says it must have: add the package that brings it to `packages`, or correct `must_have` (log: {})", log.display())]
     Incomplete {

@@ -25,9 +25,11 @@ pub mod build;
 mod debian;
 mod error;
 pub mod import;
+pub mod packages;
 pub mod partial;
 pub mod recipe;
 mod seal;
+mod staging;
 pub mod tool;
 pub mod unpack;
 

@@ -97,6 +97,53 @@ pub async fn packages(
     Ok(rest.take(count(filters.limit, usize::MAX)).collect())
 }
 
+/// The recipe of one, whose existence in scope was checked.
+pub async fn recipe(connection: &impl Connection, id: ImageId) -> StoreResult<Option<String>> {
+    let row: Option<Recipe> =
+        row(connection, "SELECT recipe FROM images WHERE id = $1", values![id.0]).await?;
+    Ok(row.and_then(|row| row.recipe))
+}
+
+#[derive(FromQueryResult)]
+struct Recipe {
+    recipe: Option<String>,
+}
+
+#[derive(FromQueryResult)]
+struct WithPackages {
+    id: i64,
+    packages: String,
+}
+
+/// The images in scope, deleted ones too, that hold a package of this name of which `fits` holds. Package lists are texts:
+/// those that name it are read.
+pub async fn with_package(
+    connection: &impl Connection,
+    scope: Scope,
+    name: &str,
+    fits: &(dyn Fn(&ImagePackage) -> bool + Sync),
+) -> StoreResult<Vec<i64>> {
+    let like = like_pattern(name)?;
+    let mut select = Select::new("SELECT m.id, m.packages FROM images m", values![]);
+    select.only_with("m.packages LIKE ? ESCAPE '!'", like);
+    select.scope(scope, "m.account_id", Shared::Yes);
+    let rows: Vec<WithPackages> = select.all(connection, "m.id", &Filters::default()).await?;
+    let mut found = Vec::new();
+    for WithPackages { id, packages } in rows {
+        let packages: Option<Vec<ImagePackage>> = from_json("package list", Some(&packages))?;
+        if packages.iter().flatten().any(|package| package.name == name && fits(package)) {
+            found.push(id);
+        }
+    }
+    Ok(found)
+}
+
+/// What the list of an image with this package is like.
+fn like_pattern(name: &str) -> StoreResult<String> {
+    let name = to_json(&name)?.replace('!', "!!").replace('%', "!%").replace('_', "!_");
+    Ok(format!("%\"name\":{name}%"))
+}
+
 /// What a new image is made of.
 pub struct NewImage {
     /// Random.

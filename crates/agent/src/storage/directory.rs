@@ -442,10 +442,14 @@ fn clone_image(
     if !reflink {
         require_room(layout, volume, Bytes(metadata.blocks().saturating_mul(512)))?;
     }
-    clone::clone(&golden, target.file(), |percent| {
+    let cloned = clone::clone(&golden, target.file(), |percent| {
         progress("build_volume", u8::try_from(u16::from(percent) * 70 / 100).ok());
     })
     .map_err(failed)?;
+    if cloned == clone::Cloned::Copy {
+        let pool = layout.root.display();
+        tracing::info!(volume = id.0, %pool, "the pool's filesystem cannot share blocks (btrfs and xfs can): the image was copied");
+    }
     target.file().set_len(size.0).map_err(failed)?;
     Ok(target)
 }

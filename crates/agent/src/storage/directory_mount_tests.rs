@@ -100,6 +100,75 @@ async fn a_pool_on_btrfs_shares_blocks_with_the_image() {
     }
 }
 
+/// Later guests of an image take next to nothing where blocks can be shared, and all of it where they cannot.
+#[tokio::test]
+async fn later_guests_take_next_to_nothing_where_blocks_can_be_shared() {
+    let directory = tempfile::tempdir_in("/var/tmp").unwrap();
+    let mut seed = 1_u64;
+    // What no filesystem makes smaller.
+    let noise: Vec<u8> = std::iter::repeat_with(|| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33).to_le_bytes()[0]
+    })
+    .take(96 << 20)
+    .collect();
+    let mut tar = tarball();
+    tar.truncate(tar.len() - 1024);
+    let mut header = tar::Header::new_gnu();
+    header.set_path("large").unwrap();
+    header.set_size(noise.len() as u64);
+    header.set_cksum();
+    tar.extend_from_slice(header.as_bytes());
+    tar.extend_from_slice(&noise);
+    tar.extend_from_slice(&[0; 1024]);
+    for (kind, make, shares) in
+        [("btrfs", "mkfs.btrfs", true), ("xfs", "mkfs.xfs", true), ("ext4", "mke2fs", false)]
+    {
+        let disk = directory.path().join(kind);
+        File::create(&disk).unwrap().set_len(1 << 30).unwrap();
+        match Command::new(make).arg("-q").arg(&disk).status() {
+            Ok(status) if status.success() => {}
+            other => {
+                println!("{kind} skipped: no {make} ({other:?})");
+                continue;
+            }
+        }
+        let at = directory.path().join(format!("{kind}-pool"));
+        let Some(mounted) = Mounted::new(at, &["-o", "loop", disk.to_str().unwrap()]) else { return };
+        // mke2fs leaves a directory of its own, and a pool begins in an empty one.
+        let root = mounted.0.join("pool");
+        std::fs::create_dir(&root).unwrap();
+        let mut bench = Bench::at(root);
+        bench.blob = zstd::encode_all(tar.as_slice(), 1).unwrap();
+        bench.image = ImageWanted {
+            digest: Digest(Sha256::digest(&bench.blob).into()),
+            compressed: Bytes(bench.blob.len() as u64),
+            unpacked: Bytes(tar.len() as u64),
+        };
+        bench.init().await;
+        let used = || {
+            assert!(Command::new("sync").arg("-f").arg(&mounted.0).status().unwrap().success());
+            let stat = rustix::fs::statvfs(&mounted.0).unwrap();
+            (stat.f_blocks - stat.f_bfree) * stat.f_frsize
+        };
+        let clock = std::time::Instant::now;
+        let (before, begun) = (used(), clock());
+        bench.fetch(&bench.blob).await.unwrap();
+        let first = used() - before;
+        println!("{kind}: the image {:.2} s, {} MB", begun.elapsed().as_secs_f64(), first / 1_000_000);
+        assert_eq!(bench.storage.look(BRAIN, &bench.pool).await.reflink, shares, "{kind} says what it can");
+        for id in 1..=2 {
+            let volume = bench.volume(id, Bytes::mib(400));
+            let (before, begun) = (used(), clock());
+            bench.build(&volume).await.unwrap();
+            let taken = used().saturating_sub(before);
+            println!("{kind}: guest {id} {:.2} s, {} MB", begun.elapsed().as_secs_f64(), taken / 1_000_000);
+            fsck(&bench.path(&volume));
+            assert_eq!(taken < first / 8, shares, "{kind}: {taken} of {first} bytes");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_pool_on_ext4_copies() {
     let bench = Bench::new();

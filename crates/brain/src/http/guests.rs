@@ -13,10 +13,12 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use honcho_api::{ErrorBody, Guest, GuestMoveTrial, Operation, Placement};
+use honcho_api::{ErrorBody, Guest, GuestMoveTrial, ImagePackage, Operation, Placement};
+use honcho_images::packages::{Requirement, RequirementError};
 use honcho_model::{AccountId, GuestId, HostId};
-use honcho_store::{Filters, accounts, guests};
+use honcho_store::{Filters, Scope, accounts, guests, images};
 use serde::Deserialize;
+use std::collections::BTreeSet;
 
 type Accepted = (StatusCode, Json<Operation>);
 
@@ -35,6 +37,7 @@ fn accepted(operation: Operation) -> Accepted {
         ("cluster" = Option<String>, Query, description = "Filterable"),
         ("role" = Option<String>, Query, description = "Filterable"),
         ("reference" = Option<String>, Query, description = "Filterable"),
+        ("with" = Option<String>, Query, description = "Only guests whose image was made with this package: openssl, openssl<3.0.15 (also <=, =, >=, >). What was upgraded in the guest since is not known"),
         ("cancelled" = Option<bool>, Query, description = "Also what is cancelled or deleted"),
         ("limit" = Option<i64>, Query, description = "At most so many"),
         ("offset" = Option<i64>, Query, description = "Leave out so many first"),
@@ -46,11 +49,39 @@ pub(super) async fn list(
     ListQuery(filters): ListQuery,
 ) -> ApiResult<Response> {
     let scope = caller.scope;
+    let filters = with_packages(&app, scope, filters).await?;
     let read = move |filters: Filters| {
         let app = app.clone();
         async move { guests::page(app.store.reader(), scope, &filters, app.now()).await }
     };
     listed(filters, read).await
+}
+
+/// Replaces `with` by the images that have such a package. Which version is older only dpkg's rules tell, and no SQL.
+async fn with_packages(app: &App, scope: Scope, mut filters: Filters) -> ApiResult<Filters> {
+    let (with, others): (Vec<_>, Vec<_>) = filters.equals.into_iter().partition(|(name, _)| name == "with");
+    let (asked, others): (Vec<_>, Vec<_>) =
+        others.into_iter().partition(|(name, _)| name == "image_id" && !with.is_empty());
+    filters.equals = others;
+    if with.is_empty() {
+        return Ok(filters);
+    }
+    let mut found = BTreeSet::new();
+    for (_, text) in with {
+        let wanted: Requirement =
+            text.parse().map_err(|error: RequirementError| ApiError::invalid("with", error.to_string()))?;
+        let fits = |package: &ImagePackage| wanted.fits(&package.version);
+        found.extend(images::with_package(app.store.reader(), scope, &wanted.name, &fits).await?);
+    }
+    // Those that were asked for by their ids as well; no image at all is no guest at all.
+    let asked: Vec<String> = asked.into_iter().map(|(_, id)| id).collect();
+    let meant: Vec<String> =
+        found.iter().map(i64::to_string).filter(|id| asked.is_empty() || asked.contains(id)).collect();
+    if meant.is_empty() {
+        return Ok(filters.and("image_id", 0));
+    }
+    filters.equals.extend(meant.into_iter().map(|id| ("image_id".to_owned(), id)));
+    Ok(filters)
 }
 
 /// Lists the guests of an account.
@@ -386,3 +417,58 @@ action!(
     [],
     |app, caller, id, _: Nothing| { restored(app, caller, id) }
 );
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operations::ImageCreate;
+    use crate::operations::tests::World;
+
+    async fn image(world: &World, name: &str, version: &str) -> i64 {
+        let openssl =
+            ImagePackage { name: "openssl".into(), version: version.into(), architecture: "amd64".into() };
+        let other =
+            ImagePackage { name: "openssl-extra".into(), version: "9".into(), architecture: "all".into() };
+        let body = honcho_api::ImageCreate {
+            name: Some(name.to_owned()),
+            digest: Some("ab".repeat(32)),
+            unpacked_bytes: Some(1),
+            packages: Some(vec![openssl, other]),
+            ..Default::default()
+        };
+        let change =
+            ImageCreate { scope: Scope::Operator, uuid: world.app.outside.uuid(), blob_size: Some(1), body };
+        world.ask(&change).await.unwrap().id
+    }
+
+    #[tokio::test]
+    async fn guests_are_found_by_what_their_image_was_made_with() {
+        let world = World::new().await;
+        let (old, new) =
+            (image(&world, "old", "3.0.14-1~deb12u2").await, image(&world, "new", "3.0.15-1").await);
+        for (name, image) in [("one", old), ("two", new), ("three", old)] {
+            let body = honcho_api::GuestCreate { image_id: Some(image), ..world.body(name) };
+            world.order_as(Scope::Operator, body).await.unwrap();
+        }
+        world.order("without").await;
+        let check = async |scope: Scope, query: &[(&str, &str)], expected: &[&str]| {
+            let pairs = query.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+            let filters = with_packages(&world.app, scope, Filters::parse(pairs).unwrap()).await.unwrap();
+            let reader = world.app.store.reader();
+            let found = guests::list(reader, scope, &filters, world.app.now()).await.unwrap();
+            let names: Vec<String> = found.into_iter().map(|guest| guest.name).collect();
+            assert_eq!(names, expected, "{query:?}");
+        };
+        let operator = Scope::Operator;
+        check(operator, &[("with", "openssl<3.0.15")], &["one", "three"]).await;
+        check(operator, &[("with", "openssl>=3.0.15")], &["two"]).await;
+        check(operator, &[("with", "openssl")], &["one", "two", "three"]).await;
+        check(operator, &[("with", "openssl<3.0.15"), ("name", "one")], &["one"]).await;
+        check(operator, &[("with", "openssl"), ("image_id", &new.to_string())], &["two"]).await;
+        check(operator, &[("with", "openssl<1")], &[]).await;
+        check(operator, &[("with", "ssl")], &[]).await;
+        check(Scope::Account(AccountId(world.account.id)), &[("with", "openssl<3.0.15")], &["one", "three"])
+            .await;
+        check(Scope::Account(AccountId(world.account.id + 1000)), &[("with", "openssl")], &[]).await;
+    }
+}

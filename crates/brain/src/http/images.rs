@@ -8,12 +8,13 @@ use super::listing::listed;
 use crate::app::App;
 use crate::operations::{ImageCreate, ImageDelete};
 use axum::Json;
+use axum::body::Body as Bytes;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use honcho_api::{Blob, ErrorBody, Image, ImagePackage};
+use honcho_api::{Blob, ErrorBody, Image, ImagePackage, ImageRecipe};
 use honcho_model::{Digest, ImageId};
-use honcho_store::{Filters, images};
+use honcho_store::{Filters, Scope, images};
 use tokio_util::io::StreamReader;
 
 /// Lists images.
@@ -73,6 +74,17 @@ pub(super) async fn packages(
     Ok(Json(images::packages(app.store.reader(), ImageId(image.id), &filters).await?))
 }
 
+/// Shows what an image was built from.
+#[utoipa::path(get, path = "/v1/images/{id}/recipe", tag = "images", params(("id" = i64, Path)),
+    description = "Shows what an image was built from. Recipes are operators' own: they may name what is nobody else's business.",
+    responses((status = 200, body = ImageRecipe), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
+        (status = 404, body = ErrorBody)))]
+pub(super) async fn recipe(State(app): State<App>, _: Operator, Id(id): Id) -> ApiResult<Json<ImageRecipe>> {
+    let image = images::get(app.store.reader(), Scope::Operator, ImageId(id)).await?;
+    let recipe = images::recipe(app.store.reader(), ImageId(image.id)).await?;
+    Ok(Json(ImageRecipe { image_id: image.id, recipe }))
+}
+
 /// Deletes an image.
 #[utoipa::path(delete, path = "/v1/images/{id}", tag = "images", params(("id" = i64, Path)),
     description = "Hides an image from new guests; those made from it keep it.",
@@ -99,13 +111,31 @@ pub(super) async fn blob_put(
     State(app): State<App>,
     _: Operator,
     Segment(digest): Segment,
-    body: axum::body::Body,
+    body: Bytes,
 ) -> ApiResult<(StatusCode, Json<Blob>)> {
     let digest = parse(&digest)?;
     let source = StreamReader::new(bodies::pieces(body));
     let size = app.blobs.put(digest, source).await?;
     let size_bytes = i64::try_from(size).unwrap_or(i64::MAX);
     Ok((StatusCode::CREATED, Json(Blob { digest: digest.to_string(), size_bytes })))
+}
+
+/// Gives a blob.
+#[utoipa::path(get, path = "/v1/blobs/{digest}", tag = "images", params(("digest" = String, Path)),
+    description = "Gives the bytes of a blob, for whoever builds an image upon another. Its digest is not checked on the way.",
+    responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream"), (status = 401, body = ErrorBody),
+        (status = 403, body = ErrorBody), (status = 404, body = ErrorBody)))]
+pub(super) async fn blob_get(
+    State(app): State<App>,
+    _: Operator,
+    Segment(digest): Segment,
+) -> ApiResult<Response> {
+    let blob = app.blobs.get(parse(&digest)?).await?;
+    let headers = [
+        (header::CONTENT_LENGTH, blob.size.to_string()),
+        (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
+    ];
+    Ok((headers, Bytes::from_stream(blob.bytes)).into_response())
 }
 
 /// Tells whether a blob is there.

@@ -125,6 +125,7 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(images::list, images::create))
         .routes(routes!(images::show, images::delete))
         .routes(routes!(images::packages))
+        .routes(routes!(images::recipe))
         .routes(routes!(guests::list, guests::create))
         .routes(routes!(guests::show, guests::replace, guests::update, guests::delete))
         .routes(routes!(guests::start, guests::start_by_post))
@@ -169,7 +170,7 @@ fn described() -> OpenApiRouter<App> {
         // A blob is as large as it is; it is streamed and never held.
         .merge(
             OpenApiRouter::new()
-                .routes(routes!(images::blob_put, images::blob_head))
+                .routes(routes!(images::blob_put, images::blob_get, images::blob_head))
                 .layer(DefaultBodyLimit::disable()),
         )
         // A mail is read whole: what it carries is compressed.

@@ -143,7 +143,9 @@ POST   /v1/images                         401 403 403 403 403 201 {"name":"new",
 GET    /v1/images/{id}                    401 404 200 404 200 200
 DELETE /v1/images/{id}                    401 403 403 403 403 200
 GET    /v1/images/{id}/packages           401 404 200 404 200 200
+GET    /v1/images/{id}/recipe             401 403 403 403 403 200
 PUT    /v1/blobs/{digest}                 401 403 403 403 403 201 blob
+GET    /v1/blobs/{digest}                 401 403 403 403 403 200
 HEAD   /v1/blobs/{digest}                 401 403 403 403 403 200
 GET    /v1/guests                         401 200 200 200 200 200
 POST   /v1/guests                         401 422 403 403 201 201 {"account_id":$account,"name":"acme-new","image_id":$image,"network_id":$network,"memory_bytes":67108864,"disk_bytes":3221225472}

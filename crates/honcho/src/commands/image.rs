@@ -1,11 +1,15 @@
 //! `honcho image`: what guests' disks are made from.
 
+mod base;
 mod build;
+mod diff;
 mod import;
+mod outdated;
 mod register;
 mod send;
 
 use crate::age::age;
+use crate::clean::clean;
 use crate::command_error::CommandError;
 use crate::completion::{accounts, images};
 use crate::context::Context;
@@ -15,7 +19,7 @@ use crate::resolve;
 use crate::table::{Cell, details};
 use crate::values::size_text;
 use clap_complete::engine::ArgValueCandidates;
-use honcho_api::{Account, Image, ImagePackage};
+use honcho_api::{Account, Image, ImagePackage, ImageRecipe};
 
 #[derive(Clone, Debug, clap::Subcommand)]
 pub(crate) enum ImageCommand {
@@ -39,12 +43,23 @@ pub(crate) enum ImageCommand {
         #[arg(add = ArgValueCandidates::new(images))]
         image: String,
     },
+    /// Show which packages two differ in
+    Diff(diff::DiffArguments),
+    /// Print the recipe that one was built from
+    Recipe {
+        /// Name or id
+        #[arg(add = ArgValueCandidates::new(images))]
+        image: String,
+    },
     /// List the packages in one
-    #[command(after_help = "Example:\n  honcho image packages debian-12 | grep openssh")]
+    #[command(after_help = outdated::AFTER_HELP)]
     Packages {
         /// Name or id
         #[arg(add = ArgValueCandidates::new(images))]
         image: String,
+        /// Only those of which its recipe's mirrors have a newer version by now
+        #[arg(long)]
+        outdated: bool,
         #[command(flatten)]
         list: ListArguments,
     },
@@ -65,7 +80,10 @@ pub(crate) async fn run(context: &Context, command: ImageCommand) -> Result<(), 
         ImageCommand::Register(arguments) => register::run(context, arguments).await,
         ImageCommand::List { account, list } => list_images(context, account.as_deref(), &list).await,
         ImageCommand::Show { image } => show(context, &resolve::one(context, &image).await?).await,
-        ImageCommand::Packages { image, list } => packages(context, &image, &list).await,
+        ImageCommand::Diff(arguments) => diff::run(context, &arguments).await,
+        ImageCommand::Recipe { image } => recipe(context, &resolve::one(context, &image).await?).await,
+        ImageCommand::Packages { image, outdated: true, list } => outdated::run(context, &image, &list).await,
+        ImageCommand::Packages { image, outdated: false, list } => packages(context, &image, &list).await,
         ImageCommand::Delete { image, confirm } => {
             let image: Image = resolve::one(context, &image).await?;
             let what = format!(
@@ -115,6 +133,28 @@ async fn packages(context: &Context, image: &str, list: &ListArguments) -> Resul
     listing::show(context, &packages, "No packages are listed for it.", &headings, |package| {
         vec![Cell::text(&package.name), Cell::text(&package.version), Cell::text(&package.architecture)]
     })
+}
+
+async fn recipe(context: &Context, image: &Image) -> Result<(), CommandError> {
+    let recipe = recipe_of(context, image).await?;
+    if context.output.json {
+        return context.output.json(&recipe);
+    }
+    let text = recipe.recipe.ok_or_else(|| built_from_none(image))?;
+    let lines: String = text.lines().map(|line| clean(line) + "\n").collect();
+    context.output.print(lines.trim_end())
+}
+
+/// What the brain keeps of how it was built.
+async fn recipe_of(context: &Context, image: &Image) -> Result<ImageRecipe, CommandError> {
+    Ok(context.client()?.get_path(&format!("/v1/images/{}/recipe.json", image.id), &[]).await?)
+}
+
+fn built_from_none(image: &Image) -> CommandError {
+    CommandError::failed(format!(
+        "image {} was built from no recipe: it was imported or registered",
+        image.name
+    ))
 }
 
 async fn show(context: &Context, image: &Image) -> Result<(), CommandError> {

@@ -42,6 +42,7 @@ help! {
     archive_init: "archive init --help";
     archive_publish: "archive publish --help";
     image_build: "image build --help";
+    image_diff: "image diff --help";
     image_import: "image import --help";
     image_register: "image register --help";
     search: "search --help";

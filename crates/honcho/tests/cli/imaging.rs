@@ -1,4 +1,4 @@
-//! `honcho image register` and `import`, against a real brain.
+//! `honcho image register`, `import` and what is asked of package lists, against a real brain.
 
 use crate::real::RealBrain;
 use crate::transcript;
@@ -7,9 +7,17 @@ use serde_json::Value;
 
 /// A guest's files, with one package among them.
 fn tarball() -> Vec<u8> {
+    tarball_with(&[("bash", "5.2")])
+}
+
+/// A guest's files, with these packages.
+fn tarball_with(packages: &[(&str, &str)]) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
-    let status = "Package: bash\nStatus: install ok installed\nVersion: 5.2\nArchitecture: amd64\n";
-    for (path, content) in [("./etc/hostname", "web\n"), ("./var/lib/dpkg/status", status)] {
+    let stanza = |(name, version): &(&str, &str)| {
+        format!("Package: {name}\nStatus: install ok installed\nVersion: {version}\nArchitecture: amd64\n\n")
+    };
+    let status: String = packages.iter().map(stanza).collect();
+    for (path, content) in [("./etc/hostname", "web\n"), ("./var/lib/dpkg/status", status.as_str())] {
         let mut header = tar::Header::new_gnu();
         header.set_size(content.len() as u64);
         header.set_mode(0o644);
@@ -100,4 +108,53 @@ async fn a_strangers_root_filesystem_becomes_an_image_or_is_refused() {
     assert!(told.contains("imported Rocky Linux 9: 9 files"), "{told}");
     assert!(told.contains("/opt/shell (setuid root)"), "{told}");
     assert!(std::fs::read_dir(&out).unwrap().next().is_none(), "the brain has it");
+}
+
+#[tokio::test]
+async fn two_images_are_compared_and_guests_are_found_by_what_they_were_made_with() {
+    let brain = RealBrain::start().await;
+    let recipe = "name = \"old\"\nfrom = \"debian-12\"\n";
+    let recipe_file = brain.write("old.toml", recipe.as_bytes());
+    let old = brain
+        .write("old.tar.zst", &tarball_with(&[("bash", "5.2-15"), ("openssl", "3.0.9-1"), ("gone", "1")]));
+    let new = brain.write(
+        "new.tar.zst",
+        &tarball_with(&[("bash", "5.2-15"), ("openssl", "3.0.15-1~deb12u1"), ("more", "1")]),
+    );
+    brain.operate(&["image", "register", &old, "--name", "old", "--recipe", &recipe_file], b"").await;
+    brain.operate(&["image", "register", &new, "--name", "new"], b"").await;
+    let told = brain.operate(&["image", "diff", "old", "new"], b"").await;
+    expect![[r#"
+        WHAT      NAME     ARCHITECTURE  BEFORE   AFTER
+        removed   gone     amd64         1        -
+        added     more     amd64         -        1
+        upgraded  openssl  amd64         3.0.9-1  3.0.15-1~deb12u1
+    "#]]
+    .assert_eq(&transcript(&told));
+    let none = brain.operate(&["image", "diff", "old", "old", "--json"], b"").await;
+    assert_eq!(serde_json::from_slice::<Value>(&none.stdout).unwrap(), serde_json::json!([]));
+    assert_eq!(
+        String::from_utf8_lossy(&brain.operate(&["image", "recipe", "old"], b"").await.stdout),
+        recipe
+    );
+    let none = brain.operate_anyway(&["image", "recipe", "new"], b"").await;
+    assert!(transcript(&none).contains("was built from no recipe"), "{}", transcript(&none));
+    // Its recipe names an image that is not there: what is newest is not to be known.
+    let unknown = brain.operate_anyway(&["image", "packages", "old", "--outdated"], b"").await;
+    assert!(transcript(&unknown).contains("debian-12"), "{}", transcript(&unknown));
+    brain.operate(&["account", "create", "acme"], b"").await;
+    brain.operate(&["network", "create", "office", "--subnet", "10.77.0.0/24"], b"").await;
+    let found = async |with: &str| {
+        let told = brain.operate(&["guest", "list", "--json", "--with", with], b"").await;
+        let guests: Value = serde_json::from_slice(&told.stdout).unwrap();
+        guests.as_array().unwrap().len()
+    };
+    assert_eq!(found("openssl").await, 0);
+    let refused = brain.operate_anyway(&["guest", "list", "--with", "openssl<"], b"").await;
+    expect![[r#"
+        --- stderr
+        error: with "openssl<" is no package with a version, as in openssl<3.0.15 (also <=, =, >=, >)
+        --- exit 4
+    "#]]
+    .assert_eq(&transcript(&refused));
 }

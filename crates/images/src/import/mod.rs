@@ -184,6 +184,22 @@ pub fn import(
     })
 }
 
+/// Reads a sealed image as a stranger's and writes it as plain tar: what unpacks that needs to trust nobody's form.
+pub(crate) fn repack(file: &Path, directory: &Path, mut to: impl io::Write) -> Result<(), ImportError> {
+    let options = ImportOptions {
+        largest: Bytes(1 << 44),
+        most_files: 20_000_000,
+        devices: Devices::Keep,
+        ..ImportOptions::default()
+    };
+    let spool = tempfile::tempfile_in(directory)?;
+    let mut source = Source::open(file, directory)?;
+    let taken = read(&mut source, &spool, &options, &|_| {})?;
+    source.end()?;
+    pack::pack(&taken.tree, &spool, &mut to, &|_| {})?;
+    Ok(to.flush()?)
+}
+
 /// A filesystem for so many bytes has one inode more, as [`crate::unpack::filesystem_size`] makes them.
 const BYTES_OF_AN_INODE: u64 = 5500;
 

@@ -16,6 +16,7 @@ const AFTER_HELP: &str = "\
 Examples:
   honcho guests list
   honcho guests list --account acme --status running --sort=-memory
+  honcho guests list --with 'openssl<3.0.15'
   honcho guests list --json | jq -r '.[] | [.name, .address] | @tsv'";
 
 #[derive(Clone, Debug, clap::Args)]
@@ -45,6 +46,10 @@ pub(crate) struct ListGuestsArguments {
     /// Only those made from this image
     #[arg(long, value_name = "IMAGE", add = ArgValueCandidates::new(images))]
     image: Option<String>,
+    /// Only those whose image was made with this package: openssl, 'openssl<3.0.15' (what was upgraded in a guest since is
+    /// not known)
+    #[arg(long, value_name = "PACKAGE")]
+    with: Option<String>,
     /// Cancelled and deleted ones too
     #[arg(long)]
     cancelled: bool,
@@ -64,6 +69,7 @@ pub(crate) async fn run(context: &Context, arguments: ListGuestsArguments) -> Re
     filters.extend(arguments.role.map(|role| ("role", role)));
     filters.extend(arguments.status.map(|status| ("status", status)));
     filters.extend(arguments.power.map(|power| ("power", power)));
+    filters.extend(arguments.with.map(|with| ("with", with)));
     filters.extend(arguments.reference.map(|reference| ("reference", reference)));
     if arguments.cancelled {
         filters.push(("cancelled", "true".to_owned()));

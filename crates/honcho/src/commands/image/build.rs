@@ -1,5 +1,6 @@
 //! `honcho image build`: recipe to tarball on this machine, tarball to the brain.
 
+use super::base;
 use super::send::{Tarball, bytes, packages, send, taken_by};
 use crate::clean::clean;
 use crate::command_error::CommandError;
@@ -15,7 +16,8 @@ use std::path::{Path, PathBuf};
 const AFTER_HELP: &str = "\
 Runs on this machine, as root, with mmdebstrap: recipes run scripts of theirs in a chroot, which is no \
 wall against root. What was built is sent only if the brain does not have it yet. The tarball is \
-removed once the brain has it; the build's log stays beside it.
+removed once the brain has it; the build's log stays beside it. A recipe may build upon another image \
+(`from = \"debian-12\"`): its tarball comes from the brain.
 
 Examples:
   honcho image build recipes/debian-12.toml
@@ -59,7 +61,8 @@ pub(crate) async fn run(context: &Context, arguments: BuildArguments) -> Result<
     if let Some(taken) = client.list::<Image>(&[("name", name.clone())]).await?.first() {
         return Err(taken_by(taken));
     }
-    let sealed = build(context, recipe, &arguments.directory, &name).await?;
+    let base = base::fetch(context, &recipe, &arguments.directory).await?;
+    let sealed = build(context, recipe, base, &arguments.directory, &name).await?;
     let tarball = Tarball { path: &sealed.path, digest: sealed.digest, compressed: sealed.compressed };
     send(context, client, &tarball, &name).await?;
     let body = ImageCreate {
@@ -87,6 +90,7 @@ pub(crate) async fn run(context: &Context, arguments: BuildArguments) -> Result<
 async fn build(
     context: &Context,
     recipe: Recipe,
+    base: Option<base::Fetched>,
     directory: &Path,
     name: &str,
 ) -> Result<SealedImage, CommandError> {
@@ -96,7 +100,7 @@ async fn build(
     let building = tokio::task::spawn_blocking(move || {
         // Nobody listening any more is no reason to stop building.
         let tell = move |stage: &str, percent: u8| drop(sender.send((stage.to_owned(), percent)));
-        honcho_images::build(&recipe, &directory, &tell)
+        honcho_images::build(&recipe, base.as_ref().map(base::Fetched::path), &directory, &tell)
     });
     while let Some((stage, percent)) = stages.recv().await {
         progress.step(&stage, Some(percent.into()));

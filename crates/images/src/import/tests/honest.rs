@@ -234,3 +234,23 @@ fn a_tree_without_a_kernel_takes_the_machines() {
         assert!(names.iter().any(|name| name == wanted), "{names:?}");
     }
 }
+
+/// `HONCHO_IMPORT=rootfs.tar.xz cargo test -p honcho-images -- --ignored --nocapture real_file`
+#[test]
+#[ignore = "imports the file that HONCHO_IMPORT names, and tells how much memory that took"]
+fn a_real_file_is_imported_or_refused() {
+    let file = PathBuf::from(std::env::var_os("HONCHO_IMPORT").unwrap());
+    let out = tempfile::tempdir_in("/var/tmp").unwrap();
+    match import(&file, &name(), out.path(), &ImportOptions::default(), &|_, _| {}) {
+        Ok(image) => {
+            println!("{} packages", image.packages.len());
+            println!("{:?}", ImportedImage { packages: vec![], ..image });
+        }
+        Err(error) => println!("refused: {error}"),
+    }
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let peak = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
+    println!("{peak}");
+    let kilobytes: u64 = peak.split_whitespace().nth(1).unwrap().parse().unwrap();
+    assert!(kilobytes < 1 << 20, "a gigabyte is enough for whatever comes");
+}

@@ -1,0 +1,201 @@
+//! What mmdebstrap is given of a recipe: files, scripts, and the arguments that name them.
+
+use crate::error::ImageError;
+use crate::recipe::{Base, FileContent, Recipe, RecipeFile, RecipeUser};
+use std::io::BufWriter;
+use std::path::{Path, PathBuf};
+
+/// What the recipe brings, where mmdebstrap finds it.
+pub(crate) struct Staged {
+    /// The other image's files, as plain tar.
+    base: Option<PathBuf>,
+    /// apt's sources.
+    sources: PathBuf,
+    files: PathBuf,
+    /// What is installed in another image, and the accounts; both may be none.
+    preparing: Vec<PathBuf>,
+    scripts: Vec<PathBuf>,
+    /// What is deleted in the end.
+    cleaning: PathBuf,
+}
+
+pub(crate) fn stage(recipe: &Recipe, base: Option<&Path>, work: &Path) -> Result<Staged, ImageError> {
+    let writing = || ImageError::io("writing the recipe's files");
+    let base = match (&recipe.base, base) {
+        (Base::Archive(_), _) => None,
+        (Base::Image(_), None) => {
+            return Err(ImageError::Base("the image that it is built upon was not given".to_owned()));
+        }
+        (Base::Image(_), Some(tarball)) => {
+            let plain = work.join("base.tar");
+            let file = std::fs::File::create(&plain).map_err(writing())?;
+            let repacked = crate::import::repack(tarball, work, BufWriter::with_capacity(1 << 20, file));
+            repacked.map_err(|error| ImageError::Base(format!("{} {error}", tarball.display())))?;
+            Some(plain)
+        }
+    };
+    let script = |name: &str, text: &str| -> Result<PathBuf, ImageError> {
+        let path = work.join(name);
+        std::fs::write(&path, text).map_err(writing())?;
+        Ok(path)
+    };
+    let sources = recipe.sources.iter().map(|source| {
+        let path = format!("/etc/apt/sources.list.d/{}.sources", source.name);
+        RecipeFile { path, mode: 0o644, content: FileContent::Text(source.text()) }
+    });
+    let sources = put_into_tar(recipe, work, "sources.tar", &sources.collect::<Vec<_>>())?;
+    let files = put_into_tar(recipe, work, "files.tar", &recipe.files)?;
+    let mut preparing = Vec::new();
+    if base.is_some() && !recipe.packages.is_empty() {
+        preparing.push(script("packages.sh", &installing(&recipe.packages))?);
+    }
+    if !recipe.users.is_empty() {
+        preparing.push(script("users.sh", &recipe.users.iter().map(adding).collect::<String>())?);
+    }
+    let scripts = recipe.scripts.iter().enumerate();
+    let scripts = scripts
+        .map(|(number, it)| script(&format!("script-{number}.sh"), &it.run))
+        .collect::<Result<_, _>>()?;
+    let mut cleaning = TIDYING.to_owned();
+    for path in &recipe.clean {
+        // Quoted, but for what stands for any letters.
+        let words = quoted(Path::new(path)).replace('*', "'*'");
+        cleaning = cleaning + "rm -rf -- " + &words + "\n";
+    }
+    let cleaning = script("cleaning.sh", &cleaning)?;
+    Ok(Staged { base, sources, files, preparing, scripts, cleaning })
+}
+
+/// Files of root's, of the recipe's time.
+fn put_into_tar(
+    recipe: &Recipe,
+    work: &Path,
+    name: &str,
+    files: &[RecipeFile],
+) -> Result<PathBuf, ImageError> {
+    let path = work.join(name);
+    let writing = || ImageError::io("writing the recipe's files");
+    let mut tar = tar::Builder::new(std::fs::File::create(&path).map_err(writing())?);
+    for RecipeFile { path, mode, content } in files {
+        let content = match content {
+            FileContent::Text(text) => text.as_bytes().to_vec(),
+            FileContent::Of(source) => std::fs::read(source)
+                .map_err(ImageError::io(format!("the recipe's {path} is to be {}", source.display())))?,
+        };
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(*mode);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(recipe.source_date_epoch);
+        tar.append_data(&mut header, path.trim_start_matches('/'), content.as_slice()).map_err(writing())?;
+    }
+    tar.into_inner().and_then(|file| file.sync_all()).map_err(writing())?;
+    Ok(path)
+}
+
+/// Installs packages in an image that has apt, from its own sources and the recipe's.
+fn installing(packages: &[String]) -> String {
+    format!(
+        "command -v apt-get > /dev/null || {{ echo 'E: the image has no apt: install what it needs by a script' >&2; exit 1; }}\n\
+         apt-get -q -o Acquire::Retries=3 update\n\
+         apt-get -q -y -o Acquire::Retries=3 -o Dpkg::Options::=--force-confold --no-install-recommends install {}\n",
+        packages.join(" ")
+    )
+}
+
+/// Makes an account. Without a password nobody logs in to it by one.
+fn adding(user: &RecipeUser) -> String {
+    let RecipeUser { name, uid, system, shell, groups } = user;
+    let home = if *system { "--system" } else { "--create-home" };
+    let uid = uid.map(|uid| format!(" --uid {uid}")).unwrap_or_default();
+    let groups = if groups.is_empty() { String::new() } else { format!(" --groups {}", groups.join(",")) };
+    format!("useradd --shell {shell} {home}{uid}{groups} {name}\n")
+}
+
+/// What belongs to one machine or one moment goes from every image, whatever its recipe says; so does what apt and dpkg
+/// wrote for this chroot alone.
+const TIDYING: &str = "\
+rm -f /etc/dpkg/dpkg.cfg.d/99mmdebstrap /etc/apt/apt.conf.d/99mmdebstrap
+rm -f /etc/ssh/ssh_host_* /var/lib/dbus/machine-id /var/lib/systemd/random-seed /etc/hostname /etc/resolv.conf
+if [ -d /etc ]; then : > /etc/machine-id; fi
+rm -rf /var/cache/ldconfig /var/cache/apt/*.bin /var/cache/debconf/*-old /var/lib/dpkg/*-old /var/lib/apt/lists/*
+rm -f /etc/passwd- /etc/group- /etc/shadow- /etc/gshadow- /etc/subuid- /etc/subgid- /root/.bash_history
+if [ -d /var/log ]; then find /var/log -type f -delete; fi
+";
+
+/// mmdebstrap's arguments. The tarball goes to its standard output.
+pub(crate) fn arguments(recipe: &Recipe, staged: &Staged) -> Vec<String> {
+    let mut arguments = vec!["--format=tar".to_owned(), "--aptopt=DPkg::Lock::Timeout \"600\"".to_owned()];
+    arguments.push("--aptopt=Acquire::Retries \"3\"".to_owned());
+    let tar_in = |kind: &str, tar: &Path| format!("--{kind}-hook=tar-in {} /", quoted(tar));
+    let in_chroot = |script: &Path| format!("--customize-hook=chroot \"$1\" /bin/sh -e < {}", quoted(script));
+    match &recipe.base {
+        Base::Archive(base) => {
+            arguments.push(format!("--variant={}", base.variant.as_str()));
+            arguments.push(format!("--architectures={}", base.architecture));
+            arguments.push(format!("--keyring={}", base.keyring));
+            if base.of_one_moment {
+                arguments.push("--aptopt=Acquire::Check-Valid-Until \"false\"".to_owned());
+            }
+            // The recipe's own configuration files are there before the packages that bring defaults for them.
+            arguments.push("--dpkgopt=force-confold".to_owned());
+            if !recipe.sources.is_empty() {
+                arguments.push(tar_in("setup", &staged.sources));
+            }
+            arguments.push(tar_in("essential", &staged.files));
+            if !recipe.packages.is_empty() {
+                arguments.push(format!("--include={}", recipe.packages.join(",")));
+            }
+        }
+        Base::Image(_) => {
+            arguments.push("--variant=custom".to_owned());
+            arguments.push("--skip=update".to_owned());
+            if let Some(base) = &staged.base {
+                let tar = "tar -C \"$1\" --xattrs --xattrs-include='*' -p --numeric-owner -xf";
+                arguments.push(format!("--setup-hook={tar} {}", quoted(base)));
+            }
+            // mmdebstrap's own was laid over by the image's, which has none.
+            arguments.push(
+                "--customize-hook=chroot \"$1\" /bin/sh -ec 'rm -f /etc/resolv.conf; cat > /etc/resolv.conf' < /etc/resolv.conf"
+                    .to_owned(),
+            );
+            arguments.push(tar_in("customize", &staged.sources));
+            arguments.push(tar_in("customize", &staged.files));
+        }
+    }
+    arguments.extend(staged.preparing.iter().chain(&staged.scripts).map(|script| in_chroot(script)));
+    // mmdebstrap keeps apt's configuration for this chroot in the chroot's /tmp. Without it, its last step would
+    // clean the lists and caches of the machine that builds.
+    arguments.push(
+        "--customize-hook=test -s \"$MMDEBSTRAP_APT_CONFIG\" || { echo 'E: a script of the recipe emptied /tmp; leave \
+         /tmp alone, it is emptied by itself' >&2; exit 1; }"
+            .to_owned(),
+    );
+    arguments.push(in_chroot(&staged.cleaning));
+    match &recipe.base {
+        Base::Archive(base) => {
+            arguments.push(base.suite.clone());
+            arguments.push("-".to_owned());
+            arguments.extend(base.mirrors.iter().cloned());
+        }
+        // No suite, and no mirror but the image's own.
+        Base::Image(_) => arguments.extend(["", "-", ""].map(str::to_owned)),
+    }
+    arguments
+}
+
+/// A path as one word of a shell.
+fn quoted(path: &Path) -> String {
+    format!("'{}'", path.display().to_string().replace('\'', "'\\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_one_word_of_a_shell() {
+        assert_eq!(quoted(Path::new("/a b/it's")), "'/a b/it'\\''s'");
+    }
+}
