@@ -94,7 +94,8 @@ pub(super) async fn show(
     };
     let said = |size: &Size| {
         let bytes = |bytes: Bytes| shown::size(i64::try_from(bytes.0).unwrap_or(i64::MAX));
-        format!("{}, {} vCPUs, {} disk", bytes(size.memory), size.vcpus, bytes(size.disk))
+        let vcpus = if size.vcpus == 1 { "vCPU" } else { "vCPUs" };
+        format!("{}, {} {vcpus}, {} disk", bytes(size.memory), size.vcpus, bytes(size.disk))
     };
     let labels: Vec<String> = sizes.iter().map(said).collect();
     let counted = capacities(&app, sizes, lost).await?;

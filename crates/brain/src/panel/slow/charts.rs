@@ -158,6 +158,8 @@ pub(super) struct Chart {
     bars: Vec<Bar>,
     segments: Vec<Segment>,
     dots: Vec<Dot>,
+    /// Many dots are a line, in which none should be seen.
+    radius: &'static str,
     ticks: Vec<Tick>,
     marks: Vec<MarkLine>,
 }
@@ -176,6 +178,7 @@ impl Chart {
             bars: Vec::new(),
             segments: Vec::new(),
             dots: Vec::new(),
+            radius: if timeline.slots() > 60 { "1" } else { "2.5" },
             ticks: ticks(timeline),
             marks: mark_lines(timeline, marks),
         }
