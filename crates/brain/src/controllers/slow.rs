@@ -109,7 +109,8 @@ async fn write_week(app: &App, reader: WeeklyReader, week: i64) -> StoreResult<(
     let servers = slow::servers_of(app.store.reader(), AccountId(reader.account_id)).await?;
     let range = Range { since: week - 7 * DAY, until: week };
     let before = Range { since: week - 14 * DAY, until: week - 7 * DAY };
-    let all = ranking(app, servers, range, Against::Range(before));
+    let ids = servers.iter().map(|(id, _)| *id).collect();
+    let all = ranking(app, ids, range, Against::Range(before));
     let reader_of = app.store.reader();
     let looked = all.look(reader_of).await?;
     let flagged = async |flag| {
@@ -121,6 +122,7 @@ async fn write_week(app: &App, reader: WeeklyReader, week: i64) -> StoreResult<(
         worse: flagged(QueryFlag::Worse).await?,
         new: flagged(QueryFlag::New).await?,
         most_time: looked.page(reader_of, &all).await?,
+        servers: servers.into_iter().map(|(id, node)| (id.0, node)).collect(),
     };
     let day =
         |at: i64| jiff::Timestamp::from_microsecond(at).unwrap_or_default().strftime("%Y-%m-%d").to_string();

@@ -2,6 +2,7 @@
 
 use honcho_api::SlowQuery;
 use honcho_store::slow::{Summary, short_name};
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 
 const WIDTH: usize = 72;
@@ -73,7 +74,13 @@ fn wrapped(out: &mut String, indent: &str, text: &str) {
 }
 
 /// The first of so many queries.
-fn part(out: &mut String, heading: &str, queries: &[&SlowQuery], all: usize, said: fn(&SlowQuery) -> String) {
+fn part(
+    out: &mut String,
+    heading: &str,
+    queries: &[&SlowQuery],
+    all: usize,
+    said: impl Fn(&SlowQuery) -> String,
+) {
     if queries.is_empty() {
         return;
     }
@@ -106,6 +113,33 @@ pub(crate) struct Week {
     pub(crate) new: Vec<SlowQuery>,
     /// Those that take the most time.
     pub(crate) most_time: Vec<SlowQuery>,
+    /// The names of the account's servers, by their ids.
+    pub(crate) servers: HashMap<i64, String>,
+}
+
+impl Week {
+    /// Which server a query is of, where there are several.
+    fn on(&self, query: &SlowQuery) -> String {
+        match self.servers.get(&query.slow_server_id) {
+            Some(node) if self.servers.len() > 1 => format!("on {node} "),
+            _ => String::new(),
+        }
+    }
+
+    /// What to do first: a query that is asked on several servers is mended once.
+    fn first(&self) -> Vec<&SlowQuery> {
+        let mut first: Vec<&SlowQuery> =
+            self.most_time.iter().filter(|query| !query.advice.is_empty()).collect();
+        // What takes the most time comes first; of advice that may be meant otherwise, less is expected.
+        let worth = |query: &SlowQuery| {
+            query.total_seconds * if query.advice[0].confidence == "possible" { 0.2 } else { 1.0 }
+        };
+        first.sort_by(|one, other| worth(other).total_cmp(&worth(one)));
+        let mut seen = HashSet::new();
+        first.retain(|query| seen.insert(query.query_id.as_str()));
+        first.truncate(FIRST);
+        first
+    }
 }
 
 /// The mail of a week: what got worse, what is new, and what to do first.
@@ -116,17 +150,14 @@ pub(crate) fn week(account: &str, since: &str, until: &str, week: &Week) -> (Str
          {worse} worse, {new} new, {better} better.\n\n",
         span(total_seconds)
     );
-    part(&mut out, "WORSE", &week.worse.iter().collect::<Vec<_>>(), worse, is_worse);
-    part(&mut out, "NEW", &week.new.iter().collect::<Vec<_>>(), new, is_new);
-    let mut first: Vec<&SlowQuery> = week.most_time.iter().filter(|query| !query.advice.is_empty()).collect();
-    // What takes the most time comes first; of advice that may be meant otherwise, less is expected.
-    let worth = |query: &SlowQuery| {
-        query.total_seconds * if query.advice[0].confidence == "possible" { 0.2 } else { 1.0 }
-    };
-    first.sort_by(|one, other| worth(other).total_cmp(&worth(one)));
-    first.truncate(FIRST);
+    part(&mut out, "WORSE", &week.worse.iter().collect::<Vec<_>>(), worse, |query| {
+        week.on(query) + &is_worse(query)
+    });
+    part(&mut out, "NEW", &week.new.iter().collect::<Vec<_>>(), new, |query| week.on(query) + &is_new(query));
+    let first = week.first();
     part(&mut out, "WHAT TO DO FIRST", &first, first.len(), |query| {
-        format!("{:.1}% of the time, {} each", query.share * 100.0, span(query.mean_seconds))
+        let on = week.on(query);
+        format!("{on}{:.1}% of the time, {} each", query.share * 100.0, span(query.mean_seconds))
     });
     (format!("Slow queries of {account}: {worse} worse, {new} new"), out)
 }

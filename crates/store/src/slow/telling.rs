@@ -93,13 +93,17 @@ pub async fn take_week(tx: &Tx, account: AccountId, week: i64) -> StoreResult<bo
     Ok(execute(tx, sql, values![week, account.0]).await? == 1)
 }
 
-/// The servers of an account.
-pub async fn servers_of(connection: &impl Connection, account: AccountId) -> StoreResult<Vec<SlowServerId>> {
+/// The servers of an account, and their names.
+pub async fn servers_of(
+    connection: &impl Connection,
+    account: AccountId,
+) -> StoreResult<Vec<(SlowServerId, String)>> {
     #[derive(FromQueryResult)]
-    struct Id {
+    struct Named {
         id: i64,
+        node: String,
     }
-    let sql = "SELECT s.id FROM slow_servers s JOIN guests g ON g.id = s.guest_id WHERE g.account_id = $1 ORDER BY s.id";
-    let found: Vec<Id> = rows(connection, sql, values![account.0]).await?;
-    Ok(found.into_iter().map(|row| SlowServerId(row.id)).collect())
+    let sql = "SELECT s.id, s.node FROM slow_servers s JOIN guests g ON g.id = s.guest_id WHERE g.account_id = $1 ORDER BY s.id";
+    let found: Vec<Named> = rows(connection, sql, values![account.0]).await?;
+    Ok(found.into_iter().map(|row| (SlowServerId(row.id), row.node)).collect())
 }

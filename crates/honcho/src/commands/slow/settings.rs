@@ -52,8 +52,12 @@ pub(super) async fn run(context: &Context, arguments: &SettingsArguments) -> Res
     if context.output.json {
         return context.output.json(&settings);
     }
+    let new_queries = match settings.top_queries_count {
+        0 => "nobody is told of them".to_owned(),
+        first => format!("told of among the first {first}"),
+    };
     let rows = vec![
-        ("new queries", Cell::text(format!("told of among the first {}", settings.top_queries_count))),
+        ("new queries", Cell::text(new_queries)),
         ("mail to", Cell::maybe(settings.mail_to.as_ref())),
         ("weekly mail", Cell::text(if settings.weekly_mail { "on" } else { "off" })),
     ];

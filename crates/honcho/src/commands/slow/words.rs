@@ -60,7 +60,7 @@ impl RangeArguments {
 pub(super) fn logging(server: &SlowServer) -> String {
     let Some(long_query_time) = server.long_query_time_seconds else { return "not told".to_owned() };
     let mut text = match long_query_time {
-        0.0 => "0 (all)".to_owned(),
+        0.0 => "0 (logs all)".to_owned(),
         long => seconds(long),
     };
     if server.log_queries_not_using_indexes == Some(true) {
@@ -74,8 +74,9 @@ pub(super) fn logging(server: &SlowServer) -> String {
 
 /// When a server's last log came, and what it logs.
 pub(super) fn known_of(server: &SlowServer, now: Timestamp) -> String {
-    let told =
-        server.logging_told_at.map_or_else(String::new, |at| format!(" (as it said {})", age(at, now)));
+    // It says so with each log; if not with the last one, it may be another by now.
+    let told = server.logging_told_at.filter(|at| server.last_mail_at.as_second() - at.as_second() > 3600);
+    let told = told.map_or_else(String::new, |at| format!(", as it said {}", age(at, now)));
     let last_query =
         server.last_event_at.map_or_else(String::new, |at| format!(", its last query {}", age(at, now)));
     let silent = if server.silent_since.is_some() { ", silent" } else { "" };
