@@ -256,7 +256,7 @@ fn hint(tail: &str, reason: &str) -> &'static str {
     let said = format!("{tail}\n{reason}");
     let has = |words: &[&str]| words.iter().any(|word| said.contains(word));
     if has(&["No space left", "StorageFull"]) {
-        "the disk is full: free some space, or give another directory with --out"
+        "the disk is full: free some space, or give another directory with --directory"
     } else if has(&[
         "Could not resolve",
         "Temporary failure resolving",

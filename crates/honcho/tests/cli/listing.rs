@@ -177,10 +177,10 @@ async fn networks_and_images_and_accounts() {
 #[tokio::test]
 async fn operations() {
     let open = operation(
-        &json!({"id": 13, "kind": "resize", "step": "grow_volume", "percent": 40, "created_at": ago(20)}),
+        &json!({"id": 13, "kind": "resize", "step": "grow_volume", "percent": 40, "created_at": ago(310)}),
     );
     let failing = operation(
-        &json!({"id": 14, "problem": "the pool is full; tried again in 30 s", "created_at": ago(40)}),
+        &json!({"id": 14, "problem": "the pool is full; tried again in 30 s", "created_at": ago(430)}),
     );
     let ended = with(done(), &json!({"created_at": ago(190), "ended_at": ago(130)}));
     let brain = Brain::new().on("GET /v1/operations.json?state=open", json!([ended, open, failing]));
@@ -190,8 +190,8 @@ async fn operations() {
         expect![[r#"
         ID  KIND    GUEST  STATE  NOW                                    ASKED      ENDED
         12  create  web1   done   -                                      3 min ago  2 min ago
-        13  resize  web1   open   grow_volume 40%                        20 s ago   -
-        14  create  web1   open   the pool is full; tried again in 30 s  40 s ago   -
+        13  resize  web1   open   grow_volume 40%                        5 min ago  -
+        14  create  web1   open   the pool is full; tried again in 30 s  7 min ago  -
     "#]],
     )
     .await;
