@@ -14,6 +14,8 @@ rm -rf "$directory/run"
 mkdir -p "$directory/run/lock" "$directory/run/mysqld"
 mount --bind "$directory/run" /run
 # As the packages left them, once; from then on its own.
+first=''
+[ -e "$directory/etc/postfix" ] || first=yes
 for place in etc/postfix var/spool/postfix var/lib/postfix; do
   if [ ! -e "$directory/$place" ]; then
     mkdir -p "$(dirname "$directory/$place")"
@@ -23,7 +25,9 @@ for place in etc/postfix var/spool/postfix var/lib/postfix; do
 done
 mkdir -p "$directory/var/mail"
 mount --bind "$directory/var/mail" /var/mail
-if [ ! -e /etc/postfix/main.cf ]; then
+# Whatever somebody has told this machine's own Postfix is not for these.
+if [ "$first" ]; then
+  cp /usr/share/postfix/master.cf.dist /etc/postfix/master.cf
   {
     echo 'compatibility_level = 3.6'
     echo 'inet_protocols = ipv4'
