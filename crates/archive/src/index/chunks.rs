@@ -42,7 +42,8 @@ impl Form {
                 gzip.write_all(text)?;
                 gzip.finish()
             }
-            Form::Zstd => zstd::encode_all(text, 9),
+            // All at once: whoever knows the length needs no tables for an endless text.
+            Form::Zstd => zstd::bulk::compress(text, 9),
         }
     }
 }
