@@ -100,6 +100,30 @@ async fn whoever_starts_it_finds_the_query_that_hurts_and_the_index_it_wants() -
 }
 
 #[test]
+fn no_brain_outlives_a_demonstration_that_was_killed() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let log = directory.path().join("log");
+    let listen = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
+    let mut process = Process::start(&mut demo(directory.path(), &["--listen", &listen])?, &log)?;
+    let begun = Instant::now();
+    while TcpStream::connect(&listen).is_err() {
+        ensure!(
+            process.runs() && begun.elapsed() < Duration::from_mins(1),
+            "{}",
+            std::fs::read_to_string(&log)?
+        );
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    process.kill();
+    let begun = Instant::now();
+    while TcpStream::connect(&listen).is_ok() {
+        ensure!(begun.elapsed() < Duration::from_mins(1), "the brain goes on");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
+}
+
+#[test]
 fn it_is_shown_on_loopback_alone_and_where_nobody_else_is() -> Result<()> {
     let directory = tempfile::tempdir()?;
     let output = demo(directory.path(), &["--listen", "0.0.0.0:7070"])?.output()?;

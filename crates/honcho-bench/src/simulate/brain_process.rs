@@ -64,7 +64,8 @@ impl BrainProcess {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log())?;
         let begun = Instant::now();
         let process = apart(&program)
-            .args(["serve", "--data"])
+            // Also when this program is killed; the kernel looks at the thread that starts it, which here is the main one.
+            .args(["serve", "--end-with-parent", "--data"])
             .arg(&self.data)
             .args(["--listen", &self.listen, "--agents-listen", &self.agents_listen])
             .args(&self.more)

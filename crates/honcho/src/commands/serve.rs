@@ -86,6 +86,10 @@ pub(crate) struct ServeArguments {
     /// Say on every page that all of it is simulated (`honcho demo` does)
     #[arg(long, env = "HONCHO_SIMULATED")]
     pub(crate) simulated: bool,
+
+    /// End when the program that started this one ends, however that comes about
+    #[arg(long)]
+    pub(crate) end_with_parent: bool,
 }
 
 /// How N+1 is held to.
@@ -119,6 +123,9 @@ fn ratio(text: &str) -> Result<Ratio, String> {
 
 pub(crate) async fn run(arguments: ServeArguments) -> Result<(), CommandError> {
     log_to_stderr();
+    if arguments.end_with_parent {
+        end_with_parent()?;
+    }
     let ending = CancellationToken::new();
     let on_signal = ending.clone();
     let (mut interrupt, mut terminate) =
@@ -163,6 +170,17 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<(), CommandError> {
         let cause: &(dyn std::error::Error + Send + Sync) = error.as_ref();
         CommandError::failed("the brain could not go on").cause(cause)
     })
+}
+
+/// The kernel sends SIGTERM when the parent is gone; if it was gone before this was asked for, nobody is left to end with.
+fn end_with_parent() -> Result<(), CommandError> {
+    let parent = rustix::process::getppid();
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))
+        .map_err(|error| CommandError::failed("cannot ask to be told when the parent ends").cause(&error))?;
+    if rustix::process::getppid() != parent {
+        return Err(CommandError::failed("the program that started this one has ended already"));
+    }
+    Ok(())
 }
 
 /// An address of this machine's, whose name the kernel knows.
