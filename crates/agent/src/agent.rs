@@ -29,9 +29,10 @@ use crate::perform::{Means, perform_apart};
 use crate::plan::{Plan, Resource, Step};
 use crate::renewal::WallClock;
 use crate::reporter::Snapshot;
+use crate::sampling::{self, Guests};
 use crate::{poller, renewal, reporter, streams};
 use anyhow::Context as _;
-use honcho_model::{Generation, Incarnation, host};
+use honcho_model::{Generation, GuestId, Incarnation, host};
 use honcho_wire::{Gone, HostObserved, Manifest, Progress, StreamWanted};
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
@@ -125,6 +126,14 @@ pub async fn run(
     let mut tasks = JoinSet::new();
     tasks.spawn(poller::poll_forever(Arc::clone(&brain), events.clone()));
     let hypervisor = Arc::clone(&options.drivers.hypervisor);
+    let (guests, known_guests) = watch::channel(Guests::default());
+    tasks.spawn(sampling::sample_forever(
+        Arc::clone(&brain),
+        Arc::clone(&hypervisor),
+        news_for_reporter.clone(),
+        known_guests,
+        run_id,
+    ));
     tasks.spawn(reporter::report_forever(Arc::clone(&brain), news_for_reporter, run_id, hypervisor));
     tasks.spawn(renewal::renew_forever(
         Arc::clone(&brain),
@@ -134,6 +143,7 @@ pub async fn run(
     ));
     let movers = options.movers.clone();
     let mut agent = Agent::new(identity, options, brain, events, news);
+    agent.guests = guests;
     if let Some(movers) = movers {
         let (told, address) = watch::channel(None);
         agent.movers_address = address;
@@ -188,6 +198,8 @@ struct Agent {
     events: mpsc::Sender<Event>,
     news: watch::Sender<Option<Arc<Snapshot>>>,
     last: Option<Last>,
+    /// Those that are wanted here, for whoever samples what they take.
+    guests: watch::Sender<Guests>,
     /// Volumes that may be read out just now.
     departures: watch::Sender<Departures>,
     /// Where other agents reach this one.
@@ -229,6 +241,7 @@ impl Agent {
             events,
             news,
             last: None,
+            guests: watch::channel(Guests::default()).0,
             departures: watch::channel(Departures::default()).0,
             movers_address: watch::channel(None).1,
             streams: JoinSet::new(),
@@ -421,6 +434,7 @@ impl Agent {
             }
         }
         self.open_to_movers(&plan);
+        self.name_guests();
         self.last = Some(Last { acting_on: self.acting_on(), observed, plan, looked_at });
         self.publish();
         let until_wake = look_again.map_or(host::HEARTBEAT, |moment| moment.since(now));
@@ -449,6 +463,19 @@ impl Agent {
         self.departures.send_if_modified(|known| {
             let changed = *known != departures;
             *known = departures;
+            changed
+        });
+    }
+
+    /// Says which domain is which guest.
+    fn name_guests(&self) {
+        let guests = self.journal.manifest.iter().flat_map(|manifest| &manifest.guests);
+        let guests: BTreeMap<Uuid, GuestId> = guests.map(|guest| (guest.uuid, guest.id)).collect();
+        self.guests.send_if_modified(|known| {
+            let changed = **known != guests;
+            if changed {
+                *known = Arc::new(guests);
+            }
             changed
         });
     }

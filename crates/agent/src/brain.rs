@@ -10,7 +10,8 @@ use async_trait::async_trait;
 use futures::TryStreamExt as _;
 use honcho_model::{Digest, Generation, Incarnation};
 use honcho_wire::{
-    BRAIN_SERVER_NAME, PROTOCOL, RenewAnswer, RenewRequest, Report, ReportAnswer, StreamWanted,
+    BRAIN_SERVER_NAME, LoadAnswer, LoadReport, PROTOCOL, RenewAnswer, RenewRequest, Report, ReportAnswer,
+    StreamWanted,
 };
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{CONNECTION, HeaderValue, UPGRADE};
@@ -136,6 +137,11 @@ impl BrainClient {
             crate::failpoints::failpoint("report-sent");
         }
         answer
+    }
+
+    /// Tells what was taken.
+    pub async fn load(&self, load: &LoadReport) -> Result<LoadAnswer, BrainError> {
+        self.json(self.http().post(self.url("load")).timeout(TIMEOUT).json(load)).await
     }
 
     /// Asks for a new certificate.

@@ -4,6 +4,7 @@
 //! idempotent step: doing it twice, or doing it after it was killed half-way, ends in the same state. None of them
 //! decides anything: that is [`crate::converge`]'s.
 
+use crate::sampling::taken::MachineCounters;
 use async_trait::async_trait;
 use honcho_model::{Bytes, Digest, Epoch, GuestId, InterfaceId, Mac, NetworkId, PoolId, VolumeId};
 use honcho_wire::{
@@ -162,6 +163,10 @@ pub trait Hypervisor: Send + Sync {
     /// How busy the machine was of late; `None` while nobody knows. It is asked with each report, so it costs next to nothing.
     fn load(&self) -> Option<LoadObserved> {
         None
+    }
+    /// What the machine and every domain that is alive have taken so far. It is asked once a minute.
+    async fn counters(&self) -> DriverResult<MachineCounters> {
+        Ok(MachineCounters::default())
     }
     /// Every domain, ours or not.
     async fn domains(&self) -> DriverResult<Vec<DomainSeen>>;

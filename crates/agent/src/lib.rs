@@ -30,6 +30,7 @@ pub mod plan;
 mod poller;
 pub mod renewal;
 pub mod reporter;
+pub mod sampling;
 pub mod simulated;
 pub mod storage;
 mod streams;

@@ -1,6 +1,6 @@
 //! libvirt's events, which the `virt` crate has no safe calls for.
 //!
-//! The one module with `unsafe`: registering a callback needs a C function, a pointer that C keeps for us, and a
+//! It has `unsafe` (as `domain_stats` has, and no other module): registering a callback needs a C function, a pointer that C keeps for us, and a
 //! function that gives the pointer back. All that a callback does is to raise a number in a watch channel: events are
 //! a reason to look, and what is true is always read anew.
 #![allow(unsafe_code)]

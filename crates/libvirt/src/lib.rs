@@ -7,6 +7,7 @@
 mod connection;
 mod console;
 mod domain_read;
+mod domain_stats;
 mod domain_xml;
 mod events;
 mod explain;
@@ -22,6 +23,8 @@ use honcho_agent_lib::drivers::{
     DomainSeen, DomainSpec, DriverError, DriverResult, Duplex, Hypervisor, Stuck,
 };
 use honcho_agent_lib::load::LoadMeter;
+use honcho_agent_lib::sampling::machine;
+use honcho_agent_lib::sampling::taken::MachineCounters;
 use honcho_wire::{LoadObserved, Virtualization};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -170,6 +173,14 @@ impl Hypervisor for LibvirtHypervisor {
 
     fn load(&self) -> Option<LoadObserved> {
         self.load.lock().unwrap_or_else(PoisonError::into_inner).read(tokio::time::Instant::now())
+    }
+
+    async fn counters(&self) -> DriverResult<MachineCounters> {
+        let doing = "asking what domains take".to_owned();
+        let domains = self
+            .connection
+            .call(Lane::Looking, doing, QUICK, |connect, _| Ok(domain_stats::counters(connect)?));
+        Ok(MachineCounters { domains: domains.await?, host: machine::counters() })
     }
 
     async fn domains(&self) -> DriverResult<Vec<DomainSeen>> {

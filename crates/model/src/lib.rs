@@ -14,6 +14,7 @@ pub mod grant;
 pub mod guest;
 pub mod host;
 pub mod ids;
+pub mod load;
 pub mod mac;
 pub mod name;
 pub mod needle;

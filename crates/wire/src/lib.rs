@@ -7,6 +7,8 @@
 //!     | observe, converge, act             |
 //!     | POST /agent/report ------ Report ->|   applied only if newer: (boot id, run id, sequence)
 //!     |<------------------- ReportAnswer --|
+//!     | POST /agent/load -- LoadReport --->|   what guests and machine took, each minute
+//!     |<--------------------- LoadAnswer --|
 //! ```
 //!
 //! serde and nothing else. Times never cross: the agent's clock is not trusted, so a report holds durations and the
@@ -15,10 +17,12 @@
 #![forbid(unsafe_code)]
 
 mod join;
+mod load;
 mod manifest;
 mod report;
 
 pub use join::*;
+pub use load::*;
 pub use manifest::*;
 pub use report::*;
 

@@ -259,6 +259,43 @@ fn the_report_is_as_it_was() {
 }
 
 #[test]
+fn load_is_as_it_was() {
+    let all = Taken {
+        cpu_ms: Some(90_250),
+        memory: Some(Bytes::mib(512)),
+        disk_read: Some(4096),
+        disk_written: Some(1 << 20),
+        disk_reads: Some(1),
+        disk_writes: Some(40),
+        received: Some(1500),
+        sent: Some(0),
+        filled: Some(Bytes::gib(36)),
+    };
+    let guest = Taken { filled: None, ..all };
+    let report = LoadReport {
+        run_id: uuid(30),
+        samples: vec![
+            LoadSample {
+                number: 7,
+                ended_ms_ago: 60_012,
+                lasted_ms: 60_000,
+                host: None,
+                guests: vec![GuestTaken { id: GuestId(11), taken: Taken::default() }],
+            },
+            LoadSample {
+                number: 8,
+                ended_ms_ago: 12,
+                lasted_ms: 60_001,
+                host: Some(all),
+                guests: vec![GuestTaken { id: GuestId(11), taken: guest }],
+            },
+        ],
+    };
+    check("load_report", &report);
+    check("load_answer", &LoadAnswer { kept: 6 });
+}
+
+#[test]
 fn joining_is_as_it_was() {
     let request = JoinRequest {
         token: format!("7.c2VjcmV0.{}", "ef".repeat(32)),

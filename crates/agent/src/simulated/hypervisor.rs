@@ -4,7 +4,10 @@ use super::settings::{SettingsFile, later};
 use crate::clock::{Clock, Moment};
 use crate::drivers::{DomainSeen, DomainSpec, DriverError, DriverResult, Duplex, Hypervisor};
 use crate::load::LoadMeter;
+use crate::sampling::machine;
+use crate::sampling::taken::MachineCounters;
 use async_trait::async_trait;
+use honcho_model::Bytes;
 use honcho_wire::{LoadObserved, Virtualization};
 use serde::{Deserialize, Serialize};
 use std::io::Write as _;
@@ -31,6 +34,11 @@ struct DomainFile {
     /// When it will have stopped, once it was asked.
     #[serde(default)]
     stops_at: Option<Moment>,
+    /// How large it is.
+    #[serde(default)]
+    vcpus: u32,
+    #[serde(default)]
+    memory: Bytes,
 }
 
 /// Domains as files.
@@ -171,6 +179,20 @@ impl Hypervisor for SimulatedHypervisor {
         self.load.lock().unwrap_or_else(PoisonError::into_inner).read(tokio::time::Instant::now())
     }
 
+    async fn counters(&self) -> DriverResult<MachineCounters> {
+        let files = self.files.read().map_err(later(&self.files.directory))?;
+        let now = self.files.clock.now();
+        let counters = |file: &DomainFile| {
+            let running = now.since(file.since);
+            let guest = file.domain.mark?.guest;
+            Some((file.domain.uuid, super::load::counters(guest, file.vcpus, file.memory, running)))
+        };
+        Ok(MachineCounters {
+            host: machine::counters(),
+            domains: files.iter().filter_map(counters).collect(),
+        })
+    }
+
     async fn domains(&self) -> DriverResult<Vec<DomainSeen>> {
         self.settings.may_fail("domains")?;
         let files = self.files.read().map_err(later(&self.files.directory))?;
@@ -189,7 +211,8 @@ impl Hypervisor for SimulatedHypervisor {
             stuck: None,
         };
         let since = self.files.clock.now();
-        let file = DomainFile { domain, start: Uuid::new_v4(), since, stops_at: None };
+        let (start, vcpus, memory) = (Uuid::new_v4(), spec.vcpus, spec.memory);
+        let file = DomainFile { domain, start, since, stops_at: None, vcpus, memory };
         self.link(spec, &file).map_err(|error| match error.kind() {
             std::io::ErrorKind::AlreadyExists => {
                 DriverError::Later(format!("a domain named {} or with its uuid exists already", spec.name))

@@ -16,6 +16,7 @@
 //! Moving DIR/pools/ID away "unmounts" a pool. A domain file without `mark` is somebody else's domain.
 
 mod hypervisor;
+pub mod load;
 mod network;
 mod settings;
 mod storage;
