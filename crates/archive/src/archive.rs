@@ -73,6 +73,11 @@ impl Archive {
         self.public().join(".publications").join(suite.as_str()).join(number.to_string())
     }
 
+    /// Where all indexes of a suite's publications are found by their digest.
+    pub(crate) fn found(&self, suite: &SuiteName) -> PathBuf {
+        self.public().join(".publications").join(suite.as_str()).join(crate::publish::FOUND)
+    }
+
     pub(crate) fn record(&self, suite: &SuiteName, number: u64) -> PathBuf {
         self.root.join("publications").join(suite.as_str()).join(format!("{number}.json"))
     }

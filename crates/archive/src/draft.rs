@@ -1,7 +1,7 @@
 //! What the next publication of a suite will list: packages come and go here.
 //!
-//! A package's file is in the pool, synced, before a draft names it. A pool file that nothing names (whoever added it was
-//! killed) is found there by the next who adds it, or goes by [pruning](crate::Changing::prune).
+//! A package's file is in the pool, synced, before a draft or what is served names it. A pool file that nothing names (whoever
+//! added it was killed) is found there by the next who adds it, replaced if it is another or half of it, or goes by [pruning](crate::Changing::prune).
 
 use crate::archive::{Archive, Changing};
 use crate::deb::{Deb, For};
@@ -9,15 +9,21 @@ use crate::digests::{Digest, Hashing};
 use crate::error::Tried as _;
 use crate::index::{Edit, Index, Stanza};
 use crate::publication::{self, Change, Indexes, Which};
+use crate::publish::Published;
 use crate::source::{self, Source};
 use crate::{Architecture, ArchiveError, ArchiveResult, Component, PackageName, SuiteName, files};
 use serde::{Deserialize, Serialize};
 use std::cell::Cell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::{Read as _, Seek as _};
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
+use std::thread;
 use tempfile::{NamedTempFile, TempPath};
+
+/// So many packages are copied and read one after the other: sooner than threads are begun.
+const FEW: usize = 16;
 
 /// What is to be published next.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,6 +68,8 @@ struct Incoming {
 struct Copied {
     place: String,
     digest: Digest,
+    /// The pool has it already.
+    is_there: bool,
     /// Closed: there may be more of them than files that a process may have open.
     copy: TempPath,
 }
@@ -126,7 +134,42 @@ impl Changing {
         component: &Component,
         paths: &[PathBuf],
     ) -> ArchiveResult<Vec<Added>> {
-        let settings = self.archive.settings().suite(suite)?.clone();
+        let (incoming, draft, added) = self.taken_in(suite, component, paths)?;
+        files::sync_all(self.archive.root())?;
+        self.put_in_place(incoming)?;
+        files::sync_all(self.archive.root())?;
+        self.keep(suite, &draft)?;
+        Ok(added)
+    }
+
+    /// Adds packages and publishes them in one step. It is the same as both, one after the other, with fewer waits for the disk:
+    /// nobody sees a draft that is published in the next moment, so all of it is synced once.
+    pub fn add_and_publish(
+        &mut self,
+        suite: &SuiteName,
+        component: &Component,
+        paths: &[PathBuf],
+        note: Option<String>,
+        now: i64,
+    ) -> ArchiveResult<(Vec<Added>, Published)> {
+        // What is drafted already must not be lost, nor be taken for what undoes this publication.
+        if self.archive.draft_path(suite).exists() {
+            let added = self.add(suite, component, paths)?;
+            return Ok((added, self.publish(suite, note, now)?));
+        }
+        let (incoming, draft, added) = self.taken_in(suite, component, paths)?;
+        self.put_in_place(incoming)?;
+        Ok((added, self.publish_these(suite, draft.indexes, note, now)?))
+    }
+
+    /// Copies packages, reads them and lists them in what would be the draft.
+    fn taken_in(
+        &self,
+        suite: &SuiteName,
+        component: &Component,
+        paths: &[PathBuf],
+    ) -> ArchiveResult<(Vec<Incoming>, Draft, Vec<Added>)> {
+        let settings = self.archive.settings().suite(suite)?;
         if !settings.components.contains(component) {
             let known: Vec<&str> = settings.components.iter().map(Component::as_str).collect();
             let known = known.join(", ");
@@ -134,18 +177,14 @@ impl Changing {
                 "component {component} in {suite}; there are: {known}"
             )));
         }
-        // What somebody has left there who was killed; nobody else is here now.
-        files::remove(&self.incoming())?;
-        let mut incoming: Vec<Incoming> = Vec::new();
-        for path in paths {
-            self.take_in(path, component, &mut incoming)?;
-        }
+        files::empty(&self.incoming())?;
+        let mut incoming = self.all_taken_in(paths, component)?;
         let mut places = HashMap::new();
-        for one in &incoming {
+        for one in &mut incoming {
             self.check(one, suite, &settings.architectures)?;
             // Two files of one place must be the same; that one is given twice is no harm.
             for file in &one.files {
-                if *places.entry(file.place.as_str()).or_insert(file.digest) != file.digest {
+                if *places.entry(file.place.clone()).or_insert(file.digest) != file.digest {
                     return Err(taken_by_another(&file.place));
                 }
             }
@@ -170,9 +209,33 @@ impl Changing {
                 taken,
             })
             .collect();
-        self.put_in_place(incoming)?;
-        self.keep(suite, &draft)?;
-        Ok(added)
+        Ok((incoming, draft, added))
+    }
+
+    /// Copies and reads all of these, on every processor where there are many.
+    fn all_taken_in(&self, paths: &[PathBuf], component: &Component) -> ArchiveResult<Vec<Incoming>> {
+        let take_in = |paths: &[PathBuf]| {
+            let mut incoming = Vec::new();
+            for path in paths {
+                self.take_in(path, component, &mut incoming)?;
+            }
+            Ok(incoming)
+        };
+        if paths.len() < FEW {
+            return take_in(paths);
+        }
+        let threads = thread::available_parallelism().map_or(1, NonZero::get);
+        thread::scope(|scope| {
+            let parts: Vec<_> = paths
+                .chunks(paths.len().div_ceil(threads))
+                .map(|part| scope.spawn(move || take_in(part)))
+                .collect();
+            let mut incoming = Vec::new();
+            for part in parts {
+                incoming.extend(part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
+            }
+            Ok(incoming)
+        })
     }
 
     /// Where packages are copied to before anything is known of them.
@@ -213,7 +276,7 @@ impl Changing {
         let deb = Deb::read(path, std::io::BufReader::new(file.as_file()))?;
         let place = deb.place(component);
         let stanza = Stanza::new(&deb.stanza(&place, length, digest));
-        let files = vec![Copied { place, digest, copy: file.into_temp_path() }];
+        let files = vec![Copied { place, digest, is_there: false, copy: file.into_temp_path() }];
         Ok(Incoming { architecture: deb.architecture, stanza, files })
     }
 
@@ -229,7 +292,7 @@ impl Changing {
         let directory = source.directory(component);
         let stanza = Stanza::new(&source.stanza(&directory, length, digest));
         let place = format!("{directory}/{}", source.dsc());
-        let mut files = vec![Copied { place, digest, copy: file.into_temp_path() }];
+        let mut files = vec![Copied { place, digest, is_there: false, copy: file.into_temp_path() }];
         for named in &source.files {
             let beside = files::parent(path).join(&named.name);
             let (file, digest, length) = self.copied(&beside)?;
@@ -243,7 +306,7 @@ impl Changing {
             }
             is_as_named(&beside, digest, Some(named.digest))?;
             let place = format!("{directory}/{}", named.name);
-            files.push(Copied { place, digest, copy: file.into_temp_path() });
+            files.push(Copied { place, digest, is_there: false, copy: file.into_temp_path() });
         }
         Ok(Incoming { architecture: For::None, stanza, files })
     }
@@ -256,7 +319,6 @@ impl Changing {
             return Err(ArchiveError::NoPackage { path: path.to_owned(), why: "it is no file".to_owned() });
         }
         let directory = self.incoming();
-        fs::create_dir_all(&directory).tried("making", &directory)?;
         let mut file = NamedTempFile::new_in(&directory).tried("writing in", &directory)?;
         let mut hashing = Hashing::new(from);
         std::io::copy(&mut hashing, file.as_file_mut()).tried("copying", path)?;
@@ -267,7 +329,12 @@ impl Changing {
     }
 
     /// Looks whether its places are free, and whether the suite is for its machines.
-    fn check(&self, one: &Incoming, suite: &SuiteName, architectures: &[Architecture]) -> ArchiveResult<()> {
+    fn check(
+        &self,
+        one: &mut Incoming,
+        suite: &SuiteName,
+        architectures: &[Architecture],
+    ) -> ArchiveResult<()> {
         if let For::One(own) = &one.architecture
             && !architectures.contains(own)
         {
@@ -276,20 +343,42 @@ impl Changing {
                 one.place()
             )));
         }
-        for file in &one.files {
+        for file in &mut one.files {
             let place = self.archive.public().join(&file.place);
             match File::open(&place) {
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
                 there => {
                     let mut hashing = Hashing::new(there.tried("opening", &place)?);
                     std::io::copy(&mut hashing, &mut std::io::sink()).tried("reading", &place)?;
-                    if hashing.finish().1 != file.digest {
+                    file.is_there = hashing.finish().1 == file.digest;
+                    // Half of it may be what a machine that died in the midst of adding it has left.
+                    if !file.is_there && self.is_listed(&file.place)? {
                         return Err(taken_by_another(&file.place));
                     }
                 }
             }
         }
         Ok(())
+    }
+
+    /// Whether any draft or publication names this file of the pool.
+    fn is_listed(&self, place: &str) -> ArchiveResult<bool> {
+        let mut seen = HashSet::new();
+        for suite in self.archive.settings().suites.keys() {
+            let drafted = self.archive.draft(suite)?.map(|draft| draft.indexes);
+            let published = self.archive.history(suite)?.into_iter().map(|publication| publication.indexes);
+            for indexes in drafted.into_iter().chain(published) {
+                for chunk in indexes.values().flat_map(BTreeMap::values).flat_map(|index| &index.chunks) {
+                    if seen.insert(chunk.digest) {
+                        let stanzas = self.archive.chunks.stanzas(chunk.digest)?;
+                        if stanzas.iter().any(|stanza| stanza.files().contains(&PathBuf::from(place))) {
+                            return Ok(true);
+                        }
+                    }
+                }
+            }
+        }
+        Ok(false)
     }
 
     /// Lists packages in the indexes that they belong in; says of each whether it is new there.
@@ -328,19 +417,15 @@ impl Changing {
         Ok(taken.into_iter().map(Cell::into_inner).collect())
     }
 
-    /// Moves what was copied into the pool, after one sync for all of it.
+    /// Moves what was copied into the pool.
     fn put_in_place(&self, incoming: Vec<Incoming>) -> ArchiveResult<()> {
-        files::sync_all(self.archive.root())?;
-        for file in incoming.into_iter().flat_map(|one| one.files) {
+        for file in incoming.into_iter().flat_map(|one| one.files).filter(|file| !file.is_there) {
             let place = self.archive.public().join(&file.place);
-            if place.exists() {
-                continue;
-            }
             let directory = files::parent(&place);
             fs::create_dir_all(directory).tried("making", directory)?;
             file.copy.persist(&place).map_err(|error| error.error).tried("writing", &place)?;
         }
-        files::sync_all(self.archive.root())
+        Ok(())
     }
 
     fn keep(&self, suite: &SuiteName, draft: &Draft) -> ArchiveResult<()> {

@@ -63,14 +63,33 @@ pub(crate) fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> ArchiveR
 
 /// Writes it.
 pub(crate) fn write_json<T: serde::Serialize>(path: &Path, value: &T) -> ArchiveResult<()> {
-    let bytes = serde_json::to_vec(value)
-        .map_err(|error| ArchiveError::Damaged { path: path.to_owned(), why: error.to_string() })?;
-    write(path, &bytes)
+    write(path, &json(path, value)?)
+}
+
+/// Writes it where nobody reads it before it was synced together with all else.
+pub(crate) fn lay_json<T: serde::Serialize>(path: &Path, value: &T) -> ArchiveResult<()> {
+    let directory = parent(path);
+    fs::create_dir_all(directory).tried("making", directory)?;
+    fs::write(path, json(path, value)?).tried("writing", path)
+}
+
+fn json<T: serde::Serialize>(path: &Path, value: &T) -> ArchiveResult<Vec<u8>> {
+    serde_json::to_vec(value)
+        .map_err(|error| ArchiveError::Damaged { path: path.to_owned(), why: error.to_string() })
 }
 
 /// The directory that a path is in.
 pub(crate) fn parent(path: &Path) -> &Path {
     path.parent().unwrap_or(Path::new("."))
+}
+
+/// Makes a directory, or what somebody has left in it go.
+pub(crate) fn empty(directory: &Path) -> ArchiveResult<()> {
+    fs::create_dir_all(directory).tried("making", directory)?;
+    for left in fs::read_dir(directory).tried("listing", directory)? {
+        remove(&left.tried("listing", directory)?.path())?;
+    }
+    Ok(())
 }
 
 /// Removes a file or a directory with all in it; that there is none is as good.

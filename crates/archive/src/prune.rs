@@ -3,7 +3,7 @@
 use crate::archive::Changing;
 use crate::error::Tried as _;
 use crate::index::Stanza;
-use crate::publication::Indexes;
+use crate::publication::{Indexes, Which};
 use crate::{ArchiveResult, files};
 use std::collections::HashSet;
 use std::fs;
@@ -76,10 +76,29 @@ impl Changing {
             }
         }
         if pruning == Pruning::Done {
+            self.forget()?;
             pruned.chunks = self.archive.chunks.keep(&seen)?;
             files::remove(&self.incoming())?;
         }
         Ok(pruned)
+    }
+}
+
+impl Changing {
+    /// Removes what is found by its digest and nobody may ask for: whoever published it was killed.
+    fn forget(&self) -> ArchiveResult<()> {
+        for suite in self.archive.settings().suites.keys() {
+            let Some(_) = self.archive.current(suite)? else { continue };
+            let current = self.archive.publication(&Which { suite: suite.clone(), number: None })?;
+            let directory = self.archive.found(suite);
+            for path in files_below(&directory)? {
+                let place = path.strip_prefix(&directory).ok().and_then(Path::to_str).unwrap_or_default();
+                if !current.found.contains_key(place) {
+                    files::remove(&path)?;
+                }
+            }
+        }
+        Ok(())
     }
 }
 

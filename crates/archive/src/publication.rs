@@ -26,6 +26,10 @@ pub struct Publication {
     pub note: Option<String>,
     /// What it lists.
     pub(crate) indexes: Indexes,
+    /// Which indexes are found by their digest, its own and those of earlier ones, as `main/binary-amd64/SHA256/…`; and until when,
+    /// of those that are not its own.
+    #[serde(default)]
+    pub(crate) found: BTreeMap<String, Option<i64>>,
 }
 
 /// A suite, as it is or as it once was: `bookworm`, `bookworm@12`.

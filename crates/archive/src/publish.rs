@@ -1,8 +1,8 @@
 //! Publishing: a directory of indexes is written, signed and synced, and then one symbolic link is renamed.
 //!
 //! apt asks for an index by its digest (`by-hash`). A machine that has read the release before this one still finds what that
-//! names, for the indexes of earlier publications are linked into the new directory for a while. So nobody ever sees a
-//! release with another's indexes.
+//! names, for all publications of a suite share one directory of these, where indexes stay for a while after they were
+//! replaced. So nobody ever sees a release with another's indexes.
 
 use crate::archive::{Archive, Changing};
 use crate::digests::{Digest, Hashing};
@@ -11,15 +11,18 @@ use crate::index::{Form, Index};
 use crate::publication::{Change, Indexes, Publication, Which, changes};
 use crate::release::{self, Named, Validity};
 use crate::{Architecture, ArchiveResult, Component, SuiteName, files, signing};
-use std::collections::HashSet;
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write as _;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 
 /// For so many seconds after it was replaced, what a publication names is found by its digest: longer than an `apt update` takes
 /// over the slowest line, shorter than an archive of a hundred publications a day would notice.
 const FOUND_FOR: i64 = 6 * 3600;
+
+/// Where a suite's indexes are found by their digest, beside its publications.
+pub(crate) const FOUND: &str = "by-hash";
 
 /// A day has so many seconds.
 const DAY: i64 = 86_400;
@@ -42,33 +45,51 @@ impl Changing {
     /// Publishes a suite's draft. Where there is none, what is served is signed anew once half the time is over for which it is
     /// valid: so calling this daily keeps it valid.
     pub fn publish(&mut self, suite: &SuiteName, note: Option<String>, now: i64) -> ArchiveResult<Published> {
+        let indexes = self.archive.drafted(suite)?.indexes;
+        let published = self.publish_these(suite, indexes, note, now)?;
+        files::remove(&self.archive.draft_path(suite))?;
+        Ok(published)
+    }
+
+    /// Publishes these indexes. All that they name may have been written a moment ago: it is synced before anybody sees it.
+    pub(crate) fn publish_these(
+        &self,
+        suite: &SuiteName,
+        indexes: Indexes,
+        note: Option<String>,
+        now: i64,
+    ) -> ArchiveResult<Published> {
         let archive = &self.archive;
         let settings = archive.settings().suite(suite)?;
         let current = match archive.current(suite)? {
             Some(_) => Some(archive.publication(&Which { suite: suite.clone(), number: None })?),
             None => None,
         };
-        let before = current.as_ref().map(|current| current.indexes.clone()).unwrap_or_default();
-        let indexes = archive.drafted(suite)?.indexes;
         let valid_for = i64::from(settings.valid_days) * DAY;
         if let Some(current) = &current
-            && before == indexes
+            && current.indexes == indexes
             && current.valid_until - now > valid_for / 2
         {
-            files::remove(&archive.draft_path(suite))?;
             return Ok(Published::Nothing);
         }
-        let number = current.map_or(0, |current| current.number) + 1;
+        let (number, before, found) = match current {
+            Some(current) => (current.number + 1, current.indexes, current.found),
+            None => (1, Indexes::new(), BTreeMap::new()),
+        };
         let changes = changes(&archive.chunks, &before, &indexes)?;
-        let publication = Publication { number, made_at: now, valid_until: now + valid_for, note, indexes };
-        self.lay_out(suite, &publication)?;
+        let valid_until = now + valid_for;
+        let publication = Publication { number, made_at: now, valid_until, note, indexes, found };
+        let forgotten = self.lay_out(suite, publication)?;
         self.serve(suite, number)?;
-        files::remove(&self.archive.draft_path(suite))?;
+        for place in forgotten {
+            files::remove(&archive.found(suite).join(place))?;
+        }
         Ok(Published::New { number, changes })
     }
 
-    /// Writes all that is served of a publication, and its record, where nobody looks yet.
-    fn lay_out(&self, suite: &SuiteName, publication: &Publication) -> ArchiveResult<()> {
+    /// Writes all that is served of a publication, and its record, where nobody looks yet. It comes with what was found by its
+    /// digest before; what is to be found so no longer is given back.
+    fn lay_out(&self, suite: &SuiteName, mut publication: Publication) -> ArchiveResult<Vec<String>> {
         let archive = &self.archive;
         let settings = archive.settings();
         let keys = self.keys()?;
@@ -76,7 +97,7 @@ impl Changing {
         // Whoever was killed while making this one has left some of it.
         files::remove(&directory)?;
         let named = archive.write_indexes(suite, &publication.indexes, &directory)?;
-        archive.link_earlier(suite, publication)?;
+        let forgotten = publication.find(&named);
         let validity = Validity { from: publication.made_at, until: publication.valid_until };
         let text = release::text(settings, suite, settings.suite(suite)?, validity, &named)?;
         let inline = signing::sign_inline(&keys, &text, publication.made_at)?;
@@ -88,9 +109,14 @@ impl Changing {
         for key in &keys {
             keyring.extend(key.public()?);
         }
-        files::write(&archive.public().join(crate::keyring::FILE), &keyring)?;
+        let path = archive.public().join(crate::keyring::FILE);
+        if files::read(&path)?.is_none_or(|there| there != keyring) {
+            files::write(&path, &keyring)?;
+        }
+        // Nobody reads it before it is served, which is after the sync.
+        files::lay_json(&archive.record(suite, publication.number), &publication)?;
         files::sync_all(archive.root())?;
-        files::write_json(&archive.record(suite, publication.number), publication)
+        Ok(forgotten)
     }
 
     /// The one step by which it is published.
@@ -100,7 +126,7 @@ impl Changing {
         let (link, new) = (dists.join(suite.as_str()), dists.join(format!(".{suite}.new")));
         files::remove(&new)?;
         let target = Path::new("../.publications").join(suite.as_str()).join(number.to_string());
-        std::os::unix::fs::symlink(target, &new).tried("linking", &new)?;
+        symlink(&target, &new).tried("linking", &new)?;
         fs::rename(&new, &link).tried("renaming", &link)?;
         files::sync_directory(&dists)
     }
@@ -127,8 +153,14 @@ impl Archive {
     fn write_index(&self, of: &IndexOf<'_>, index: &Index, directory: &Path) -> ArchiveResult<Vec<Named>> {
         let below = of.directory();
         let own = directory.join(&below);
-        let by_hash = own.join("by-hash/SHA256");
+        fs::create_dir_all(&own).tried("making", &own)?;
+        // One directory of a suite for all its publications: from `12/main/binary-amd64`, three up.
+        let found = self.found(of.suite).join(&below);
+        let by_hash = found.join("SHA256");
         fs::create_dir_all(&by_hash).tried("making", &by_hash)?;
+        let up = "../".repeat(Path::new(&below).components().count() + 1);
+        let link = own.join("by-hash");
+        symlink(Path::new(&format!("{up}{FOUND}/{below}")), &link).tried("linking", &link)?;
         let mut named = Vec::new();
         let mut tell = |name: &str, digest, length| {
             named.push(Named { path: format!("{below}/{name}"), digest, length });
@@ -145,13 +177,13 @@ impl Archive {
             let file = File::create(&path).tried("writing", &path)?;
             let (digest, length) = self.write_chunks(index, form, file, &path)?;
             tell(&name, digest, length);
-            link(&path, &by_hash.join(digest.to_string()))?;
+            second_name(&path, &by_hash, digest)?;
         }
         let text = release::of_index(self.settings(), of.suite, of.component, of.architecture);
         let (path, digest) = (own.join("Release"), Digest::of(text.as_bytes()));
         write(&path, text.as_bytes())?;
         tell("Release", digest, text.len() as u64);
-        link(&path, &by_hash.join(digest.to_string()))?;
+        second_name(&path, &by_hash, digest)?;
         Ok(named)
     }
 
@@ -173,29 +205,28 @@ impl Archive {
         let (_, digest, length) = out.finish();
         Ok((digest, length))
     }
+}
 
-    /// Makes the indexes of earlier publications found by their digest, while a machine may still ask for them: those of the one
-    /// before, and all that were replaced not long ago.
-    fn link_earlier(&self, suite: &SuiteName, publication: &Publication) -> ArchiveResult<()> {
-        let mut replaced_at = publication.made_at;
-        let numbers = self.numbers(suite)?;
-        for number in numbers.into_iter().rev().filter(|number| *number < publication.number) {
-            let newest = number + 1 == publication.number;
-            if !newest && publication.made_at - replaced_at > FOUND_FOR {
-                break;
+impl Publication {
+    /// What is found by its digest from now on: what this one names, and what earlier ones named and a machine may still ask for.
+    /// What is not any more is given back.
+    fn find(&mut self, named: &[Named]) -> Vec<String> {
+        let now = self.made_at;
+        let mut forgotten = Vec::new();
+        let mut found = BTreeMap::new();
+        for (place, until) in std::mem::take(&mut self.found) {
+            match until.unwrap_or(now + FOUND_FOR) {
+                until if until > now => drop(found.insert(place, Some(until))),
+                _ => forgotten.push(place),
             }
-            let earlier = self.publication(&Which { suite: suite.clone(), number: Some(number) })?;
-            for (component, indexes) in &earlier.indexes {
-                for architecture in indexes.keys() {
-                    let below = IndexOf { suite, component, architecture }.directory();
-                    let from = self.served(suite, earlier.number).join(&below);
-                    let to = self.served(suite, publication.number).join(&below);
-                    link_own(&from, &to)?;
-                }
-            }
-            replaced_at = earlier.made_at;
         }
-        Ok(())
+        for file in named {
+            let directory = file.path.rsplit_once('/').map_or("", |(directory, _)| directory);
+            found.insert(format!("{directory}/SHA256/{}", file.digest), None);
+        }
+        forgotten.retain(|place| !found.contains_key(place));
+        self.found = found;
+        forgotten
     }
 }
 
@@ -215,34 +246,18 @@ impl IndexOf<'_> {
     }
 }
 
-/// Links what a publication's own index files are found by into another's directory; not what it has from earlier ones.
-fn link_own(from: &Path, to: &Path) -> ArchiveResult<()> {
-    let mut own = HashSet::new();
-    let files = match fs::read_dir(from) {
-        // Some of it was pruned.
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        files => files.tried("listing", from)?,
-    };
-    for file in files {
-        let file = file.tried("listing", from)?;
-        own.insert(file.metadata().tried("listing", from)?.ino());
-    }
-    let (from, to) = (from.join("by-hash/SHA256"), to.join("by-hash/SHA256"));
-    fs::create_dir_all(&to).tried("making", &to)?;
-    for file in fs::read_dir(&from).tried("listing", &from)? {
-        let file = file.tried("listing", &from)?;
-        if own.contains(&file.metadata().tried("listing", &from)?.ino()) {
-            link(&file.path(), &to.join(file.file_name()))?;
+/// A second name for a file among those that are found by their digest. One that is there already may be what is left of somebody
+/// who was killed together with the machine: this one takes its place.
+fn second_name(file: &Path, by_hash: &Path, digest: Digest) -> ArchiveResult<()> {
+    let name = by_hash.join(digest.to_string());
+    match fs::hard_link(file, &name) {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            let new = by_hash.join(".new");
+            files::remove(&new)?;
+            fs::hard_link(file, &new).tried("linking", &new)?;
+            fs::rename(&new, &name).tried("renaming", &name)
         }
-    }
-    Ok(())
-}
-
-/// A second name for a file; that the name is taken is as good, for it is a digest.
-fn link(from: &Path, to: &Path) -> ArchiveResult<()> {
-    match fs::hard_link(from, to) {
-        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error).tried("linking", to),
-        _ => Ok(()),
+        linked => linked.tried("linking", &name),
     }
 }
 

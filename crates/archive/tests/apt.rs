@@ -489,3 +489,53 @@ fn two_keyrings_of_one_second_are_two_versions() {
     }
     assert!(versions[0] < versions[1], "{versions:?}");
 }
+
+#[test]
+fn what_a_dying_machine_has_left_is_not_taken_for_a_package_or_an_index() {
+    let world = World::new();
+    let hello = world.deb("hello", "1", "all");
+    // Half of it, under the name that it was to have; and chunks of that name, empty, as a disk without power leaves them.
+    world.publish(std::slice::from_ref(&hello));
+    let index = world.root().join("public/dists/bookworm/main/binary-amd64/Packages.gz");
+    let served = fs::read(&index).unwrap();
+    let pool = world.root().join("public/pool/main/h/hello/hello_1_all.deb");
+    fs::write(&pool, "half").unwrap();
+    let mut chunks = 0;
+    for directory in fs::read_dir(world.root().join("chunks")).unwrap() {
+        for chunk in fs::read_dir(directory.unwrap().path()).unwrap() {
+            fs::write(chunk.unwrap().path(), "").unwrap();
+            chunks += 1;
+        }
+    }
+    assert_eq!(chunks, 3, "one, in each form");
+    for forgotten in ["public/dists", "public/.publications", "publications"] {
+        fs::rename(world.root().join(forgotten), world.directory.path().join("forgotten")).unwrap();
+        fs::remove_dir_all(world.directory.path().join("forgotten")).unwrap();
+    }
+    let mut changing = world.change();
+    let (added, published) = changing
+        .add_and_publish(&suite(), &main_component(), std::slice::from_ref(&hello), None, now())
+        .unwrap();
+    assert_eq!(added[0].taken, honcho_archive::Taken::New);
+    assert!(matches!(published, Published::New { number: 1, .. }));
+    assert_eq!((fs::read(&pool).unwrap(), fs::read(&index).unwrap()), (fs::read(&hello).unwrap(), served));
+    world.update();
+    assert_eq!(world.versions("hello"), ["1"]);
+}
+
+#[test]
+fn what_was_drafted_is_published_with_what_is_added_and_published_in_one_step() {
+    let world = World::new();
+    let mut changing = world.change();
+    changing.add(&suite(), &main_component(), &[world.deb("hello", "1", "all")]).unwrap();
+    let more = [world.deb("tool", "1", "amd64")];
+    changing.add_and_publish(&suite(), &main_component(), &more, None, now()).unwrap();
+    assert!(changing.archive().pending(&suite()).unwrap().is_empty());
+    world.update();
+    assert_eq!(
+        (world.versions("hello"), world.versions("tool")),
+        (vec!["1".to_owned()], vec!["1".to_owned()])
+    );
+    let again = changing.add_and_publish(&suite(), &main_component(), &more, None, now()).unwrap();
+    assert_eq!(again.1, Published::Nothing);
+}

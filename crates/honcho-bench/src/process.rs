@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result, bail};
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// One look at a process.
 #[derive(Clone, Copy, Debug)]
@@ -97,8 +97,9 @@ pub(crate) fn peak(mut child: std::process::Child) -> Result<Peak> {
     }
 }
 
-/// Waits for a child, and tells what it said on standard error and the most memory that it or a program below it held, in MB.
-pub(crate) fn watched(child: std::process::Child) -> Result<(std::process::Output, f64)> {
+/// Waits for a child, and tells what it said on standard error, when it had ended, and the most memory that it or a program below it
+/// held, in MB.
+pub(crate) fn watched(child: std::process::Child) -> Result<(std::process::Output, Instant, f64)> {
     let pid = child.id();
     let ended = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -114,9 +115,11 @@ pub(crate) fn watched(child: std::process::Child) -> Result<(std::process::Outpu
             most
         });
         let output = child.wait_with_output();
+        // Not when the watcher has woken up.
+        let at = Instant::now();
         ended.store(true, std::sync::atomic::Ordering::Relaxed);
         let most = watching.join().map_err(|_| anyhow::anyhow!("the watcher broke off"))?;
-        Ok((output?, most))
+        Ok((output?, at, most))
     })
 }
 

@@ -6,8 +6,9 @@ use crate::index::Stanza;
 use crate::{ArchiveError, ArchiveResult, files};
 use std::collections::HashSet;
 use std::fs;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::thread;
 
 /// In which form an index is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +47,18 @@ impl Form {
             Form::Zstd => zstd::bulk::compress(text, 9),
         }
     }
+
+    fn text_of(self, bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+        match self {
+            Form::Plain => Ok(bytes.to_vec()),
+            Form::Gzip => {
+                let mut text = Vec::new();
+                flate2::read::MultiGzDecoder::new(bytes).read_to_end(&mut text)?;
+                Ok(text)
+            }
+            Form::Zstd => zstd::decode_all(bytes),
+        }
+    }
 }
 
 /// Where chunks are kept.
@@ -67,21 +80,38 @@ impl Chunks {
     /// Keeps a chunk in all forms. It is not synced: whoever names it does that first, once for all.
     pub(crate) fn put(&self, text: &str) -> ArchiveResult<Digest> {
         let digest = Digest::of(text.as_bytes());
-        let plain = self.path(digest, Form::Plain);
-        if plain.exists() {
+        if self.holds(digest, text) {
             return Ok(digest);
         }
+        let plain = self.path(digest, Form::Plain);
         let directory = files::parent(&plain);
         fs::create_dir_all(directory).tried("making", directory)?;
-        // The plain one last: where it is, the others are.
-        for form in Form::ALL.into_iter().rev() {
+        let write = |form: Form| {
             let path = self.path(digest, form);
             let bytes = form.of(text.as_bytes()).tried("compressing", &path)?;
             let mut file = tempfile::NamedTempFile::new_in(directory).tried("writing in", directory)?;
             file.write_all(&bytes).tried("writing", &path)?;
             file.persist(&path).map_err(|error| error.error).tried("writing", &path)?;
-        }
+            Ok(())
+        };
+        // Side by side, for compressing is most of what adding a package costs.
+        thread::scope(|scope| {
+            let gzip = scope.spawn(|| write(Form::Gzip));
+            write(Form::Zstd)?;
+            gzip.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })?;
+        // The plain one last: where it is, the others are.
+        write(Form::Plain)?;
         Ok(digest)
+    }
+
+    /// Whether it is there in all forms, whole: what was written a moment before the machine died is there by name alone.
+    fn holds(&self, digest: Digest, text: &str) -> bool {
+        let is_whole = |form: Form| {
+            let bytes = fs::read(self.path(digest, form)).ok();
+            bytes.and_then(|bytes| form.text_of(&bytes).ok()).is_some_and(|there| there == text.as_bytes())
+        };
+        [Form::Plain, Form::Gzip, Form::Zstd].into_iter().all(is_whole)
     }
 
     /// A chunk's bytes in this form. The plain one's digest is looked at: a disk forgets.

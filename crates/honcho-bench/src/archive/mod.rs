@@ -143,8 +143,8 @@ fn publish(tool: Tool, ground: &Ground, packages: &str, first: bool) -> Result<T
     let begun = Instant::now();
     let child = tool.publish(ground, packages, first)?.stderr(Stdio::piped()).spawn()?;
     // What each process of it held most; those that it waits for are looked at while they run.
-    let (output, peak_mb) = crate::process::watched(child)?;
-    let wall_seconds = begun.elapsed().as_secs_f64();
+    let (output, ended, peak_mb) = crate::process::watched(child)?;
+    let wall_seconds = ended.duration_since(begun).as_secs_f64();
     ensure!(output.status.success(), "{}: {}", tool.name(), String::from_utf8_lossy(&output.stderr));
     let processor_seconds = processor_of_children()?.saturating_sub(processor).as_secs_f64();
     let after = std::fs::read(tool.in_release(ground))

@@ -1,6 +1,6 @@
 //! `honcho archive add`, `remove`, `promote`, `roll-back` and `discard`: what the next publication will list.
 
-use super::publish::{Publishing, publish_one};
+use super::publish::{Outcome, Publishing, publish_one};
 use super::{WhichArchive, now};
 use crate::command_error::CommandError;
 use crate::context::Context;
@@ -67,8 +67,15 @@ pub(crate) struct AddArguments {
 }
 
 pub(super) fn add(context: &Context, arguments: &AddArguments) -> Result<(), CommandError> {
-    let mut changing = arguments.which.change(context)?;
-    let added = changing.add(&arguments.suite, &arguments.component, &arguments.files)?;
+    let AddArguments { which, files, suite, component, publishing } = arguments;
+    let mut changing = which.change(context)?;
+    let (added, published) = if publishing.publish {
+        let note = publishing.note.clone();
+        let (added, published) = changing.add_and_publish(suite, component, files, note, now(context))?;
+        (added, Some(Outcome::of(suite, published)))
+    } else {
+        (changing.add(suite, component, files)?, None)
+    };
     listing::show(
         context,
         &added,
@@ -88,7 +95,11 @@ pub(super) fn add(context: &Context, arguments: &AddArguments) -> Result<(), Com
             ]
         },
     )?;
-    next(context, &mut changing, &arguments.suite, &arguments.publishing)
+    match published {
+        Some(published) => context.output.note(&published.told()),
+        None => next(context, &mut changing, suite, publishing)?,
+    }
+    Ok(())
 }
 
 /// Publishes if that was asked for, or says how.

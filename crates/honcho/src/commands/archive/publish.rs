@@ -48,6 +48,14 @@ pub(super) struct Outcome {
 }
 
 impl Outcome {
+    pub(super) fn of(suite: &SuiteName, published: Published) -> Self {
+        let (number, changes) = match published {
+            Published::Nothing => (None, Vec::new()),
+            Published::New { number, changes } => (Some(number), changes),
+        };
+        Outcome { suite: suite.clone(), number, changes }
+    }
+
     /// In words.
     pub(super) fn told(&self) -> String {
         match (self.number, self.changes.len()) {
@@ -65,11 +73,7 @@ pub(super) fn publish_one(
     note: Option<String>,
     now: i64,
 ) -> Result<Outcome, CommandError> {
-    let (number, changes) = match changing.publish(suite, note, now)? {
-        Published::Nothing => (None, Vec::new()),
-        Published::New { number, changes } => (Some(number), changes),
-    };
-    Ok(Outcome { suite: suite.clone(), number, changes })
+    Ok(Outcome::of(suite, changing.publish(suite, note, now)?))
 }
 
 pub(super) fn run(context: &Context, arguments: &PublishArguments) -> Result<(), CommandError> {
