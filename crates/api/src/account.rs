@@ -35,6 +35,8 @@ pub struct Account {
     pub limit_disk_bytes: Option<i64>,
     /// How many public addresses it may hold.
     pub limit_public_addresses: Option<i64>,
+    /// How many bytes its own images may have together, as they are kept, and those that are being uploaded.
+    pub limit_image_bytes: Option<i64>,
     /// `redacted`, or `kept`: whether samples of its slow queries show their values.
     #[schema(read_only, value_type = String)]
     pub sample_values: SampleValues,
@@ -89,6 +91,10 @@ pub struct AccountCreate {
     #[serde(default, deserialize_with = "there", skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<i64>)]
     pub limit_public_addresses: Option<Option<i64>>,
+    /// See [`Account::limit_image_bytes`].
+    #[serde(default, deserialize_with = "there", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<i64>)]
+    pub limit_image_bytes: Option<Option<i64>>,
 }
 
 /// How much of what it may have an account has. What is used counts by what Honcho keeps for it: a cancelled guest
@@ -117,4 +123,8 @@ pub struct Quota {
     pub public_addresses_used: i64,
     /// See [`Quota::guests_limit`].
     pub public_addresses_limit: Option<i64>,
+    /// Its own images, and what is being uploaded to become one.
+    pub images_used_bytes: i64,
+    /// See [`Quota::guests_limit`].
+    pub images_limit_bytes: Option<i64>,
 }

@@ -1,6 +1,6 @@
 //! A typed client of the API.
 
-use crate::{Blob, ErrorBody, Event, Operation, Resource, SlowMail};
+use crate::{Blob, ErrorBody, Event, ImageUpload, Operation, Resource, SlowMail};
 use futures::{Stream, StreamExt};
 use reqwest::{Method, RequestBuilder, Response};
 use serde::Serialize;
@@ -44,6 +44,9 @@ pub type Query<'a> = &'a [(&'a str, String)];
 
 /// How long one call may take; streams and blobs have no such bound.
 const CALL_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// How long a piece of an upload may take; what came of one that took longer is kept.
+const PIECE_TIMEOUT: Duration = Duration::from_mins(10);
 
 impl Client {
     /// A client of the brain at `url` (as in `http://127.0.0.1:7070`). `http` brings TLS roots and the like.
@@ -206,6 +209,22 @@ impl Client {
             .header("content-type", "application/octet-stream")
             .header("content-length", size)
             .body(reqwest::Body::wrap_stream(content));
+        self.json_answer(self.send(request).await?).await
+    }
+
+    /// Sends bytes of an upload, which begin at `offset`.
+    pub async fn send_piece(
+        &self,
+        id: i64,
+        offset: u64,
+        piece: bytes::Bytes,
+    ) -> Result<ImageUpload, ClientError> {
+        let request = self
+            .request(Method::PUT, &format!("/v1/image_uploads/{id}/content"))
+            .query(&[("offset", offset)])
+            .header("content-type", "application/octet-stream")
+            .timeout(PIECE_TIMEOUT)
+            .body(piece);
         self.json_answer(self.send(request).await?).await
     }
 

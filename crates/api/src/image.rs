@@ -32,6 +32,24 @@ pub struct Image {
     #[schema(read_only)]
     #[serde(default)]
     pub architecture: Option<String>,
+    /// Which distribution it is, as its os-release has it: `debian`. Null where it does not say so, or nobody looked.
+    #[serde(default)]
+    pub distribution: Option<String>,
+    /// As in `12`; null for those that have no versions.
+    #[serde(default)]
+    pub distribution_version: Option<String>,
+    /// As in `Debian GNU/Linux 12 (bookworm)`.
+    #[serde(default)]
+    pub distribution_name: Option<String>,
+    /// Where its first program is.
+    #[serde(default)]
+    pub init: Option<String>,
+    /// Where the kernel is that its guests boot.
+    #[serde(default)]
+    pub kernel: Option<String>,
+    /// How many files, directories and links it holds.
+    #[serde(default)]
+    pub files_count: Option<i64>,
     /// When it was registered.
     #[schema(read_only, value_type = String, format = DateTime)]
     pub created_at: Timestamp,
@@ -54,6 +72,89 @@ pub struct ImageCreate {
     pub packages: Option<Vec<ImagePackage>>,
     /// The text of the recipe it was built from.
     pub recipe: Option<String>,
+    /// See [`Image::architecture`]; what its packages say, when absent.
+    pub architecture: Option<String>,
+    /// See [`Image::distribution`].
+    pub distribution: Option<String>,
+    /// See [`Image::distribution_version`].
+    pub distribution_version: Option<String>,
+    /// See [`Image::distribution_name`].
+    pub distribution_name: Option<String>,
+    /// See [`Image::init`].
+    pub init: Option<String>,
+    /// See [`Image::kernel`].
+    pub kernel: Option<String>,
+    /// See [`Image::files_count`].
+    pub files_count: Option<i64>,
+}
+
+/// A root filesystem on its way to become an image.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ImageUpload {
+    /// Never used twice.
+    #[schema(read_only)]
+    pub id: i64,
+    /// Random.
+    #[schema(read_only)]
+    pub uuid: Uuid,
+    /// Whose image it becomes; everybody's, when null.
+    pub account_id: Option<i64>,
+    /// What the image will be called.
+    pub name: String,
+    /// How long the file is.
+    pub size_bytes: i64,
+    /// SHA-256 of the file.
+    pub digest: String,
+    /// Whether the kernel of the brain's machine is put into it.
+    pub host_kernel: bool,
+    /// How much of it has come: what is sent next begins there.
+    #[schema(read_only)]
+    pub received_bytes: i64,
+    /// `receiving`, `sealing`, `done` or `refused`; derived, never stored.
+    #[schema(read_only)]
+    pub status: String,
+    /// What is being done while it is sealed.
+    #[schema(read_only)]
+    pub stage: Option<String>,
+    /// How far the sealing is.
+    #[schema(read_only)]
+    pub progress_percent: Option<i64>,
+    /// Why it became no image.
+    #[schema(read_only)]
+    pub problem: Option<String>,
+    /// What its owner should know of the image, a sentence each.
+    #[schema(read_only)]
+    pub notes: Vec<String>,
+    /// The image that it became.
+    #[schema(read_only)]
+    pub image_id: Option<i64>,
+    /// When it was begun.
+    #[schema(read_only, value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+    /// When all of it had come, and it was to be sealed.
+    #[schema(read_only, value_type = Option<String>, format = DateTime)]
+    pub finished_at: Option<Timestamp>,
+    /// When it became an image, or was refused.
+    #[schema(read_only, value_type = Option<String>, format = DateTime)]
+    pub ended_at: Option<Timestamp>,
+    /// When it is given up, unless more of it comes.
+    #[schema(read_only, value_type = Option<String>, format = DateTime)]
+    pub expires_at: Option<Timestamp>,
+}
+
+/// What begins an upload. The same account, name, size and digest again are the same upload, until it has ended.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub struct ImageUploadCreate {
+    /// See [`ImageUpload::account_id`].
+    pub account_id: Option<i64>,
+    /// A DNS label.
+    pub name: Option<String>,
+    /// See [`ImageUpload::size_bytes`].
+    pub size_bytes: Option<i64>,
+    /// SHA-256 of the file, 64 hexadecimal digits.
+    pub digest: Option<String>,
+    /// See [`ImageUpload::host_kernel`].
+    pub host_kernel: Option<bool>,
 }
 
 /// What an image was built from.

@@ -87,6 +87,7 @@ resources! {
     San, "sans", "SAN";
     Network, "networks", "network";
     Image, "images", "image";
+    ImageUpload, "image_uploads", "upload";
     Guest, "guests", "guest";
     Cluster, "clusters", "cluster";
     Token, "tokens", "token";

@@ -9,6 +9,7 @@ use crate::passwords::Passwords;
 use crate::placing::Standing;
 use crate::runs::Runs;
 use crate::streams::Streams;
+use crate::uploads::Uploads;
 use crate::watching::Watching;
 use crate::webhooks::Webhooks;
 use honcho_images::BlobStore;
@@ -43,6 +44,8 @@ impl From<Parts> for App {
 pub(crate) struct Parts {
     pub(crate) store: Store,
     pub(crate) blobs: BlobStore,
+    /// What is being uploaded to become an image.
+    pub(crate) uploads: Uploads,
     pub(crate) authority: Arc<Authority>,
     pub(crate) outside: Outside,
     pub(crate) liveness: Liveness,

@@ -140,6 +140,7 @@ impl Door {
             post: None,
             slow: crate::slow::SlowOptions::default(),
             rules: crate::USUAL_RULES,
+            largest_image: crate::LARGEST_IMAGE,
             simulated: false,
         };
         let app = open(&options, outside, CancellationToken::new()).await?;

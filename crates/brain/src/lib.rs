@@ -37,6 +37,7 @@ mod serve;
 mod slow;
 mod streams;
 mod tables;
+mod uploads;
 mod watching;
 mod webhooks;
 
@@ -52,3 +53,4 @@ pub use outside::Outside;
 pub use placing::{USUAL_RULES, VCPUS_PER_CPU};
 pub use serve::{ServeOptions, database_in, serve};
 pub use slow::{SlowOptions, mail_address};
+pub use uploads::LARGEST_IMAGE;

@@ -43,6 +43,8 @@ pub struct ServeOptions {
     pub slow: crate::slow::SlowOptions,
     /// What placing holds to; brains of one database are given the same.
     pub rules: honcho_placement::Rules,
+    /// So large may be what customers upload, and so much may be in it.
+    pub largest_image: honcho_model::Bytes,
     /// Whether the machine room around it is none: every page of the panel says so.
     pub simulated: bool,
 }
@@ -181,6 +183,7 @@ pub(crate) async fn open(
         webhooks: Webhooks::new(store.clone(), outside.clone(), guard),
         store,
         blobs: BlobStore::in_directory(&data.join("blobs"))?,
+        uploads: crate::uploads::Uploads::in_directory(&data.join("uploads"), options.largest_image)?,
         authority: Arc::new(authority),
         outside,
         liveness: crate::liveness::Liveness::default(),

@@ -15,7 +15,7 @@ use crate::debian::Package;
 use crate::error::ImageError;
 use crate::partial::{Partial, PartialDirectory, remove_stale, sync_directory, write_whole};
 use crate::recipe::{ArchiveBase, Base, Recipe};
-use crate::seal::{Sealed, seal};
+use crate::seal::{Facts, Sealed, seal};
 use crate::staging::{arguments, stage};
 use crate::tool::{MMDEBSTRAP, Tool, ToolMissing};
 use honcho_model::{Bytes, Digest};
@@ -39,6 +39,9 @@ pub struct SealedImage {
     pub unpacked: Bytes,
     /// The packages installed in it.
     pub packages: Vec<Package>,
+    /// What it says of itself.
+    #[serde(default)]
+    pub facts: Facts,
     /// The recipe it was made of, as written.
     pub recipe: String,
     /// All that was said while it was built.
@@ -102,6 +105,7 @@ fn keep(
         compressed: sealed.compressed,
         unpacked: sealed.unpacked,
         packages: sealed.packages,
+        facts: sealed.facts,
         recipe: recipe.text.clone(),
         log,
     };

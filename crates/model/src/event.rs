@@ -35,18 +35,35 @@ pub enum ResourceKind {
     SlowServer,
     /// A query of one of those.
     SlowQuery,
+    /// A root filesystem on its way to become an image.
+    ImageUpload,
 }
 
 impl ResourceKind {
     /// Every kind.
-    pub const ALL: [ResourceKind; 16] = {
+    pub const ALL: [ResourceKind; 17] = {
         use ResourceKind::{
-            Account, Address, Cluster, Guest, Host, Image, Network, Person, Pool, Rack, San, Site, SlowQuery,
-            SlowServer, Token, Webhook,
+            Account, Address, Cluster, Guest, Host, Image, ImageUpload, Network, Person, Pool, Rack, San,
+            Site, SlowQuery, SlowServer, Token, Webhook,
         };
         [
-            Account, Host, Pool, Network, Image, Guest, Token, Person, Site, Rack, San, Webhook, Address,
-            Cluster, SlowServer, SlowQuery,
+            Account,
+            Host,
+            Pool,
+            Network,
+            Image,
+            Guest,
+            Token,
+            Person,
+            Site,
+            Rack,
+            San,
+            Webhook,
+            Address,
+            Cluster,
+            SlowServer,
+            SlowQuery,
+            ImageUpload,
         ]
     };
 
@@ -69,6 +86,7 @@ impl ResourceKind {
             ResourceKind::Address => "address",
             ResourceKind::SlowServer => "slow_server",
             ResourceKind::SlowQuery => "slow_query",
+            ResourceKind::ImageUpload => "image_upload",
         }
     }
 

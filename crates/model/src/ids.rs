@@ -50,6 +50,8 @@ integers! {
     InterfaceId,
     /// A sealed tarball.
     ImageId,
+    /// A root filesystem on its way to become one.
+    ImageUploadId,
     /// A virtual machine.
     GuestId,
     /// Guests of an account that belong together.

@@ -19,11 +19,14 @@ pub enum Kind {
     Disk,
     /// Public addresses that are held, also by cancelled guests.
     PublicAddresses,
+    /// Its own images, and what is being uploaded to become one, in bytes.
+    Images,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 5] = [Kind::Guests, Kind::Vcpus, Kind::Memory, Kind::Disk, Kind::PublicAddresses];
+    pub const ALL: [Kind; 6] =
+        [Kind::Guests, Kind::Vcpus, Kind::Memory, Kind::Disk, Kind::PublicAddresses, Kind::Images];
 
     /// For people.
     pub fn words(self) -> &'static str {
@@ -33,13 +36,14 @@ impl Kind {
             Kind::Memory => "memory",
             Kind::Disk => "disk",
             Kind::PublicAddresses => "public addresses",
+            Kind::Images => "images",
         }
     }
 
     /// An amount of it, for people.
     pub fn show(self, amount: i64) -> String {
         match self {
-            Kind::Memory | Kind::Disk => Bytes(u64::try_from(amount).unwrap_or(0)).to_string(),
+            Kind::Memory | Kind::Disk | Kind::Images => Bytes(u64::try_from(amount).unwrap_or(0)).to_string(),
             Kind::Guests | Kind::Vcpus | Kind::PublicAddresses => amount.to_string(),
         }
     }
@@ -58,6 +62,8 @@ pub struct Amounts {
     pub disk: i64,
     /// See [`Kind::PublicAddresses`].
     pub public_addresses: i64,
+    /// See [`Kind::Images`].
+    pub images: i64,
 }
 
 impl Amounts {
@@ -69,6 +75,7 @@ impl Amounts {
             Kind::Memory => self.memory,
             Kind::Disk => self.disk,
             Kind::PublicAddresses => self.public_addresses,
+            Kind::Images => self.images,
         }
     }
 }
@@ -86,6 +93,8 @@ pub struct Limits {
     pub disk: Option<i64>,
     /// See [`Kind::PublicAddresses`].
     pub public_addresses: Option<i64>,
+    /// See [`Kind::Images`].
+    pub images: Option<i64>,
 }
 
 impl Limits {
@@ -97,6 +106,7 @@ impl Limits {
             Kind::Memory => self.memory,
             Kind::Disk => self.disk,
             Kind::PublicAddresses => self.public_addresses,
+            Kind::Images => self.images,
         }
     }
 

@@ -23,6 +23,7 @@ struct Row {
     limit_memory: Option<i64>,
     limit_disk: Option<i64>,
     limit_public_addresses: Option<i64>,
+    limit_images: Option<i64>,
     keeps_sample_values: bool,
     suspended_at: Option<i64>,
     suspended_reason: Option<String>,
@@ -50,6 +51,7 @@ impl TryFrom<Row> for Account {
             limit_memory_bytes: row.limit_memory,
             limit_disk_bytes: row.limit_disk,
             limit_public_addresses: row.limit_public_addresses,
+            limit_image_bytes: row.limit_images,
             sample_values: if row.keeps_sample_values { SampleValues::Kept } else { SampleValues::Redacted },
             suspended_at: row.suspended_at.map(time),
             suspended_reason: row.suspended_reason,
@@ -82,7 +84,7 @@ pub async fn list(
     let mut select = Select::new(
         format!(
             "SELECT a.id, a.uuid, a.name, a.reference, {STATUS} AS status, a.grace_seconds, a.limit_guests, \
-             a.limit_vcpus, a.limit_memory, a.limit_disk, a.limit_public_addresses, a.keeps_sample_values, a.suspended_at, \
+             a.limit_vcpus, a.limit_memory, a.limit_disk, a.limit_public_addresses, a.limit_images, a.keeps_sample_values, a.suspended_at, \
              a.suspended_reason, a.created_at, a.cancelled_at, a.deletes_at, a.deleted_at, a.lock_version \
              FROM accounts a"
         ),
@@ -134,7 +136,8 @@ pub async fn create(tx: &Tx, new: &NewAccount) -> StoreResult<AccountId> {
     let id = insert(
         tx,
         "INSERT INTO accounts (uuid, name, reference, grace_seconds, limit_guests, limit_vcpus, limit_memory, limit_disk, \
-         limit_public_addresses, created_at, lock_version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 1) \
+         limit_public_addresses, created_at, limit_images, lock_version) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 1) \
          RETURNING id AS n",
         values![
             new.uuid,
@@ -146,7 +149,8 @@ pub async fn create(tx: &Tx, new: &NewAccount) -> StoreResult<AccountId> {
             limits.memory,
             limits.disk,
             limits.public_addresses,
-            tx.now.0
+            tx.now.0,
+            limits.images
         ],
     )
     .await?;
@@ -164,7 +168,7 @@ pub async fn update(
     execute(
         tx,
         "UPDATE accounts SET name = $1, grace_seconds = $2, limit_guests = $3, limit_vcpus = $4, limit_memory = $5, \
-         limit_disk = $6, limit_public_addresses = $7, lock_version = lock_version + 1 WHERE id = $8",
+         limit_disk = $6, limit_public_addresses = $7, limit_images = $8, lock_version = lock_version + 1 WHERE id = $9",
         values![
             name.as_str(),
             grace_seconds,
@@ -173,6 +177,7 @@ pub async fn update(
             limits.memory,
             limits.disk,
             limits.public_addresses,
+            limits.images,
             id.0
         ],
     )

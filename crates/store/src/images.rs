@@ -19,6 +19,12 @@ struct Row {
     unpacked: i64,
     packages_count: i64,
     architecture: Option<String>,
+    distribution_id: Option<String>,
+    distribution_version: Option<String>,
+    distribution_name: Option<String>,
+    init: Option<String>,
+    kernel: Option<String>,
+    files_count: Option<i64>,
     created_at: i64,
     lock_version: i64,
 }
@@ -28,13 +34,15 @@ const COLUMNS: &[Column] = &[
     Column::Text("name", "m.name"),
     Column::Integer("account_id", "m.account_id"),
     Column::Text("digest", "m.digest"),
+    Column::Text("distribution", "m.distribution_id"),
 ];
 
 /// Images in scope; those without an account are everybody's.
 pub async fn list(connection: &impl Connection, scope: Scope, filters: &Filters) -> StoreResult<Vec<Image>> {
     let mut select = Select::new(
         "SELECT m.id, m.uuid, m.account_id, m.name, m.digest, m.compressed, m.unpacked, m.packages_count, \
-         m.architecture, m.created_at, m.lock_version FROM images m",
+         m.architecture, m.distribution_id, m.distribution_version, m.distribution_name, m.init, m.kernel, \
+         m.files_count, m.created_at, m.lock_version FROM images m",
         values![],
     );
     select.only("m.deleted_at IS NULL");
@@ -51,6 +59,12 @@ pub async fn list(connection: &impl Connection, scope: Scope, filters: &Filters)
         unpacked_bytes: row.unpacked,
         packages_count: row.packages_count,
         architecture: row.architecture,
+        distribution: row.distribution_id,
+        distribution_version: row.distribution_version,
+        distribution_name: row.distribution_name,
+        init: row.init,
+        kernel: row.kernel,
+        files_count: row.files_count,
         created_at: time(row.created_at),
         lock_version: row.lock_version,
     };
@@ -162,8 +176,27 @@ pub struct NewImage {
     pub packages: Vec<ImagePackage>,
     /// What it was built from.
     pub recipe: Option<String>,
-    /// Whose processors its programs are made for, if its packages say so.
-    pub architecture: Option<&'static str>,
+    /// Whose processors its programs are made for, if it says so.
+    pub architecture: Option<String>,
+    /// What was found in it.
+    pub facts: ImageFacts,
+}
+
+/// What an image says of itself, as far as somebody looked.
+#[derive(Clone, Debug, Default)]
+pub struct ImageFacts {
+    /// As in `debian`.
+    pub distribution_id: Option<String>,
+    /// As in `12`.
+    pub distribution_version: Option<String>,
+    /// As in `Debian GNU/Linux 12 (bookworm)`.
+    pub distribution_name: Option<String>,
+    /// Where its first program is.
+    pub init: Option<String>,
+    /// Where its kernel is.
+    pub kernel: Option<String>,
+    /// How many files, directories and links it holds.
+    pub files_count: Option<i64>,
 }
 
 /// Registers one.
@@ -171,7 +204,9 @@ pub async fn create(tx: &Tx, new: &NewImage) -> StoreResult<ImageId> {
     let id = insert(
         tx,
         "INSERT INTO images (uuid, account_id, name, digest, compressed, unpacked, packages, packages_count, recipe, \
-         created_at, architecture, lock_version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 1) RETURNING id AS n",
+         created_at, architecture, distribution_id, distribution_version, distribution_name, init, kernel, files_count, \
+         lock_version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, 1) \
+         RETURNING id AS n",
         values![
             new.uuid,
             new.account.map(|account| account.0),
@@ -183,7 +218,13 @@ pub async fn create(tx: &Tx, new: &NewImage) -> StoreResult<ImageId> {
             signed(new.packages.len() as u64),
             new.recipe.clone(),
             tx.now.0,
-            new.architecture
+            new.architecture.clone(),
+            new.facts.distribution_id.clone(),
+            new.facts.distribution_version.clone(),
+            new.facts.distribution_name.clone(),
+            new.facts.init.clone(),
+            new.facts.kernel.clone(),
+            new.facts.files_count
         ],
     )
     .await?;

@@ -14,13 +14,14 @@ struct LimitsRow {
     limit_memory: Option<i64>,
     limit_disk: Option<i64>,
     limit_public_addresses: Option<i64>,
+    limit_images: Option<i64>,
 }
 
 /// The limits of an account, and its name.
 pub async fn limits(connection: &impl Connection, account: AccountId) -> StoreResult<(String, Limits)> {
     let found: Option<LimitsRow> = row(
         connection,
-        "SELECT name, limit_guests, limit_vcpus, limit_memory, limit_disk, limit_public_addresses FROM accounts \
+        "SELECT name, limit_guests, limit_vcpus, limit_memory, limit_disk, limit_public_addresses, limit_images FROM accounts \
          WHERE id = $1",
         values![account.0],
     )
@@ -32,6 +33,7 @@ pub async fn limits(connection: &impl Connection, account: AccountId) -> StoreRe
         memory: found.limit_memory,
         disk: found.limit_disk,
         public_addresses: found.limit_public_addresses,
+        images: found.limit_images,
     };
     Ok((found.name, limits))
 }
@@ -42,6 +44,7 @@ struct UsedRow {
     vcpus: i64,
     memory: i64,
     disk: i64,
+    images: i64,
 }
 
 /// What an account has.
@@ -52,11 +55,14 @@ pub async fn used(connection: &impl Connection, account: AccountId) -> StoreResu
          CAST(COALESCE(SUM(CASE WHEN {kept} THEN g.vcpus ELSE 0 END), 0) AS BIGINT) AS vcpus, \
          CAST(COALESCE(SUM(CASE WHEN {kept} THEN g.memory ELSE 0 END), 0) AS BIGINT) AS memory, \
          CAST(COALESCE(SUM((SELECT SUM(CASE WHEN v.growing_to > v.size THEN v.growing_to ELSE v.size END) \
-         FROM volumes v WHERE v.guest_id = g.id)), 0) AS BIGINT) AS disk \
+         FROM volumes v WHERE v.guest_id = g.id)), 0) AS BIGINT) AS disk, \
+         CAST(COALESCE((SELECT SUM(m.compressed) FROM images m WHERE m.account_id = $1 AND m.deleted_at IS NULL), 0) \
+         + COALESCE((SELECT SUM(u.size) FROM image_uploads u WHERE u.account_id = $1 AND u.ended_at IS NULL), 0) \
+         AS BIGINT) AS images \
          FROM guests g WHERE g.account_id = $1 AND g.deleted_at IS NULL"
     );
     let found: Option<UsedRow> = row(connection, &sql, values![account.0]).await?;
-    let found = found.unwrap_or(UsedRow { guests: 0, vcpus: 0, memory: 0, disk: 0 });
+    let found = found.unwrap_or(UsedRow { guests: 0, vcpus: 0, memory: 0, disk: 0, images: 0 });
     let public = counted(connection, "a.account_id = $1", account.0).await?;
     Ok(Amounts {
         guests: found.guests,
@@ -64,6 +70,7 @@ pub async fn used(connection: &impl Connection, account: AccountId) -> StoreResu
         memory: found.memory,
         disk: found.disk,
         public_addresses: public,
+        images: found.images,
     })
 }
 

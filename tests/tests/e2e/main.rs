@@ -30,3 +30,4 @@ mod restoring;
 mod several_brains;
 mod simulated;
 mod streams;
+mod uploads;

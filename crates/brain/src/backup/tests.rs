@@ -52,6 +52,7 @@ async fn serving(data: &Path, database: Option<Engine>) -> crate::app::App {
         post: None,
         slow: crate::slow::SlowOptions::default(),
         rules: crate::USUAL_RULES,
+        largest_image: crate::LARGEST_IMAGE,
         simulated: false,
     };
     let outside = Outside::new(|| NOW, |bytes| bytes.fill(7));

@@ -5,10 +5,12 @@
 //! what is left, so a brain that was killed in the midst of it goes on where it was.
 
 use crate::app::App;
-use crate::operations::{AccountBury, AccountLapse, GuestDelete, GuestLapse, ImageDelete, NetworkDelete};
-use honcho_model::{AccountId, ImageId, NetworkId};
+use crate::operations::{
+    AccountBury, AccountLapse, GuestDelete, GuestLapse, ImageDelete, ImageUploadRefuse, NetworkDelete,
+};
+use honcho_model::{AccountId, ImageId, ImageUploadId, NetworkId};
 use honcho_store::{
-    Actor, Filters, Scope, StoreError, StoreResult, accounts, guests_desired, images, networks,
+    Actor, Filters, Scope, StoreError, StoreResult, accounts, guests_desired, image_uploads, images, networks,
 };
 
 pub(crate) async fn step(app: App) -> StoreResult<()> {
@@ -40,6 +42,11 @@ async fn delete_account(app: &App, id: AccountId) -> StoreResult<()> {
     let owned = Filters::default().and("account_id", id);
     for network in networks::list(reader, scope, &owned).await? {
         later(app.write(Actor::honcho(), &NetworkDelete { scope, id: NetworkId(network.id) }).await)?;
+    }
+    for upload in image_uploads::list(reader, scope, &image_uploads::open().and("account_id", id)).await? {
+        let problem = "its account was deleted".to_owned();
+        app.write(Actor::honcho(), &ImageUploadRefuse { scope, id: ImageUploadId(upload.id), problem })
+            .await?;
     }
     for image in images::list(reader, scope, &owned).await? {
         later(app.write(Actor::honcho(), &ImageDelete { scope, id: ImageId(image.id) }).await)?;

@@ -8,6 +8,7 @@ mod post;
 mod silence;
 mod slow;
 mod telling;
+mod uploads;
 mod uses;
 
 #[cfg(test)]
@@ -29,6 +30,8 @@ pub(crate) use slow::{
 #[cfg(test)]
 pub(crate) use telling::run as telling_run;
 #[cfg(test)]
+pub(crate) use uploads::tidy as uploads_tidy_step;
+#[cfg(test)]
 pub(crate) use uses::step as uses_step;
 
 use crate::app::App;
@@ -46,6 +49,8 @@ pub(crate) fn start(app: &App) {
     every(Duration::from_mins(1), app.clone(), "slow queries", slow::look_through);
     every(Duration::from_mins(10), app.clone(), "weekly mails", slow::write_weekly);
     every(Duration::from_hours(1), app.clone(), "old slow queries", slow::forget);
+    every(Duration::from_secs(1), app.clone(), "sealing uploads", uploads::seal);
+    every(Duration::from_mins(1), app.clone(), "old uploads", uploads::tidy);
     every(Duration::from_secs(15), app.clone(), "mails", mailing::step);
     own(Duration::from_secs(15), app.clone(), "uses", uses::step);
     own(Duration::from_hours(1), app.clone(), "checking what is kept", noting::check);

@@ -139,5 +139,7 @@ pub(super) async fn quota(State(app): State<App>, caller: Caller, Id(id): Id) ->
         disk_limit_bytes: account.limit_disk_bytes,
         public_addresses_used: used.public_addresses,
         public_addresses_limit: account.limit_public_addresses,
+        images_used_bytes: used.images,
+        images_limit_bytes: account.limit_image_bytes,
     }))
 }

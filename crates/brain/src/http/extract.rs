@@ -296,6 +296,8 @@ fn is_scalar(attribute: &str) -> bool {
                 | "count"
                 | "family"
                 | "start_alone"
+                | "host_kernel"
+                | "files_count"
                 | "position"
                 | "cores"
                 | "allow_http"

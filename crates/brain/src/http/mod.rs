@@ -12,6 +12,7 @@ mod extract;
 mod guests;
 mod health;
 mod hosts;
+mod image_uploads;
 mod images;
 mod imports;
 mod join;
@@ -126,6 +127,9 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(images::show, images::delete))
         .routes(routes!(images::packages))
         .routes(routes!(images::recipe))
+        .routes(routes!(image_uploads::list, image_uploads::create))
+        .routes(routes!(image_uploads::show, image_uploads::delete))
+        .routes(routes!(image_uploads::finish, image_uploads::finish_by_post))
         .routes(routes!(guests::list, guests::create))
         .routes(routes!(guests::show, guests::replace, guests::update, guests::delete))
         .routes(routes!(guests::start, guests::start_by_post))
@@ -171,6 +175,7 @@ fn described() -> OpenApiRouter<App> {
         .merge(
             OpenApiRouter::new()
                 .routes(routes!(images::blob_put, images::blob_get, images::blob_head))
+                .routes(routes!(image_uploads::content))
                 .layer(DefaultBodyLimit::disable()),
         )
         // A mail is read whole: what it carries is compressed.

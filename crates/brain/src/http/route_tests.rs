@@ -10,8 +10,8 @@ use crate::app::hash_secret;
 use crate::operations::tests::World;
 use crate::operations::{
     AccountCancel, AccountCreate, AccountSuspend, AddressCreate, ClusterCancel, Grace, GuestCancel, HostAdd,
-    ImageCreate, NetworkCreate, PoolCreate, RackCreate, SanCreate, SiteCreate, SlowMarkCreate, TokenCreate,
-    WebhookCreate,
+    ImageCreate, ImageUploadCreate, NetworkCreate, PoolCreate, RackCreate, SanCreate, SiteCreate,
+    SlowMarkCreate, TokenCreate, WebhookCreate,
 };
 use axum::body::Body;
 use axum::http::{Request, header};
@@ -141,9 +141,16 @@ DELETE /v1/addresses/{id}                 401 404 403 403 200 200
 GET    /v1/images                         401 200 200 200 200 200
 POST   /v1/images                         401 403 403 403 403 201 {"name":"new","digest":"$blob","unpacked_bytes":1}
 GET    /v1/images/{id}                    401 404 200 404 200 200
-DELETE /v1/images/{id}                    401 403 403 403 403 200
+DELETE /v1/images/{id}                    401 404 403 403 200 200
 GET    /v1/images/{id}/packages           401 404 200 404 200 200
 GET    /v1/images/{id}/recipe             401 403 403 403 403 200
+GET    /v1/image_uploads                  401 200 200 200 200 200
+POST   /v1/image_uploads                  401 422 403 403 201 201 {"account_id":$account,"name":"acme-new","size_bytes":6,"digest":"$blob"}
+GET    /v1/image_uploads/{id}             401 404 200 404 200 200
+DELETE /v1/image_uploads/{id}             401 404 403 403 200 200
+PUT    /v1/image_uploads/{id}/content?offset=0  401 404 403 403 200 200 blob
+PUT    /v1/image_uploads/{id}/finish      401 404 403 403 409 409
+POST   /v1/image_uploads/{id}/finish      401 404 403 403 409 409
 PUT    /v1/blobs/{digest}                 401 403 403 403 403 201 blob
 GET    /v1/blobs/{digest}                 401 403 403 403 403 200
 HEAD   /v1/blobs/{digest}                 401 403 403 403 403 200
@@ -278,6 +285,7 @@ struct Acme {
     empty_network: i64,
     address: i64,
     image: i64,
+    upload: i64,
     token: i64,
     webhook: i64,
     slow_server: i64,
@@ -338,6 +346,16 @@ impl Acme {
         };
         let change = ImageCreate { scope, uuid: world.app.outside.uuid(), blob_size: Some(1), body };
         let image = world.ask(&change).await.unwrap().id;
+        let body = honcho_api::ImageUploadCreate {
+            account_id: account,
+            name: Some("acme-own".into()),
+            size_bytes: Some(6),
+            digest: Some("09".repeat(32)),
+            host_kernel: None,
+        };
+        let largest = honcho_model::Bytes(1 << 30);
+        let change = ImageUploadCreate { scope, uuid: world.app.outside.uuid(), largest, body };
+        let upload = world.ask(&change).await.unwrap().id;
         let host: HostAdd = crate::operations::tests::add_host(&world.app, "h2");
         let empty_host = world.ask(&host).await.unwrap().id;
         let body = honcho_api::PoolCreate {
@@ -429,6 +447,7 @@ impl Acme {
             empty_network,
             address,
             image,
+            upload,
             empty_account,
             empty_host,
             empty_pool,
@@ -461,6 +480,7 @@ impl Acme {
             "networks" => self.network,
             "addresses" => self.address,
             "images" => self.image,
+            "image_uploads" => self.upload,
             "guests" => self.guest,
             "clusters" => self.cluster,
             "people" => self.person,

@@ -37,6 +37,7 @@ fn limits(body: &honcho_api::AccountCreate, before: Limits, problems: &mut Probl
             body.limit_public_addresses,
             before.public_addresses,
         ),
+        images: limit("limit_image_bytes", body.limit_image_bytes, before.images),
     }
 }
 

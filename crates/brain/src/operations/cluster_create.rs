@@ -234,6 +234,7 @@ impl Plan {
             memory: Bytes(sum.memory.0.saturating_add(one.memory.0)),
             disk: Bytes(sum.disk.0.saturating_add(one.disk.0)),
             public_addresses: 0,
+            images: Bytes(0),
         })
     }
 }

@@ -2,9 +2,9 @@
 
 use super::problems::Problems;
 use super::{operators_only, refuse_cancelled};
-use honcho_api::Image;
+use honcho_api::{Image, ImagePackage};
 use honcho_model::event::ResourceKind;
-use honcho_model::{AccountId, Bytes, Digest, ImageId, cpu, text};
+use honcho_model::{AccountId, Bytes, Digest, ImageId, Name, cpu, text};
 use honcho_store::events::{self, NewEvent};
 use honcho_store::{Change, Filters, Scope, StoreResult, Tx, accounts, images};
 use uuid::Uuid;
@@ -44,6 +44,21 @@ impl Change for ImageCreate {
                 break;
             }
         }
+        let body = &self.body;
+        for (attribute, line) in [
+            ("distribution", &body.distribution),
+            ("distribution_version", &body.distribution_version),
+            ("distribution_name", &body.distribution_name),
+            ("init", &body.init),
+            ("kernel", &body.kernel),
+        ] {
+            problems.line(attribute, line.as_deref());
+        }
+        if let Some(word) = body.architecture.as_deref()
+            && !cpu::ARCHITECTURES.contains(&word)
+        {
+            problems.add("architecture", format!("must be one of {}", cpu::ARCHITECTURES.join(", ")));
+        }
         if let Some(account) = self.body.account_id {
             let owner =
                 problems.found("account_id", accounts::get(tx, self.scope, AccountId(account)).await)?;
@@ -57,33 +72,51 @@ impl Change for ImageCreate {
         if let Some(known) = self.already(tx, name.as_str(), digest).await? {
             return Ok(known);
         }
-        let new = images::NewImage {
+        register(tx, &self.new_image(name, digest, size, unpacked)).await
+    }
+}
+
+/// Writes down a new image, and the event.
+pub(super) async fn register(tx: &Tx, new: &images::NewImage) -> StoreResult<Image> {
+    let id = images::create(tx, new).await?;
+    let image = images::get(tx, Scope::System, id).await?;
+    let resource = (ResourceKind::Image, image.id, image.name.as_str());
+    let text = format!("was registered, digest {}", image.digest);
+    let event = NewEvent::info("image.create", resource, text).of(new.account);
+    events::record(tx, event.change(None, serde_json::to_value(&image).ok())).await?;
+    Ok(image)
+}
+
+/// Whose processors the programs of packages are made for.
+pub(super) fn architecture_of(packages: &[ImagePackage]) -> Option<String> {
+    let known = packages.iter().find_map(|package| cpu::architecture_of_debian(&package.architecture));
+    known.map(str::to_owned)
+}
+
+impl ImageCreate {
+    fn new_image(&self, name: Name, digest: Digest, size: u64, unpacked: u64) -> images::NewImage {
+        let body = &self.body;
+        let packages = body.packages.clone().unwrap_or_default();
+        images::NewImage {
             uuid: self.uuid,
-            account: self.body.account_id.map(AccountId),
+            account: body.account_id.map(AccountId),
             name,
             digest,
             compressed: Bytes(size),
             unpacked: Bytes(unpacked),
-            packages: self.body.packages.clone().unwrap_or_default(),
-            recipe: self.body.recipe.clone(),
-            architecture: self
-                .body
-                .packages
-                .iter()
-                .flatten()
-                .find_map(|package| cpu::architecture_of_debian(&package.architecture)),
-        };
-        let id = images::create(tx, &new).await?;
-        let image = images::get(tx, Scope::System, id).await?;
-        let resource = (ResourceKind::Image, image.id, image.name.as_str());
-        let event = NewEvent::info("image.create", resource, format!("was registered, digest {digest}"))
-            .of(new.account);
-        events::record(tx, event.change(None, serde_json::to_value(&image).ok())).await?;
-        Ok(image)
+            recipe: body.recipe.clone(),
+            architecture: body.architecture.clone().or_else(|| architecture_of(&packages)),
+            packages,
+            facts: images::ImageFacts {
+                distribution_id: body.distribution.clone(),
+                distribution_version: body.distribution_version.clone(),
+                distribution_name: body.distribution_name.clone(),
+                init: body.init.clone(),
+                kernel: body.kernel.clone(),
+                files_count: body.files_count,
+            },
+        }
     }
-}
-
-impl ImageCreate {
     /// The same name with the same digest is the same image: registering it again changes nothing.
     async fn already(&self, tx: &Tx, name: &str, digest: Digest) -> StoreResult<Option<Image>> {
         let same = Filters::default().and("name", name).and("digest", digest);
@@ -101,8 +134,10 @@ pub(crate) struct ImageDelete {
 impl Change for ImageDelete {
     type Out = Image;
     async fn run<'a>(&'a self, tx: &'a Tx) -> StoreResult<Image> {
-        operators_only(self.scope)?;
         let image = images::get(tx, self.scope, self.id).await?;
+        if image.account_id.is_none() {
+            operators_only(self.scope)?;
+        }
         images::delete(tx, self.id).await?;
         let resource = (ResourceKind::Image, image.id, image.name.as_str());
         let event =

@@ -22,6 +22,7 @@ pub(crate) mod host;
 mod host_drain;
 pub(crate) mod host_update;
 mod image;
+mod image_upload;
 mod mail_note;
 mod network;
 mod operation_abandon;
@@ -64,6 +65,10 @@ pub(crate) use host::{
 pub(crate) use host_drain::{HostDrain, Wanted};
 pub(crate) use host_update::HostUpdate;
 pub(crate) use image::{ImageCreate, ImageDelete};
+pub(crate) use image_upload::{
+    ImageUploadCreate, ImageUploadFinish, ImageUploadProgress, ImageUploadPutBack, ImageUploadRefuse,
+    ImageUploadSeal, ImageUploadTouch, ImageUploadsForget,
+};
 pub(crate) use mail_note::{MailEnd, MailNote};
 pub(crate) use network::{NetworkCreate, NetworkDelete, NetworkUpdate};
 pub(crate) use operation_abandon::OperationAbandon;

@@ -14,6 +14,7 @@ pub(super) struct Extra {
     pub(super) memory: Bytes,
     pub(super) disk: Bytes,
     pub(super) public_addresses: u32,
+    pub(super) images: Bytes,
 }
 
 impl Extra {
@@ -24,6 +25,7 @@ impl Extra {
             memory: signed(self.memory),
             disk: signed(self.disk),
             public_addresses: self.public_addresses.into(),
+            images: signed(self.images),
         }
     }
 }
@@ -36,6 +38,7 @@ fn attribute(kind: Kind) -> &'static str {
         Kind::Memory => "memory_bytes",
         Kind::Disk => "disk_bytes",
         Kind::PublicAddresses => "network_id",
+        Kind::Images => "size_bytes",
     }
 }
 
@@ -69,6 +72,7 @@ async fn refuse(tx: &Tx, account: AccountId, asked: &Amounts, counted: &Amounts)
     }
     let mut used = quotas::used(tx, account).await?;
     used.public_addresses -= counted.public_addresses;
+    used.images -= counted.images;
     let mut errors = BTreeMap::<String, Vec<String>>::new();
     for exceeded in limits.exceeded(&used, asked) {
         errors.entry(attribute(exceeded.kind).to_owned()).or_default().push(exceeded.to_string());

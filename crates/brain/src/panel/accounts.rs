@@ -66,6 +66,7 @@ fn limits(account: &Account) -> String {
         account.limit_memory_bytes.map(|limit| format!("{} memory", shown::size(limit))),
         account.limit_disk_bytes.map(|limit| format!("{} disk", shown::size(limit))),
         account.limit_public_addresses.map(|limit| format!("{limit} public addresses")),
+        account.limit_image_bytes.map(|limit| format!("{} images", shown::size(limit))),
     ];
     words.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
@@ -159,6 +160,7 @@ async fn shares(app: &App, account: &Account) -> PanelResult<Vec<Share>> {
         share("Memory", used.memory, account.limit_memory_bytes, shown::size),
         share("Disk", used.disk, account.limit_disk_bytes, shown::size),
         share("Public addresses", used.public_addresses, account.limit_public_addresses, plain),
+        share("Images", used.images, account.limit_image_bytes, shown::size),
     ])
 }
 

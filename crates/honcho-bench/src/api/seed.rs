@@ -88,6 +88,7 @@ impl Change for MakeGround {
             unpacked: Bytes::mib(300),
             packages: Vec::new(),
             architecture: None,
+            facts: images::ImageFacts::default(),
             recipe: None,
         };
         ground.image = images::create(tx, &new).await?;

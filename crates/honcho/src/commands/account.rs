@@ -221,6 +221,7 @@ fn show(context: &Context, account: &Account) -> Result<(), CommandError> {
         ("limit memory", Kind::Memory, account.limit_memory_bytes),
         ("limit disk", Kind::Disk, account.limit_disk_bytes),
         ("limit public addresses", Kind::PublicAddresses, account.limit_public_addresses),
+        ("limit images", Kind::Images, account.limit_image_bytes),
     ];
     rows.extend(
         limits.into_iter().filter_map(|(name, kind, limit)| Some((name, Cell::text(kind.show(limit?))))),

@@ -6,7 +6,10 @@ mod diff;
 mod import;
 mod outdated;
 mod register;
+mod seal;
 mod send;
+mod upload;
+mod uploads;
 
 use crate::age::age;
 use crate::clean::clean;
@@ -27,6 +30,15 @@ pub(crate) enum ImageCommand {
     Build(build::BuildArguments),
     /// Make an image of somebody else's root filesystem: `docker export`, debootstrap, an LXC template
     Import(import::ImportArguments),
+    /// Upload a root filesystem to an account; the brain makes an image of it
+    Upload(upload::UploadArguments),
+    /// List uploads: those under way, and those that ended in the last seven days
+    Uploads(uploads::UploadsArguments),
+    /// Give up an upload
+    CancelUpload(uploads::CancelUploadArguments),
+    /// What the brain starts to seal an upload
+    #[command(hide = true)]
+    Seal(seal::SealArguments),
     /// Send a tarball that is there already to the brain, and register it
     Register(register::RegisterArguments),
     /// List images
@@ -77,6 +89,10 @@ pub(crate) async fn run(context: &Context, command: ImageCommand) -> Result<(), 
     match command {
         ImageCommand::Build(arguments) => build::run(context, arguments).await,
         ImageCommand::Import(arguments) => import::run(context, arguments).await,
+        ImageCommand::Upload(arguments) => upload::run(context, arguments).await,
+        ImageCommand::Uploads(arguments) => uploads::run(context, &arguments).await,
+        ImageCommand::CancelUpload(arguments) => uploads::cancel(context, &arguments).await,
+        ImageCommand::Seal(arguments) => seal::run(&arguments),
         ImageCommand::Register(arguments) => register::run(context, arguments).await,
         ImageCommand::List { account, list } => list_images(context, account.as_deref(), &list).await,
         ImageCommand::Show { image } => show(context, &resolve::one(context, &image).await?).await,
@@ -163,9 +179,15 @@ async fn show(context: &Context, image: &Image) -> Result<(), CommandError> {
         return output.json(image);
     }
     let accounts = Names::of::<Account>(context).await?;
+    let distribution = image.distribution_name.as_ref().or(image.distribution.as_ref());
     let rows = vec![
         ("id", Cell::text(image.id.to_string())),
         ("uuid", Cell::text(image.uuid.to_string())),
+        ("distribution", Cell::maybe(distribution)),
+        ("architecture", Cell::maybe(image.architecture.as_ref())),
+        ("init", Cell::maybe(image.init.as_ref())),
+        ("kernel", Cell::maybe(image.kernel.as_ref())),
+        ("files", image.files_count.map_or_else(Cell::none, |count| Cell::text(count.to_string()))),
         ("account", accounts.cell(image.account_id)),
         ("digest", Cell::text(&image.digest)),
         ("size", Cell::text(size_text(image.compressed_bytes))),

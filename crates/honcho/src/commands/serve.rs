@@ -83,6 +83,10 @@ pub(crate) struct ServeArguments {
     #[arg(long, value_name = "HOW", env = "HONCHO_N_PLUS_ONE", default_value = "prefer")]
     pub(crate) n_plus_one: NPlusOneWord,
 
+    /// So large may be what is uploaded to become an image, and so much may be in it, holes counted
+    #[arg(long, value_name = "SIZE", env = "HONCHO_LARGEST_IMAGE", default_value_t = honcho_brain::LARGEST_IMAGE)]
+    pub(crate) largest_image: honcho_model::Bytes,
+
     /// Say on every page that all of it is simulated (`honcho demo` does)
     #[arg(long, env = "HONCHO_SIMULATED")]
     pub(crate) simulated: bool,
@@ -160,6 +164,7 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<(), CommandError> {
             mail_from: arguments.mail_from.unwrap_or_else(mail_from),
         },
         rules,
+        largest_image: arguments.largest_image,
         simulated: arguments.simulated,
     };
     let data = arguments.data.display().to_string();

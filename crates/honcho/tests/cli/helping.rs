@@ -45,6 +45,7 @@ help! {
     image_diff: "image diff --help";
     image_import: "image import --help";
     image_register: "image register --help";
+    image_upload: "image upload --help";
     search: "search --help";
     export: "export --help";
     import: "import --help";

@@ -33,7 +33,7 @@ async fn a_tarball_becomes_an_image() {
     let own = ["image", "register", &file, "--name", "own"];
     let told = brain.operate(&own, b"").await;
     let text = transcript(&told);
-    assert!(text.contains("image own\n") && text.contains("packages  1\n"), "{text}");
+    assert!(text.contains("image own\n") && text.contains("packages      1\n"), "{text}");
     assert!(text.contains("sent it to "), "{text}");
     // Again, it is there already, and the same image.
     let again = brain.operate(&[&own[..], &["--json"]].concat(), b"").await;
@@ -157,4 +157,32 @@ async fn two_images_are_compared_and_guests_are_found_by_what_they_were_made_wit
         --- exit 4
     "#]]
     .assert_eq(&transcript(&refused));
+}
+
+#[tokio::test]
+async fn a_root_filesystem_is_uploaded_and_the_brain_makes_an_image_of_it() {
+    let brain = RealBrain::start().await;
+    brain.operate(&["account", "create", "acme"], b"").await;
+    let file = brain.write("rootfs.tar", &root_filesystem(&[("./usr/bin/odd", 0o4755)]));
+    let upload = ["image", "upload", &file, "--name", "own", "--account", "acme"];
+    let told = transcript(&brain.operate(&upload, b"").await);
+    for line in
+        ["distribution  Rocky Linux 9\n", "init          /sbin/init\n", "kernel        /boot/vmlinuz-6.1\n"]
+    {
+        assert!(told.contains(line), "{told}");
+    }
+    assert!(told.contains("/usr/bin/odd (setuid root)"), "{told}");
+    // The name is taken by now, and what is no root filesystem is refused with the reason.
+    let again = brain.operate_anyway(&upload, b"").await;
+    assert!(transcript(&again).contains("is taken by the account's image own"), "{}", transcript(&again));
+    let none = brain.write("none.tar", b"no tar");
+    let refused = brain.operate_anyway(&["image", "upload", &none, "--name", "none"], b"").await;
+    let told = transcript(&refused);
+    assert!(refused.code == Some(4) && told.contains("none became no image: it breaks off"), "{told}");
+    let later = brain.operate(&["image", "upload", &none, "--name", "later", "--no-wait"], b"").await;
+    assert!(transcript(&later).contains("all of it was sent (upload 3)"), "{}", transcript(&later));
+    let told = transcript(&brain.operate(&["image", "uploads"], b"").await);
+    assert!(told.contains("1  own") && told.contains("2  none") && told.contains("done"), "{told}");
+    let told = transcript(&brain.operate(&["image", "cancel-upload", "1"], b"").await);
+    assert!(told.contains("upload 1 had become image 1 already, which stays"), "{told}");
 }

@@ -20,7 +20,7 @@ pub(crate) fn account() -> Value {
     json!({
         "id": 5, "uuid": "00000000-0000-4000-8000-000000000005", "name": "acme", "reference": null,
         "status": "active", "grace_seconds": 1_209_600, "limit_guests": null, "limit_vcpus": null,
-        "limit_memory_bytes": null, "limit_disk_bytes": null, "limit_public_addresses": null, "sample_values": "redacted",
+        "limit_memory_bytes": null, "limit_disk_bytes": null, "limit_public_addresses": null, "limit_image_bytes": null, "sample_values": "redacted",
         "suspended_at": null, "suspended_reason": null, "created_at": ago(4 * 86400 + 60), "cancelled_at": null, "deletes_at": null,
         "deleted_at": null, "lock_version": 1,
     })

@@ -48,7 +48,7 @@ pub(super) fn distribution(tree: &Tree, spool: &File) -> Result<Option<Distribut
 }
 
 /// Reads os-release(5): assignments, as a shell would take them.
-fn parse_os_release(text: &str) -> Distribution {
+pub(crate) fn parse_os_release(text: &str) -> Distribution {
     let value = |name: &str| {
         let line = text.lines().rev().find_map(|line| line.trim().strip_prefix(name)?.strip_prefix('='));
         let plain = line.unwrap_or_default().trim().trim_matches(['"', '\'']);
@@ -57,6 +57,45 @@ fn parse_os_release(text: &str) -> Distribution {
     let (id, version, name) = (value("ID"), value("VERSION_ID"), value("PRETTY_NAME"));
     let name = if name.is_empty() { format!("{id} {version}").trim().to_owned() } else { name };
     Distribution { id, version, name }
+}
+
+/// Whose processors its programs are made for, in the kernel's words.
+pub(super) fn architecture(
+    tree: &Tree,
+    spool: &File,
+    init: &str,
+) -> Result<Option<&'static str>, ImportError> {
+    // An init may be a script.
+    for path in [init, "/bin/sh", "/usr/bin/env"] {
+        let Some(inode) = tree.resolve(path.as_bytes()) else { continue };
+        let Content::File { map, at } = &tree.node(inode).content else { continue };
+        let mut head = [0; 20];
+        if map.is_sparse() || map.size < head.len() as u64 {
+            continue;
+        }
+        spool.read_exact_at(&mut head, *at)?;
+        if let Some(architecture) = architecture_of_elf(&head) {
+            return Ok(Some(architecture));
+        }
+    }
+    Ok(None)
+}
+
+/// From the head of a program (elf(5)): class, byte order, machine.
+fn architecture_of_elf(head: &[u8; 20]) -> Option<&'static str> {
+    let [0x7f, b'E', b'L', b'F', class, order, ..] = *head else { return None };
+    let (wide, little) = (class == 2, order == 1);
+    let machine = [head[18], head[19]];
+    let machine = if little { u16::from_le_bytes(machine) } else { u16::from_be_bytes(machine) };
+    Some(match (machine, wide, little) {
+        // A PC's processors run both of its kinds.
+        (62, true, true) | (3, false, true) => "x86_64",
+        (183, true, true) => "aarch64",
+        (21, true, true) => "ppc64le",
+        (243, true, true) => "riscv64",
+        (22, true, false) => "s390x",
+        _ => return None,
+    })
 }
 
 /// The packages that dpkg lists.
@@ -229,6 +268,24 @@ pub(super) fn resolve_acls(tree: &mut Tree, spool: &File) -> Result<(), ImportEr
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_program_says_which_processors_run_it() {
+        let head = |class: u8, order: u8, machine: [u8; 2]| {
+            let mut head = [0; 20];
+            head[..6].copy_from_slice(&[0x7f, b'E', b'L', b'F', class, order]);
+            head[18..].copy_from_slice(&machine);
+            architecture_of_elf(&head)
+        };
+        assert_eq!((head(2, 1, [62, 0]), head(1, 1, [3, 0])), (Some("x86_64"), Some("x86_64")));
+        assert_eq!((head(2, 1, [183, 0]), head(2, 2, [0, 22])), (Some("aarch64"), Some("s390x")));
+        assert_eq!(
+            (head(2, 2, [62, 0]), head(2, 1, [99, 0]), architecture_of_elf(&[b'#'; 20])),
+            (None, None, None)
+        );
+        let own = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+        assert_eq!(architecture_of_elf(own[..20].try_into().unwrap()), Some(std::env::consts::ARCH));
+    }
 
     #[test]
     fn os_release_is_read_as_a_shell_would() {

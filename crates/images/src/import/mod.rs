@@ -23,11 +23,12 @@ mod tests;
 mod tree;
 
 pub use check::Distribution;
+pub(crate) use check::parse_os_release;
 
 use crate::attributes::can_carry_attributes;
 use crate::debian::Package;
 use crate::partial::{Partial, remove_stale};
-use crate::seal::Compressor;
+use crate::seal::{Compressor, Facts};
 use crate::tool::ToolMissing;
 use decompress::Source;
 use honcho_model::{Bytes, Digest, Name};
@@ -99,7 +100,7 @@ fn refused(reason: impl Into<String>) -> ImportError {
 }
 
 /// An image made of a stranger's root filesystem.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct ImportedImage {
     /// The tarball (tar.zst).
     pub path: PathBuf,
@@ -113,6 +114,8 @@ pub struct ImportedImage {
     pub packages: Vec<Package>,
     /// Which distribution it is, if it says so.
     pub distribution: Option<Distribution>,
+    /// Whose processors its programs are made for, if they say so.
+    pub architecture: Option<String>,
     /// Where its first program is.
     pub init: String,
     /// Where its kernel is.
@@ -121,6 +124,18 @@ pub struct ImportedImage {
     pub files: u64,
     /// What its owner should know, a sentence each.
     pub notes: Vec<String>,
+}
+
+impl ImportedImage {
+    /// What it says of itself.
+    pub fn facts(&self) -> Facts {
+        Facts {
+            distribution: self.distribution.clone(),
+            init: Some(self.init.clone()),
+            kernel: Some(self.kernel.clone()),
+            files: self.files,
+        }
+    }
 }
 
 /// Hears what is being done, and how far that is in per cent.
@@ -177,6 +192,7 @@ pub fn import(
         unpacked: Bytes(read.stored.max(read.tree.len() as u64 * BYTES_OF_AN_INODE)),
         packages: check::packages(&read.tree, &spool)?,
         distribution: check::distribution(&read.tree, &spool)?,
+        architecture: check::architecture(&read.tree, &spool, &init)?.map(str::to_owned),
         init,
         kernel,
         files: read.tree.len() as u64,

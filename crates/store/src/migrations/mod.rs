@@ -29,6 +29,7 @@ mod m0027_slow_queries;
 mod m0028_slow_telling;
 mod m0031_slow_logging;
 mod m0032_mails_of_accounts;
+mod m0033_image_uploads;
 mod schema;
 
 use crate::engine::Purpose;
@@ -75,6 +76,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0028_slow_telling::Migration),
             Box::new(m0031_slow_logging::Migration),
             Box::new(m0032_mails_of_accounts::Migration),
+            Box::new(m0033_image_uploads::Migration),
         ]
     }
 }

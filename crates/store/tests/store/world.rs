@@ -212,6 +212,7 @@ impl World {
             unpacked: Bytes::mib(300),
             packages,
             architecture: None,
+            facts: images::ImageFacts::default(),
             recipe: None,
         };
         self.write(&act(|tx, _| Box::pin(images::create(tx, &new)))).await.unwrap()

@@ -24,6 +24,7 @@ mod slow_ranking;
 mod standing;
 mod trust;
 mod updates;
+mod uploads;
 mod usage;
 
 use super::*;
@@ -94,6 +95,11 @@ fn all_of_it_on_postgres() {
 
 impl World {
     pub(crate) async fn new() -> World {
+        // It is large, and lies in the future of each test that waits for it.
+        Box::pin(World::make()).await
+    }
+
+    async fn make() -> World {
         let directory = tempfile::tempdir().unwrap();
         let clock = Arc::new(AtomicI64::new(1_000_000_000_000_000));
         let (time, drawn) = (clock.clone(), AtomicU64::new(1));
@@ -119,6 +125,7 @@ impl World {
                 ..crate::slow::SlowOptions::default()
             },
             rules: crate::USUAL_RULES,
+            largest_image: crate::LARGEST_IMAGE,
             simulated: false,
         };
         let app = open(&options, outside, tokio_util::sync::CancellationToken::new()).await.unwrap();

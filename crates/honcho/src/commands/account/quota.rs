@@ -35,6 +35,7 @@ pub(crate) async fn run(context: &Context, arguments: &QuotaArguments) -> Result
         (Kind::Memory, quota.memory_used_bytes, quota.memory_limit_bytes),
         (Kind::Disk, quota.disk_used_bytes, quota.disk_limit_bytes),
         (Kind::PublicAddresses, quota.public_addresses_used, quota.public_addresses_limit),
+        (Kind::Images, quota.images_used_bytes, quota.images_limit_bytes),
     ];
     let row = |(kind, used, limit): (Kind, i64, Option<i64>)| {
         let left = limit.map(|limit| (limit - used).max(0));

@@ -21,7 +21,8 @@ Examples:
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 #[command(group = clap::ArgGroup::new("what").required(true).multiple(true)
-    .args(["new_name", "grace", "limit_guests", "limit_vcpus", "limit_memory", "limit_disk", "limit_public_addresses"]))]
+    .args(["new_name", "grace", "limit_guests", "limit_vcpus", "limit_memory", "limit_disk", "limit_public_addresses",
+        "limit_images"]))]
 pub(crate) struct UpdateArguments {
     /// Name or id
     #[arg(add = ArgValueCandidates::new(accounts))]
@@ -55,6 +56,9 @@ pub(crate) struct LimitArguments {
     /// How many public addresses it may hold
     #[arg(long, value_name = "N", value_parser = values::limit)]
     limit_public_addresses: Option<Limit>,
+    /// How much its own images may have together, as they are kept, as in 20G
+    #[arg(long, value_name = "SIZE", value_parser = values::size_limit)]
+    limit_images: Option<Limit>,
 }
 
 impl LimitArguments {
@@ -66,6 +70,7 @@ impl LimitArguments {
             limit_memory_bytes: self.limit_memory.map(|limit| limit.0),
             limit_disk_bytes: self.limit_disk.map(|limit| limit.0),
             limit_public_addresses: self.limit_public_addresses.map(|limit| limit.0),
+            limit_image_bytes: self.limit_images.map(|limit| limit.0),
             ..AccountCreate::default()
         }
     }

@@ -1,7 +1,7 @@
 //! `honcho image build`: recipe to tarball on this machine, tarball to the brain.
 
 use super::base;
-use super::send::{Tarball, bytes, packages, send, taken_by};
+use super::send::{Tarball, bytes, facts, packages, send, taken_by};
 use crate::clean::clean;
 use crate::command_error::CommandError;
 use crate::completion::accounts;
@@ -72,6 +72,7 @@ pub(crate) async fn run(context: &Context, arguments: BuildArguments) -> Result<
         unpacked_bytes: i64::try_from(sealed.unpacked.0).ok(),
         packages: Some(packages(&sealed.packages)),
         recipe: Some(sealed.recipe.clone()),
+        ..facts(&sealed.facts)
     };
     let image = client.create::<Image>(&body).await?;
     if !arguments.keep {

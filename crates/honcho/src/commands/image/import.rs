@@ -1,6 +1,6 @@
 //! `honcho image import`: somebody else's root filesystem becomes an image.
 
-use super::send::{Tarball, bytes, packages, send, taken_by};
+use super::send::{Tarball, bytes, facts, packages, send, taken_by};
 use crate::clean::clean;
 use crate::command_error::CommandError;
 use crate::completion::accounts;
@@ -73,7 +73,8 @@ pub(crate) async fn run(context: &Context, arguments: ImportArguments) -> Result
         digest: Some(imported.digest.to_string()),
         unpacked_bytes: i64::try_from(imported.unpacked.0).ok(),
         packages: Some(packages(&imported.packages)),
-        recipe: None,
+        architecture: imported.architecture.clone(),
+        ..facts(&imported.facts())
     };
     let image = client.create::<Image>(&body).await?;
     if !arguments.keep {

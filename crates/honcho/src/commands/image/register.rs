@@ -1,6 +1,6 @@
 //! `honcho image register`: a tarball that is there already becomes an image.
 
-use super::send::{Tarball, bytes, packages, send, taken_by};
+use super::send::{Tarball, bytes, facts, packages, send, taken_by};
 use crate::command_error::CommandError;
 use crate::completion::accounts;
 use crate::context::Context;
@@ -63,6 +63,7 @@ pub(crate) async fn run(context: &Context, arguments: RegisterArguments) -> Resu
         unpacked_bytes: i64::try_from(inspected.unpacked.0).ok(),
         packages: Some(packages(&inspected.packages)),
         recipe,
+        ..facts(&inspected.facts)
     };
     super::show(context, &client.create::<Image>(&body).await?).await
 }

@@ -6,7 +6,7 @@ use crate::progress::bytes_bar;
 use crate::values::size_text;
 use futures::StreamExt;
 use honcho_api::client::Client;
-use honcho_api::{Image, ImagePackage};
+use honcho_api::{Image, ImageCreate, ImagePackage};
 use honcho_model::Digest;
 use std::path::Path;
 
@@ -30,6 +30,21 @@ pub(super) fn packages(packages: &[honcho_images::Package]) -> Vec<ImagePackage>
         architecture: package.architecture.clone(),
     };
     packages.iter().map(package).collect()
+}
+
+/// What an image says of itself, as the API has it; what its distribution leaves empty it does not say.
+pub(super) fn facts(facts: &honcho_images::Facts) -> ImageCreate {
+    let distribution = facts.distribution.as_ref();
+    let said = |text: &String| (!text.is_empty()).then(|| text.clone());
+    ImageCreate {
+        distribution: distribution.and_then(|it| said(&it.id)),
+        distribution_version: distribution.and_then(|it| said(&it.version)),
+        distribution_name: distribution.and_then(|it| said(&it.name)),
+        init: facts.init.clone(),
+        kernel: facts.kernel.clone(),
+        files_count: i64::try_from(facts.files).ok(),
+        ..ImageCreate::default()
+    }
 }
 
 /// The name is another image's.
