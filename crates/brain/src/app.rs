@@ -3,6 +3,7 @@
 use crate::authority::Authority;
 use crate::credentials::Credentials;
 use crate::liveness::Liveness;
+use crate::load::Loads;
 use crate::outside::Outside;
 use crate::panel::Transport;
 use crate::passwords::Passwords;
@@ -49,6 +50,8 @@ pub(crate) struct Parts {
     pub(crate) authority: Arc<Authority>,
     pub(crate) outside: Outside,
     pub(crate) liveness: Liveness,
+    /// What agents told of load and is not written yet.
+    pub(crate) loads: Loads,
     pub(crate) runs: Runs,
     pub(crate) streams: Streams,
     pub(crate) credentials: Credentials,

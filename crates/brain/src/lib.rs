@@ -25,6 +25,7 @@ pub mod fuzzing;
 mod http;
 mod listening;
 mod liveness;
+mod load;
 mod operations;
 mod outside;
 mod panel;

@@ -187,6 +187,7 @@ pub(crate) async fn open(
         authority: Arc::new(authority),
         outside,
         liveness: crate::liveness::Liveness::default(),
+        loads: crate::load::Loads::default(),
         runs: crate::runs::Runs::default(),
         streams: crate::streams::Streams::default(),
         credentials: crate::credentials::Credentials::default(),

@@ -17,6 +17,7 @@ pub(crate) mod guest;
 pub(crate) mod host;
 pub(crate) mod image;
 pub(crate) mod import;
+mod load;
 pub(crate) mod login;
 pub(crate) mod logout;
 pub(crate) mod mail;

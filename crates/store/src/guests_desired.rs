@@ -3,7 +3,7 @@
 use crate::addresses::{Holder, Wish};
 use crate::list::{Filters, Select};
 use crate::sql::{Connection, execute, insert, number, row, rows, signed, to_json, unsigned, values};
-use crate::{Refusal, Scope, StoreError, StoreResult, Tx, addresses, clusters, networks};
+use crate::{Refusal, Scope, StoreError, StoreResult, Tx, addresses, clusters, load, networks};
 use honcho_model::guest::Power;
 use honcho_model::{
     AccountId, Bytes, CpuFeature, Epoch, Family, Generation, GuestId, HostId, ImageId, InterfaceId, Name,
@@ -431,6 +431,7 @@ pub(crate) async fn bury(
     let kept = addresses::free_of_guest(tx, id).await?;
     execute(tx, "DELETE FROM volumes WHERE guest_id = $1", values![id.0]).await?;
     execute(tx, "DELETE FROM guest_observed WHERE guest_id = $1", values![id.0]).await?;
+    load::forget(tx, load::Kind::Guest, id.0).await?;
     networks::unwant_unused(tx, host).await?;
     if let Some(cluster) = &buried.cluster {
         clusters::end_without_guests(tx, AccountId(buried.account_id), cluster).await?;

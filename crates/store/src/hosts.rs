@@ -4,7 +4,7 @@ use crate::cells::cells;
 use crate::events::{self, NewEvent};
 use crate::list::{Column, Filters, Select};
 use crate::sql::{Connection, Reach, execute, from_json, insert, number, read, row, rows, time, values};
-use crate::{Refusal, StoreResult, Tx, guest_moves, host_places};
+use crate::{Refusal, StoreResult, Tx, guest_moves, host_places, load};
 use honcho_api::{Host, Nic};
 use honcho_model::event::ResourceKind;
 use honcho_model::host::HostStatus;
@@ -218,6 +218,7 @@ pub async fn delete(tx: &Tx, id: HostId) -> StoreResult<()> {
     execute(tx, "DELETE FROM network_placements WHERE host_id = $1", values![id.0]).await?;
     host_places::release(tx, id).await?;
     execute(tx, "DELETE FROM san_hosts WHERE host_id = $1", values![id.0]).await?;
+    load::forget(tx, load::Kind::Host, id.0).await?;
     execute(tx, "UPDATE pools SET deleted_at = $1 WHERE host_id = $2", values![tx.now.0, id.0]).await?;
     execute(
         tx,

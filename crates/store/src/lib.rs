@@ -35,6 +35,7 @@ pub mod host_places;
 pub mod hosts;
 pub mod image_uploads;
 pub mod images;
+pub mod load;
 pub mod manifests;
 pub mod moving;
 pub mod multiplying;

@@ -5,6 +5,7 @@
 
 mod blobs;
 mod double;
+mod load;
 mod manifest;
 mod renew;
 mod report;
@@ -127,6 +128,7 @@ pub(crate) fn router(app: App) -> Router {
     Router::new()
         .route("/agent/manifest", get(manifest::manifest))
         .route("/agent/report", post(report::report))
+        .route("/agent/load", post(load::load))
         .route("/agent/blobs/{digest}", get(blobs::blob))
         .route("/agent/renew", post(renew::renew))
         .route("/agent/streams/{id}", post(streams::stream))

@@ -10,6 +10,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use honcho_store::reports::{self, ApplyReport};
 use honcho_wire::{PROTOCOL, Report, ReportAnswer};
+use uuid::Uuid;
 
 pub(super) async fn report(
     State(app): State<App>,
@@ -21,20 +22,8 @@ pub(super) async fn report(
         return Err(ApiError::new(StatusCode::BAD_REQUEST, "protocol", text)
             .hint("bring agent and brain to one version"));
     }
-    match app.runs.speaks(machine.id, report.run_id, app.now()) {
-        Speaks::Rightly => {}
-        Speaks::Late => return Ok(Json(ReportAnswer::Stale)),
-        Speaks::Doubly(other) => {
-            let reason = format!(
-                "two agents use its certificate (runs {other} and {}): was its disk cloned? Nothing starts or is deleted \
-                 on it until it has joined anew (honcho host rejoin {})",
-                report.run_id, machine.name
-            );
-            let (name, certificate) = (machine.name.clone(), machine.fingerprint.clone());
-            let change = HostFreeze { id: machine.id, name, certificate, reason };
-            app.write(machine.actor(), &change).await?;
-            return Ok(Json(ReportAnswer::Stale));
-        }
+    if !rightly(&app, &machine, report.run_id).await? {
+        return Ok(Json(ReportAnswer::Stale));
     }
     if let Some(load) = report.load {
         app.liveness.is_busy(machine.id, load, app.now());
@@ -51,6 +40,25 @@ pub(super) async fn report(
         app.runs.holds(machine.id, run, &digest);
     }
     Ok(Json(answer))
+}
+
+/// Whether a run speaks for its host. Where two do, the host is frozen.
+pub(super) async fn rightly(app: &App, machine: &Machine, run: Uuid) -> ApiResult<bool> {
+    match app.runs.speaks(machine.id, run, app.now()) {
+        Speaks::Rightly => Ok(true),
+        Speaks::Late => Ok(false),
+        Speaks::Doubly(other) => {
+            let reason = format!(
+                "two agents use its certificate (runs {other} and {run}): was its disk cloned? Nothing starts or is deleted \
+                 on it until it has joined anew (honcho host rejoin {})",
+                machine.name
+            );
+            let (name, certificate) = (machine.name.clone(), machine.fingerprint.clone());
+            let change = HostFreeze { id: machine.id, name, certificate, reason };
+            app.write(machine.actor(), &change).await?;
+            Ok(false)
+        }
+    }
 }
 
 /// Whether the store holds what a heartbeat speaks of. What this process remembers of that is enough, unless another brain may

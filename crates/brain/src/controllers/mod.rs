@@ -1,6 +1,7 @@
 //! Loops that act when only time has passed. One file each; each goes on after an error, which it logs.
 
 mod lapsing;
+mod load;
 mod mailing;
 mod moving;
 mod noting;
@@ -13,6 +14,8 @@ mod uses;
 
 #[cfg(test)]
 pub(crate) use lapsing::step as lapsing_step;
+#[cfg(test)]
+pub(crate) use load::{roll as load_roll_step, write as load_write_step};
 #[cfg(test)]
 pub(crate) use mailing::step as mailing_step;
 #[cfg(test)]
@@ -41,6 +44,8 @@ use std::time::Duration;
 /// what this very process has in memory.
 pub(crate) fn start(app: &App) {
     own(Duration::from_secs(5), app.clone(), "hearing", silence::heard);
+    own(Duration::from_secs(20), app.clone(), "load", load::write);
+    every(Duration::from_mins(1), app.clone(), "coarser load", load::roll);
     every(Duration::from_secs(5), app.clone(), "silence", silence::step);
     tokio::spawn(telling::run(app.clone()));
     every(Duration::from_secs(10), app.clone(), "lapsing", lapsing::step);

@@ -18,6 +18,7 @@ mod imports;
 mod join;
 mod json;
 mod listing;
+mod load;
 mod middleware;
 mod networks;
 mod openapi;
@@ -103,6 +104,7 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(hosts::list, hosts::create))
         .routes(routes!(hosts::show, hosts::replace, hosts::update, hosts::delete))
         .routes(routes!(hosts::rejoin, hosts::rejoin_by_post))
+        .routes(routes!(load::of_host))
         .routes(routes!(placements::drain_plan, placements::drain, placements::drain_by_post))
         .routes(routes!(placements::undrain, placements::undrain_by_post))
         .routes(routes!(placements::capacity))
@@ -139,6 +141,7 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(guests::move_to, guests::move_by_post))
         .routes(routes!(guests::restore, guests::restore_by_post))
         .routes(routes!(placements::of_guest))
+        .routes(routes!(load::of_guest))
         .routes(routes!(clusters::list, clusters::create))
         .routes(routes!(clusters::show, clusters::delete))
         .routes(routes!(clusters::restore, clusters::restore_by_post))

@@ -87,6 +87,7 @@ GET    /v1/hosts/{id}                     401 403 403 403 403 200
 PUT    /v1/hosts/{id}                     401 403 403 403 403 200 {"vendor":"acme"}
 PATCH  /v1/hosts/{id}                     401 403 403 403 403 200 {"position":null}
 DELETE /v1/hosts/{id}                     401 403 403 403 403 200
+GET    /v1/hosts/{id}/load                401 403 403 403 403 200
 PUT    /v1/hosts/{id}/rejoin              401 403 403 403 403 200
 POST   /v1/hosts/{id}/rejoin              401 403 403 403 403 200
 GET    /v1/hosts/{id}/drain               401 403 403 403 403 200
@@ -173,6 +174,7 @@ POST   /v1/guests/{id}/move               401 403 403 403 403 409
 PUT    /v1/guests/{id}/restore            401 404 403 403 202 202
 POST   /v1/guests/{id}/restore            401 404 403 403 202 202
 GET    /v1/guests/{id}/placement          401 404 200 200 200 200
+GET    /v1/guests/{id}/load?span=2d       401 404 200 200 200 200
 GET    /v1/clusters                       401 200 200 200 200 200
 POST   /v1/clusters                       401 422 403 403 201 201 {"account_id":$account,"name":"acme-new","image_id":$image,"network_id":$network,"memory_bytes":67108864,"disk_bytes":3221225472,"roles":[{"role":"front","count":2}]}
 GET    /v1/clusters/{id}                  401 404 200 404 200 200

@@ -27,6 +27,8 @@ pub(crate) enum GuestCommand {
     List(list::ListGuestsArguments),
     /// Show one
     Show(show::ShowArguments),
+    /// Show what one took over time
+    Load(super::load::GuestLoadArguments),
     /// Start one that is stopped
     Start(power::StartArguments),
     /// Stop one; it stays stopped
@@ -58,6 +60,7 @@ pub(crate) async fn run(context: &Context, command: GuestCommand) -> Result<(), 
         GuestCommand::Create(arguments) => create::run(context, arguments).await,
         GuestCommand::List(arguments) => list::run(context, arguments).await,
         GuestCommand::Show(arguments) => show::run(context, &arguments).await,
+        GuestCommand::Load(arguments) => super::load::of_guest(context, &arguments).await,
         GuestCommand::Start(arguments) => power::start(context, &arguments).await,
         GuestCommand::Stop(arguments) => power::stop(context, &arguments).await,
         GuestCommand::Reboot(arguments) => power::reboot(context, &arguments).await,

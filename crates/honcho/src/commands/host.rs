@@ -64,6 +64,8 @@ pub(crate) enum HostCommand {
         #[arg(add = ArgValueCandidates::new(hosts))]
         host: String,
     },
+    /// Show what one took over time
+    Load(super::load::HostLoadArguments),
     /// Change what is written down about one
     #[command(after_help = UPDATE_EXAMPLES)]
     Update {
@@ -160,6 +162,7 @@ pub(crate) async fn run(context: &Context, command: HostCommand) -> Result<(), C
             })
         }
         HostCommand::Show { host } => show(context, &resolve::one(context, &host).await?).await,
+        HostCommand::Load(arguments) => super::load::of_host(context, &arguments).await,
         HostCommand::Update { host, name, arguments } => {
             let host: Host = resolve::one(context, &host).await?;
             let body = HostCreate { name, ..arguments.body(context).await? };

@@ -1,8 +1,8 @@
-//! `honcho account usage`.
+//! `honcho account usage`, `honcho guest load` and `honcho host load`.
 
 use crate::brain::{Answer, Brain};
 use crate::check;
-use crate::things::account;
+use crate::things::{account, guest, host};
 use expect_test::expect;
 use serde_json::json;
 
@@ -54,6 +54,78 @@ async fn a_month_as_a_table_and_as_csv() {
         --- stderr
         error: month must be a month, as in 2026-11
         --- exit 4
+    "#]],
+    )
+    .await;
+}
+
+fn load(guest: Option<i64>, host: Option<i64>, step: i64) -> serde_json::Value {
+    // The first half is a gap; then it rises, and the last step is not over.
+    let values = |most: f64| {
+        let value = |n: i32| (n >= 180).then(|| f64::from(n - 180) / 178.0 * most);
+        (0..359).map(value).chain([None]).collect::<Vec<_>>()
+    };
+    let nothing = vec![None::<f64>; 360];
+    json!({
+        "guest_id": guest, "host_id": host, "span": if step == 60 { "6h" } else { "2d" }, "step_seconds": step,
+        "begins_at": "2026-11-03T08:00:00Z", "cpus": values(1.5), "cpus_peak": values(2.0),
+        "memory_bytes": values(f64::from(700 << 20)), "disk_read": nothing, "disk_written": values(2.5e6),
+        "disk_reads": nothing, "disk_writes": values(42.0), "received": values(900.0), "sent": values(0.0),
+        "filled_bytes": host.map(|_| values(4e12)),
+    })
+}
+
+#[tokio::test]
+async fn load_over_time_as_figures_and_lines() {
+    let brain = Brain::new()
+        .on("GET /v1/guests.json?name=web1", json!([guest()]))
+        .on("GET /v1/hosts.json?name=h1", json!([host()]))
+        .on("GET /v1/guests/7/load.json?span=6h", load(Some(7), None, 60))
+        .on(&format!("GET /v1/hosts/{}/load.json?span=2d", host()["id"]), load(None, Some(1), 300));
+    check(
+        &brain,
+        "guest load web1",
+        expect![[r#"
+        OF                    NOW    MEAN    MOST  LAST 6H
+        processors           1.50    0.75    1.50  ······················▁▁▂▂▂▃▃▃▄▄▄▅▅▅▅▆▆▆▇▇▇██
+        memory               700M    350M    700M  ······················▁▁▂▂▂▃▃▃▄▄▄▅▅▅▅▆▆▆▇▇▇██
+        disk, read              -       -       -  ·············································
+        disk, written      2.4M/s  1.2M/s  2.4M/s  ······················▁▁▂▂▂▃▃▃▄▄▄▅▅▅▅▆▆▆▇▇▇██
+        disk, reads             -       -       -  ·············································
+        disk, writes         42/s    21/s    42/s  ······················▁▁▂▂▂▃▃▃▄▄▄▅▅▅▅▆▆▆▇▇▇██
+        network, received  900B/s  450B/s  900B/s  ······················▁▁▂▂▂▃▃▃▄▄▄▅▅▅▅▆▆▆▇▇▇██
+        network, sent         0/s     0/s     0/s  ······················▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁
+    "#]],
+    )
+    .await;
+    check(
+        &brain,
+        "host load h1 --span 2d",
+        expect![[r#"
+        OF                    NOW    MEAN    MOST  LAST 2D
+        processors           1.50    0.75    1.50  ······················▁▁▂▂▂▃▃▃▄▄▄▅▅▅▅▆▆▆▇▇▇██
+        processors, peak     2.00    1.00    2.00  ······················▁▁▂▂▂▃▃▃▄▄▄▅▅▅▅▆▆▆▇▇▇██
+        memory               700M    350M    700M  ······················▁▁▂▂▂▃▃▃▄▄▄▅▅▅▅▆▆▆▇▇▇██
+        disk, read              -       -       -  ·············································
+        disk, written      2.4M/s  1.2M/s  2.4M/s  ······················▁▁▂▂▂▃▃▃▄▄▄▅▅▅▅▆▆▆▇▇▇██
+        disk, reads             -       -       -  ·············································
+        disk, writes         42/s    21/s    42/s  ······················▁▁▂▂▂▃▃▃▄▄▄▅▅▅▅▆▆▆▇▇▇██
+        network, received  900B/s  450B/s  900B/s  ······················▁▁▂▂▂▃▃▃▄▄▄▅▅▅▅▆▆▆▇▇▇██
+        network, sent         0/s     0/s     0/s  ······················▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁
+        pools, filled        3.6T    1.8T    3.6T  ······················▁▁▂▂▂▃▃▃▄▄▄▅▅▅▅▆▆▆▇▇▇██
+    "#]],
+    )
+    .await;
+    check(
+        &brain,
+        "guest load web1 --span soon",
+        expect![[r#"
+        --- stderr
+        error: invalid value 'soon' for '--span <SPAN>'
+          [possible values: 6h, 2d, 90d]
+
+        For more information, try '--help'.
+        --- exit 2
     "#]],
     )
     .await;

@@ -7,6 +7,7 @@ mod addressing;
 mod copying;
 mod hearing;
 mod listing;
+mod loading;
 mod manifesting;
 mod moving;
 mod multiplying;

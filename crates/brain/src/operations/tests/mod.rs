@@ -11,6 +11,7 @@ mod import_netbox;
 mod import_networks;
 mod imports;
 mod inventory;
+mod load;
 mod mailing;
 mod moving;
 mod networks;
