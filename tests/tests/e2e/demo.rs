@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use honcho_api::client::Client;
-use honcho_api::{Account, Host, SessionCreate, SlowQuery};
+use honcho_api::{Account, Host, Load, SessionCreate, SlowQuery};
 use honcho_e2e::programs::{Process, program};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
@@ -72,6 +72,11 @@ async fn whoever_starts_it_finds_the_query_that_hurts_and_the_index_it_wants() -
     assert!(
         hosts.iter().all(|host| host.rack_id.is_some() && host.hypervisor.as_deref() == Some("simulated"))
     );
+
+    // Guests that were running have a past, and a present soon.
+    let path = format!("/v1/hosts/{}/load.json", hosts[0].id);
+    let load: Load = operator.get_path(&path, &[("span", "90d".to_owned())]).await?;
+    assert!(load.cpus.iter().flatten().count() > 2_000, "{load:?}");
 
     let customer = logged_in(&http, &url, &said, "customer").await?;
     let accounts: Vec<Account> = customer.list(&[]).await?;

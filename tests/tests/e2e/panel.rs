@@ -4,7 +4,7 @@
 //! at three widths, nothing that keeps people from using it. Pictures go to `target/screenshots`.
 
 use anyhow::{Context as _, Result};
-use honcho_api::{Account, AccountCreate, Guest, Operation, Person, PersonCreate};
+use honcho_api::{Account, AccountCreate, Guest, Load, Operation, Person, PersonCreate};
 use honcho_e2e::agent::SimulatedAgent;
 use honcho_e2e::brain::Brain;
 use honcho_e2e::browser::{Browser, Colours};
@@ -142,6 +142,7 @@ async fn an_operator_and_a_customer_find_their_way() -> Result<()> {
     office.look("guest-operator").await?;
 
     operator(&mut office, web1).await?;
+    graphs(&mut office, guests.last().context("db1")?.id).await?;
     office.log_out().await?;
     customer(&mut office, web1).await?;
     office.log_out().await?;
@@ -222,6 +223,38 @@ async fn operator(office: &mut Office, web1: i64) -> Result<()> {
         .await?;
     office.browser.gives("return document.activeElement.textContent.trim()", "Cancel web1").await?;
     Ok(())
+}
+
+/// What a guest and its host took is drawn once their agent has told it, without scripts too; with them it says what a place means.
+async fn graphs(office: &mut Office, db1: i64) -> Result<()> {
+    honcho_e2e::world::eventually("its agent has told what it took", Duration::from_secs(200), async || {
+        let load: Load = office.world.client.get_path(&format!("/v1/guests/{db1}/load.json"), &[]).await?;
+        anyhow::ensure!(load.cpus.iter().flatten().count() > 0, "nothing yet");
+        Ok(())
+    })
+    .await?;
+    office.browser.go(&office.address(&format!("/guests/{db1}"))).await?;
+    office.look("guest-load").await?;
+    office.browser.click("a[href$='span=2d#load-over-time']").await?;
+    office
+        .browser
+        .gives("return document.querySelector('.graphs [aria-current]').textContent", "2 days")
+        .await?;
+    let count =
+        office.browser.run("return document.querySelectorAll('.graphs figure svg[role=img]').length").await?;
+    assert_eq!(count, 5, "processors, memory, disk, its operations, network");
+    let hover = "const picture = document.querySelector('.graph svg'); const box = picture.getBoundingClientRect(); \
+        picture.dispatchEvent(new PointerEvent('pointermove', { clientX: box.right - 1, clientY: box.top + 9 })); \
+        return document.querySelector('.graph-said').textContent";
+    let said = office.browser.run(hover).await?;
+    let said = said.as_str().context("a text")?;
+    assert!(said.contains("busiest minute 0.") && said.contains(", busy 0."), "{said}");
+    office.browser.click(".graphs details summary").await?;
+    office.look("guest-load-days").await?;
+    let host = office.agent.host_id;
+    office.browser.go(&office.address(&format!("/hosts/{host}?span=90d"))).await?;
+    office.browser.says("Load over time").await?;
+    office.look("host-load").await
 }
 
 async fn customer(office: &mut Office, web1: i64) -> Result<()> {

@@ -27,6 +27,47 @@ document.addEventListener("click", (event) => {
 // A list of what is wrong is where somebody is after sending a form.
 document.querySelector(".problems")?.focus();
 
+// A graph says what it shows at the place where the pointer is; elsewhere it says what it shows at all.
+const units = ["B", "K", "M", "G", "T"];
+const asBytes = (value) => {
+  let unit = 0;
+  for (; value >= 1000 && unit < 4; unit++) value /= 1024;
+  return `${value < 10 && unit > 0 ? value.toFixed(1) : value.toFixed(0)}\u202f${units[unit]}`;
+};
+const inUnit = {
+  processors: (value) => value.toFixed(2),
+  bytes: asBytes,
+  "bytes-per-second": (value) => `${asBytes(value)}/s`,
+  "per-second": (value) => `${value < 10 ? value.toFixed(1) : value.toFixed(0)}/s`,
+};
+for (const graph of document.querySelectorAll("[data-graph]")) {
+  const picture = graph.querySelector("svg");
+  const said = graph.querySelector(".graph-said");
+  const usual = said.textContent;
+  const lines = [...graph.querySelectorAll("path[data-values]")].map((path) => [path.dataset.label, path.dataset.values.split(",")]);
+  const count = lines[0][1].length;
+  const cursor = document.createElementNS("http://www.w3.org/2000/svg", "line");
+  cursor.setAttribute("class", "cursor");
+  cursor.setAttribute("y1", "0");
+  cursor.setAttribute("y2", "120");
+  picture.addEventListener("pointermove", (event) => {
+    const box = picture.getBoundingClientRect();
+    const place = Math.min(count - 1, Math.max(0, Math.floor(((event.clientX - box.left) / box.width) * count)));
+    const across = `${((place + 0.5) * 100) / count}%`;
+    cursor.setAttribute("x1", across);
+    cursor.setAttribute("x2", across);
+    picture.append(cursor);
+    const at = new Date(Number(graph.dataset.begins) + place * Number(graph.dataset.step));
+    const when = at.toLocaleString("en-GB", { timeZone: "UTC", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+    const values = lines.map(([label, values]) => `${label} ${values[place] === "" ? "–" : inUnit[graph.dataset.graph](Number(values[place]))}`);
+    said.textContent = `${when}: ${values.join(", ")}`;
+  });
+  picture.addEventListener("pointerleave", () => {
+    cursor.remove();
+    said.textContent = usual;
+  });
+}
+
 // A form is sent once.
 document.addEventListener("submit", (event) => {
   if (event.target.dataset.sent) {

@@ -3,21 +3,23 @@
 use super::event_log::{self, EventRow};
 use super::failure::{PanelResult, unwritable};
 use super::live;
+use super::load::{Asked, Graphs};
 use super::problems::Problems;
 use super::shell::{Section, Shell, form_token, page_with};
 use super::shown::{self, Badge, Moment};
 use super::visitor::{Guarded, PageId, Visit, Visitor};
 use crate::app::App;
 use askama::Template;
-use axum::extract::State;
+use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use honcho_api::{Guest, Operation, Placement};
 use honcho_model::GuestId;
 use honcho_model::guest::Power;
+use honcho_model::load::{Kind, Span};
 use honcho_model::operation::{OperationKind, OperationState};
 use honcho_store::names::{self, Named};
-use honcho_store::{Filters, events, guests, operations, placements, slow};
+use honcho_store::{Filters, events, guests, load, operations, placements, slow};
 
 /// How many operations and events are shown.
 const NEWEST: i64 = 12;
@@ -89,6 +91,7 @@ struct GuestPage {
     shell: Shell,
     guest: Guest,
     live: LivePart,
+    graphs: Graphs,
     account: String,
     image: String,
     host: Option<(i64, String)>,
@@ -226,6 +229,7 @@ pub(super) async fn shown_with(
     guarded: &Guarded,
     id: i64,
     form: Option<SizeForm>,
+    span: Span,
 ) -> PanelResult<Response> {
     let (visit, visitor): (&Visit, &Visitor) = (&guarded.visit, &guarded.visitor);
     let reader = app.store.reader();
@@ -246,7 +250,9 @@ pub(super) async fn shown_with(
     let Possible { may_change, is_running, is_cancelled } = possible(visitor, &guest);
     let of_guest = Filters { limit: Some(1), ..Filters::default() }.and("guest_id", id);
     let servers = slow::list(reader, visitor.scope(), &of_guest).await?;
+    let samples = load::of_guest(reader, visitor.scope(), GuestId(id), span, app.now()).await?;
     let page = GuestPage {
+        graphs: Graphs::new(format!("/guests/{id}"), Kind::Guest, span, app.now(), &samples),
         slow_server: servers.first().map(|server| server.id),
         shell,
         account: accounts.get(&guest.account_id).cloned().unwrap_or_default(),
@@ -274,8 +280,9 @@ pub(super) async fn show(
     State(app): State<App>,
     guarded: Guarded,
     PageId(id): PageId,
+    Query(asked): Query<Asked>,
 ) -> PanelResult<Response> {
-    shown_with(&app, &guarded, id, None).await
+    shown_with(&app, &guarded, id, None, asked.span()).await
 }
 
 /// What changes of it while somebody looks.

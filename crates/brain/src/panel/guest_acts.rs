@@ -14,6 +14,7 @@ use crate::operations::{
 use axum::extract::State;
 use axum::response::Response;
 use honcho_api::Operation;
+use honcho_model::load::Span;
 use honcho_model::{GuestId, OperationId};
 
 /// Back to the guest's page, which says what came of it. What is no matter of this guest's state is a page of its own.
@@ -95,7 +96,7 @@ pub(super) async fn resize(
                 restart: fields.is_ticked("restart"),
                 problems: Problems::of(error)?,
             };
-            shown_with(&app, &guarded, id, Some(form)).await
+            shown_with(&app, &guarded, id, Some(form), Span::Minutes).await
         }
     }
 }

@@ -4,18 +4,20 @@ use super::failure::PanelResult;
 use super::fields::Fields;
 use super::guests::{Row, rows};
 use super::hosts::{Used, used};
+use super::load::{Asked, Graphs};
 use super::shell::{Flash, Section, Shell, go, page};
 use super::shown::{self, Badge, Moment};
 use super::visitor::{Guarded, PageId};
 use crate::app::App;
 use crate::http::{Moves, drain_ordered, drain_plan, undrained};
 use askama::Template;
-use axum::extract::State;
+use axum::extract::{Query, State};
 use axum::response::Response;
 use honcho_api::{Drain, Host, Pool};
 use honcho_model::HostId;
+use honcho_model::load::Kind;
 use honcho_store::names::{self, Named};
-use honcho_store::{Filters, guests, hosts, pools};
+use honcho_store::{Filters, guests, hosts, load, pools};
 
 /// How many guests are listed on its page.
 const GUESTS: i64 = 50;
@@ -40,6 +42,7 @@ struct HostPage {
     draining: Option<Moment>,
     memory: Option<Used>,
     pools: Vec<PoolRow>,
+    graphs: Graphs,
     rows: Vec<Row>,
     has_more: bool,
     is_operator: bool,
@@ -80,6 +83,7 @@ pub(super) async fn show(
     State(app): State<App>,
     guarded: Guarded,
     PageId(id): PageId,
+    Query(asked): Query<Asked>,
 ) -> PanelResult<Response> {
     guarded.visitor.operator()?;
     let reader = app.store.reader();
@@ -92,7 +96,10 @@ pub(super) async fn show(
     let has_more = found.len() > limit;
     found.truncate(limit);
     let of_host = pools::list(reader, &Filters::default().and("host_id", id)).await?;
+    let span = asked.span();
+    let samples = load::of_host(reader, HostId(id), span, app.now()).await?;
     page(&HostPage {
+        graphs: Graphs::new(format!("/hosts/{id}"), Kind::Host, span, app.now(), &samples),
         shell: Shell::new(&app, &guarded.visit, Section::Hosts, host.name.clone()),
         status: shown::host_status(host.status),
         place: place(&app, &host).await?,

@@ -44,6 +44,7 @@ mod host;
 mod hosts;
 mod images;
 mod live;
+mod load;
 mod login;
 mod networks;
 mod overview;

@@ -5,6 +5,7 @@
 //!   tenants        accounts, people, clusters and single guests, ordered by the public API
 //!   slow_logs      what their databases were slow at, as MariaDB writes it
 //!   posting        honcho-guest's own way: spool, parts, sendmail (a script that delivers), a Maildir; the brain imports it
+//!   past           what all of them took in the last 90 days
 //!   living         guests are rebooted and resized, for as long as somebody looks
 //! ```
 //!
@@ -13,6 +14,7 @@
 mod kinds;
 mod living;
 mod machine_room;
+mod past;
 mod posting;
 mod slow_logs;
 mod tenants;
@@ -23,6 +25,8 @@ use crate::simulate::ledger::Ledger;
 use crate::simulate::progress::Progress;
 use anyhow::{Context as _, Result, bail};
 use honcho_agent_lib::clock::Clock;
+use honcho_api::Guest;
+use honcho_model::Timestamp;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -123,6 +127,13 @@ async fn show(arguments: &DemoArguments) -> Result<()> {
     // Here the real world comes in: the logs end now.
     #[allow(clippy::disallowed_methods)]
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
+    progress.say("90 days of load");
+    let guests: Vec<Guest> = client.list(&[]).await?;
+    brain.kill();
+    past::write(&data, &guests, Timestamp(i64::try_from(now)? * 1_000_000))
+        .await
+        .context("writing past load")?;
+    brain.resume().await?;
     posting::post(
         &client,
         &maildir,
