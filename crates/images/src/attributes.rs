@@ -10,8 +10,6 @@ use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
-use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 
 /// Labels of a whole distribution's files have a tenth of this: equal values are kept once.
 const MOST: usize = 64 << 20;
@@ -29,65 +27,9 @@ pub(crate) struct Attributes {
 /// A file, and the name of an attribute of its.
 type Attributed = (Vec<u8>, Vec<u8>);
 
-/// Reads a stream as it goes by.
-pub(crate) struct Collector {
-    to: Option<mpsc::Sender<Vec<u8>>>,
-    outcome: JoinHandle<Result<Attributes, String>>,
-}
-
-impl Collector {
-    /// Begins to read a tarball of at most so many bytes.
-    pub(crate) fn begin(most: u64) -> Self {
-        let (to, from) = mpsc::channel(8);
-        let outcome = tokio::task::spawn_blocking(move || Attributes::read(Chunks::new(from), most));
-        Collector { to: Some(to), outcome }
-    }
-
-    /// More of the tarball.
-    pub(crate) async fn take(&mut self, bytes: &[u8]) {
-        if let Some(to) = &self.to
-            && to.send(bytes.to_vec()).await.is_err()
-        {
-            // It has refused the tarball, and says so in the end.
-            self.to = None;
-        }
-    }
-
-    /// What was in it; or why nobody can say.
-    pub(crate) async fn end(self) -> Result<Attributes, String> {
-        drop(self.to);
-        self.outcome.await.map_err(|error| format!("reading it broke off: {error}"))?
-    }
-}
-
-struct Chunks {
-    from: mpsc::Receiver<Vec<u8>>,
-    chunk: io::Cursor<Vec<u8>>,
-}
-
-impl Chunks {
-    fn new(from: mpsc::Receiver<Vec<u8>>) -> Self {
-        Chunks { from, chunk: io::Cursor::default() }
-    }
-}
-
-impl Read for Chunks {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            let n = self.chunk.read(buffer)?;
-            if n > 0 || buffer.is_empty() {
-                return Ok(n);
-            }
-            match self.from.blocking_recv() {
-                Some(chunk) => self.chunk = io::Cursor::new(chunk),
-                None => return Ok(0),
-            }
-        }
-    }
-}
-
 impl Attributes {
-    fn read(tar: impl Read, most: u64) -> Result<Self, String> {
+    /// Reads a tarball of at most so many bytes up to its end mark.
+    pub(crate) fn read(tar: impl Read, most: u64) -> Result<Self, String> {
         let (mut all, mut reader) = (Attributes::default(), AttributeReader::new(tar, most));
         while let Some((path, attributes)) = reader.next().map_err(|error| error.to_string())? {
             for (name, value) in attributes {

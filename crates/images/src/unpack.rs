@@ -1,25 +1,31 @@
 //! From a stream of tar.zst to an ext4 filesystem in a file, without mounting or unpacking anything.
 //!
 //! ```text
-//!   stream --> SHA-256 --> zstd -+-> mke2fs -d - (in the sandbox) --> filesystem in a file
+//!   stream --> SHA-256 ==> zstd -+-> mke2fs -d - (in the sandbox) --> filesystem in a file
 //!                                '-> extended attributes -------------- debugfs --^
 //! ```
+//!
+//! The three go on side by side: what comes is hashed here, decompressed and looked through in one thread (`==>`), where
+//! mke2fs and the reader of attributes are given one and the same buffer, and laid out by mke2fs.
 //!
 //! mke2fs reads the tarball and lays the filesystem out itself, so that a path in the tarball is a path in that
 //! filesystem and nothing else. The digest is known only when all has been read: until this module has said yes, the
 //! file is under a temporary name, and whoever wanted it has not seen it.
 
-use crate::attributes::Collector;
+use crate::attributes::Attributes;
 use crate::partial::Partial;
 use crate::tool::{MKE2FS, Sandbox, ToolError, ToolMissing, last_lines};
+use bytes::{Bytes as Compressed, BytesMut};
 use honcho_model::{Bytes, Digest};
 use sha2::{Digest as _, Sha256};
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
-use tokio::process::{Child, ChildStdin};
-use zstd::stream::raw::{InBuffer, Operation, OutBuffer};
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::Child;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 /// What should come out of the stream.
 #[derive(Clone, Copy, Debug)]
@@ -87,7 +93,10 @@ pub fn filesystem_size(unpacked: Bytes) -> Bytes {
 }
 
 /// How much is read at a time; what comes out of it is bounded as well, so that no stream can fill the memory.
-const CHUNK: usize = 128 << 10;
+const CHUNK: usize = 256 << 10;
+
+/// What waits for mke2fs at most; Linux allows everybody this much (pipe(7)).
+const PIPE: usize = 1 << 20;
 
 /// Without a byte for so long, the stream is taken for broken.
 const SILENCE: Duration = Duration::from_mins(2);
@@ -110,22 +119,23 @@ pub async fn unpack(
     sandbox.admit(target.file())?;
 
     let mut filesystem = Filesystem::begin(&sandbox, target, expected)?;
-    let (mut hash, mut got, mut buffer, mut told) = (Sha256::new(), 0_u64, vec![0; CHUNK], None);
+    let (mut hash, mut got, mut told) = (Sha256::new(), 0_u64, None);
     loop {
-        let n = match tokio::time::timeout(SILENCE, source.read(&mut buffer)).await {
+        let mut chunk = BytesMut::with_capacity(CHUNK);
+        let n = match tokio::time::timeout(SILENCE, source.read_buf(&mut chunk)).await {
             Ok(Ok(0)) => break,
             Ok(Ok(n)) => n,
             Ok(Err(error)) => return Err(broken(got, expected, &error.to_string())),
             Err(_) => return Err(broken(got, expected, "nothing came for two minutes")),
         };
-        hash.update(&buffer[..n]);
+        hash.update(&chunk);
         got += n as u64;
         if got > expected.compressed.0 {
             // Longer than it says: whatever it is, it is not that image.
             break;
         }
         // Even when it makes no filesystem, it is read on, so that the digest can tell damage from nonsense.
-        filesystem.take(&buffer[..n]).await?;
+        filesystem.feed.take(chunk.freeze()).await;
         let percent = u8::try_from(u128::from(got) * 100 / u128::from(expected.compressed.0)).unwrap_or(100);
         if told.replace(percent) != Some(percent) {
             progress(percent);
@@ -155,71 +165,51 @@ fn longest(expected: Expected) -> u64 {
 /// The filesystem that mke2fs is making of what it is fed.
 struct Filesystem {
     directory: PathBuf,
-    mke2fs: Option<Child>,
+    mke2fs: Child,
     feed: Feed,
-    /// What it said of the tarball, once it has ended or nothing more can be fed to it.
-    verdict: Option<Result<(), String>>,
 }
 
 impl Filesystem {
     fn begin(sandbox: &Sandbox, target: &Partial, expected: Expected) -> Result<Self, UnpackError> {
-        let mut child = start(sandbox, target, filesystem_size(expected.unpacked))?;
-        let feed = Feed {
-            stdin: child.stdin.take(),
-            decoder: zstd::stream::raw::Decoder::new()?,
-            out: vec![0; CHUNK],
-            left: longest(expected),
-            attributes: Collector::begin(longest(expected)),
-        };
+        let (reader, writer) = std::io::pipe()?;
+        // Fewer turns for both sides. Where this much is not allowed, the usual does.
+        let _ = rustix::pipe::fcntl_setpipe_size(&writer, PIPE);
+        let mke2fs = start(sandbox, target, filesystem_size(expected.unpacked), reader)?;
         let directory = target.path().parent().unwrap_or_else(|| Path::new("/")).to_owned();
-        Ok(Filesystem { directory, mke2fs: Some(child), feed, verdict: None })
-    }
-
-    /// Feeds it. Only what is this machine's fault is an error at once.
-    async fn take(&mut self, bytes: &[u8]) -> Result<(), UnpackError> {
-        if self.verdict.is_some() {
-            return Ok(());
-        }
-        match self.feed.take(bytes).await {
-            Ok(()) => {}
-            Err(FeedError::Nonsense(reason)) => self.verdict = Some(Err(reason)),
-            // It has read tar's end mark, or it has failed.
-            Err(FeedError::Deaf) => {
-                self.verdict = Some(last_words(self.mke2fs.take(), &self.directory).await?);
-            }
-        }
-        Ok(())
+        Ok(Filesystem { directory, mke2fs, feed: Feed::begin(writer, longest(expected)) })
     }
 
     async fn end(self, sandbox: &Sandbox, target: &Partial) -> Result<(), UnpackError> {
-        let Filesystem { directory, mke2fs, feed, verdict } = self;
-        // This closes its input, upon which it ends.
-        let Feed { stdin, attributes, .. } = feed;
-        drop(stdin);
-        let verdict = match verdict {
-            Some(verdict) => verdict,
-            None => last_words(mke2fs, &directory).await?,
-        };
-        verdict.map_err(UnpackError::Unusable)?;
-        let attributes = attributes.end().await.map_err(UnpackError::Unusable)?;
+        let Filesystem { directory, mke2fs, feed } = self;
+        // This closes mke2fs's input, upon which it ends.
+        let fed = feed.end().await?;
+        if let Some(reason) = fed.nonsense {
+            return Err(UnpackError::Unusable(reason));
+        }
+        last_words(mke2fs, &directory).await?.map_err(UnpackError::Unusable)?;
+        let attributes = fed.attributes.map_err(UnpackError::Unusable)?;
         Ok(attributes.set(sandbox, &directory, target.file_name()).await?)
     }
 }
 
-fn start(sandbox: &Sandbox, target: &Partial, size: Bytes) -> Result<Child, UnpackError> {
+fn start(
+    sandbox: &Sandbox,
+    target: &Partial,
+    size: Bytes,
+    tar: std::io::PipeReader,
+) -> Result<Child, UnpackError> {
     let mut command = sandbox.command(MKE2FS)?;
     command
         .args(["-q", "-F", "-t", "ext4", "-b", "4096", "-I", "256", "-i", "8192", "-m", "1", "-O", FEATURES]);
     command.args(["-E", "assume_storage_prezeroed=1,lazy_itable_init=1,root_owner=0:0", "-d", "-"]);
     command.arg(target.file_name()).arg(format!("{}k", size.0 / 1024));
-    command.stdin(Stdio::piped()).stderr(Stdio::piped());
+    command.stdin(tar).stderr(Stdio::piped());
     Ok(command.spawn()?)
 }
 
 /// Waits for mke2fs. The outer error is this machine's fault; the inner one, what it said of the tarball, may be the
 /// tarball's.
-async fn last_words(child: Option<Child>, directory: &Path) -> Result<Result<(), String>, UnpackError> {
-    let Some(child) = child else { return Ok(Ok(())) };
+async fn last_words(child: Child, directory: &Path) -> Result<Result<(), String>, UnpackError> {
     let too_slow = |_| ToolError::TooSlow { program: MKE2FS.program, limit: LAST_WORDS };
     let output = tokio::time::timeout(LAST_WORDS, child.wait_with_output())
         .await
@@ -246,47 +236,123 @@ fn fault_of_this_machine(said: &str, directory: &Path) -> Option<UnpackError> {
         .then_some(UnpackError::TooOld)
 }
 
-enum FeedError {
-    /// mke2fs does not listen any more.
-    Deaf,
-    /// The stream is no zstd, or too much of it.
-    Nonsense(String),
+/// The thread that decompresses for mke2fs.
+struct Feed {
+    /// Gone once the thread wants no more.
+    to: Option<mpsc::Sender<Compressed>>,
+    outcome: JoinHandle<Fed>,
 }
 
-/// Decompresses into mke2fs.
-struct Feed {
-    stdin: Option<ChildStdin>,
-    decoder: zstd::stream::raw::Decoder<'static>,
-    out: Vec<u8>,
-    left: u64,
-    attributes: Collector,
+/// What became of the stream.
+struct Fed {
+    attributes: Result<Attributes, String>,
+    /// Why it is no zstd, or too much of it.
+    nonsense: Option<String>,
 }
 
 impl Feed {
-    async fn take(&mut self, bytes: &[u8]) -> Result<(), FeedError> {
-        let mut input = InBuffer::around(bytes);
-        loop {
-            let written = {
-                let mut output = OutBuffer::around(self.out.as_mut_slice());
-                self.decoder
-                    .run(&mut input, &mut output)
-                    .map_err(|error| FeedError::Nonsense(format!("it cannot be decompressed ({error})")))?;
-                output.pos()
-            };
-            self.left = self
-                .left
-                .checked_sub(written as u64)
-                .ok_or_else(|| FeedError::Nonsense("it is far larger than it says".to_owned()))?;
-            if written > 0 {
-                self.attributes.take(&self.out[..written]).await;
-                let stdin = self.stdin.as_mut().ok_or(FeedError::Deaf)?;
-                stdin.write_all(&self.out[..written]).await.map_err(|_| FeedError::Deaf)?;
+    fn begin(pipe: std::io::PipeWriter, most: u64) -> Self {
+        let (to, from) = mpsc::channel(8);
+        let outcome = tokio::task::spawn_blocking(move || feed(from, pipe, most));
+        Feed { to: Some(to), outcome }
+    }
+
+    async fn take(&mut self, chunk: Compressed) {
+        if let Some(to) = &self.to
+            && to.send(chunk).await.is_err()
+        {
+            // It says in the end why it wants no more.
+            self.to = None;
+        }
+    }
+
+    async fn end(self) -> std::io::Result<Fed> {
+        drop(self.to);
+        self.outcome.await.map_err(std::io::Error::other)
+    }
+}
+
+fn feed(from: mpsc::Receiver<Compressed>, pipe: std::io::PipeWriter, most: u64) -> Fed {
+    let chunks = Chunks { from, chunk: Compressed::new() };
+    let decoder =
+        match zstd::stream::read::Decoder::with_buffer(std::io::BufReader::with_capacity(CHUNK, chunks)) {
+            Ok(decoder) => decoder,
+            Err(error) => {
+                return Fed { attributes: Err(error.to_string()), nonsense: Some(error.to_string()) };
             }
-            // A full output buffer may mean that more is waiting inside the decoder.
-            if input.pos() == bytes.len() && written < self.out.len() {
-                return Ok(());
+        };
+    let mut tee =
+        Tee { decoder, pipe: Some(pipe), buffer: vec![0; CHUNK], at: 0, end: 0, left: most, nonsense: None };
+    let attributes = Attributes::read(&mut tee, most);
+    // The reader stops at the end mark, or at what it does not understand; mke2fs hears all of it.
+    while tee.refill().is_ok_and(|more| more) {}
+    Fed { attributes, nonsense: tee.nonsense }
+}
+
+/// The stream as it comes.
+struct Chunks {
+    from: mpsc::Receiver<Compressed>,
+    chunk: Compressed,
+}
+
+impl Read for Chunks {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        while self.chunk.is_empty() {
+            match self.from.blocking_recv() {
+                Some(chunk) => self.chunk = chunk,
+                None => return Ok(0),
             }
         }
+        let n = buffer.len().min(self.chunk.len());
+        buffer[..n].copy_from_slice(&self.chunk.split_to(n));
+        Ok(n)
+    }
+}
+
+/// Decompresses, and gives mke2fs each buffer before its reader sees it.
+struct Tee<R: std::io::BufRead> {
+    decoder: zstd::stream::read::Decoder<'static, R>,
+    /// Gone once mke2fs listens no more: it has read tar's end mark, or has failed, which its last words tell.
+    pipe: Option<std::io::PipeWriter>,
+    buffer: Vec<u8>,
+    at: usize,
+    end: usize,
+    left: u64,
+    nonsense: Option<String>,
+}
+
+impl<R: std::io::BufRead> Tee<R> {
+    /// Whether there is more.
+    fn refill(&mut self) -> std::io::Result<bool> {
+        let read = self.decoder.read(&mut self.buffer).and_then(|n| {
+            self.left = self
+                .left
+                .checked_sub(n as u64)
+                .ok_or_else(|| std::io::Error::other("it is far larger than it says"))?;
+            Ok(n)
+        });
+        let n = read.inspect_err(|error| {
+            self.nonsense = Some(format!("it cannot be decompressed ({error})"));
+        })?;
+        (self.at, self.end) = (0, n);
+        if let Some(pipe) = &mut self.pipe
+            && pipe.write_all(&self.buffer[..n]).is_err()
+        {
+            self.pipe = None;
+        }
+        Ok(n > 0)
+    }
+}
+
+impl<R: std::io::BufRead> Read for Tee<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if self.at == self.end && !self.refill()? {
+            return Ok(0);
+        }
+        let n = buffer.len().min(self.end - self.at);
+        buffer[..n].copy_from_slice(&self.buffer[self.at..self.at + n]);
+        self.at += n;
+        Ok(n)
     }
 }
 
