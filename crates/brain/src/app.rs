@@ -4,6 +4,7 @@ use crate::authority::Authority;
 use crate::credentials::Credentials;
 use crate::liveness::Liveness;
 use crate::load::Loads;
+use crate::operations::BlobCame;
 use crate::outside::Outside;
 use crate::panel::Transport;
 use crate::passwords::Passwords;
@@ -107,6 +108,20 @@ impl App {
         outcome
     }
 
+    /// Keeps a blob, if what comes is what its digest says. Nothing names it yet; [`honcho_store::blobs::GRACE`] says how
+    /// long it waits for that.
+    pub(crate) async fn keep_blob(
+        &self,
+        digest: honcho_model::Digest,
+        source: impl tokio::io::AsyncRead,
+    ) -> Result<u64, KeepError> {
+        self.write(Actor::honcho(), &BlobCame(digest)).await?;
+        let size = self.blobs.put(digest, source).await?;
+        // It may have taken long; from now on its time runs anew.
+        self.write(Actor::honcho(), &BlobCame(digest)).await?;
+        Ok(size)
+    }
+
     /// Makes a change, or tries it and takes it back.
     pub(crate) async fn write_or_try<C: Change>(
         &self,
@@ -134,6 +149,17 @@ impl App {
         self.credentials.forget();
         outcome
     }
+}
+
+/// Why a blob is not kept.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum KeepError {
+    /// What came, or where it is kept.
+    #[error(transparent)]
+    Blob(#[from] honcho_images::BlobError),
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// Whether a change is meant.

@@ -23,6 +23,7 @@ mod writing;
 pub mod accounts;
 pub mod addresses;
 pub mod attention;
+pub mod blobs;
 pub mod brain;
 pub mod clusters;
 pub mod copying;

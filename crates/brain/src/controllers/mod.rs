@@ -1,5 +1,6 @@
 //! Loops that act when only time has passed. One file each; each goes on after an error, which it logs.
 
+mod blobs;
 mod lapsing;
 mod load;
 mod mailing;
@@ -12,6 +13,8 @@ mod telling;
 mod uploads;
 mod uses;
 
+#[cfg(test)]
+pub(crate) use blobs::step as blobs_step;
 #[cfg(test)]
 pub(crate) use lapsing::step as lapsing_step;
 #[cfg(test)]
@@ -56,6 +59,7 @@ pub(crate) fn start(app: &App) {
     every(Duration::from_hours(1), app.clone(), "old slow queries", slow::forget);
     every(Duration::from_secs(1), app.clone(), "sealing uploads", uploads::seal);
     every(Duration::from_mins(1), app.clone(), "old uploads", uploads::tidy);
+    every(Duration::from_mins(10), app.clone(), "unnamed blobs", blobs::step);
     every(Duration::from_secs(15), app.clone(), "mails", mailing::step);
     own(Duration::from_secs(15), app.clone(), "uses", uses::step);
     own(Duration::from_hours(1), app.clone(), "checking what is kept", noting::check);

@@ -177,6 +177,15 @@ impl From<StoreError> for ApiError {
     }
 }
 
+impl From<crate::app::KeepError> for ApiError {
+    fn from(error: crate::app::KeepError) -> Self {
+        match error {
+            crate::app::KeepError::Blob(error) => error.into(),
+            crate::app::KeepError::Store(error) => error.into(),
+        }
+    }
+}
+
 impl From<ListError> for ApiError {
     fn from(error: ListError) -> Self {
         StoreError::from(error).into()

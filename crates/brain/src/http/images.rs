@@ -105,7 +105,8 @@ fn parse(digest: &str) -> ApiResult<Digest> {
     description = "Sends a blob. It is kept only if it is what the digest says.",
     responses((status = 201, body = Blob), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody, description = "That is no digest"),
-        (status = 408, body = ErrorBody, description = "Nothing more of it came for 30 s"), (status = 422, body = ErrorBody),
+        (status = 408, body = ErrorBody, description = "Nothing more of it came for 30 s"),
+        (status = 409, body = ErrorBody, description = "It is just being deleted"), (status = 422, body = ErrorBody),
         (status = 507, body = ErrorBody, description = "It could not be written: most often the disk is full")))]
 pub(super) async fn blob_put(
     State(app): State<App>,
@@ -115,7 +116,7 @@ pub(super) async fn blob_put(
 ) -> ApiResult<(StatusCode, Json<Blob>)> {
     let digest = parse(&digest)?;
     let source = StreamReader::new(bodies::pieces(body));
-    let size = app.blobs.put(digest, source).await?;
+    let size = app.keep_blob(digest, source).await?;
     let size_bytes = i64::try_from(size).unwrap_or(i64::MAX);
     Ok((StatusCode::CREATED, Json(Blob { digest: digest.to_string(), size_bytes })))
 }

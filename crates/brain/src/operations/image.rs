@@ -6,7 +6,7 @@ use honcho_api::{Image, ImagePackage};
 use honcho_model::event::ResourceKind;
 use honcho_model::{AccountId, Bytes, Digest, ImageId, Name, cpu, text};
 use honcho_store::events::{self, NewEvent};
-use honcho_store::{Change, Filters, Scope, StoreResult, Tx, accounts, images};
+use honcho_store::{Change, Filters, Scope, StoreResult, Tx, accounts, blobs, images};
 use uuid::Uuid;
 
 /// Registers an image whose blob was sent before.
@@ -78,6 +78,7 @@ impl Change for ImageCreate {
 
 /// Writes down a new image, and the event.
 pub(super) async fn register(tx: &Tx, new: &images::NewImage) -> StoreResult<Image> {
+    blobs::take_name(tx, new.digest).await?;
     let id = images::create(tx, new).await?;
     let image = images::get(tx, Scope::System, id).await?;
     let resource = (ResourceKind::Image, image.id, image.name.as_str());

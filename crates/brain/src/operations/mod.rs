@@ -8,6 +8,7 @@ mod account_end;
 mod account_samples;
 mod account_suspend;
 mod address;
+mod blob;
 mod cluster_create;
 mod cluster_end;
 mod guest_create;
@@ -49,6 +50,7 @@ pub(crate) use account_end::{AccountBury, AccountCancel, AccountLapse, AccountRe
 pub(crate) use account_samples::AccountSampleValues;
 pub(crate) use account_suspend::{AccountSuspend, AccountUnsuspend};
 pub(crate) use address::{AddressCreate, AddressRelease, AddressUpdate};
+pub(crate) use blob::{BlobCame, BlobCollect, BlobsLook};
 pub(crate) use cluster_create::{ClusterCreate, ClusterTrial};
 pub(crate) use cluster_end::{ClusterCancel, ClusterRestore};
 pub(crate) use guest_create::{GuestCreate, GuestTrial};

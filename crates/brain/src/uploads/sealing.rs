@@ -125,8 +125,7 @@ impl Task {
 
     /// Makes it an image.
     async fn keep(&self, sealed: ImportedImage) -> anyhow::Result<()> {
-        let (digest, _) = self.app.blobs.put_file(&sealed.path).await?;
-        anyhow::ensure!(digest == sealed.digest, "what was sealed is {digest}, not {}", sealed.digest);
+        self.app.keep_blob(sealed.digest, tokio::fs::File::open(&sealed.path).await?).await?;
         let (id, uuid) = (ImageUploadId(self.upload.id), self.app.outside.uuid());
         match self.app.write(Actor::honcho(), &ImageUploadSeal { id, uuid, sealed }).await {
             Ok(_) => Ok(()),

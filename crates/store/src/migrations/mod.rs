@@ -30,6 +30,7 @@ mod m0028_slow_telling;
 mod m0031_slow_logging;
 mod m0032_mails_of_accounts;
 mod m0033_image_uploads;
+mod m0034_unnamed_blobs;
 mod m0038_load_over_time;
 mod schema;
 
@@ -78,6 +79,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0031_slow_logging::Migration),
             Box::new(m0032_mails_of_accounts::Migration),
             Box::new(m0033_image_uploads::Migration),
+            Box::new(m0034_unnamed_blobs::Migration),
             Box::new(m0038_load_over_time::Migration),
         ]
     }

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod addresses;
+mod blobs;
 mod clusters;
 mod ends;
 mod giving_up;
