@@ -1,6 +1,7 @@
-//! Names, sizes, MAC addresses, subnets, ranges, digests: what was read reads the same once written.
+//! Names, sizes, MAC addresses, subnets, ranges, digests: what was read reads the same once written. And what consoles print.
 #![no_main]
 
+use honcho_model::printed::{LogCleaner, is_hostile};
 use honcho_model::{AddressRange, Bytes, Digest, DomainName, Mac, Name, subnet};
 
 libfuzzer_sys::fuzz_target!(|text: &str| {
@@ -43,4 +44,10 @@ libfuzzer_sys::fuzz_target!(|text: &str| {
     if let Ok(name) = DomainName::new(text) {
         assert_eq!(DomainName::new(name.as_str()).as_ref(), Ok(&name));
     }
+    // However a console's log is cut in pieces, what is shown of it is the same, and harmless.
+    let whole = LogCleaner::default().clean(text.as_bytes());
+    assert!(whole.chars().all(|c| matches!(c, '\n' | '\t') || !is_hostile(c)));
+    let mut cleaner = LogCleaner::default();
+    let pieces: String = text.as_bytes().chunks(3).map(|piece| cleaner.clean(piece)).collect();
+    assert_eq!(pieces, whole);
 });

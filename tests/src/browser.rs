@@ -19,6 +19,9 @@ use std::time::Duration;
 /// How long an element may take to be there.
 const PATIENCE: Duration = Duration::from_secs(15);
 
+/// The key that is held while the next one is pressed.
+const CONTROL: char = '\u{e009}';
+
 /// A browser with a window and a profile of its own.
 pub struct Browser {
     driver: String,
@@ -158,6 +161,26 @@ impl Browser {
     pub async fn type_into(&self, css: &str, text: &str) -> Result<()> {
         let element = self.element(css).await?;
         self.ask(&format!("element/{element}/value"), json!({ "text": text })).await?;
+        Ok(())
+    }
+
+    /// Presses keys, one after the other, wherever the focus is; `\u{e009}` is Control, held until the next one.
+    pub async fn keys(&self, text: &str) -> Result<()> {
+        let mut actions = Vec::new();
+        let mut is_held = false;
+        for key in text.chars() {
+            let key_of = |kind: &str, key: char| json!({ "type": kind, "value": key.to_string() });
+            actions.push(key_of("keyDown", key));
+            if key == CONTROL {
+                is_held = true;
+                continue;
+            }
+            actions.push(key_of("keyUp", key));
+            if std::mem::take(&mut is_held) {
+                actions.push(key_of("keyUp", CONTROL));
+            }
+        }
+        self.ask("actions", json!({ "actions": [{ "type": "key", "id": "keyboard", "actions": actions }] })).await?;
         Ok(())
     }
 

@@ -6,6 +6,8 @@
 //! ```
 //!
 //! Streams are not desired state: they live in memory and end with the person's connection or with this process.
+//!
+//! A console has one reader: whoever opens it takes it from whoever had it, who is told so by [`Seat::taken`].
 
 use honcho_model::{GuestId, HostId};
 use honcho_wire::{StreamKind, StreamWanted};
@@ -19,6 +21,8 @@ use uuid::Uuid;
 #[derive(Clone, Default)]
 pub(crate) struct Streams {
     waiting: Arc<Mutex<HashMap<Uuid, Waiting>>>,
+    /// Who sits before the console of a guest.
+    seats: Arc<Mutex<HashMap<GuestId, (Uuid, oneshot::Sender<()>)>>>,
 }
 
 struct Waiting {
@@ -35,6 +39,24 @@ pub(crate) struct Place {
     pub(crate) arrival: oneshot::Receiver<Upgraded>,
 }
 
+/// Somebody's seat before the console of a guest.
+pub(crate) struct Seat {
+    id: Uuid,
+    guest: GuestId,
+    streams: Streams,
+    /// Resolves when somebody else has sat down there.
+    pub(crate) taken: oneshot::Receiver<()>,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut seats = self.streams.seats();
+        if seats.get(&self.guest).is_some_and(|(id, _)| *id == self.id) {
+            seats.remove(&self.guest);
+        }
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
         self.streams.lock().remove(&self.id);
@@ -44,6 +66,20 @@ impl Drop for Place {
 impl Streams {
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Uuid, Waiting>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn seats(&self) -> std::sync::MutexGuard<'_, HashMap<GuestId, (Uuid, oneshot::Sender<()>)>> {
+        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sits down before the console of a guest. Whoever sat there is told that it is taken. `id` is one that was never used.
+    pub(crate) fn sit(&self, guest: GuestId, id: Uuid) -> Seat {
+        let (take, taken) = oneshot::channel();
+        if let Some((_, before)) = self.seats().insert(guest, (id, take)) {
+            // They may have left in this moment.
+            let _gone = before.send(());
+        }
+        Seat { id, guest, streams: self.clone(), taken }
     }
 
     /// Begins to wait for the agent of `host`. Wake its long poll afterwards.
@@ -73,5 +109,25 @@ impl Streams {
             return None;
         }
         waiting.remove(&id).map(|stream| stream.meet)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_console_has_one_seat_and_who_loses_it_is_told() {
+        let streams = Streams::default();
+        let mut first = streams.sit(GuestId(7), Uuid::from_u128(1));
+        let mut elsewhere = streams.sit(GuestId(8), Uuid::from_u128(2));
+        assert!(first.taken.try_recv().is_err());
+        let mut second = streams.sit(GuestId(7), Uuid::from_u128(3));
+        assert_eq!(first.taken.try_recv(), Ok(()));
+        // Whoever lost it takes nothing away by leaving.
+        drop(first);
+        assert!(second.taken.try_recv().is_err() && elsewhere.taken.try_recv().is_err());
+        drop(second);
+        assert_eq!(streams.seats().len(), 1);
     }
 }

@@ -21,6 +21,7 @@ pub mod needle;
 pub mod network;
 pub mod operation;
 pub mod password;
+pub mod printed;
 pub mod quota;
 pub mod rack;
 pub mod range;

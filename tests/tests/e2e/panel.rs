@@ -206,6 +206,8 @@ async fn operator(office: &mut Office, web1: i64) -> Result<()> {
         office.look(name).await?;
     }
 
+    console(office, web1).await?;
+
     // What happens is seen without loading the page anew.
     office.browser.go(&office.address(&format!("/guests/{web1}"))).await?;
     office.browser.run("window.stays = true").await?;
@@ -255,6 +257,55 @@ async fn graphs(office: &mut Office, db1: i64) -> Result<()> {
     office.browser.go(&office.address(&format!("/hosts/{host}?span=90d"))).await?;
     office.browser.says("Load over time").await?;
     office.look("host-load").await
+}
+
+/// What is typed is answered (the simulated guest says it again), whoever loses the console is told, and there is a way out for those
+/// who have no mouse.
+async fn console(office: &mut Office, web1: i64) -> Result<()> {
+    office.browser.go(&office.address(&format!("/guests/{web1}"))).await?;
+    office.browser.click(".head a[href$='/console']").await?;
+    office.browser.says("web1 (simulated): echoes what is typed").await?;
+    let word = "return document.getElementById('console-word').textContent";
+    office.browser.gives(word, "connected").await?;
+    // In one of 16 million colours: the policy of the page forbids what that is usually made of.
+    office.browser.keys("\u{e00c}[1;38;2;12;200;99mhello out there").await?;
+    office.browser.says("hello out there").await?;
+    office.look("console").await?;
+
+    let focused = "return document.activeElement.id || document.activeElement.className";
+    office.browser.gives(focused, "xterm-helper-textarea").await?;
+    office.browser.keys("\u{e004}\u{e009}]").await?;
+    office.browser.gives(focused, "console-reader").await?;
+    office.browser.keys("\u{e007}").await?;
+    office
+        .browser
+        .gives("return String(document.querySelectorAll('.xterm-accessibility').length)", "1")
+        .await?;
+    office.browser.click("#console-size option[value='132x43']").await?;
+    office.browser.says("stty cols 132 rows 43").await?;
+    office.look("console-large").await?;
+    office.browser.click("#console-size option[value='80x24']").await?;
+    office.browser.click("#console-reader").await?;
+
+    let elsewhere = office.world.client.guest_console(web1).await?;
+    office.browser.says("Somebody opened this console elsewhere.").await?;
+    office.look("console-taken").await?;
+    drop(elsewhere);
+    office.browser.click("#console-connect").await?;
+    office.browser.gives(word, "connected").await?;
+
+    office.browser.click(".console a[href$='/log']").await?;
+    office.browser.says("What web1 printed").await?;
+    office.look("console-log").await?;
+    // Another site's page has the browser's cookie sent along, and its own name.
+    let socket = office.address(&format!("/guests/{web1}/console/socket")).replace("http://", "ws://");
+    office.browser.go("data:text/html,<title>elsewhere</title>").await?;
+    let script = format!("window.heard = 'nothing'; const socket = new WebSocket('{socket}'); \
+        socket.onopen = () => (window.heard = 'opened'); socket.onclose = () => (window.heard += ', closed');");
+    office.browser.run(&script).await?;
+    office.browser.gives("return window.heard", "nothing, closed").await?;
+    office.browser.console_errors().await?;
+    Ok(())
 }
 
 async fn customer(office: &mut Office, web1: i64) -> Result<()> {

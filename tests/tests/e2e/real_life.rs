@@ -2,6 +2,8 @@
 //! without, given another kernel.
 
 use anyhow::{Context as _, Result, ensure};
+use honcho_api::{Person, PersonCreate};
+use honcho_e2e::browser::Browser;
 use honcho_e2e::real::{BOOT_ID, Filesystem, PATIENCE, Room, kill, qemus};
 use honcho_e2e::world::eventually;
 use honcho_model::guest::GuestStatus;
@@ -23,7 +25,9 @@ async fn guests_are_made_reached_stopped_and_booted_anew() -> Result<()> {
     two_guests_are_two(&room).await?;
     its_cards(&room).await?;
     its_console(&room)?;
+    let page = its_console_in_a_page(&room).await?;
     powered_off_from_within(&room).await?;
+    still_in_its_page(page).await?;
     // While web1 boots once more.
     rebooted_from_within_with_another_kernel(&room).await?;
     its_cards(&room).await?;
@@ -136,6 +140,54 @@ fn its_console(room: &Room) -> Result<()> {
     }
     console.kill()?;
     console.wait()?;
+    Ok(())
+}
+
+/// The same in a browser. It stays open.
+async fn its_console_in_a_page(room: &Room) -> Result<(Browser, tempfile::TempDir)> {
+    let password = "a violet fence sings";
+    let body = PersonCreate {
+        name: Some("ann".to_owned()),
+        full_name: None,
+        operator: Some(true),
+        password: Some(password.to_owned()),
+    };
+    let _: Person = room.world.client.create(&body).await?;
+    let web1 = room.guest("web1").await?;
+    let directory = tempfile::tempdir()?;
+    let browser = Browser::start(directory.path()).await?;
+    let path = format!("/guests/{}/console", web1.id);
+    browser.go(&format!("{}{path}", room.brain.url())).await?;
+    browser.fill("#login", "ann").await?;
+    browser.fill("#password", password).await?;
+    browser.click(".login button").await?;
+    browser.gives(CONSOLE_WORD, "connected").await?;
+    // What it printed before it was looked at.
+    browser.says("automatic login").await?;
+    typed(&browser, "42").await?;
+    // Colours that a style sheet cannot name beforehand: the policy of the page forbids what they are usually made of.
+    browser.keys("\u{e009}uprintf '\\033[38;2;12;200;99mgreen\\033[0m-%s\\n' $((9 * 9))\u{e007}").await?;
+    browser.says("green-81").await?;
+    browser.picture("console-real").await?;
+    assert_eq!(browser.console_errors().await?, Vec::<String>::new());
+    Ok((browser, directory))
+}
+
+const CONSOLE_WORD: &str = "return document.getElementById('console-word').textContent";
+
+/// Types something, and sees what the guest's shell makes of it.
+async fn typed(browser: &Browser, word: &str) -> Result<()> {
+    browser.keys(&format!("\u{e009}uecho page-$(({word} + 0))\u{e007}")).await?;
+    browser.says(&format!("page-{word}")).await
+}
+
+/// The guest was off meanwhile, and off again: the page has come back to its console each time by itself.
+async fn still_in_its_page((browser, directory): (Browser, tempfile::TempDir)) -> Result<()> {
+    browser.gives(CONSOLE_WORD, "connected").await?;
+    typed(&browser, "77").await?;
+    assert_eq!(browser.console_errors().await?, Vec::<String>::new());
+    drop(browser);
+    drop(directory);
     Ok(())
 }
 

@@ -26,7 +26,8 @@ const ARRIVAL: Duration = Duration::from_secs(20);
 /// The protocol name in `Upgrade`.
 pub(crate) const UPGRADE: &str = "honcho-stream";
 
-async fn open(app: &App, scope: Scope, id: i64, kind: StreamKind) -> ApiResult<Place> {
+/// Asks the agent of a guest's host for a stream.
+pub(crate) async fn open(app: &App, scope: Scope, id: i64, kind: StreamKind) -> ApiResult<Place> {
     let guest = guests::get(app.store.reader(), scope, GuestId(id), app.now()).await?;
     let host = guest.host_id.ok_or_else(|| ApiError::conflict("it has no host yet"))?;
     let host = hosts::get(app.store.reader(), HostId(host), app.now()).await?;
@@ -55,7 +56,8 @@ async fn is_connected_here(app: &App, host: HostId) -> ApiResult<()> {
         .hint("ask the brain whose address the agent has (--brain of honcho-agent)"))
 }
 
-async fn arrival(mut place: Place) -> ApiResult<Upgraded> {
+/// Waits until the agent has come.
+pub(crate) async fn arrival(mut place: Place) -> ApiResult<Upgraded> {
     let late = || {
         ApiError::conflict("its host's agent did not open the console within 20 s")
             .hint("see whether the guest runs, and the agent's own log on the host")
@@ -121,8 +123,11 @@ pub(super) async fn console(
     }
     let place = open(&app, caller.scope, id, StreamKind::Console).await?;
     let agent = arrival(place).await?;
+    let seat = app.streams.sit(GuestId(id), app.outside.uuid());
     let person = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
+        // Whose console this was in a page is told that it is taken; here the agent ends the stream of whoever loses it.
+        let _seat = seat;
         let joined = async {
             let person = person.await.map_err(std::io::Error::other)?;
             tokio::io::copy_bidirectional(&mut TokioIo::new(person), &mut TokioIo::new(agent)).await

@@ -112,7 +112,7 @@ async fn form(app: &App, visit: &Visit, request: Request) -> ApiResult<Request> 
 }
 
 /// Whether browsers say that a form comes from a page of ours. Old ones say nothing, and there is the token, too.
-fn is_of_our_pages(headers: &HeaderMap) -> bool {
+pub(super) fn is_of_our_pages(headers: &HeaderMap) -> bool {
     let said = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let site = said(HeaderName::from_static("sec-fetch-site"));
     let from = said(header::ORIGIN).map(|origin| origin.split_once("://").map_or(origin, |(_, host)| host));

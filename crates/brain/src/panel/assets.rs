@@ -21,11 +21,18 @@ struct Asset {
     zipped: Bytes,
 }
 
-static ASSETS: LazyLock<[Asset; 3]> = LazyLock::new(|| {
+const STYLE: &str = "text/css; charset=utf-8";
+const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
+
+static ASSETS: LazyLock<[Asset; 6]> = LazyLock::new(|| {
     [
-        asset("panel.css", "text/css; charset=utf-8", include_bytes!("../../panel/assets/panel.css")),
-        asset("panel.js", "text/javascript; charset=utf-8", include_bytes!("../../panel/assets/panel.js")),
+        asset("panel.css", STYLE, include_bytes!("../../panel/assets/panel.css")),
+        asset("panel.js", JAVASCRIPT, include_bytes!("../../panel/assets/panel.js")),
         asset("icon.svg", "image/svg+xml", include_bytes!("../../panel/assets/icon.svg")),
+        asset("console.js", JAVASCRIPT, include_bytes!("../../panel/assets/console.js")),
+        // xterm.js, as npm has it: `panel/vendor/renew` puts it there.
+        asset("xterm.mjs", JAVASCRIPT, include_bytes!("../../panel/vendor/xterm.mjs")),
+        asset("xterm.css", STYLE, include_bytes!("../../panel/vendor/xterm.css")),
     ]
 });
 

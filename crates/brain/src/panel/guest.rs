@@ -46,6 +46,8 @@ struct LivePart {
     may_change: bool,
     is_running: bool,
     is_cancelled: bool,
+    /// Whether it is on a host, and has a console there.
+    is_reached: bool,
     deletes: Option<Moment>,
     gives_up: Option<(i64, String)>,
     name: String,
@@ -171,6 +173,7 @@ async fn live_part(
         may_change,
         is_running,
         is_cancelled,
+        is_reached: guest.host_id.is_some() && guest.deleted_at.is_none(),
         deletes: guest.deletes_at.map(|at| shown::moment(at, app.now())),
         gives_up: open.map(|operation| (operation.id, shown::words(operation.kind.as_str()))),
         name: guest.name.clone(),

@@ -18,7 +18,7 @@
 //!
 //! What holds for every page:
 //!
-//! * It works without JavaScript. Scripts make parts live ([`live`]) and the keyboard quicker, and do nothing else.
+//! * It works without JavaScript. Scripts make parts live ([`live`]) and the keyboard quicker; a terminal ([`console`]) alone is nothing without.
 //! * The Content-Security-Policy knows no inline script, no inline style and no other host. What depends on numbers is a
 //!   `<meter>`, a `<progress>` or a cell of a table.
 //! * A page shows what works. What somebody may not do has no button, and is refused all the same if it is asked for:
@@ -31,6 +31,7 @@ mod accounts;
 mod around;
 mod assets;
 mod capacity;
+mod console;
 mod cookies;
 mod event_log;
 mod failure;
@@ -107,7 +108,10 @@ pub(crate) fn routes(app: &App) -> Router<App> {
         .route("/guests/bulk", post(guest_bulk::act))
         .route("/guests/new", get(guest_order::show))
         .route("/guests/{id}", get(guest::show))
+        .route("/guests/{id}/console", get(console::show))
+        .route("/guests/{id}/console/socket", get(console::socket))
         .route("/guests/{id}/live", get(guest::live))
+        .route("/guests/{id}/log", get(console::log))
         .route("/guests/{id}/start", post(guest_acts::start))
         .route("/guests/{id}/stop", post(guest_acts::stop))
         .route("/guests/{id}/reboot", post(guest_acts::reboot))

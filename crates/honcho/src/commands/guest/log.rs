@@ -1,11 +1,11 @@
 //! `honcho guest log`: what the serial console printed.
 
-use crate::clean::LogCleaner;
 use crate::command_error::CommandError;
 use crate::context::Context;
 use crate::resolve::{Cancelled, GuestArgument};
 use crate::values;
 use futures::StreamExt;
+use honcho_model::printed::LogCleaner;
 use std::io::IsTerminal;
 use std::pin::pin;
 

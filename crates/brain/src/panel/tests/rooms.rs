@@ -1,0 +1,32 @@
+//! The machine room: emptying hosts, what fits.
+
+use super::{Browser, office};
+
+#[tokio::test]
+async fn a_host_is_emptied_only_when_that_is_asked_for() {
+    let (office, _) = office().await;
+    let mut operator = Browser::logged_in(&office.world.app, "operator").await;
+    let page = operator.get("/hosts/1/drain").await.body;
+    assert!(page.contains("acme-web"), "{page}");
+    let page = operator.get("/hosts/1").await.body;
+    assert!(!page.contains("being emptied"), "looking changes nothing");
+    assert_eq!(operator.post("/hosts/1/drain", "wanted=drained").await.location(), "/hosts/1");
+    assert!(operator.get("/hosts/1").await.body.contains("being emptied"));
+    operator.post("/hosts/1/drain", "wanted=undrained").await;
+    assert!(!operator.get("/hosts/1").await.body.contains("being emptied"));
+    let mut admin = Browser::logged_in(&office.world.app, "admin").await;
+    assert_eq!(admin.post("/hosts/1/drain", "wanted=drained").await.status, 403);
+}
+
+#[tokio::test]
+async fn an_operator_sees_what_fits_and_what_if_a_host_is_lost() {
+    let (office, _) = office().await;
+    let mut operator = Browser::logged_in(&office.world.app, "operator").await;
+    let page = operator.get("/capacity?if_lost=1&memory=64M&vcpus=1&disk=1G").await.body;
+    assert!(
+        page.contains("If ") && page.contains("were lost") && page.contains("acme-web"),
+        "its guest fits nowhere else: {page}"
+    );
+    let page = operator.get("/images").await.body;
+    assert!(page.contains(" guests</a>"), "{page}");
+}
