@@ -180,7 +180,8 @@ impl Browser {
                 actions.push(key_of("keyUp", CONTROL));
             }
         }
-        self.ask("actions", json!({ "actions": [{ "type": "key", "id": "keyboard", "actions": actions }] })).await?;
+        self.ask("actions", json!({ "actions": [{ "type": "key", "id": "keyboard", "actions": actions }] }))
+            .await?;
         Ok(())
     }
 

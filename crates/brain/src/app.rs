@@ -71,6 +71,8 @@ pub(crate) struct Parts {
     /// Whether the machine room is simulated, which every page says.
     pub(crate) simulated: bool,
     pub(crate) watching: Watching,
+    /// What pages share.
+    pub(crate) looks: Arc<crate::shared::Looks>,
     /// Whether this brain's life is known to be accepted, or began without a backup: it never ceases to be.
     pub(crate) accepted: Arc<AtomicBool>,
     /// Where the brain's own files are.

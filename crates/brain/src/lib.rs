@@ -35,6 +35,7 @@ mod post;
 mod reviewing;
 mod runs;
 mod serve;
+mod shared;
 mod slow;
 mod streams;
 mod tables;

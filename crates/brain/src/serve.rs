@@ -172,6 +172,7 @@ pub(crate) async fn open(
         lead: Arc::new(store.lead()),
         _alone: alone,
         watching: Watching::new(),
+        looks: Arc::default(),
         rules: options.rules,
         standing: crate::placing::Standing::default(),
         slow: options.slow.clone(),

@@ -8,6 +8,7 @@
 //!  Fleet --- place ------> Decision   each host: refused by which filter, or scored how
 //!    |------ capacity ---> Capacity   how many more of a size, and what runs out
 //!    |------ survive ----> the hosts whose loss would strand guests
+//!    |------ heat -------> how full each host is
 //!    |------ drain ------> moves
 //!    '------ balance ----.
 //!                        v
@@ -21,6 +22,7 @@ mod drain;
 mod filter;
 mod fleet;
 pub mod ganeti;
+mod heat;
 mod place;
 pub mod spread;
 mod survive;
@@ -34,6 +36,7 @@ pub use fleet::{
     Alike, Capability, ClusterRole, Draining, Fleet, Guest, Holds, Host, HostLoad, NPlusOne, Pool, Reach,
     Request, Rules, Sums, Told,
 };
+pub use heat::{Heat, heat};
 pub use honcho_model::ClusterId;
 pub use place::{Choice, Decision, Impossible, Score, Verdict, place, place_all};
 pub use survive::{stranded, stranded_more};

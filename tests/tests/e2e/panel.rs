@@ -194,6 +194,9 @@ async fn operator(office: &mut Office, web1: i64) -> Result<()> {
         ("account", format!("/accounts/{account}")),
         ("usage", format!("/accounts/{account}/usage")),
         ("capacity", format!("/capacity?if_lost={host}")),
+        ("placement", "/placement".to_owned()),
+        ("placement-what-if", format!("/placement?memory=64M&vcpus=1&disk=1G&if_lost={host}")),
+        ("placement-loss", "/placement?by=loss".to_owned()),
         ("images", "/images".to_owned()),
         ("image", format!("/images/{}", office.world.image.id)),
         ("password", "/password".to_owned()),
@@ -264,7 +267,7 @@ async fn graphs(office: &mut Office, db1: i64) -> Result<()> {
 async fn console(office: &mut Office, web1: i64) -> Result<()> {
     office.browser.go(&office.address(&format!("/guests/{web1}"))).await?;
     office.browser.click(".head a[href$='/console']").await?;
-    office.browser.says("web1 (simulated): echoes what is typed").await?;
+    office.browser.says("(simulated): echoes what is typed").await?;
     let word = "return document.getElementById('console-word').textContent";
     office.browser.gives(word, "connected").await?;
     // In one of 16 million colours: the policy of the page forbids what that is usually made of.
@@ -300,8 +303,10 @@ async fn console(office: &mut Office, web1: i64) -> Result<()> {
     // Another site's page has the browser's cookie sent along, and its own name.
     let socket = office.address(&format!("/guests/{web1}/console/socket")).replace("http://", "ws://");
     office.browser.go("data:text/html,<title>elsewhere</title>").await?;
-    let script = format!("window.heard = 'nothing'; const socket = new WebSocket('{socket}'); \
-        socket.onopen = () => (window.heard = 'opened'); socket.onclose = () => (window.heard += ', closed');");
+    let script = format!(
+        "window.heard = 'nothing'; const socket = new WebSocket('{socket}'); \
+        socket.onopen = () => (window.heard = 'opened'); socket.onclose = () => (window.heard += ', closed');"
+    );
     office.browser.run(&script).await?;
     office.browser.gives("return window.heard", "nothing, closed").await?;
     office.browser.console_errors().await?;

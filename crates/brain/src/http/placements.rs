@@ -194,16 +194,24 @@ pub(super) async fn undrain_by_post(
     Ok(Json(undrained(&app, operator.0, id).await?))
 }
 
-/// How many more guests of each of these sizes fit, all of what is at one moment.
+/// How many more guests of each of these sizes fit, all of what is at one moment. What a host's loss would mean is asked of every
+/// guest; else what they come to is enough, which is kept.
 pub(crate) async fn capacities(
     app: &App,
     sizes: Vec<Size>,
     lost: Option<HostId>,
 ) -> ApiResult<Vec<Capacity>> {
-    planned(app, move |rooms, guests, rules| {
-        sizes.into_iter().map(|size| placing::capacity_of(rooms, guests, rules, size, lost)).collect()
-    })
-    .await
+    if let Some(lost) = lost {
+        let plan = move |rooms: &[Room], guests: &[PlacedGuest], rules| {
+            placing::capacities_of(rooms, guests, rules, &sizes, lost)
+        };
+        return planned(app, plan).await;
+    }
+    let fleet = app.standing.seen(&app.store, app.now(), app.rules).await?.fleet;
+    let counting = tokio::task::spawn_blocking(move || {
+        sizes.into_iter().map(|size| placing::fitting(&fleet, size)).collect()
+    });
+    counting.await.map_err(|error| StoreError::Damaged { what: "plan", why: error.to_string() }.into())
 }
 
 /// Of which size guests are to be counted.

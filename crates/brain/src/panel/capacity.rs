@@ -7,12 +7,14 @@ use super::visitor::{Asking, Guarded};
 use crate::app::App;
 use crate::http::{ApiError, ApiResult, capacities};
 use crate::placing::Size;
+use crate::shared::CAPACITIES;
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use honcho_model::{Bytes, HostId};
 use honcho_store::{Filters, hosts};
 use serde::Deserialize;
+use std::sync::Arc;
 
 /// Sizes that are counted if none is asked for: memory in GiB, processors, disk in GiB.
 const SIZES: [(u64, u32, u64); 5] = [(1, 1, 10), (2, 2, 20), (4, 2, 40), (8, 4, 80), (16, 8, 160)];
@@ -54,7 +56,7 @@ struct CapacityPage {
     lost: Option<Lost>,
 }
 
-fn bytes(attribute: &str, text: &str) -> ApiResult<Bytes> {
+pub(super) fn bytes(attribute: &str, text: &str) -> ApiResult<Bytes> {
     text.trim().parse::<Bytes>().map_err(|error| ApiError::invalid(attribute, error.to_string()))
 }
 
@@ -76,8 +78,33 @@ fn sizes(asked: &Asked) -> ApiResult<Vec<Size>> {
     Ok(vec![Size { memory, vcpus, disk: bytes("disk", &asked.disk)? }])
 }
 
-fn count(n: i64, capped: bool) -> String {
+pub(super) fn count(n: i64, capped: bool) -> String {
     if capped { format!("more than {}", shown::count(n)) } else { shown::count(n) }
+}
+
+/// What ends first, in words.
+pub(super) fn runs_out(capacity: &honcho_api::Capacity) -> String {
+    let said =
+        |one: &honcho_api::PlacementCount| format!("{} on {} hosts", shown::words(&one.filter), one.hosts);
+    capacity.runs_out.iter().map(said).collect::<Vec<_>>().join(", ")
+}
+
+/// A size in words.
+pub(super) fn size_said(size: &Size) -> String {
+    let bytes = |bytes: Bytes| shown::size(i64::try_from(bytes.0).unwrap_or(i64::MAX));
+    let vcpus = if size.vcpus == 1 { "vCPU" } else { "vCPUs" };
+    format!("{}, {} {vcpus}, {} disk", bytes(size.memory), size.vcpus, bytes(size.disk))
+}
+
+/// How many fit, for all who ask the same within some seconds.
+pub(super) async fn counted(
+    app: &App,
+    sizes: Vec<Size>,
+    lost: Option<HostId>,
+) -> ApiResult<Arc<[honcho_api::Capacity]>> {
+    let asked = (sizes.clone(), lost);
+    let count = async || Ok(capacities(app, sizes, lost).await?.into());
+    app.looks.capacities.recent(asked, CAPACITIES, || app.now(), count).await
 }
 
 /// The page.
@@ -92,13 +119,8 @@ pub(super) async fn show(
         "" => None,
         id => Some(HostId(id.parse().map_err(|_| ApiError::invalid("if_lost", "is no host"))?)),
     };
-    let said = |size: &Size| {
-        let bytes = |bytes: Bytes| shown::size(i64::try_from(bytes.0).unwrap_or(i64::MAX));
-        let vcpus = if size.vcpus == 1 { "vCPU" } else { "vCPUs" };
-        format!("{}, {} {vcpus}, {} disk", bytes(size.memory), size.vcpus, bytes(size.disk))
-    };
-    let labels: Vec<String> = sizes.iter().map(said).collect();
-    let counted = capacities(&app, sizes, lost).await?;
+    let labels: Vec<String> = sizes.iter().map(size_said).collect();
+    let counted = counted(&app, sizes, lost).await?;
     let filters = Filters { limit: Some(HOSTS), ..Filters::default() };
     let all = hosts::list(app.store.reader(), &filters, app.now()).await?;
     let hosts: Vec<(i64, String)> = all.into_iter().map(|host| (host.id, host.name)).collect();
@@ -108,20 +130,15 @@ pub(super) async fn show(
         restarted: capacity.restarted.unwrap_or(0),
         homeless: capacity.homeless.clone().unwrap_or_default(),
     });
-    let row = |(capacity, size): (honcho_api::Capacity, String)| Row {
+    let row = |(capacity, size): (&honcho_api::Capacity, String)| Row {
         size,
         fit: count(capacity.fit, capacity.capped),
         fit_with_n_plus_one: shown::count(capacity.fit_with_n_plus_one),
-        runs_out: capacity
-            .runs_out
-            .iter()
-            .map(|one| format!("{} on {} hosts", shown::words(&one.filter), one.hosts))
-            .collect::<Vec<_>>()
-            .join(", "),
+        runs_out: runs_out(capacity),
     };
     page(&CapacityPage {
         shell: Shell::new(&app, &guarded.visit, Section::Capacity, "Capacity"),
-        rows: counted.into_iter().zip(labels).map(row).collect(),
+        rows: counted.iter().zip(labels).map(row).collect(),
         hosts: hosts.into_iter().map(|(id, name)| (id, name, id.to_string() == asked.if_lost)).collect(),
         lost,
         asked,

@@ -7,14 +7,17 @@ use super::slow;
 use super::visitor::{Asking, Guarded};
 use crate::app::App;
 use crate::http::ApiError;
+use crate::shared::COUNTS;
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use honcho_api::Guest;
 use honcho_model::guest::GuestStatus;
 use honcho_store::names::{self, Named};
-use honcho_store::{Filters, guests};
+use honcho_store::{Filters, Scope, guests};
 use serde::Deserialize;
+use std::collections::HashMap;
+use std::sync::Arc;
 
 /// How many rows a page has.
 const ROWS: i64 = 50;
@@ -178,6 +181,19 @@ async fn chips(app: &App, asked: &Asked) -> PanelResult<Vec<Chip>> {
     Ok(chips)
 }
 
+/// How many guests have which status: what a page says of them may be a second old, and costs no more than one count in a second.
+async fn counted(app: &App, scope: Scope) -> PanelResult<Arc<[(String, i64)]>> {
+    let count = async || PanelResult::Ok(guests::counted(app.store.reader(), scope, app.now()).await?.into());
+    app.looks.guests_counted.recent(format!("{scope:?}"), COUNTS, || app.now(), count).await
+}
+
+/// The same by image.
+pub(super) async fn counted_by_image(app: &App, scope: Scope) -> PanelResult<Arc<HashMap<i64, i64>>> {
+    let count =
+        async || PanelResult::Ok(Arc::new(guests::counted_by_image(app.store.reader(), scope).await?));
+    app.looks.guests_by_image.recent(format!("{scope:?}"), COUNTS, || app.now(), count).await
+}
+
 /// The table.
 pub(super) async fn show(
     State(app): State<App>,
@@ -198,7 +214,7 @@ pub(super) async fn show(
     let (first, last) = (found.first().map(|guest| guest.id), found.last().map(|guest| guest.id));
     let is_behind = if backwards { more } else { !asked.after.is_empty() };
     let is_ahead = if backwards { true } else { more };
-    let counted = guests::counted(app.store.reader(), scope, app.now()).await?;
+    let counted = counted(&app, scope).await?;
     let choices = GuestStatus::ALL.into_iter().filter_map(|status| {
         let count = counted.iter().find(|(word, _)| word == status.as_str()).map_or(0, |(_, count)| *count);
         let is_chosen = asked.status == status.as_str();

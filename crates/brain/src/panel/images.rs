@@ -1,6 +1,7 @@
 //! Images: what guests are made of, who runs them, and the packages in each.
 
 use super::failure::PanelResult;
+use super::guests::counted_by_image;
 use super::shell::{Section, Shell, page};
 use super::shown::{self, Moment};
 use super::visitor::{Asking, Guarded, PageId};
@@ -11,7 +12,7 @@ use axum::response::Response;
 use honcho_api::{Image, ImagePackage};
 use honcho_model::ImageId;
 use honcho_store::names::{self, Named};
-use honcho_store::{Filters, guests, images};
+use honcho_store::{Filters, images};
 use serde::Deserialize;
 
 /// How many images a page has, and how many packages.
@@ -58,7 +59,7 @@ pub(super) async fn show(
     let found = images::list(reader, scope, &filters).await?;
     let accounts =
         names::of(reader, Named::Account, found.iter().filter_map(|image| image.account_id)).await?;
-    let counts = guests::counted_by_image(reader, scope).await?;
+    let counts = counted_by_image(&app, scope).await?;
     let is_full = i64::try_from(found.len()).is_ok_and(|count| count == ROWS);
     let more = found.last().filter(|_| is_full).map(|last| format!("/images?after={}", last.id));
     let row = |image: Image| Row {
@@ -104,7 +105,7 @@ pub(super) async fn one(
     let filters = Filters { limit: Some(PACKAGES), offset: Some(offset), ..Filters::default() };
     let packages = images::packages(reader, ImageId(id), &filters).await?;
     let accounts = names::of(reader, Named::Account, image.account_id).await?;
-    let counts = guests::counted_by_image(reader, scope).await?;
+    let counts = counted_by_image(&app, scope).await?;
     let until = offset.saturating_add(i64::try_from(packages.len()).unwrap_or(0));
     let more = (until < image.packages_count).then(|| format!("/images/{id}?offset={until}"));
     let all = shown::count(image.packages_count);

@@ -15,7 +15,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 /// A part is not sent more often than this, however much happens.
-const CALM: Duration = Duration::from_millis(300);
+pub(crate) const CALM: Duration = Duration::from_millis(300);
 
 /// How often it is looked at again although nothing was written: hosts fall silent without a word.
 const AGAIN: Duration = Duration::from_secs(15);

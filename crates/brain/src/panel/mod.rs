@@ -51,6 +51,7 @@ mod networks;
 mod overview;
 mod password;
 mod people;
+mod placement;
 mod problems;
 mod racked;
 mod search;
@@ -65,6 +66,7 @@ mod visitor;
 mod tests;
 
 pub(crate) use around::unknown_page;
+pub(crate) use live::CALM;
 pub(crate) use visitor::Transport;
 
 use crate::app::App;
@@ -90,6 +92,7 @@ pub(crate) fn routes(app: &App) -> Router<App> {
         .route("/accounts/{id}/usage", get(usage::show))
         .route("/accounts/{id}/usage.csv", get(usage::csv))
         .route("/capacity", get(capacity::show))
+        .route("/placement", get(placement::show))
         .route("/images", get(images::show))
         .route("/images/{id}", get(images::one))
         .route("/password", get(password::show).post(password::change))

@@ -7,9 +7,11 @@ use super::shell::{Section, Shell, go, page};
 use super::shown::{self, Badge};
 use super::visitor::{Guarded, Visit, Visitor};
 use crate::app::App;
+use crate::shared::{self, AFTER_A_CHANGE, COUNTS};
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
+use honcho_model::Timestamp;
 use honcho_model::guest::GuestStatus;
 use honcho_store::{Filters, attention, guests, networks};
 
@@ -56,7 +58,7 @@ struct LivePart {
 #[template(path = "overview.html")]
 struct OverviewPage {
     shell: Shell,
-    live: LivePart,
+    live: String,
 }
 
 fn of_host(host: attention::TroubledHost, app: &App) -> Concern {
@@ -179,12 +181,21 @@ async fn live_part(app: &App, visitor: &Visitor) -> PanelResult<LivePart> {
     })
 }
 
+/// The live part, made at `since` or later: once for all operators, for it is the same for each of them.
+async fn rendered(app: &App, visitor: &Visitor, since: Timestamp) -> PanelResult<String> {
+    let make = async || {
+        let part = live_part(app, visitor).await?;
+        PanelResult::Ok(part.render().map_err(|error| unwritable(&error))?)
+    };
+    app.looks.overview.get((), since, || app.now(), make).await
+}
+
 /// The page. Customers begin with their guests.
 pub(super) async fn show(State(app): State<App>, guarded: Guarded) -> PanelResult<Response> {
     if !guarded.visitor.is_operator() {
         return Ok(go("/guests", guarded.visit.flash.clone(), guarded.visit.transport));
     }
-    let live = live_part(&app, &guarded.visitor).await?;
+    let live = rendered(&app, &guarded.visitor, shared::since(app.now(), COUNTS)).await?;
     let shell = Shell::new(&app, &guarded.visit, Section::Overview, "Overview");
     page(&OverviewPage { shell, live })
 }
@@ -197,8 +208,8 @@ pub(super) async fn live(State(app): State<App>, visit: Visit) -> PanelResult<Re
     let render = move || {
         let (app, visitor) = (of.clone(), by.clone());
         async move {
-            let part = live_part(&app, &visitor).await?;
-            Ok(part.render().map_err(|error| unwritable(&error))?)
+            // What is asked for comes after a change and its calm, and what was begun before that does not hold it.
+            rendered(&app, &visitor, shared::since(app.now(), AFTER_A_CHANGE)).await
         }
     };
     live::follow(app, visitor, render).await

@@ -19,9 +19,9 @@ mod words;
 pub(crate) use fleet::Kin;
 use fleet::whole;
 pub(crate) use growing::{Claim, Growth, to_be_read};
-pub(crate) use plans::{Size, balance_of, capacity_of, drain_of};
+pub(crate) use plans::{Size, balance_of, capacities_of, drain_of, fitting};
 pub(crate) use shown::{Told, for_customers};
-pub(crate) use standing::{Now, Standing};
+pub(crate) use standing::{Now, Seen, Standing};
 pub(crate) use words::said_to;
 
 use honcho_model::{Bytes, CpuFeature, HostId, NetworkKind, PoolId};

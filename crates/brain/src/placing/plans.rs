@@ -78,33 +78,45 @@ pub(crate) fn balance_of(rooms: &[Room], placed: &[PlacedGuest], rules: Rules, l
 }
 
 /// A size that guests may have.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Size {
     pub(crate) memory: Bytes,
     pub(crate) vcpus: u32,
     pub(crate) disk: Bytes,
 }
 
-/// How many more guests of a size fit, if this host were lost; `None` if there is no such host.
-pub(crate) fn capacity_of(
+impl Size {
+    /// What a guest of this size asks for, which needs nothing else.
+    pub(crate) fn request(self) -> Request {
+        Request::of_size(self.memory, self.vcpus, self.disk)
+    }
+}
+
+/// How many more guests of each size fit, if this host were lost; `None` if there is no such host.
+pub(crate) fn capacities_of(
     rooms: &[Room],
     placed: &[PlacedGuest],
     rules: Rules,
-    size: Size,
-    lost: Option<HostId>,
-) -> Option<Capacity> {
+    sizes: &[Size],
+    lost: HostId,
+) -> Option<Vec<Capacity>> {
     let fleet = whole(rooms, placed, rules);
-    let request = Request::of_size(size.memory, size.vcpus, size.disk);
-    let Some(lost) = lost else { return Some(shown(&capacity(&fleet, &request))) };
     let names = Names::new(&fleet, placed);
-    let after = if_lost(&fleet, lost, &request)?;
-    let restarted = i64::try_from(after.rehoused.len()).unwrap_or(i64::MAX);
-    Some(Capacity {
-        lost_host_id: Some(lost.0),
-        restarted: Some(restarted),
-        homeless: Some(names.homeless(after.homeless)),
-        ..shown(&after.capacity)
-    })
+    let one = |size: &Size| {
+        let after = if_lost(&fleet, lost, &size.request())?;
+        Some(Capacity {
+            lost_host_id: Some(lost.0),
+            restarted: Some(i64::try_from(after.rehoused.len()).unwrap_or(i64::MAX)),
+            homeless: Some(names.homeless(after.homeless)),
+            ..shown(&after.capacity)
+        })
+    };
+    sizes.iter().map(one).collect()
+}
+
+/// How many more guests of a size fit, as everything is.
+pub(crate) fn fitting(fleet: &Fleet, size: Size) -> Capacity {
+    shown(&capacity(fleet, &size.request()))
 }
 
 fn shown(capacity: &honcho_placement::Capacity) -> Capacity {

@@ -8,7 +8,7 @@
 //!
 //! Whoever uses it has taken it out; a second one, or one who comes after somebody was stopped half-way, reads all of it
 //! anew. What a change has written itself must not be kept before it is committed: one that has written reads for itself,
-//! and keeps nothing.
+//! and keeps nothing. Whoever only looks has a fleet apart ([`Standing::seen`]), so that no order waits for them.
 
 use super::fleet::{self, Busy};
 use super::{Decided, Together, together};
@@ -27,6 +27,8 @@ pub(crate) struct Standing(Arc<Parts>);
 #[derive(Default)]
 struct Parts {
     kept: Mutex<Option<Kept>>,
+    /// What those see who only look; one of them brings it up to date while the others wait.
+    seen: tokio::sync::Mutex<Option<Kept>>,
     /// Whether this brain has written down what hosts said of their load since it was read.
     loads_told: AtomicBool,
     /// What is renewed after each change of a test, and compared with what is read anew.
@@ -81,6 +83,23 @@ impl Standing {
         Ok(Now { kept: Some(kept), fleet, home })
     }
 
+    /// The fleet as it is now, for who only looks.
+    pub(crate) async fn seen(&self, store: &Store, now: Timestamp, rules: Rules) -> StoreResult<Seen> {
+        let mut held = self.0.seen.lock().await;
+        let snapshot = store.snapshot().await?;
+        let mut kept = match held.take() {
+            Some(mut kept) => {
+                kept.renew(&snapshot, now, Loads::Unknown).await?;
+                kept
+            }
+            None => Kept::read(&snapshot, now).await?,
+        };
+        kept.hold_to(rules);
+        let seen = Seen { fleet: kept.fleet.clone(), busy: kept.busy };
+        *held = Some(kept);
+        Ok(seen)
+    }
+
     /// Compares what is kept with what there is, if anything is kept. What differs is thrown away, and given in words: a change
     /// that placing did not hear of.
     pub(crate) async fn check(&self, store: &Store, now: Timestamp) -> StoreResult<Option<String>> {
@@ -115,6 +134,21 @@ impl Parts {
 
     fn keep(&self, kept: Kept) {
         *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
+    }
+}
+
+/// The fleet at one moment, for who only looks.
+pub(crate) struct Seen {
+    pub(crate) fleet: Arc<Fleet>,
+    busy: Busy,
+}
+
+impl Seen {
+    /// What would be said to a guest of this size.
+    pub(crate) fn decide(&self, request: Request) -> Decided {
+        let request = Request { load: self.busy.expected(request.vcpus), ..request };
+        let decision = honcho_placement::place(&self.fleet, &request);
+        Decided { fleet: self.fleet.clone(), request, decision }
     }
 }
 

@@ -22,6 +22,11 @@ const PAGES: &str = "
 /capacity?memory=1G&vcpus=1&disk=1G&if_lost=1  303 403 403 403 200
 /capacity?memory=much  303 403 403 403 422
 /capacity?if_lost=999  303 403 403 403 404
+/placement      303 403 403 403 200
+/placement?memory=1G&vcpus=1&disk=1G&if_lost=1&by=loss  303 403 403 403 200
+/placement?memory=1G  303 403 403 403 422
+/placement?by=colour  303 403 403 403 422
+/placement?if_lost=999  303 403 403 403 404
 /images         303 200 200 200 200
 /images/1       303 200 200 200 200
 /images/999     303 404 404 404 404

@@ -30,3 +30,30 @@ async fn an_operator_sees_what_fits_and_what_if_a_host_is_lost() {
     let page = operator.get("/images").await.body;
     assert!(page.contains(" guests</a>"), "{page}");
 }
+
+#[tokio::test]
+async fn a_map_shows_how_full_hosts_are_and_what_they_would_say() {
+    let (office, _) = office().await;
+    let mut operator = Browser::logged_in(&office.world.app, "operator").await;
+    for (by, words) in [
+        ("memory", "% of memory: "),
+        ("disk", "% of disk: "),
+        ("vcpus", "vCPUs on"),
+        ("loss", "its guests\u{2019} memory would fit nowhere"),
+    ] {
+        let page = operator.get(&format!("/placement?by={by}")).await.body;
+        assert!(page.contains(words), "{by}: {page}");
+    }
+    let page = operator.get("/placement?memory=64M&vcpus=1&disk=1G").await.body;
+    assert!(page.contains("One would go to") && page.contains("<strong>fits</strong>"), "{page}");
+    // Who refuses, and why, as an order would be told.
+    let page = operator.get("/placement?memory=9T&vcpus=1&disk=1G").await.body;
+    assert!(page.contains("No host can take it.") && page.contains("9T needed"), "{page}");
+    let page = operator.get("/placement?if_lost=1").await.body;
+    assert!(page.contains("were lost") && page.contains("acme-web"), "{page}");
+    // What has changed since is seen at once.
+    operator.get("/hosts/1").await;
+    operator.post("/hosts/1/drain", "wanted=drained").await;
+    let page = operator.get("/placement").await.body;
+    assert!(page.contains("; being emptied") && page.contains("0 of 1"), "{page}");
+}
