@@ -79,6 +79,8 @@ impl Browser {
         .await?;
         let profile = directory.join("profile");
         let capabilities = json!({
+            // A brain that is not on loopback is its own certificate authority.
+            "acceptInsecureCerts": true,
             "goog:chromeOptions": { "args": [
                 // The tests run as root, whom Chromium's sandbox refuses.
                 "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars",
@@ -265,6 +267,22 @@ impl Browser {
     pub async fn overflow(&self) -> Result<i64> {
         let script = "const root = document.documentElement; return root.scrollWidth - root.clientWidth";
         self.run(script).await?.as_i64().context("a number")
+    }
+
+    /// Keeps what its window shows as a picture for the guide, small, in `target/screenshots/guide`.
+    pub async fn guide_picture(&self, name: &str) -> Result<PathBuf> {
+        let size = self.devtools("Page.getLayoutMetrics", json!({})).await?;
+        let height = size["cssContentSize"]["height"].as_f64().context("a height")?.min(900.0);
+        let clip = json!({ "x": 0, "y": 0, "width": 1280, "height": height, "scale": 1 });
+        let asked = json!({ "format": "webp", "quality": 70, "captureBeyondViewport": true, "clip": clip });
+        let answer = self.devtools("Page.captureScreenshot", asked).await?;
+        let bytes = base64::engine::general_purpose::STANDARD
+            .decode(answer["data"].as_str().context("a picture")?)?;
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/screenshots/guide");
+        std::fs::create_dir_all(&directory)?;
+        let path = directory.join(format!("{name}.webp"));
+        std::fs::write(&path, bytes)?;
+        Ok(path)
     }
 
     /// Keeps a picture of the whole page in `target/screenshots`.

@@ -25,8 +25,11 @@ pub(crate) struct Looks {
     /// How many guests there are of each image, by who sees them.
     pub(crate) guests_by_image: Shared<String, Arc<HashMap<i64, i64>>>,
     /// What fits still, by size and by the host that is thought lost.
-    pub(crate) capacities: Shared<(Vec<Size>, Option<HostId>), Arc<[honcho_api::Capacity]>>,
+    pub(crate) capacities: Shared<Wanted, Arc<[honcho_api::Capacity]>>,
 }
+
+/// Sizes, and which host is thought lost.
+type Wanted = (Vec<Size>, Option<HostId>);
 
 /// So far behind what was written may counts be that pages show.
 pub(crate) const COUNTS: Duration = age(Duration::from_secs(1));
@@ -116,11 +119,11 @@ mod tests {
     #[tokio::test]
     async fn whoever_looks_at_the_same_moment_is_given_the_same() {
         let shared: Shared<&str, i64> = Shared::default();
-        let (clock, made) = (AtomicI64::new(1_000_000), AtomicI64::new(0));
+        let (clock, so_far) = (AtomicI64::new(1_000_000), AtomicI64::new(0));
         let now = || Timestamp(clock.load(Ordering::Relaxed));
         let make = async || {
             tokio::task::yield_now().await;
-            Ok::<_, Infallible>(made.fetch_add(1, Ordering::Relaxed))
+            Ok::<_, Infallible>(so_far.fetch_add(1, Ordering::Relaxed))
         };
         let second = Duration::from_secs(1);
         let (one, other) = tokio::join!(

@@ -22,8 +22,11 @@ use uuid::Uuid;
 pub(crate) struct Streams {
     waiting: Arc<Mutex<HashMap<Uuid, Waiting>>>,
     /// Who sits before the console of a guest.
-    seats: Arc<Mutex<HashMap<GuestId, (Uuid, oneshot::Sender<()>)>>>,
+    seats: Arc<Mutex<Seats>>,
 }
+
+/// Which seat is whose, and by what they are told that it is taken.
+type Seats = HashMap<GuestId, (Uuid, oneshot::Sender<()>)>;
 
 struct Waiting {
     host: HostId,
@@ -68,7 +71,7 @@ impl Streams {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn seats(&self) -> std::sync::MutexGuard<'_, HashMap<GuestId, (Uuid, oneshot::Sender<()>)>> {
+    fn seats(&self) -> std::sync::MutexGuard<'_, Seats> {
         self.seats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -1,7 +1,7 @@
 //! Measures Honcho where it runs: `honcho bench …` starts this program.
 //!
 //! One file per measurement: `api` (how fast the brain answers), `archive` (publishing packages), `guest_start` (how much Honcho adds to libvirt's own time), `idle` (what brain and agent
-//! cost while nothing happens), `image` (unpacking an image, beside tar), `placement` (how evenly guests are spread, and how fast, beside Ganeti's htools) and `slowlog` (reading slow
+//! cost while nothing happens), `image` (unpacking an image, beside tar), `panel` (how soon pages come, and how large), `placement` (how evenly guests are spread, and how fast, beside Ganeti's htools) and `slowlog` (reading slow
 //! logs, beside pt-query-digest); beside them `simulate`, a data centre that is none around a brain that is real, and `demo`, one to look around in. They share `brain` (which brain, which token), `figures` (what is made of many
 //! measurements, and how it is printed) and `load` (what else the machine was doing). What a measurement makes it
 //! removes, also when it is interrupted.
@@ -20,6 +20,7 @@ mod image;
 mod leftovers;
 mod load;
 mod order;
+mod panel;
 mod placement;
 mod process;
 mod simulate;
@@ -52,6 +53,8 @@ enum Measurement {
     Idle(idle::IdleArguments),
     /// Unpacking an image for the first time, beside `tar -I zstd -x` of the same file; no brain is needed
     Image(image::ImageArguments),
+    /// How soon each page of the panel begins to come and how large it is, with many guests and slow queries
+    Panel(panel::PanelArguments),
     /// How evenly guests are spread and how fast, beside Ganeti's hbal and hail; no brain is needed
     Placement(placement::PlacementArguments),
     /// A data centre with simulated hosts and guests around a real brain
@@ -129,6 +132,10 @@ fn measure(arguments: &Arguments) -> anyhow::Result<()> {
             }
             Measurement::Image(image) => {
                 let figures = image::measure(image).await?;
+                Ok(if arguments.json { serde_json::to_string_pretty(&figures)? } else { figures.text() })
+            }
+            Measurement::Panel(panel) => {
+                let figures = panel::measure(panel).await?;
                 Ok(if arguments.json { serde_json::to_string_pretty(&figures)? } else { figures.text() })
             }
             Measurement::Placement(placement) => {

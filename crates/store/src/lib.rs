@@ -54,6 +54,7 @@ pub mod restoring;
 pub mod reviewing;
 pub mod rooms;
 pub mod sans;
+pub mod saved_views;
 pub mod search;
 pub mod sessions;
 pub mod sites;

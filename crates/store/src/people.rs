@@ -215,6 +215,7 @@ pub async fn revoke(tx: &Tx, id: PersonId, account: AccountId) -> StoreResult<bo
 pub async fn delete(tx: &Tx, id: PersonId) -> StoreResult<()> {
     execute(tx, "DELETE FROM sessions WHERE person_id = $1", values![id.0]).await?;
     execute(tx, "DELETE FROM grants WHERE person_id = $1", values![id.0]).await?;
+    execute(tx, "DELETE FROM saved_views WHERE person_id = $1", values![id.0]).await?;
     let sql = "UPDATE people SET deleted_at = $1, password_hash = NULL WHERE id = $2";
     execute(tx, sql, values![tx.now.0, id.0]).await?;
     Ok(())

@@ -19,6 +19,7 @@ use crate::addresses::from_bytes;
 use crate::list::Select;
 use crate::sql::{Connection, rows};
 use crate::{Scope, StoreError, StoreResult};
+pub(crate) use conditions::literal;
 use conditions::{Bound, Conditions};
 use honcho_api::SearchHit;
 use honcho_model::needle::Needle;

@@ -101,3 +101,32 @@ fn the_brain_links_no_libvirt() -> Result<()> {
     assert!(libraries("honcho-agent")?.contains("libvirt"), "the agent is what speaks to libvirt");
     Ok(())
 }
+
+/// Each picture that the guide shows is there and small, and none is there that it does not show.
+#[test]
+fn the_guide_has_its_pictures() -> Result<()> {
+    let guide = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/guide");
+    let mut shown = std::collections::BTreeSet::new();
+    for entry in std::fs::read_dir(&guide)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|kind| kind == "md") {
+            let text = std::fs::read_to_string(&path)?;
+            shown.extend(
+                text.split("](pictures/").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0.to_owned())),
+            );
+        }
+    }
+    anyhow::ensure!(!shown.is_empty(), "the guide shows no pictures");
+    for entry in std::fs::read_dir(guide.join("pictures"))? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name == "renew" {
+            continue;
+        }
+        let bytes = entry.metadata()?.len();
+        anyhow::ensure!((1_000..100_000).contains(&bytes), "{name} has {bytes} bytes");
+        anyhow::ensure!(shown.remove(&name), "no page of the guide shows {name}");
+    }
+    anyhow::ensure!(shown.is_empty(), "docs/guide/pictures/renew makes those that are missing: {shown:?}");
+    Ok(())
+}

@@ -12,6 +12,10 @@ use honcho_e2e::world::World;
 use honcho_model::guest::{GuestStatus, Power};
 use std::time::Duration;
 
+/// Pages of which the guide has a picture: `docs/guide/pictures/renew` takes them over.
+const OF_GUIDE: [&str; 7] =
+    ["overview", "guest-operator", "console", "placement-what-if", "network", "slow-ranking", "slow-query"];
+
 const PASSWORD: &str = "a violet fence sings";
 
 /// A brain, its agent, a browser, and what was found wrong with pages.
@@ -84,6 +88,9 @@ impl Office {
             for barrier in self.browser.barriers().await? {
                 self.wrong.push(format!("{name} at {width}, {word}: {barrier}"));
             }
+        }
+        if OF_GUIDE.contains(&name) {
+            self.browser.guide_picture(name).await?;
         }
         for error in self.browser.console_errors().await? {
             self.wrong.push(format!("{name}, console: {error}"));
@@ -173,6 +180,23 @@ async fn operator(office: &mut Office, web1: i64) -> Result<()> {
     office.browser.says("db1").await?;
     office.look("guests").await?;
 
+    // A view is saved under a name, and stands above the table from then on.
+    office.browser.go(&office.address("/guests?status=running")).await?;
+    office
+        .browser
+        .run("document.querySelector(\"form[action='/guests/views']\").closest('details').open = true")
+        .await?;
+    office.browser.fill("#view-name", "What runs").await?;
+    office.browser.click("form[action='/guests/views'] button").await?;
+    office.browser.says("The view What runs is saved.").await?;
+    office.look("guests-view").await?;
+    let script = "return fetch('/guests.csv?status=running').then((answer) => answer.text())";
+    let csv = office.browser.run(script).await?;
+    assert!(
+        csv.as_str().is_some_and(|csv| csv.lines().count() == 4 && csv.contains(",web2,acme,running,")),
+        "{csv}"
+    );
+
     // Dark stays dark, whatever the system prefers.
     office.browser.click(".top .menu summary").await?;
     office.browser.click("button[value=dark]").await?;
@@ -199,6 +223,7 @@ async fn operator(office: &mut Office, web1: i64) -> Result<()> {
         ("placement-loss", "/placement?by=loss".to_owned()),
         ("images", "/images".to_owned()),
         ("image", format!("/images/{}", office.world.image.id)),
+        ("image-diff", format!("/images/{}/diff?with={}", office.world.image.id, office.world.image.id)),
         ("password", "/password".to_owned()),
         ("people", "/people".to_owned()),
         ("person", "/people/2".to_owned()),

@@ -175,16 +175,22 @@ async fn its_console_in_a_page(room: &Room) -> Result<(Browser, tempfile::TempDi
 
 const CONSOLE_WORD: &str = "return document.getElementById('console-word').textContent";
 
-/// Types something, and sees what the guest's shell makes of it.
+/// Types something, and sees what the guest's shell makes of it. A guest that logs somebody in forgets what was typed before.
 async fn typed(browser: &Browser, word: &str) -> Result<()> {
-    browser.keys(&format!("\u{e009}uecho page-$(({word} + 0))\u{e007}")).await?;
-    browser.says(&format!("page-{word}")).await
+    eventually("its shell answers in the page", PATIENCE, async || {
+        browser.keys(&format!("\u{e009}uecho page-$(({word} + 0))\u{e007}")).await?;
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let text = browser.text().await?;
+        ensure!(text.contains(&format!("page-{word}")), "{text}");
+        Ok(())
+    })
+    .await
 }
 
 /// The guest was off meanwhile, and off again: the page has come back to its console each time by itself.
 async fn still_in_its_page((browser, directory): (Browser, tempfile::TempDir)) -> Result<()> {
-    browser.gives(CONSOLE_WORD, "connected").await?;
     typed(&browser, "77").await?;
+    browser.gives(CONSOLE_WORD, "connected").await?;
     assert_eq!(browser.console_errors().await?, Vec::<String>::new());
     drop(browser);
     drop(directory);

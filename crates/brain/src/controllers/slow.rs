@@ -30,6 +30,7 @@ fn ranking(app: &App, servers: Vec<SlowServerId>, after: Range, against: Against
         compared: Compared::Ranges(after, against),
         states: Vec::new(),
         flags: Vec::new(),
+        text: None,
         only: None,
         significance: SIGNIFICANCE,
         now,

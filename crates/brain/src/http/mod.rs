@@ -17,7 +17,7 @@ mod images;
 mod imports;
 mod join;
 mod json;
-mod listing;
+pub(crate) mod listing;
 mod load;
 mod middleware;
 mod networks;

@@ -18,7 +18,10 @@ use serde::Deserialize;
 const LIMIT: i64 = 100;
 /// What can be asked for of one query, and of a ranking besides.
 const OF_ONE: &str = "since, until, against_since, against_until, mark_id";
-const OF_RANKING: [&str; 2] = ["state", "flag"];
+const OF_RANKING: [&str; 3] = ["state", "flag", "text"];
+
+/// The longest text that is looked for, in characters.
+const LONGEST_TEXT: usize = 200;
 
 /// Which ranges, for the document alone: `ranking` reads them.
 #[derive(utoipa::IntoParams)]
@@ -49,6 +52,8 @@ struct RankingParameters {
     state: Option<String>,
     /// Only what is `new`, `worse` or `better`; may be repeated
     flag: Option<String>,
+    /// Only those in whose text, without its values, this stands, in whatever case: the name of a table
+    text: Option<String>,
     /// At most so many
     limit: Option<i64>,
     /// Leave out so many first
@@ -65,6 +70,7 @@ pub(crate) async fn ranking(
     let mut mark = None;
     let mut times = [None; 4];
     let (mut states, mut flags) = (Vec::new(), Vec::new());
+    let mut wanted_text = None;
     for (attribute, text) in &filters.equals {
         let of_time =
             ["since", "until", "against_since", "against_until"].iter().position(|name| name == attribute);
@@ -75,6 +81,11 @@ pub(crate) async fn ranking(
             }
             (None, "flag") => {
                 flags.push(word(attribute, QueryFlag::parse(text), QueryFlag::ALL, QueryFlag::as_str)?);
+            }
+            (None, "text") => {
+                let text_of = honcho_model::text::line_of(text, LONGEST_TEXT);
+                wanted_text =
+                    Some(text_of.map_err(|error| ApiError::invalid("text", error.to_string()))?.to_owned());
             }
             (None, "mark_id") => mark = Some(mark_at(app, scope, text, &servers).await?),
             _ => {
@@ -112,6 +123,7 @@ pub(crate) async fn ranking(
         compared,
         states,
         flags,
+        text: wanted_text,
         only: None,
         significance: SIGNIFICANCE,
         now,

@@ -53,7 +53,7 @@ const LOG_PATIENCE: Duration = Duration::from_secs(5);
 const PING: Duration = Duration::from_secs(20);
 
 /// And is thought gone when it has said nothing for so long.
-const GONE: Duration = Duration::from_secs(60);
+const GONE: Duration = Duration::from_mins(1);
 
 /// So long it is waited for to be told why the other side has closed a console.
 const A_MOMENT: Duration = Duration::from_millis(300);

@@ -1,6 +1,7 @@
 //! The table of guests.
 
 use super::failure::PanelResult;
+use super::guest_views::{self, ViewLink};
 use super::shell::{Section, Shell, page};
 use super::shown::{self, Badge};
 use super::slow;
@@ -28,15 +29,36 @@ const ROWS: i64 = 50;
 pub(super) struct Asked {
     status: String,
     account_id: String,
-    host_id: String,
+    pub(super) host_id: String,
     image_id: String,
-    after: String,
-    before: String,
+    pub(super) after: String,
+    pub(super) before: String,
 }
 
 impl Asked {
+    /// What stands behind the question mark of an address; what is no filter is left out.
+    pub(super) fn of_query(query: &str) -> Asked {
+        let mut asked = Asked::default();
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            let field = match &*name {
+                "status" => &mut asked.status,
+                "account_id" => &mut asked.account_id,
+                "host_id" => &mut asked.host_id,
+                "image_id" => &mut asked.image_id,
+                _ => continue,
+            };
+            *field = value.into_owned();
+        }
+        asked
+    }
+
+    /// As an address of one of the two files, with the same filters.
+    fn as_file(&self, kind: &str) -> String {
+        self.with(|_| {}).replacen("/guests", &format!("/guests.{kind}"), 1)
+    }
+
     /// As an address, with something else in place.
-    fn with(&self, change: impl FnOnce(&mut Asked)) -> String {
+    pub(super) fn with(&self, change: impl FnOnce(&mut Asked)) -> String {
         let mut asked = Asked { after: String::new(), before: String::new(), ..self.clone() };
         change(&mut asked);
         let mut query = form_urlencoded::Serializer::new(String::new());
@@ -60,7 +82,7 @@ impl Asked {
         ]
     }
 
-    fn filters(&self) -> Result<Filters, ApiError> {
+    pub(super) fn filters(&self) -> Result<Filters, ApiError> {
         let backwards = !self.before.is_empty();
         let asked = self.pairs().into_iter().filter(|(_, value)| !value.is_empty());
         let pairs = asked.map(|(name, value)| {
@@ -150,6 +172,11 @@ struct GuestsPage {
     is_operator: bool,
     shows_accounts: bool,
     everything: String,
+    views: Vec<ViewLink>,
+    /// What is filtered by, as the form of a view has it; nothing, if nothing is.
+    query: String,
+    csv: String,
+    json: String,
     may_order: bool,
     /// How many of a customer's servers send slow logs.
     slow_servers: usize,
@@ -241,6 +268,10 @@ pub(super) async fn show(
         shows_accounts: scope.sole_account().is_none(),
         may_order: guarded.visitor.writer().is_ok(),
         everything: asked.with(|asked| asked.status.clear()),
+        views: guest_views::links(&app, &guarded, &asked).await?,
+        query: asked.with(|_| {}).split_once('?').map_or_else(String::new, |(_, query)| query.to_owned()),
+        csv: asked.as_file("csv"),
+        json: asked.as_file("json"),
         before: first.filter(|_| is_behind).map(|id| asked.with(|asked| asked.before = id.to_string())),
         after: last.filter(|_| is_ahead).map(|id| asked.with(|asked| asked.after = id.to_string())),
         rows: rows(&app, &guarded, found).await?,

@@ -39,10 +39,13 @@ mod fields;
 mod guest;
 mod guest_acts;
 mod guest_bulk;
+mod guest_export;
 mod guest_order;
+mod guest_views;
 mod guests;
 mod host;
 mod hosts;
+mod image_diff;
 mod images;
 mod live;
 mod load;
@@ -95,6 +98,7 @@ pub(crate) fn routes(app: &App) -> Router<App> {
         .route("/placement", get(placement::show))
         .route("/images", get(images::show))
         .route("/images/{id}", get(images::one))
+        .route("/images/{id}/diff", get(image_diff::show))
         .route("/password", get(password::show).post(password::change))
         .route("/people", get(people::show).post(people::make))
         .route("/people/{id}", get(people::one))
@@ -108,6 +112,10 @@ pub(crate) fn routes(app: &App) -> Router<App> {
         .route("/theme", post(login::theme))
         .route("/search", get(search::show))
         .route("/guests", get(guests::show).post(guest_order::order))
+        .route("/guests.csv", get(guest_export::csv))
+        .route("/guests.json", get(guest_export::json))
+        .route("/guests/views", post(guest_views::save))
+        .route("/guests/views/forget", post(guest_views::forget))
         .route("/guests/bulk", post(guest_bulk::act))
         .route("/guests/new", get(guest_order::show))
         .route("/guests/{id}", get(guest::show))

@@ -10,8 +10,8 @@
 //! The load comes from `rlt` with one connection per client, on one processor; the other is the brain's.
 
 mod drive;
-mod seed;
-mod served;
+pub(crate) mod seed;
+pub(crate) mod served;
 
 use crate::figures::{note, table};
 use crate::load::Load;

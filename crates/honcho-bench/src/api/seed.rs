@@ -29,11 +29,11 @@ const SUBNETS: [&str; 2] = ["10.1.0.0/16", "10.2.0.0/16"];
 const ORIGINALS: usize = 1_000;
 
 /// What was written.
-pub(super) struct Seeded {
+pub(crate) struct Seeded {
     /// Ids, ascending.
-    pub(super) guests: Vec<i64>,
+    pub(crate) guests: Vec<i64>,
     /// An account with guests.
-    pub(super) account: i64,
+    pub(crate) account: i64,
 }
 
 /// What guests belong to.
@@ -193,7 +193,7 @@ impl Change for Multiply {
 
 /// Writes a SQLite file full, and carries it into `database` if that is one of PostgreSQL. `count` is rounded up to
 /// thousands.
-pub(super) async fn seed(file: &Path, database: &Engine, count: u32) -> Result<Seeded> {
+pub(crate) async fn seed(file: &Path, database: &Engine, count: u32) -> Result<Seeded> {
     let store = Store::open(file).await?;
     let now = Timestamp(i64::try_from(UNIX_EPOCH.elapsed()?.as_micros())?);
     store.write(Actor::honcho(), now, &brain::Establish { uuid: Uuid::new_v4() }).await?;

@@ -8,16 +8,16 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 /// A running `honcho serve`, the program beside this one; killed when dropped.
-pub(super) struct Served {
-    pub(super) url: String,
-    pub(super) token: String,
+pub(crate) struct Served {
+    pub(crate) url: String,
+    pub(crate) token: String,
     process: Child,
     client: reqwest::Client,
 }
 
 impl Served {
     /// Starts one on the data in `directory`, and waits until it answers.
-    pub(super) async fn start(directory: &Path, database: Option<&str>) -> Result<Served> {
+    pub(crate) async fn start(directory: &Path, database: Option<&str>) -> Result<Served> {
         let program = std::env::current_exe()?.with_file_name("honcho");
         let (listen, agents) = (free_address()?, free_address()?);
         let log = std::fs::File::create(directory.join("brain.log"))?;
@@ -51,13 +51,13 @@ impl Served {
     }
 
     /// What is at `path`.
-    pub(super) async fn get(&self, path: &str) -> Result<Vec<u8>> {
+    pub(crate) async fn get(&self, path: &str) -> Result<Vec<u8>> {
         let answer = self.client.get(format!("{}{path}", self.url)).bearer_auth(&self.token).send().await?;
         Ok(answer.error_for_status()?.bytes().await?.to_vec())
     }
 
     /// The most memory it ever held.
-    pub(super) fn peak_memory_mb(&self) -> Result<f64> {
+    pub(crate) fn peak_memory_mb(&self) -> Result<f64> {
         peak_memory_mb(self.process.id())
     }
 }

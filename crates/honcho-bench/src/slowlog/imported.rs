@@ -46,7 +46,7 @@ impl Brain {
 }
 
 /// Ships a log into a Maildir.
-fn mails(directory: &Path, log: &Path, guest: &Path) -> Result<()> {
+pub(crate) fn mails(directory: &Path, log: &Path, guest: &Path) -> Result<()> {
     let new = directory.join("mail/new");
     std::fs::create_dir_all(&new)?;
     let sendmail = directory.join("sendmail");

@@ -3,6 +3,8 @@
 mod generated;
 mod imported;
 
+pub(crate) use imported::mails;
+
 use crate::figures::{Spread, note, table};
 use crate::load::Load;
 use crate::process::peak;

@@ -31,6 +31,7 @@ mod m0031_slow_logging;
 mod m0032_mails_of_accounts;
 mod m0033_image_uploads;
 mod m0034_unnamed_blobs;
+mod m0037_saved_views;
 mod m0038_load_over_time;
 mod schema;
 
@@ -80,6 +81,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0032_mails_of_accounts::Migration),
             Box::new(m0033_image_uploads::Migration),
             Box::new(m0034_unnamed_blobs::Migration),
+            Box::new(m0037_saved_views::Migration),
             Box::new(m0038_load_over_time::Migration),
         ]
     }

@@ -14,7 +14,7 @@ pub(super) struct Bound {
 
 impl Bound {
     pub(super) fn new(needle: &Needle) -> Self {
-        let pattern = escaped(&needle.text);
+        let pattern = literal(&needle.text);
         let mut bound = Bound { values: Vec::new(), text: Default::default() };
         let patterns = [needle.text.clone(), format!("{pattern}%"), format!("%{pattern}%")];
         bound.text = patterns.map(|text| bound.bind(text));
@@ -38,7 +38,7 @@ impl Bound {
 }
 
 /// A text as a LIKE pattern means it: itself.
-fn escaped(text: &str) -> String {
+pub(crate) fn literal(text: &str) -> String {
     let mut pattern = String::with_capacity(text.len());
     for c in text.chars() {
         if matches!(c, '%' | '_' | '\\') {

@@ -47,6 +47,8 @@ pub struct Ranking {
     pub states: Vec<QueryState>,
     /// Only those that one of these is said of; all, if there are none.
     pub flags: Vec<QueryFlag>,
+    /// Only those in whose text, without its values, this stands, in whatever case.
+    pub text: Option<String>,
     /// Only this one.
     pub only: Option<SlowQueryId>,
     /// How sure what is called worse or better has to be.
@@ -79,6 +81,8 @@ pub(super) struct Class {
     slow_server_id: i64,
     first_seen: i64,
     state: String,
+    /// Whether the text that is asked for stands in it; 1 or 0.
+    has_text: i64,
 }
 
 /// A query, as far as it has to be known to rank it.
@@ -208,6 +212,7 @@ impl Ranking {
 
     pub(super) fn wants(&self, one: &Ranked) -> bool {
         self.is_of_state(one)
+            && one.class.has_text != 0
             && (self.flags.is_empty() || one.flags.iter().any(|flag| self.flags.contains(flag)))
             && self.only.is_none_or(|only| only.0 == one.class.id)
     }
@@ -254,11 +259,20 @@ impl Ranking {
         if self.servers.is_empty() {
             return Ok(whole);
         }
+        let mut bound = self.bound();
+        let has_text = match &self.text {
+            None => "1".to_owned(),
+            Some(text) => {
+                bound.push(Value::from(format!("%{}%", crate::search::literal(&text.to_lowercase()))));
+                format!("CASE WHEN LOWER(c.fingerprint) LIKE ${} ESCAPE '\\' THEN 1 ELSE 0 END", bound.len())
+            }
+        };
         let sql = format!(
-            "SELECT c.id, c.slow_server_id, c.first_seen, c.state FROM slow_classes c WHERE c.slow_server_id IN ({})",
+            "SELECT c.id, c.slow_server_id, c.first_seen, c.state, CAST({has_text} AS BIGINT) AS has_text FROM slow_classes c \
+             WHERE c.slow_server_id IN ({})",
             places(1, self.servers.len())
         );
-        let classes: Vec<Class> = rows(connection, &sql, self.bound()).await?;
+        let classes: Vec<Class> = rows(connection, &sql, bound).await?;
         let mut after = self.sums(connection, &ranges.pieces(ranges.after)).await?;
         let mut before = match ranges.before {
             Some(range) => self.sums(connection, &ranges.pieces(range)).await?,

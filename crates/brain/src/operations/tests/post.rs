@@ -88,6 +88,7 @@ impl World {
             compared: Compared::Ranges(range, Against::TheOneBefore),
             states: vec![],
             flags: vec![],
+            text: None,
             only: None,
             significance: honcho_slowlog::compare::SIGNIFICANCE,
             now: self.app.now(),

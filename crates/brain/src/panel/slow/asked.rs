@@ -29,6 +29,8 @@ pub(in crate::panel) struct Asked {
     pub(super) server_id: String,
     pub(super) state: String,
     pub(super) flag: String,
+    /// Only queries in which this stands.
+    pub(super) text: String,
     pub(super) page: String,
 }
 
@@ -82,7 +84,7 @@ fn begins(day: Date) -> String {
 }
 
 impl Asked {
-    fn pairs(&self) -> [(&'static str, &str); 8] {
+    fn pairs(&self) -> [(&'static str, &str); 9] {
         [
             ("server_id", &self.server_id),
             ("period", &self.period),
@@ -91,6 +93,7 @@ impl Asked {
             ("mark_id", &self.mark_id),
             ("state", &self.state),
             ("flag", &self.flag),
+            ("text", &self.text),
             ("page", &self.page),
         ]
     }
@@ -103,6 +106,13 @@ impl Asked {
         query.extend_pairs(asked.pairs().into_iter().filter(|(_, value)| !value.is_empty()));
         let query = query.finish();
         if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
+    }
+
+    /// What a search among the queries keeps of it.
+    pub(super) fn kept(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let others =
+            |(name, value): &(&'static str, &str)| !matches!(*name, "text" | "page") && !value.is_empty();
+        self.pairs().into_iter().filter(others)
     }
 
     /// The time alone: what goes with somebody from one page to the next.
@@ -157,9 +167,9 @@ impl Asked {
         } else {
             ask("mark_id", self.mark_id.clone());
         }
-        for (name, value) in [("state", &self.state), ("flag", &self.flag)] {
-            if !value.is_empty() {
-                ask(name, value.clone());
+        for (name, value) in [("state", &self.state), ("flag", &self.flag), ("text", &self.text)] {
+            if !value.trim().is_empty() {
+                ask(name, value.trim().to_owned());
             }
         }
         Ok(Filters { limit: Some(ROWS), offset: Some(self.page()? * ROWS), equals, ..Filters::default() })

@@ -62,6 +62,8 @@ struct RankingPage {
     names_servers: bool,
     everything: String,
     is_filtered: bool,
+    path: String,
+    asked: Asked,
     total: String,
     total_before: Option<String>,
     worst: Option<Worst>,
@@ -123,7 +125,8 @@ async fn ranking(app: &App, guarded: &Guarded, whose: Whose, asked: Asked) -> Pa
     };
     let sheet = Sheet::new(app, &marks, &asked, &whose.path)?;
     let drawn_marks = on_chart(marks, &timeline, &asked);
-    let is_filtered = !asked.state.is_empty() || !asked.flag.is_empty();
+    let is_filtered =
+        [&asked.state, &asked.flag, &asked.text].into_iter().any(|text| !text.trim().is_empty());
     let page_number = asked.page()?;
     let plain = !is_filtered && page_number == 0;
     let all = |drawn: &[Drawn]| rows(drawn, &timeline, &names, &asked);
@@ -163,6 +166,7 @@ async fn ranking(app: &App, guarded: &Guarded, whose: Whose, asked: Asked) -> Pa
         before: (page_number > 0).then(|| at(page_number - 1)),
         after: (shown_to < found).then(|| at(page_number + 1)),
         elsewhere: if has_any { None } else { elsewhere(&whose, &asked) },
+        path: whose.path.clone(),
         servers: servers
             .into_iter()
             .map(|row| ServerChoice {
@@ -171,6 +175,7 @@ async fn ranking(app: &App, guarded: &Guarded, whose: Whose, asked: Asked) -> Pa
                 row,
             })
             .collect(),
+        asked,
     })
 }
 

@@ -351,6 +351,13 @@ async fn five_thousand_queries_are_pages_that_are_small() {
     assert!(last.contains("page=199") && !last.contains("page=201"), "{last}");
     assert!(last.contains("from table_aaaa where"), "the quickest is the last: {last}");
     assert!(admin.get(&format!("{path}?page=201")).await.body.contains("No queries came in this time"));
+    // Found by a word of it, in whatever case; a sign that SQL knows stands for itself.
+    let found = admin.get(&format!("{path}?text=TABLE_ABCA+&period=7d")).await.body;
+    assert!(found.contains("<span class=\"count\">1</span>") && found.contains("from table_abca"), "{found}");
+    assert!(found.contains("value=\"TABLE_ABCA\"") || found.contains("value=\"TABLE_ABCA \""), "{found}");
+    assert!(
+        admin.get(&format!("{path}?text=table%25abca")).await.body.contains("There are none of this kind")
+    );
     let range = Range { since: 0, until: i64::MAX };
     let server = world.slow_server(&format!("guest-{guest}")).await.id;
     assert_eq!(

@@ -77,3 +77,71 @@ async fn several_guests_are_shown_before_anything_is_done_with_them() {
     admin.post("/guests/bulk", "act=stop").await;
     assert!(admin.get("/guests").await.body.contains("Choose guests first"));
 }
+
+#[tokio::test]
+async fn views_are_kept_by_name_for_one_person() {
+    let (office, _) = office().await;
+    let app = &office.world.app;
+    let mut admin = Browser::logged_in(app, "admin").await;
+    // What is no filter is not kept, nor is nothing.
+    let seen = admin.post("/guests/views", "name=All&query=after%3D7%26colour%3Dred").await;
+    assert_eq!((seen.status, seen.location()), (303, "/guests"));
+    assert!(admin.get("/guests").await.body.contains("nothing is filtered"));
+    let seen = admin.post("/guests/views", "name=Runs&query=status%3Drunning%26after%3D7").await;
+    assert_eq!(seen.location(), "/guests?status=running");
+    let page = admin.get("/guests?status=running").await.body;
+    assert!(
+        page.contains("The view Runs is saved.") && page.contains("aria-current=\"true\">Runs</a>"),
+        "{page}"
+    );
+    // The same name again is the same view.
+    admin.post("/guests/views", "name=+Runs+&query=status%3Dstopped").await;
+    let page = admin.get("/guests").await.body;
+    assert!(page.contains("href=\"/guests?status=stopped\">Runs</a>"), "{page}");
+    assert_eq!(page.matches(">Runs</a>").count(), 1);
+    // Nobody else sees it, or can forget it.
+    let mut viewer = Browser::logged_in(app, "viewer").await;
+    assert!(!viewer.get("/guests").await.body.contains("Runs"));
+    assert_eq!(viewer.post("/guests/views/forget", "view=1").await.status, 404);
+    // A viewer's own views are theirs to save: they change nothing else.
+    assert_eq!(viewer.post("/guests/views", "name=Mine&query=status%3Drunning").await.status, 303);
+    let page = admin.get("/guests?status=stopped").await.body;
+    let (_, rest) = page.split_once("name=\"view\" value=\"").unwrap();
+    let id = rest.split('"').next().unwrap().to_owned();
+    admin.post("/guests/views/forget", &format!("view={id}")).await;
+    assert!(!admin.get("/guests").await.body.contains("Runs"));
+    let seen = admin.post("/guests/views", &format!("name={}&query=status%3Drunning", "x".repeat(61))).await;
+    assert!(admin.get(seen.location()).await.body.contains("flash failed"));
+}
+
+#[tokio::test]
+async fn guests_are_saved_as_files_with_what_is_filtered_by() {
+    let (office, guest) = office().await;
+    let app = &office.world.app;
+    for number in 0..3 {
+        let more = office.world.order(&format!("web{number}")).await.id;
+        office.world.settle(more).await;
+    }
+    let mut operator = Browser::logged_in(app, "operator").await;
+    let page = operator.get("/guests?status=running").await.body;
+    assert!(page.contains("href=\"/guests.csv?status=running\""), "{page}");
+    let seen = operator.get("/guests.csv?status=running&after=999").await;
+    let lines: Vec<&str> = seen.body.lines().collect();
+    assert!(lines[0].starts_with("id,name,account,") && lines[0].ends_with(",host"), "{}", seen.body);
+    assert_eq!((seen.status, lines.len()), (200, 5), "all pages of it: {}", seen.body);
+    assert!(lines[1].starts_with(&format!("{guest},acme-web,acme,running,")), "{}", seen.body);
+    let kind = seen.headers["content-disposition"].to_str().unwrap();
+    assert_eq!(kind, "attachment; filename=\"guests.csv\"");
+    assert_eq!(operator.get("/guests.csv?status=stopped").await.body.lines().count(), 1);
+    let seen = operator.get("/guests.json?status=running").await;
+    let all: Vec<serde_json::Value> = serde_json::from_str(&seen.body).unwrap();
+    assert_eq!((all.len(), &all[0]["name"]), (4, &serde_json::json!("acme-web")));
+    // A customer's has no column of the machine room, and a stranger's nothing of others.
+    let seen = Browser::logged_in(app, "viewer").await.get("/guests.csv?host_id=999").await;
+    assert!(seen.body.lines().count() == 5 && !seen.body.contains("host"), "{}", seen.body);
+    let mut stranger = Browser::logged_in(app, "stranger").await;
+    assert_eq!(stranger.get("/guests.csv").await.body.lines().count(), 1);
+    assert_eq!(stranger.get("/guests.json").await.body, "[]");
+    assert_eq!(Browser::new(app).get("/guests.csv").await.status, 303);
+    assert_eq!(operator.get("/guests.csv?account_id=x").await.status, 422);
+}

@@ -29,6 +29,10 @@ const PAGES: &str = "
 /placement?if_lost=999  303 403 403 403 404
 /images         303 200 200 200 200
 /images/1       303 200 200 200 200
+/images/1/diff  303 200 200 200 200
+/images/1/diff?with=1  303 200 200 200 200
+/images/1/diff?with=999  303 404 404 404 404
+/images/1/diff?with=x  303 422 422 422 422
 /images/999     303 404 404 404 404
 /password       303 200 200 200 200
 /people         303 403 403 403 200
@@ -46,6 +50,7 @@ const PAGES: &str = "
 /guests/{id}/console/socket  303 403 403 403 403
 /guests/999/log  303 404 404 404 404
 /guests/new     303 200 403 200 200
+/guests/views   405 405 405 405 405
 /guests/x       303 404 404 404 404
 /guests/999     303 404 404 404 404
 /guests/{id}/stop  405 405 405 405 405

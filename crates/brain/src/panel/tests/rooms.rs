@@ -45,7 +45,7 @@ async fn a_map_shows_how_full_hosts_are_and_what_they_would_say() {
         assert!(page.contains(words), "{by}: {page}");
     }
     let page = operator.get("/placement?memory=64M&vcpus=1&disk=1G").await.body;
-    assert!(page.contains("One would go to") && page.contains("<strong>fits</strong>"), "{page}");
+    assert!(page.contains("one would go to") && page.contains("<strong>fits</strong>"), "{page}");
     // Who refuses, and why, as an order would be told.
     let page = operator.get("/placement?memory=9T&vcpus=1&disk=1G").await.body;
     assert!(page.contains("No host can take it.") && page.contains("9T needed"), "{page}");
