@@ -207,9 +207,13 @@ impl Room {
 
     /// `honcho guest create`, with what most guests have; `more` comes after.
     pub fn create(&self, name: &str, more: &[&str]) -> Result<String> {
+        self.create_from(&self.world.image.name, name, more)
+    }
+
+    /// The same, of another image.
+    pub fn create_from(&self, image: &str, name: &str, more: &[&str]) -> Result<String> {
         let key = format!("{}.pub", self.key().display());
-        let image = self.world.image.name.clone();
-        let mut words = vec!["guest", "create", name, "--account", "acme", "--image", &image];
+        let mut words = vec!["guest", "create", name, "--account", "acme", "--image", image];
         words.extend(["--memory", "512M", "--disk", "3G", "--network", "office", "--ssh-key", &key]);
         words.extend(more);
         self.must(&words)

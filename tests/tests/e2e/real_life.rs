@@ -2,8 +2,9 @@
 //! without, given another kernel.
 
 use anyhow::{Context as _, Result, ensure};
-use honcho_api::{Person, PersonCreate};
+use honcho_api::{Image, Person, PersonCreate};
 use honcho_e2e::browser::Browser;
+use honcho_e2e::debian::debian;
 use honcho_e2e::real::{BOOT_ID, Filesystem, PATIENCE, Room, kill, qemus};
 use honcho_e2e::world::eventually;
 use honcho_model::guest::GuestStatus;
@@ -17,8 +18,9 @@ async fn guests_are_made_reached_stopped_and_booted_anew() -> Result<()> {
     let foreign = room.foreign_domain()?;
     let back = ["network", "create", "back", "--subnet", "10.78.0.0/24", "--subnet6", "fd00:78::/64"];
     room.must(&back)?;
+    an_image_of_their_own(&room).await?;
     // Both boot side by side, for half the time.
-    room.create("web2", &["--network", "back=10.78.0.9,fd00:78::9"])?;
+    room.create_from("own", "web2", &["--network", "back=10.78.0.9,fd00:78::9"])?;
     let said = room.create("web1", &["--wait"])?;
     assert!(said.contains("create web1: done after") && said.contains("status            running"), "{said}");
     who_it_is(&room).await?;
@@ -37,6 +39,24 @@ async fn guests_are_made_reached_stopped_and_booted_anew() -> Result<()> {
     assert_eq!((web1.status, qemus(web1.uuid)), (GuestStatus::Stopped, vec![]), "it stays stopped");
     room.was_started(&web1, 3)?;
     room.is_untouched(&foreign)
+}
+
+/// web2 is made of what its account uploads: what mmdebstrap made, as somebody else would have packed it.
+async fn an_image_of_their_own(room: &Room) -> Result<()> {
+    let tarball = debian().await?.tarball;
+    let path = tarball.to_str().context("a path that is text")?;
+    let said = room.must(&["image", "upload", path, "--name", "own", "--account", "acme"])?;
+    for line in ["Debian GNU/Linux 12 (bookworm)", "x86_64", "/sbin/init", "/vmlinuz"] {
+        assert!(said.contains(line), "{said}");
+    }
+    let image: Vec<Image> = room.world.client.list(&[("name", "own".to_owned())]).await?;
+    let [image] = &image[..] else { anyhow::bail!("one image: {image:?}") };
+    let kinds =
+        (image.distribution.as_deref(), image.distribution_version.as_deref(), image.account_id.is_some());
+    assert_eq!(kinds, (Some("debian"), Some("12"), true));
+    ensure!(image.digest != room.world.image.digest, "it was packed anew");
+    ensure!(image.packages_count > 100, "{image:?}");
+    Ok(())
 }
 
 /// Name, address, disk, key and machine-id are the guest's own.
