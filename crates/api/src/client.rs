@@ -1,6 +1,9 @@
 //! A typed client of the API.
 
-use crate::{Blob, ErrorBody, Event, ImageUpload, Operation, Resource, SlowMail};
+use crate::{
+    ArchiveUpload, ArchiveUploadCreate, Blob, ErrorBody, Event, ImageUpload, Operation, Resource, SlowMail,
+    UploadedFile,
+};
 use futures::{Stream, StreamExt};
 use reqwest::{Method, RequestBuilder, Response};
 use serde::Serialize;
@@ -226,6 +229,35 @@ impl Client {
             .timeout(PIECE_TIMEOUT)
             .body(piece);
         self.json_answer(self.send(request).await?).await
+    }
+
+    /// Sends a file of an upload into a suite of the archive.
+    pub async fn send_upload<S, E>(
+        &self,
+        (suite, upload, name): (&str, &str, &str),
+        size: u64,
+        content: S,
+    ) -> Result<UploadedFile, ClientError>
+    where
+        S: Stream<Item = Result<bytes::Bytes, E>> + Send + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
+    {
+        let request = self
+            .request(Method::PUT, &format!("/v1/suites/{suite}/uploads/{upload}/files/{name}"))
+            .header("content-type", "application/octet-stream")
+            .header("content-length", size)
+            .body(reqwest::Body::wrap_stream(content));
+        self.json_answer(self.send(request).await?).await
+    }
+
+    /// Adds what was uploaded. It waits for whoever else changes the archive.
+    pub async fn add_upload(
+        &self,
+        (suite, upload): (&str, &str),
+        body: &ArchiveUploadCreate,
+    ) -> Result<ArchiveUpload, ClientError> {
+        let path = format!("/v1/suites/{suite}/uploads/{upload}");
+        self.json_answer(self.send(self.request(Method::POST, &path).json(body)).await?).await
     }
 
     /// Hands in a mail with a slow log, as it lies in a Maildir. It may be sent again: it is counted once.

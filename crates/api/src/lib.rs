@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod account;
+mod archive;
 mod cluster;
 mod error;
 mod event;
@@ -29,6 +30,7 @@ mod webhook;
 pub mod client;
 
 pub use account::*;
+pub use archive::*;
 pub use cluster::*;
 pub use error::*;
 pub use event::*;

@@ -13,7 +13,7 @@ pub struct Token {
     /// What it is for, for people.
     pub name: String,
     /// `operator`: everything; `admin`: everything of one account; `viewer`: reading that; `machine`: one guest, its
-    /// operations and events, its console and log, and starting, stopping and rebooting it.
+    /// operations and events, its console and log, and starting, stopping and rebooting it; `suite`: uploads into one suite of the archive.
     #[schema(read_only, example = "admin")]
     pub scope: String,
     /// The account it is limited to, unless it is an operator's.
@@ -34,6 +34,9 @@ pub struct Token {
     /// Whether it may hand in the post of all servers besides: the guest is a receiver of mail.
     #[schema(read_only)]
     pub receives_post: bool,
+    /// The suite of the archive that it may upload into, when the scope is `suite`.
+    #[schema(read_only)]
+    pub suite: Option<String>,
     /// Rises when its name changes.
     pub lock_version: i64,
     /// The secret: in the answer that made it and never again.
@@ -46,7 +49,7 @@ pub struct Token {
 pub struct TokenCreate {
     /// What it is for.
     pub name: Option<String>,
-    /// `operator`, `admin`, `viewer` or `machine`. When absent: the widest that the caller may give.
+    /// `operator`, `admin`, `viewer`, `machine` or `suite`. When absent: the widest that the caller may give.
     pub scope: Option<String>,
     /// For `admin` and `viewer`; a caller of one account need not say it.
     pub account_id: Option<i64>,
@@ -54,6 +57,8 @@ pub struct TokenCreate {
     pub guest_id: Option<i64>,
     /// For `machine`: that guest receives mail, and may hand in the slow logs of all servers. Operators alone give it.
     pub receives_post: Option<bool>,
+    /// For `suite`: which. Operators alone give it.
+    pub suite: Option<String>,
     /// Seconds until it stops working; never, when absent.
     pub expires_in_seconds: Option<i64>,
 }

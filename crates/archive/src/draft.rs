@@ -250,7 +250,14 @@ impl Changing {
             Some("changes") => {
                 let (mut file, ..) = self.copied(path)?;
                 let bytes = read_short(path, file.as_file_mut())?;
-                for (named, digest) in source::named_by_changes(path, &bytes)? {
+                let changes = source::named_by_changes(path, &bytes)?;
+                for (named, digest) in changes.others {
+                    let file = File::open(&named).tried("opening", &named)?;
+                    let mut hashing = Hashing::new(file);
+                    std::io::copy(&mut hashing, &mut std::io::sink()).tried("reading", &named)?;
+                    is_as_named(&named, hashing.finish().1, Some(digest))?;
+                }
+                for (named, digest) in changes.listed {
                     let one = if named.extension().is_some_and(|ending| ending == "dsc") {
                         self.take_in_source(&named, component, Some(digest))?
                     } else {

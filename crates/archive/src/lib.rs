@@ -52,4 +52,4 @@ pub use prune::{Pruned, Pruning};
 pub use publication::{Change, Publication, Which};
 pub use publish::Published;
 pub use settings::{Settings, SuiteSettings};
-pub use source::Source;
+pub use source::{Source, is_file_name, named_beside};

@@ -51,6 +51,14 @@ impl Changing {
         Ok(published)
     }
 
+    /// Signs anew what is served, where half the time is over for which it is valid. What is drafted stays a draft.
+    pub fn sign_anew(&mut self, suite: &SuiteName, now: i64) -> ArchiveResult<Published> {
+        if self.archive.current(suite)?.is_none() {
+            return Ok(Published::Nothing);
+        }
+        self.publish_these(suite, self.archive.published_indexes(suite)?, None, now)
+    }
+
     /// Publishes these indexes. All that they name may have been written a moment ago: it is synced before anybody sees it.
     pub(crate) fn publish_these(
         &self,
@@ -68,7 +76,7 @@ impl Changing {
         let valid_for = i64::from(settings.valid_days) * DAY;
         if let Some(current) = &current
             && current.indexes == indexes
-            && current.valid_until - now > valid_for / 2
+            && !is_due(current, valid_for, now)
         {
             return Ok(Published::Nothing);
         }
@@ -132,7 +140,22 @@ impl Changing {
     }
 }
 
+/// Whether so little is left of its time that it is signed anew.
+fn is_due(current: &Publication, valid_for: i64, now: i64) -> bool {
+    current.valid_until - now <= valid_for / 2
+}
+
 impl Archive {
+    /// Whether [`Changing::sign_anew`] would.
+    pub fn is_to_be_signed_anew(&self, suite: &SuiteName, now: i64) -> ArchiveResult<bool> {
+        let valid_for = i64::from(self.settings().suite(suite)?.valid_days) * DAY;
+        if self.current(suite)?.is_none() {
+            return Ok(false);
+        }
+        let current = self.publication(&Which { suite: suite.clone(), number: None })?;
+        Ok(is_due(&current, valid_for, now))
+    }
+
     fn write_indexes(
         &self,
         suite: &SuiteName,

@@ -85,23 +85,54 @@ impl Source {
     }
 }
 
-/// What a `.changes` names that an archive lists: packages and sources, each with the digest that it must have. What those name
-/// themselves, and what was noted about the build, is not among it.
-pub(crate) fn named_by_changes(path: &Path, bytes: &[u8]) -> ArchiveResult<Vec<(PathBuf, Digest)>> {
+/// What a `.changes` names.
+pub(crate) struct Changes {
+    /// What an archive lists: packages and sources, each with the digest that it must have.
+    pub(crate) listed: Vec<(PathBuf, Digest)>,
+    /// The rest, which must be there and be what it says: what sources name themselves, and what was noted about the build.
+    pub(crate) others: Vec<(PathBuf, Digest)>,
+}
+
+/// Reads what a `.changes` names.
+pub(crate) fn named_by_changes(path: &Path, bytes: &[u8]) -> ArchiveResult<Changes> {
     let wrong = |why: String| ArchiveError::NoPackage { path: path.to_owned(), why };
     let paragraph = unsigned(bytes).and_then(|bytes| Paragraph::parse(&bytes)).map_err(wrong)?;
     let files = named_files(&paragraph).map_err(wrong)?;
     let directory = crate::files::parent(path);
     let ends = |name: &str, ending: &str| Path::new(name).extension().is_some_and(|own| own == ending);
-    let listed: Vec<_> = files
-        .into_iter()
-        .filter(|file| ends(&file.name, "deb") || ends(&file.name, "dsc"))
-        .map(|file| (directory.join(file.name), file.digest))
-        .collect();
+    let (listed, others): (Vec<_>, Vec<_>) =
+        files.into_iter().partition(|file| ends(&file.name, "deb") || ends(&file.name, "dsc"));
     if listed.is_empty() {
         return Err(wrong("it names no .deb and no .dsc by SHA-256".to_owned()));
     }
-    Ok(listed)
+    let beside = |files: Vec<NamedFile>| {
+        files.into_iter().map(|file| (directory.join(file.name), file.digest)).collect()
+    };
+    Ok(Changes { listed: beside(listed), others: beside(others) })
+}
+
+/// The files beside a `.dsc` or a `.changes` that it names.
+pub fn named_beside(path: &Path) -> ArchiveResult<Vec<PathBuf>> {
+    use crate::error::Tried as _;
+    use std::io::Read as _;
+    let wrong = |why: String| ArchiveError::NoPackage { path: path.to_owned(), why };
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).tried("opening", path)?;
+    file.take(LONGEST + 1).read_to_end(&mut bytes).tried("reading", path)?;
+    if bytes.len() as u64 > LONGEST {
+        return Err(wrong(format!("it has more than {LONGEST} bytes")));
+    }
+    let paragraph = unsigned(&bytes).and_then(|bytes| Paragraph::parse(&bytes)).map_err(wrong)?;
+    let files = named_files(&paragraph).map_err(wrong)?;
+    let directory = crate::files::parent(path);
+    Ok(files.into_iter().map(|file| directory.join(file.name)).collect())
+}
+
+/// Whether a `.dsc` or a `.changes` may name a file so: it lies beside it, whatever comes of the name.
+pub fn is_file_name(name: &str) -> bool {
+    name.len() <= 200
+        && name.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".+-~_".contains(&byte))
 }
 
 fn named_files(paragraph: &Paragraph) -> Result<Vec<NamedFile>, String> {
@@ -114,10 +145,7 @@ fn named_files(paragraph: &Paragraph) -> Result<Vec<NamedFile>, String> {
                 line.trim()
             ));
         };
-        let strict = name.len() <= 200
-            && name.starts_with(|first: char| first.is_ascii_alphanumeric())
-            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".+-~_".contains(&byte));
-        if !strict {
+        if !is_file_name(name) {
             return Err(format!("it names {name:?}, which is no name of a file beside it"));
         }
         if files.iter().any(|other| other.name == *name) {

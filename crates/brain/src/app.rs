@@ -70,6 +70,8 @@ pub(crate) struct Parts {
     pub(crate) slow: crate::slow::SlowOptions,
     /// Whether the machine room is simulated, which every page says.
     pub(crate) simulated: bool,
+    /// The archive that it serves, if it serves one.
+    pub(crate) archive: Option<Arc<crate::archive::OwnArchive>>,
     pub(crate) watching: Watching,
     /// What pages share.
     pub(crate) looks: Arc<crate::shared::Looks>,

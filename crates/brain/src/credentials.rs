@@ -96,6 +96,7 @@ impl Known {
                 let role = match token.scope {
                     Scope::Machine(_, guest) => format!("machine {guest}"),
                     Scope::Account(account) => format!("account {account}"),
+                    Scope::Nothing => format!("suite {}", token.suite.as_deref().unwrap_or_default()),
                     Scope::System | Scope::Operator | Scope::Person(..) => "operator".to_owned(),
                 };
                 format!("token:{} ({role})", token.id)
@@ -104,6 +105,14 @@ impl Known {
                 let operator = if session.operator { ", operator" } else { "" };
                 format!("person:{} ({}{operator})", session.person, session.person_name)
             }
+        }
+    }
+
+    /// The suite of the archive that it may upload into, if it may nothing else.
+    pub(crate) fn suite(&self) -> Option<&str> {
+        match self {
+            Known::Token(token) => token.suite.as_deref(),
+            Known::Session(_) => None,
         }
     }
 

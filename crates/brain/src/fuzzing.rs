@@ -142,6 +142,8 @@ impl Door {
             rules: crate::USUAL_RULES,
             largest_image: crate::LARGEST_IMAGE,
             simulated: false,
+            archive: None,
+            archive_listen: None,
         };
         let app = open(&options, outside, CancellationToken::new()).await?;
         let token = std::fs::read_to_string(directory.join("operator.token"))?.trim().to_owned();

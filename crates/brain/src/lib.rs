@@ -15,6 +15,8 @@
 
 mod agents;
 mod app;
+mod apt;
+mod archive;
 mod authority;
 mod backup;
 mod controllers;

@@ -47,6 +47,10 @@ pub struct ServeOptions {
     pub largest_image: honcho_model::Bytes,
     /// Whether the machine room around it is none: every page of the panel says so.
     pub simulated: bool,
+    /// The archive that it serves below `/apt`, and takes uploads into.
+    pub archive: Option<PathBuf>,
+    /// Where that is served besides, alone and without TLS: what apt reads is signed.
+    pub archive_listen: Option<SocketAddr>,
 }
 
 /// The database of a brain that was given none.
@@ -138,6 +142,7 @@ pub(crate) async fn open(
     ending: CancellationToken,
 ) -> anyhow::Result<App> {
     let data = &options.data;
+    let archive = options.archive.as_deref().map(crate::archive::OwnArchive::open).transpose()?.map(Arc::new);
     crate::backup::refuse_unfinished(data)?;
     std::fs::create_dir_all(data).with_context(|| format!("making {}", data.display()))?;
     std::fs::set_permissions(data, std::fs::Permissions::from_mode(0o700))
@@ -177,6 +182,7 @@ pub(crate) async fn open(
         standing: crate::placing::Standing::default(),
         slow: options.slow.clone(),
         simulated: options.simulated,
+        archive,
         accepted: Arc::default(),
         data: data.as_path().into(),
         database_files: database.files().into(),
@@ -232,6 +238,10 @@ pub async fn serve(
     listening::raise_open_files();
     let people = bind(options.listen, "--listen").await?;
     let machines = bind(options.agents_listen, "--agents-listen").await?;
+    let archive = match options.archive_listen {
+        Some(address) => Some(bind(address, "--archive-listen").await?),
+        None => None,
+    };
     let now = date(app.now());
     let people_tls = if options.listen.ip().is_loopback() {
         None
@@ -245,7 +255,20 @@ pub async fn serve(
         options.post.as_deref().map(|directory| crate::post::start(&app, directory)).transpose()?;
     tokio::join!(
         listening::serve(people, people_tls, http::router(app.clone()), listening::PEOPLE, ending.clone()),
-        listening::serve(machines, agents_tls, agents::router(app), listening::AGENTS, ending),
+        async {
+            if let Some(archive) = archive {
+                tracing::info!(address = ?archive.local_addr().ok(), "the archive is served");
+                let router = crate::apt::router(app.clone());
+                listening::serve(archive, None, router, listening::PEOPLE, ending.clone()).await;
+            }
+        },
+        listening::serve(
+            machines,
+            agents_tls,
+            agents::router(app.clone()),
+            listening::AGENTS,
+            ending.clone()
+        ),
     );
     if let Some(own_post) = own_post {
         own_post.await.context("the thread that imports the post failed")?;

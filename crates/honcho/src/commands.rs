@@ -83,7 +83,7 @@ async fn run_in(context: &Context, command: Command) -> Result<(), CommandError>
         Command::Balance(arguments) => balance::run(context, &arguments).await,
         Command::Capacity(arguments) => capacity::run(context, &arguments).await,
         Command::Placement(command) => placement::run(context, &command).await,
-        Command::Archive(command) => archive::run(context, command),
+        Command::Archive(command) => archive::run(context, command).await,
         Command::Slow(command) => slow::run(context, &command).await,
         Command::Post(command) => post::run(context, &command).await,
         Command::Mail(command) => mail::run(context, &command),

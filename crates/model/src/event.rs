@@ -37,14 +37,16 @@ pub enum ResourceKind {
     SlowQuery,
     /// A root filesystem on its way to become an image.
     ImageUpload,
+    /// A suite of the archive; its number is that of a publication.
+    Suite,
 }
 
 impl ResourceKind {
     /// Every kind.
-    pub const ALL: [ResourceKind; 17] = {
+    pub const ALL: [ResourceKind; 18] = {
         use ResourceKind::{
             Account, Address, Cluster, Guest, Host, Image, ImageUpload, Network, Person, Pool, Rack, San,
-            Site, SlowQuery, SlowServer, Token, Webhook,
+            Site, SlowQuery, SlowServer, Suite, Token, Webhook,
         };
         [
             Account,
@@ -64,6 +66,7 @@ impl ResourceKind {
             SlowServer,
             SlowQuery,
             ImageUpload,
+            Suite,
         ]
     };
 
@@ -87,6 +90,7 @@ impl ResourceKind {
             ResourceKind::SlowServer => "slow_server",
             ResourceKind::SlowQuery => "slow_query",
             ResourceKind::ImageUpload => "image_upload",
+            ResourceKind::Suite => "suite",
         }
     }
 

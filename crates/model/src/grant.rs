@@ -11,11 +11,13 @@ pub enum Right {
     Viewer,
     /// One guest: seeing it, its operations and its events; starting, stopping, rebooting it, its console and log.
     Machine,
+    /// Uploads into one suite of the archive, and nothing else.
+    Suite,
 }
 
 impl Right {
     /// Every right.
-    pub const ALL: [Right; 4] = [Right::Operator, Right::Admin, Right::Viewer, Right::Machine];
+    pub const ALL: [Right; 5] = [Right::Operator, Right::Admin, Right::Viewer, Right::Machine, Right::Suite];
 
     /// The word used in the store, the API and on the command line.
     pub fn as_str(self) -> &'static str {
@@ -24,6 +26,7 @@ impl Right {
             Right::Admin => "admin",
             Right::Viewer => "viewer",
             Right::Machine => "machine",
+            Right::Suite => "suite",
         }
     }
 

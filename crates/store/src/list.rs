@@ -177,7 +177,7 @@ impl Select {
     pub(crate) fn scope(&mut self, scope: Scope, column: &str, shared: Shared) {
         let owned = match scope {
             Scope::System | Scope::Operator => return,
-            Scope::Machine(..) => return self.only("FALSE"),
+            Scope::Machine(..) | Scope::Nothing => return self.only("FALSE"),
             Scope::Account(account) => (format!("{column} = ?"), account.0),
             Scope::Person(person, right) => {
                 self.by_key = false;

@@ -16,6 +16,8 @@ pub enum Scope {
     Person(PersonId, Right),
     /// One guest of an account, its operations and its events; nothing else, and nothing that is everybody's.
     Machine(AccountId, GuestId),
+    /// Nothing: who uploads packages has no business with what is stored here.
+    Nothing,
 }
 
 impl Scope {
@@ -28,7 +30,7 @@ impl Scope {
     pub fn sole_account(self) -> Option<AccountId> {
         match self {
             Scope::Account(account) | Scope::Machine(account, _) => Some(account),
-            Scope::System | Scope::Operator | Scope::Person(..) => None,
+            Scope::System | Scope::Operator | Scope::Person(..) | Scope::Nothing => None,
         }
     }
 }

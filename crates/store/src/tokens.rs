@@ -18,6 +18,7 @@ struct Row {
     expires_at: Option<i64>,
     last_used_at: Option<i64>,
     receives_post: bool,
+    suite: Option<String>,
     lock_version: i64,
 }
 
@@ -33,6 +34,7 @@ impl From<Row> for Token {
             expires_at: row.expires_at.map(time),
             last_used_at: row.last_used_at.map(time),
             receives_post: row.receives_post,
+            suite: row.suite,
             lock_version: row.lock_version,
             secret: None,
         }
@@ -40,13 +42,14 @@ impl From<Row> for Token {
 }
 
 const SELECT: &str = "SELECT t.id, t.name, t.scope, t.account_id, t.guest_id, t.created_at, t.expires_at, \
-    t.last_used_at, t.receives_post, t.lock_version FROM tokens t";
+    t.last_used_at, t.receives_post, t.suite, t.lock_version FROM tokens t";
 const COLUMNS: &[Column] = &[
     Column::Integer("id", "t.id"),
     Column::Text("name", "t.name"),
     Column::Text("scope", "t.scope"),
     Column::Integer("account_id", "t.account_id"),
     Column::Integer("guest_id", "t.guest_id"),
+    Column::Text("suite", "t.suite"),
 ];
 
 /// Living tokens in scope.
@@ -75,6 +78,8 @@ pub struct KnownToken {
     pub right: Right,
     /// Whether it may hand in the post of all servers.
     pub receives_post: bool,
+    /// The suite of the archive that it may upload into.
+    pub suite: Option<String>,
     /// When it stops working.
     pub expires_at: Option<Timestamp>,
 }
@@ -91,6 +96,7 @@ pub async fn find(connection: &impl Connection, secret_hash: &str) -> StoreResul
             (Right::Machine, Some(account), Some(guest)) => {
                 Scope::Machine(AccountId(account), GuestId(guest))
             }
+            (Right::Suite, None, None) => Scope::Nothing,
             _ => return None,
         };
         let receives_post = row.receives_post;
@@ -99,6 +105,7 @@ pub async fn find(connection: &impl Connection, secret_hash: &str) -> StoreResul
             scope,
             right,
             receives_post,
+            suite: row.suite,
             expires_at: row.expires_at.map(Timestamp),
         })
     }))
@@ -117,7 +124,7 @@ pub async fn another_operator(connection: &impl Connection, than: TokenId) -> St
 }
 
 /// What a token may.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TokenScope {
     /// Everything.
     Operator,
@@ -129,13 +136,15 @@ pub enum TokenScope {
     Machine(AccountId, GuestId),
     /// The same; and that guest may hand in the post of all servers.
     Receiver(AccountId, GuestId),
+    /// Uploading into a suite of the archive.
+    Suite(String),
 }
 
 impl TokenScope {
     /// The account it is about.
-    pub fn account(self) -> Option<AccountId> {
-        match self {
-            TokenScope::Operator => None,
+    pub fn account(&self) -> Option<AccountId> {
+        match *self {
+            TokenScope::Operator | TokenScope::Suite(_) => None,
             TokenScope::Admin(account)
             | TokenScope::Viewer(account)
             | TokenScope::Machine(account, _)
@@ -143,19 +152,29 @@ impl TokenScope {
         }
     }
 
-    fn right(self) -> Right {
+    fn right(&self) -> Right {
         match self {
             TokenScope::Operator => Right::Operator,
             TokenScope::Admin(_) => Right::Admin,
             TokenScope::Viewer(_) => Right::Viewer,
             TokenScope::Machine(..) | TokenScope::Receiver(..) => Right::Machine,
+            TokenScope::Suite(_) => Right::Suite,
         }
     }
 
-    fn guest(self) -> Option<GuestId> {
+    fn suite(&self) -> Option<&str> {
         match self {
+            TokenScope::Suite(suite) => Some(suite),
+            _ => None,
+        }
+    }
+
+    fn guest(&self) -> Option<GuestId> {
+        match *self {
             TokenScope::Machine(_, guest) | TokenScope::Receiver(_, guest) => Some(guest),
-            TokenScope::Operator | TokenScope::Admin(_) | TokenScope::Viewer(_) => None,
+            TokenScope::Operator | TokenScope::Admin(_) | TokenScope::Viewer(_) | TokenScope::Suite(_) => {
+                None
+            }
         }
     }
 }
@@ -171,7 +190,7 @@ pub async fn create(
     let id = insert(
         tx,
         "INSERT INTO tokens (name, scope, account_id, guest_id, secret_hash, created_at, expires_at, receives_post, \
-         lock_version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 1) RETURNING id AS n",
+         suite, lock_version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 1) RETURNING id AS n",
         values![
             name,
             scope.right().as_str(),
@@ -180,7 +199,8 @@ pub async fn create(
             secret_hash,
             tx.now.0,
             expires_at.map(|at| at.0),
-            matches!(scope, TokenScope::Receiver(..))
+            matches!(scope, TokenScope::Receiver(..)),
+            scope.suite()
         ],
     )
     .await?;

@@ -27,6 +27,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "honcho-wire",
             "honcho-api",
             "honcho-store",
+            "honcho-archive",
             "honcho-images",
             "honcho-placement",
             "honcho-post",

@@ -54,6 +54,8 @@ async fn serving(data: &Path, database: Option<Engine>) -> crate::app::App {
         rules: crate::USUAL_RULES,
         largest_image: crate::LARGEST_IMAGE,
         simulated: false,
+        archive: None,
+        archive_listen: None,
     };
     let outside = Outside::new(|| NOW, |bytes| bytes.fill(7));
     open(&options, outside, CancellationToken::new()).await.unwrap()

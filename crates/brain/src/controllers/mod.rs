@@ -1,6 +1,7 @@
 //! Loops that act when only time has passed. One file each; each goes on after an error, which it logs.
 
 mod blobs;
+mod archive;
 mod lapsing;
 mod load;
 mod mailing;
@@ -15,6 +16,7 @@ mod uses;
 
 #[cfg(test)]
 pub(crate) use blobs::step as blobs_step;
+pub(crate) use archive::step as archive_step;
 #[cfg(test)]
 pub(crate) use lapsing::step as lapsing_step;
 #[cfg(test)]
@@ -61,6 +63,7 @@ pub(crate) fn start(app: &App) {
     every(Duration::from_mins(1), app.clone(), "old uploads", uploads::tidy);
     every(Duration::from_mins(10), app.clone(), "unnamed blobs", blobs::step);
     every(Duration::from_secs(15), app.clone(), "mails", mailing::step);
+    every(Duration::from_hours(1), app.clone(), "the archive", archive::step);
     own(Duration::from_secs(15), app.clone(), "uses", uses::step);
     own(Duration::from_hours(1), app.clone(), "checking what is kept", noting::check);
     let noted = std::sync::Arc::<std::sync::Mutex<Option<i64>>>::default();

@@ -94,6 +94,9 @@ impl FromRequestParts<App> for Caller {
     }
 }
 
+/// What a token of a suite is told elsewhere.
+const UPLOADS_ALONE: &str = "a token of a suite uploads into that, and may nothing else";
+
 fn forbidden(text: &str) -> ApiError {
     ApiError::new(StatusCode::FORBIDDEN, "forbidden", text)
 }
@@ -130,6 +133,7 @@ impl Writer {
             Right::Machine => {
                 Err(forbidden("a machine may be looked at, started, stopped and rebooted only"))
             }
+            Right::Suite => Err(forbidden(UPLOADS_ALONE)),
         }
     }
 }
@@ -151,6 +155,7 @@ impl FromRequestParts<App> for WriterOrMachine {
         match caller.right {
             Right::Operator | Right::Admin | Right::Machine => Ok(WriterOrMachine(Writer::of(caller))),
             Right::Viewer => Err(forbidden("a viewer may look and change nothing")),
+            Right::Suite => Err(forbidden(UPLOADS_ALONE)),
         }
     }
 }

@@ -25,6 +25,11 @@ pub(crate) async fn request(state: State<App>, request: Request, next: Next) -> 
     around("people", state, request, next).await
 }
 
+/// Around what apt asks of the archive's own listener.
+pub(crate) async fn archive_request(state: State<App>, request: Request, next: Next) -> Response {
+    around("archive", state, request, next).await
+}
+
 /// Around what agents ask.
 pub(crate) async fn machine_request(state: State<App>, request: Request, next: Next) -> Response {
     around("agents", state, request, next).await

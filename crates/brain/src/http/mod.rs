@@ -37,6 +37,7 @@ mod slow_marks;
 mod slow_queries;
 pub(crate) mod streams;
 mod strict_json;
+mod suites;
 mod tokens;
 mod usage;
 mod webhooks;
@@ -47,12 +48,14 @@ pub(crate) mod people_tests;
 mod route_tests;
 #[cfg(test)]
 mod stream_tests;
+#[cfg(test)]
+mod suites_tests;
 
 pub(crate) use error::{ApiError, ApiResult, request_id};
 pub(crate) use events::followed_no_more;
 pub(crate) use extract::{Caller, Peer, Segment, Writer, filters, parse_body, token};
 pub(crate) use json::Exactly;
-pub(crate) use middleware::{machine_request, without_json_suffix};
+pub(crate) use middleware::{archive_request, machine_request, without_json_suffix};
 pub use openapi::openapi_json;
 pub(crate) use people::{made as make_person, password_set};
 pub(crate) use placements::{Moves, capacities, drain_ordered, plan_of as drain_plan, undrained};
@@ -168,6 +171,7 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(webhooks::test, webhooks::test_by_post))
         .routes(routes!(webhooks::rotate, webhooks::rotate_by_post))
         .routes(routes!(webhooks::enable, webhooks::enable_by_post))
+        .routes(routes!(suites::upload_add, suites::upload_forget))
         .layer(DefaultBodyLimit::max(bodies::LARGEST))
         .merge(
             OpenApiRouter::new()
@@ -179,6 +183,7 @@ fn described() -> OpenApiRouter<App> {
             OpenApiRouter::new()
                 .routes(routes!(images::blob_put, images::blob_get, images::blob_head))
                 .routes(routes!(image_uploads::content))
+                .routes(routes!(suites::upload_file))
                 .layer(DefaultBodyLimit::disable()),
         )
         // A mail is read whole: what it carries is compressed.
@@ -213,6 +218,7 @@ pub(crate) fn router(app: App) -> Router {
                 .config(utoipa_swagger_ui::Config::from("/v1/openapi.json")),
         )
         .merge(crate::panel::routes(&app))
+        .merge(crate::apt::routes())
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)
         .layer(axum::middleware::from_fn_with_state(app.clone(), restore::refuse_orders))

@@ -155,6 +155,9 @@ POST   /v1/image_uploads/{id}/finish      401 404 403 403 409 409
 PUT    /v1/blobs/{digest}                 401 403 403 403 403 201 blob
 GET    /v1/blobs/{digest}                 401 403 403 403 403 200
 HEAD   /v1/blobs/{digest}                 401 403 403 403 403 200
+PUT    /v1/suites/{suite}/uploads/{upload}/files/{name}   401 403 403 403 403 201 blob
+POST   /v1/suites/{suite}/uploads/{upload}                401 403 403 403 403 422 {"publish":false}
+DELETE /v1/suites/{suite}/uploads/{upload}                401 403 403 403 403 204
 GET    /v1/guests                         401 200 200 200 200 200
 POST   /v1/guests                         401 422 403 403 201 201 {"account_id":$account,"name":"acme-new","image_id":$image,"network_id":$network,"memory_bytes":67108864,"disk_bytes":3221225472}
 GET    /v1/guests/{id}                    401 404 200 200 200 200
@@ -233,11 +236,16 @@ struct Line<'a> {
 
 fn lines() -> Vec<Line<'static>> {
     let line = |text: &'static str| {
-        let (words, body) =
-            match text.find(" {\"").or(text.find(" blob")).or(text.find(" csv")).or(text.find(" mail")) {
-                Some(at) => (&text[..at], text[at..].trim()),
-                None => (text, ""),
-            };
+        let (words, body) = match text
+            .find(" {\"")
+            .or(text.find(" blob"))
+            .or(text.find(" csv"))
+            .or(text.find(" mail"))
+            .or(text.find(" dpkg"))
+        {
+            Some(at) => (&text[..at], text[at..].trim()),
+            None => (text, ""),
+        };
         let mut words = words.split_whitespace();
         let (method, path) = (words.next().unwrap(), words.next().unwrap());
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
@@ -401,6 +409,7 @@ impl Acme {
                 guest_id,
                 expires_in_seconds: None,
                 receives_post: None,
+                suite: None,
             };
             let secret = world.app.outside.secret();
             let change = TokenCreate { scope: Scope::Operator, secret, ends_with: None, body };
@@ -521,6 +530,7 @@ impl Acme {
     /// Status and body of a line asked as `caller`.
     async fn ask(&self, line: &Line<'_>, caller: usize) -> (u16, String) {
         let path = line.path.replace("{id}", &self.id_text(line)).replace("{digest}", &blob_digest());
+        let path = path.replace("{suite}", "bookworm").replace("{upload}", "one").replace("{name}", "a.deb");
         let uri = if line.query.is_empty() { path } else { format!("{path}?{}", line.query) };
         let mut request = Request::builder().method(line.method).uri(uri);
         if let Some(secret) = &self.secrets[caller] {

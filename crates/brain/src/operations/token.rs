@@ -54,20 +54,27 @@ impl TokenCreate {
         let right = match body.scope.as_deref() {
             Some(word) => problems.needed_word(
                 "scope",
-                Right::parse(word).filter(|right| *right != Right::Operator || self.scope.is_operator()),
+                Right::parse(word).filter(|right| {
+                    !matches!(right, Right::Operator | Right::Suite) || self.scope.is_operator()
+                }),
                 if self.scope.is_operator() {
-                    "must be operator, admin, viewer or machine"
+                    "must be operator, admin, viewer, machine or suite"
                 } else {
                     "must be admin, viewer or machine"
                 },
             ),
             None if body.guest_id.is_some() => Some(Right::Machine),
+            None if body.suite.is_some() && self.scope.is_operator() => Some(Right::Suite),
             None if body.account_id.is_some() || !self.scope.is_operator() => Some(Right::Admin),
             None => Some(Right::Operator),
         };
         let Some(right) = right else { return Ok(None) };
         if body.guest_id.is_some() && right != Right::Machine {
             problems.add("guest_id", "must be absent unless the scope is machine");
+            return Ok(None);
+        }
+        if body.suite.is_some() && right != Right::Suite {
+            problems.add("suite", "must be absent unless the scope is suite, which operators give");
             return Ok(None);
         }
         let receives = body.receives_post == Some(true);
@@ -84,6 +91,22 @@ impl TokenCreate {
             Right::Admin => self.account(tx, problems).await?.map(TokenScope::Admin),
             Right::Viewer => self.account(tx, problems).await?.map(TokenScope::Viewer),
             Right::Machine => self.machine(tx, problems).await?,
+            Right::Suite if body.account_id.is_some() => {
+                problems.add("account_id", "must be absent when the scope is suite");
+                None
+            }
+            Right::Suite => {
+                let suite = problems.needed("suite", body.suite.as_deref());
+                let parsed = suite.map(str::parse::<honcho_archive::SuiteName>);
+                match parsed {
+                    Some(Ok(suite)) => Some(TokenScope::Suite(suite.to_string())),
+                    Some(Err(error)) => {
+                        problems.add("suite", error.to_string());
+                        None
+                    }
+                    None => None,
+                }
+            }
         })
     }
 

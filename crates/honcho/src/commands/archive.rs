@@ -1,4 +1,4 @@
-//! `honcho archive`: an apt repository in a directory. Needs no brain.
+//! `honcho archive`: an apt repository in a directory. Needs no brain, but for `upload`, which speaks to one.
 
 mod contents;
 mod history;
@@ -6,6 +6,7 @@ mod key;
 mod packages;
 mod publish;
 mod setup;
+mod upload;
 
 use crate::command_error::CommandError;
 use crate::context::Context;
@@ -26,6 +27,9 @@ pub(crate) enum ArchiveCommand {
     /// Add packages, for the next publication
     #[command(after_help = packages::ADD_HELP)]
     Add(packages::AddArguments),
+    /// Upload packages into the archive of a brain, by its API
+    #[command(after_help = upload::HELP)]
+    Upload(upload::UploadArguments),
     /// Take packages out, for the next publication
     #[command(after_help = packages::REMOVE_HELP)]
     Remove(packages::RemoveArguments),
@@ -61,12 +65,13 @@ pub(crate) enum ArchiveCommand {
     Key(key::KeyCommand),
 }
 
-pub(crate) fn run(context: &Context, command: ArchiveCommand) -> Result<(), CommandError> {
+pub(crate) async fn run(context: &Context, command: ArchiveCommand) -> Result<(), CommandError> {
     match command {
         ArchiveCommand::Init(arguments) => setup::init(context, arguments),
         ArchiveCommand::Suite(arguments) => setup::suite(context, arguments),
         ArchiveCommand::Sources(arguments) => setup::sources(context, &arguments),
         ArchiveCommand::Add(arguments) => packages::add(context, &arguments),
+        ArchiveCommand::Upload(arguments) => upload::run(context, arguments).await,
         ArchiveCommand::Remove(arguments) => packages::remove(context, &arguments),
         ArchiveCommand::Promote(arguments) => packages::promote(context, &arguments),
         ArchiveCommand::RollBack(arguments) => packages::roll_back(context, &arguments),

@@ -17,6 +17,7 @@ not notice.
 Examples:
   honcho serve
   honcho serve --database postgres://honcho@db.example.com/honcho
+  honcho serve --archive /srv/apt --archive-listen 0.0.0.0:7080
   honcho serve --data ./var/brain --agents-listen 0.0.0.0:7071 --agents-advertise brain.example.com:7071";
 
 #[derive(Clone, Debug, clap::Args)]
@@ -86,6 +87,14 @@ pub(crate) struct ServeArguments {
     /// So large may be what is uploaded to become an image, and so much may be in it, holes counted
     #[arg(long, value_name = "SIZE", env = "HONCHO_LARGEST_IMAGE", default_value_t = honcho_brain::LARGEST_IMAGE)]
     pub(crate) largest_image: honcho_model::Bytes,
+
+    /// Serve this apt archive below /apt, keep it valid, and take uploads into it
+    #[arg(long, value_name = "DIR", env = "HONCHO_SERVE_ARCHIVE")]
+    pub(crate) archive: Option<PathBuf>,
+
+    /// Serve it here besides, alone and without TLS: what apt reads is signed
+    #[arg(long, value_name = "ADDRESS:PORT", env = "HONCHO_ARCHIVE_LISTEN", requires = "archive")]
+    pub(crate) archive_listen: Option<SocketAddr>,
 
     /// Say on every page that all of it is simulated (`honcho demo` does)
     #[arg(long, env = "HONCHO_SIMULATED")]
@@ -166,6 +175,8 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<(), CommandError> {
         rules,
         largest_image: arguments.largest_image,
         simulated: arguments.simulated,
+        archive: arguments.archive,
+        archive_listen: arguments.archive_listen,
     };
     let data = arguments.data.display().to_string();
     let ready = |people: SocketAddr, agents: SocketAddr| {

@@ -21,13 +21,14 @@ Examples:
   honcho token create graphs --account acme --viewer --expires 90d
   honcho token create web1-watchdog --guest web1
   honcho token create mx1 --guest mx1 --receives-post
+  honcho token create ci --suite bookworm
   honcho token create night-shift --operator";
 
 #[derive(Clone, Debug, clap::Subcommand)]
 pub(crate) enum TokenCommand {
     /// Make a token and print its secret, once
     #[command(after_help = CREATE_EXAMPLES)]
-    #[command(group = clap::ArgGroup::new("scope").required(true).args(["account", "guest", "operator"]))]
+    #[command(group = clap::ArgGroup::new("scope").required(true).args(["account", "guest", "suite", "operator"]))]
     Create {
         /// What it is for
         name: String,
@@ -43,6 +44,9 @@ pub(crate) enum TokenCommand {
         /// With --guest: that guest receives mail, and may hand in the slow logs of all servers
         #[arg(long, requires = "guest")]
         receives_post: bool,
+        /// It may upload packages into this suite of the archive
+        #[arg(long, value_name = "SUITE")]
+        suite: Option<String>,
         /// It may do everything
         #[arg(long)]
         operator: bool,
@@ -59,7 +63,7 @@ pub(crate) enum TokenCommand {
         #[arg(long, value_name = "ACCOUNT", add = ArgValueCandidates::new(accounts))]
         account: Option<String>,
         /// Only those that may so much
-        #[arg(long, value_parser = ["operator", "admin", "viewer", "machine"])]
+        #[arg(long, value_parser = ["operator", "admin", "viewer", "machine", "suite"])]
         scope: Option<String>,
         /// Only those of this guest
         #[arg(long, value_name = "GUEST", add = ArgValueCandidates::new(guests))]
@@ -95,7 +99,7 @@ pub(crate) enum TokenCommand {
 
 pub(crate) async fn run(context: &Context, command: TokenCommand) -> Result<(), CommandError> {
     match command {
-        TokenCommand::Create { name, account, viewer, guest, receives_post, operator: _, expires } => {
+        TokenCommand::Create { name, account, viewer, guest, receives_post, suite, operator: _, expires } => {
             let account_id = resolve::optional_id::<Account>(context, account.as_deref()).await?;
             let guest_id = match guest {
                 Some(guest) => Some(resolve::guest(context, &guest, None, Cancelled::Hidden).await?.id),
@@ -105,6 +109,7 @@ pub(crate) async fn run(context: &Context, command: TokenCommand) -> Result<(), 
                 (_, Some(_)) => "machine",
                 (Some(_), None) if viewer => "viewer",
                 (Some(_), None) => "admin",
+                (None, None) if suite.is_some() => "suite",
                 (None, None) => "operator",
             };
             let body = TokenCreate {
@@ -113,6 +118,7 @@ pub(crate) async fn run(context: &Context, command: TokenCommand) -> Result<(), 
                 account_id,
                 guest_id,
                 receives_post: receives_post.then_some(true),
+                suite,
                 expires_in_seconds: expires.map(values::seconds),
             };
             created(context, &context.client()?.create::<Token>(&body).await?)
@@ -180,6 +186,9 @@ fn show(context: &Context, token: &Token) -> Result<(), CommandError> {
         ("expires", expires_cell(context, token)),
         ("last used", Cell::maybe(token.last_used_at.map(|at| age(at, output.now())))),
     ];
+    if let Some(suite) = &token.suite {
+        rows.push(("uploads into", Cell::text(suite)));
+    }
     if token.receives_post {
         rows.push(("hands in", Cell::text("the post of all servers")));
     }

@@ -40,6 +40,7 @@ help! {
     archive: "archive --help";
     archive_add: "archive add --help";
     archive_init: "archive init --help";
+    archive_upload: "archive upload --help";
     archive_publish: "archive publish --help";
     image_build: "image build --help";
     image_diff: "image diff --help";

@@ -33,6 +33,7 @@ mod m0033_image_uploads;
 mod m0034_unnamed_blobs;
 mod m0037_saved_views;
 mod m0038_load_over_time;
+mod m0035_suites;
 mod schema;
 
 use crate::engine::Purpose;
@@ -83,6 +84,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0034_unnamed_blobs::Migration),
             Box::new(m0037_saved_views::Migration),
             Box::new(m0038_load_over_time::Migration),
+            Box::new(m0035_suites::Migration),
         ]
     }
 }

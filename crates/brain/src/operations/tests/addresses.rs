@@ -337,6 +337,7 @@ async fn sixty_four_clients_allocate_five_thousand_addresses() {
         guest_id: None,
         expires_in_seconds: None,
         receives_post: None,
+        suite: None,
     };
     let secret = world.app.outside.secret();
     let token = TokenCreate { scope: Scope::Operator, secret, ends_with: None, body };

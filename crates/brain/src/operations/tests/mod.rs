@@ -95,6 +95,16 @@ fn all_of_it_on_postgres() {
     honcho_test_postgres::run_again("", &[&["all_of_it_on_postgres", "sqlite_"], WITHOUT_DATABASE].concat());
 }
 
+/// An archive with the suites bookworm and testing.
+fn make_archive(root: &std::path::Path) {
+    use honcho_archive::{Archive, Settings, SuiteSettings};
+    let own = SuiteSettings::new(vec!["main".parse().unwrap()], vec!["amd64".parse().unwrap()]);
+    let suites = ["bookworm", "testing"].map(|name| (name.parse().unwrap(), own.clone()));
+    let (origin, label) = ("Acme".to_owned(), "Acme hosting".to_owned());
+    let settings = Settings { origin, label, keys: Vec::new(), suites: suites.into() };
+    Archive::create(root, settings, 1_700_000_000, &mut rand_core_06::OsRng).unwrap();
+}
+
 impl World {
     pub(crate) async fn new() -> World {
         // It is large, and lies in the future of each test that waits for it.
@@ -113,6 +123,8 @@ impl World {
             },
         );
         let database = database().await;
+        let archive = directory.path().join("archive");
+        make_archive(&archive);
         let nowhere = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
         let options = ServeOptions {
             listen: nowhere,
@@ -129,6 +141,8 @@ impl World {
             rules: crate::USUAL_RULES,
             largest_image: crate::LARGEST_IMAGE,
             simulated: false,
+            archive: Some(archive),
+            archive_listen: None,
         };
         let app = open(&options, outside, tokio_util::sync::CancellationToken::new()).await.unwrap();
         let ask = async |change: &AccountCreate| app.write(Actor::honcho(), change).await.unwrap();
@@ -176,6 +190,11 @@ impl World {
         let world = World { app, clock, sequence, directory, database, account, host, network, image };
         world.report(vec![pool_ready(PoolId(pool.id))], Vec::new(), Vec::new()).await;
         world
+    }
+
+    /// Where its files are: `data/`, `archive/`.
+    pub(crate) fn directory(&self) -> &std::path::Path {
+        self.directory.path()
     }
 
     pub(crate) fn pass(&self, seconds: i64) {

@@ -311,6 +311,7 @@ async fn only_operators_make_receivers() {
             account_id: Some(world.account.id),
             guest_id,
             receives_post: Some(true),
+            suite: None,
             ..honcho_api::TokenCreate::default()
         };
         world.ask(&TokenCreate { scope, secret: world.app.outside.secret(), ends_with: None, body }).await

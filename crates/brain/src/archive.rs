@@ -1,0 +1,134 @@
+//! The archive that this brain serves and takes uploads into: a directory of [`honcho_archive`], with a place for what is
+//! being uploaded.
+//!
+//! ```text
+//! ARCHIVE/uploads/SUITE/UPLOAD/FILE     until the upload is added or a day has passed
+//! ```
+//!
+//! Its calls block, and each that changes it waits for those before: in a thread of their own, one after the other.
+
+use anyhow::Context as _;
+use honcho_archive::{Archive, ArchiveError, ArchiveResult, Changing, Published, SuiteName};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+/// An upload that nobody went on with for so long is forgotten.
+const FORGOTTEN: Duration = Duration::from_hours(24);
+
+/// The archive of a brain.
+pub(crate) struct OwnArchive {
+    root: PathBuf,
+    /// Whose turn it is among this brain's own; others of the same directory wait for its lock.
+    turn: tokio::sync::Mutex<()>,
+}
+
+impl OwnArchive {
+    pub(crate) fn open(root: &Path) -> anyhow::Result<Self> {
+        let root =
+            root.canonicalize().with_context(|| format!("looking for the archive {}", root.display()))?;
+        Archive::open(&root)?;
+        Ok(OwnArchive { root, turn: tokio::sync::Mutex::new(()) })
+    }
+
+    /// What is served of it.
+    pub(crate) fn public(&self) -> PathBuf {
+        self.root.join("public")
+    }
+
+    /// Where the files of an upload wait.
+    pub(crate) fn uploads(&self, suite: &SuiteName) -> PathBuf {
+        self.root.join("uploads").join(suite.as_str())
+    }
+
+    /// Whether there is such a suite.
+    pub(crate) async fn has(&self, suite: SuiteName) -> ArchiveResult<bool> {
+        let root = self.root.clone();
+        blocking(move || Ok(Archive::open(&root)?.settings().suites.contains_key(&suite))).await
+    }
+
+    /// Changes it when its turn has come.
+    pub(crate) async fn change<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&mut Changing) -> ArchiveResult<T> + Send + 'static,
+    ) -> ArchiveResult<T> {
+        let _turn = self.turn.lock().await;
+        let root = self.root.clone();
+        blocking(move || change(&mut Archive::open(&root)?.change(|| ())?)).await
+    }
+
+    /// Signs anew what would otherwise be believed no more, and forgets uploads that were given up. Tells which suites it signed.
+    pub(crate) async fn keep(&self, now: i64) -> ArchiveResult<Vec<SuiteName>> {
+        let root = self.root.clone();
+        let (due, stale) = blocking(move || {
+            let archive = Archive::open(&root)?;
+            let mut due = Vec::new();
+            for suite in archive.settings().suites.keys() {
+                if archive.is_to_be_signed_anew(suite, now)? {
+                    due.push(suite.clone());
+                }
+            }
+            Ok((due, stale(&root.join("uploads"))?))
+        })
+        .await?;
+        for upload in stale {
+            blocking(move || removed(&upload)).await?;
+        }
+        let mut signed = Vec::new();
+        for suite in due {
+            let published = self.change({
+                let suite = suite.clone();
+                move |changing| changing.sign_anew(&suite, now)
+            });
+            if let Published::New { .. } = published.await? {
+                signed.push(suite);
+            }
+        }
+        Ok(signed)
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> ArchiveResult<T> + Send + 'static,
+) -> ArchiveResult<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+}
+
+fn io(what: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> ArchiveError {
+    let path = path.to_owned();
+    move |error| ArchiveError::Io { what, path, error }
+}
+
+fn removed(upload: &Path) -> ArchiveResult<()> {
+    match std::fs::remove_dir_all(upload) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(io("removing", upload)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// The directories in a directory; none, where it is not there.
+pub(crate) fn below(directory: &Path) -> ArchiveResult<Vec<PathBuf>> {
+    match std::fs::read_dir(directory) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        entries => entries
+            .and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect())
+            .map_err(io("listing", directory)),
+    }
+}
+
+fn stale(uploads: &Path) -> ArchiveResult<Vec<PathBuf>> {
+    #[expect(clippy::disallowed_methods, reason = "compared with times of files, which are the machine's")]
+    let now = SystemTime::now();
+    let mut stale = Vec::new();
+    for suite in below(uploads)? {
+        for upload in below(&suite)? {
+            let changed = std::fs::metadata(&upload).and_then(|metadata| metadata.modified());
+            let changed = changed.map_err(io("looking at", &upload))?;
+            if now.duration_since(changed).is_ok_and(|age| age > FORGOTTEN) {
+                stale.push(upload);
+            }
+        }
+    }
+    Ok(stale)
+}
