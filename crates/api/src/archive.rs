@@ -50,3 +50,15 @@ pub struct ArchivePackage {
     /// Whether the suite did not have it before.
     pub is_new: bool,
 }
+
+/// What a guest has said of what it has installed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct GuestPackages {
+    /// The guest.
+    pub guest_id: i64,
+    /// How many packages.
+    pub count: i64,
+    /// When it said so.
+    #[schema(value_type = String, format = DateTime)]
+    pub reported_at: jiff::Timestamp,
+}

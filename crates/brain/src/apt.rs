@@ -8,6 +8,7 @@ use crate::app::App;
 use crate::http::{ApiError, ApiResult};
 use axum::Router;
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path as Asked, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
@@ -54,12 +55,13 @@ fn served(public: &Path, asked: &str) -> Option<PathBuf> {
 
 async fn serve(
     State(app): State<App>,
-    Asked(asked): Asked<String>,
+    asked: Result<Asked<String>, PathRejection>,
     method: Method,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
     let archive = app.archive.as_ref().ok_or_else(|| ApiError::not_found("archive at this brain"))?;
     let nothing = || ApiError::not_found("file");
+    let Asked(asked) = asked.map_err(|_| nothing())?;
     let path = served(&archive.public(), &asked).ok_or_else(nothing)?;
     let file = match File::open(&path).await {
         Ok(file) => file,

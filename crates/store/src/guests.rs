@@ -177,6 +177,9 @@ fn listing(scope: Scope, filters: &Filters, now: Timestamp) -> StoreResult<Readi
     } else if filters.without_deleted {
         select.only("g.deleted_at IS NULL");
     }
+    if let Some(having) = &filters.having {
+        select.only(&having.condition());
+    }
     select.scope_of_machine(scope, "g.account_id", "g.id = ?");
     select.filter(filters, "g.id", &columns)?;
     Ok(select.reading("g.id", filters))

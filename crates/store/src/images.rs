@@ -88,16 +88,20 @@ pub async fn packages(
     id: ImageId,
     filters: &Filters,
 ) -> StoreResult<Vec<ImagePackage>> {
+    let row: Option<Packages> =
+        row(connection, "SELECT packages FROM images WHERE id = $1", values![id.0]).await?;
+    let all: Option<Vec<ImagePackage>> =
+        from_json("package list", row.and_then(|row| row.packages).as_deref())?;
+    filtered(all.unwrap_or_default(), filters)
+}
+
+/// Those of packages that are asked for.
+pub fn filtered(mut packages: Vec<ImagePackage>, filters: &Filters) -> StoreResult<Vec<ImagePackage>> {
     let after = filters.after.is_some() || filters.cursor.is_some();
     let unknown = filters.equals.iter().map(|(attribute, _)| attribute.as_str()).find(|name| *name != "name");
     if let Some(unknown) = unknown.or(after.then_some("after")) {
         return Err(ListError::UnknownFilter(unknown.to_owned(), "name".to_owned()).into());
     }
-    let row: Option<Packages> =
-        row(connection, "SELECT packages FROM images WHERE id = $1", values![id.0]).await?;
-    let all: Option<Vec<ImagePackage>> =
-        from_json("package list", row.and_then(|row| row.packages).as_deref())?;
-    let mut packages = all.unwrap_or_default();
     packages.retain(|package| {
         filters.equals.is_empty() || filters.equals.iter().any(|(_, name)| *name == package.name)
     });
@@ -123,10 +127,11 @@ struct Recipe {
     recipe: Option<String>,
 }
 
+/// What has packages, and which.
 #[derive(FromQueryResult)]
-struct WithPackages {
-    id: i64,
-    packages: String,
+pub(crate) struct WithPackages {
+    pub(crate) id: i64,
+    pub(crate) packages: String,
 }
 
 /// The images in scope, deleted ones too, that hold a package of this name of which `fits` holds. Package lists are texts:
@@ -152,8 +157,8 @@ pub async fn with_package(
     Ok(found)
 }
 
-/// What the list of an image with this package is like.
-fn like_pattern(name: &str) -> StoreResult<String> {
+/// What a list with this package is like.
+pub(crate) fn like_pattern(name: &str) -> StoreResult<String> {
     let name = to_json(&name)?.replace('!', "!!").replace('%', "!%").replace('_', "!_");
     Ok(format!("%\"name\":{name}%"))
 }

@@ -56,6 +56,32 @@ pub struct Filters {
     pub equals: Vec<(String, String)>,
     /// Attributes that must have these values besides.
     pub also: Vec<(String, String)>,
+    /// Of guests, those that have a package. No query string asks for it.
+    pub having: Option<Having>,
+}
+
+/// Who has a package that is asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Having {
+    /// Guests that say so.
+    pub guests: Vec<i64>,
+    /// Images that were made with it: their guests that say nothing.
+    pub images: Vec<i64>,
+}
+
+impl Having {
+    /// The condition on a guest `g`. Ids are numbers and can be written into it.
+    pub(crate) fn condition(&self) -> String {
+        let ids = |ids: &[i64]| match ids {
+            [] => "NULL".to_owned(),
+            ids => ids.iter().map(i64::to_string).collect::<Vec<_>>().join(", "),
+        };
+        format!(
+            "(g.id IN ({}) OR (g.image_id IN ({}) AND NOT EXISTS (SELECT 1 FROM guest_packages w WHERE w.guest_id = g.id)))",
+            ids(&self.guests),
+            ids(&self.images)
+        )
+    }
 }
 
 impl Filters {

@@ -1,7 +1,7 @@
 //! Loops that act when only time has passed. One file each; each goes on after an error, which it logs.
 
-mod blobs;
 mod archive;
+mod blobs;
 mod lapsing;
 mod load;
 mod mailing;
@@ -15,8 +15,9 @@ mod uploads;
 mod uses;
 
 #[cfg(test)]
-pub(crate) use blobs::step as blobs_step;
 pub(crate) use archive::step as archive_step;
+#[cfg(test)]
+pub(crate) use blobs::step as blobs_step;
 #[cfg(test)]
 pub(crate) use lapsing::step as lapsing_step;
 #[cfg(test)]

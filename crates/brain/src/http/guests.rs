@@ -16,9 +16,8 @@ use axum::response::{IntoResponse, Response};
 use honcho_api::{ErrorBody, Guest, GuestMoveTrial, ImagePackage, Operation, Placement};
 use honcho_images::packages::{Requirement, RequirementError};
 use honcho_model::{AccountId, GuestId, HostId};
-use honcho_store::{Filters, Scope, accounts, guests, images};
+use honcho_store::{Filters, Having, Scope, accounts, guest_packages, guests, images};
 use serde::Deserialize;
-use std::collections::BTreeSet;
 
 type Accepted = (StatusCode, Json<Operation>);
 
@@ -37,7 +36,7 @@ fn accepted(operation: Operation) -> Accepted {
         ("cluster" = Option<String>, Query, description = "Filterable"),
         ("role" = Option<String>, Query, description = "Filterable"),
         ("reference" = Option<String>, Query, description = "Filterable"),
-        ("with" = Option<String>, Query, description = "Only guests whose image was made with this package: openssl, openssl<3.0.15 (also <=, =, >=, >). What was upgraded in the guest since is not known"),
+        ("with" = Option<String>, Query, description = "Only guests that have this package: openssl, openssl<3.0.15 (also <=, =, >=, >). Of those that never said what they have, what their image was made with counts"),
         ("cancelled" = Option<bool>, Query, description = "Also what is cancelled or deleted"),
         ("limit" = Option<i64>, Query, description = "At most so many"),
         ("offset" = Option<i64>, Query, description = "Leave out so many first"),
@@ -57,31 +56,24 @@ pub(super) async fn list(
     listed(filters, read).await
 }
 
-/// Replaces `with` by the images that have such a package. Which version is older only dpkg's rules tell, and no SQL.
+/// Replaces `with` by who has such a package: guests that say so, and of those that say nothing the images. Which version is older
+/// only dpkg's rules tell, and no SQL.
 async fn with_packages(app: &App, scope: Scope, mut filters: Filters) -> ApiResult<Filters> {
     let (with, others): (Vec<_>, Vec<_>) = filters.equals.into_iter().partition(|(name, _)| name == "with");
-    let (asked, others): (Vec<_>, Vec<_>) =
-        others.into_iter().partition(|(name, _)| name == "image_id" && !with.is_empty());
     filters.equals = others;
     if with.is_empty() {
         return Ok(filters);
     }
-    let mut found = BTreeSet::new();
+    let mut having = Having::default();
     for (_, text) in with {
         let wanted: Requirement =
             text.parse().map_err(|error: RequirementError| ApiError::invalid("with", error.to_string()))?;
         let fits = |package: &ImagePackage| wanted.fits(&package.version);
-        found.extend(images::with_package(app.store.reader(), scope, &wanted.name, &fits).await?);
+        let reader = app.store.reader();
+        having.images.extend(images::with_package(reader, scope, &wanted.name, &fits).await?);
+        having.guests.extend(guest_packages::with_package(reader, scope, &wanted.name, &fits).await?);
     }
-    // Those that were asked for by their ids as well; no image at all is no guest at all.
-    let asked: Vec<String> = asked.into_iter().map(|(_, id)| id).collect();
-    let meant: Vec<String> =
-        found.iter().map(i64::to_string).filter(|id| asked.is_empty() || asked.contains(id)).collect();
-    if meant.is_empty() {
-        return Ok(filters.and("image_id", 0));
-    }
-    filters.equals.extend(meant.into_iter().map(|id| ("image_id".to_owned(), id)));
-    Ok(filters)
+    Ok(Filters { having: Some(having), ..filters })
 }
 
 /// Lists the guests of an account.
@@ -470,5 +462,19 @@ mod tests {
         check(Scope::Account(AccountId(world.account.id)), &[("with", "openssl<3.0.15")], &["one", "three"])
             .await;
         check(Scope::Account(AccountId(world.account.id + 1000)), &[("with", "openssl")], &[]).await;
+        // What a guest says counts, and not what its image was made with.
+        let named = Filters::default().and("name", "one");
+        let one = guests::list(world.app.store.reader(), operator, &named, world.app.now()).await.unwrap();
+        let id = GuestId(one[0].id);
+        let upgraded =
+            "Package: openssl\nStatus: install ok installed\nVersion: 3.0.16-1\nArchitecture: amd64\n"
+                .to_owned();
+        world
+            .ask(&crate::operations::GuestPackagesReport { scope: operator, id, status: upgraded })
+            .await
+            .unwrap();
+        check(operator, &[("with", "openssl<3.0.15")], &["three"]).await;
+        check(operator, &[("with", "openssl>=3.0.15")], &["one", "two"]).await;
+        check(operator, &[("with", "openssl-extra")], &["two", "three"]).await;
     }
 }

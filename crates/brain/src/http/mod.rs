@@ -9,6 +9,7 @@ mod error;
 mod events;
 mod exports;
 mod extract;
+mod guest_packages;
 mod guests;
 mod health;
 mod hosts;
@@ -185,6 +186,11 @@ fn described() -> OpenApiRouter<App> {
                 .routes(routes!(image_uploads::content))
                 .routes(routes!(suites::upload_file))
                 .layer(DefaultBodyLimit::disable()),
+        )
+        .merge(
+            OpenApiRouter::new()
+                .routes(routes!(guest_packages::list, guest_packages::report))
+                .layer(DefaultBodyLimit::max(guest_packages::LARGEST)),
         )
         // A mail is read whole: what it carries is compressed.
         .merge(

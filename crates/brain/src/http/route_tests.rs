@@ -158,6 +158,8 @@ HEAD   /v1/blobs/{digest}                 401 403 403 403 403 200
 PUT    /v1/suites/{suite}/uploads/{upload}/files/{name}   401 403 403 403 403 201 blob
 POST   /v1/suites/{suite}/uploads/{upload}                401 403 403 403 403 422 {"publish":false}
 DELETE /v1/suites/{suite}/uploads/{upload}                401 403 403 403 403 204
+GET    /v1/guests/{id}/packages           401 404 200 200 200 200
+PUT    /v1/guests/{id}/packages           401 404 403 200 200 200 dpkg
 GET    /v1/guests                         401 200 200 200 200 200
 POST   /v1/guests                         401 422 403 403 201 201 {"account_id":$account,"name":"acme-new","image_id":$image,"network_id":$network,"memory_bytes":67108864,"disk_bytes":3221225472}
 GET    /v1/guests/{id}                    401 404 200 200 200 200
@@ -541,6 +543,9 @@ impl Acme {
         }
         let body = match line.body {
             "blob" => Body::from(BLOB),
+            "dpkg" => {
+                Body::from("Package: hello\nStatus: install ok installed\nVersion: 2\nArchitecture: all\n")
+            }
             "csv" => Body::from("name\n"),
             "mail" => {
                 let log = crate::operations::tests::post::log(1_000_000_000, 1);

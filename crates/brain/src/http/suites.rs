@@ -10,6 +10,7 @@ use crate::app::App;
 use crate::archive::{OwnArchive, below};
 use axum::Json;
 use axum::body::Body as Bytes;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use futures::StreamExt as _;
@@ -116,9 +117,10 @@ fn unwritten(error: &std::io::Error) -> ApiError {
 pub(super) async fn upload_file(
     State(app): State<App>,
     caller: Caller,
-    Path((suite, upload, name)): Path<(String, String, String)>,
+    named: Result<Path<(String, String, String)>, PathRejection>,
     body: Bytes,
 ) -> ApiResult<(StatusCode, Json<UploadedFile>)> {
+    let Path((suite, upload, name)) = named.map_err(|_| ApiError::not_found("suite"))?;
     let (archive, place) = place(&app, &caller, &suite, &upload).await?;
     if !honcho_archive::is_file_name(&name) {
         let text = "must be letters, digits, and . + - ~ _, of which the first is a letter or a digit";
@@ -195,9 +197,10 @@ impl Change for Noted<'_> {
 pub(super) async fn upload_add(
     State(app): State<App>,
     caller: Caller,
-    Path((suite, upload)): Path<(String, String)>,
+    named: Result<Path<(String, String)>, PathRejection>,
     body: Body<honcho_api::ArchiveUploadCreate>,
 ) -> ApiResult<(StatusCode, Json<ArchiveUpload>)> {
+    let Path((suite, upload)) = named.map_err(|_| ApiError::not_found("suite"))?;
     let (archive, place) = place(&app, &caller, &suite, &upload).await?;
     let asked = body.value;
     let component = asked.component.as_deref().unwrap_or("main");
@@ -280,8 +283,9 @@ fn to_be_added(place: &Place) -> ApiResult<Vec<PathBuf>> {
 pub(super) async fn upload_forget(
     State(app): State<App>,
     caller: Caller,
-    Path((suite, upload)): Path<(String, String)>,
+    named: Result<Path<(String, String)>, PathRejection>,
 ) -> ApiResult<StatusCode> {
+    let Path((suite, upload)) = named.map_err(|_| ApiError::not_found("suite"))?;
     let (_, place) = place(&app, &caller, &suite, &upload).await?;
     match tokio::fs::remove_dir_all(&place.directory).await {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(unwritten(&error)),

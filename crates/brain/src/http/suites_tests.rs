@@ -209,6 +209,11 @@ async fn all_that_a_changes_names_is_there_and_what_it_says_or_nothing_is_added(
         422
     );
     assert_eq!(shop.send(&shop.office.operator, "sid/uploads/one", &odd).await, 404);
+    // What is no text names nothing, here as elsewhere.
+    let (status, _, bytes) =
+        shop.ask(&shop.secret, "DELETE", "/v1/suites/%ff/uploads/one", Body::empty()).await;
+    assert!(status == 404 && bytes.starts_with(b"{"), "{status} {bytes:?}");
+    assert_eq!(shop.get("/apt/dists/%ff/InRelease", &[]).await.0, 404);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -17,6 +17,7 @@ mod guest_interfaces;
 mod guest_move;
 mod guest_moves_plan;
 mod guest_order;
+mod guest_packages;
 mod guest_power;
 mod guest_update;
 pub(crate) mod host;
@@ -59,6 +60,7 @@ pub(crate) use guest_end::{GuestCancel, GuestDelete, GuestLapse, GuestRestore};
 pub(crate) use guest_move::{GuestMove, GuestMoveRehearsal};
 pub(crate) use guest_moves_plan::{MoveTurn, MovesOrder};
 pub(crate) use guest_order::public_key;
+pub(crate) use guest_packages::GuestPackagesReport;
 pub(crate) use guest_power::{GuestPower, PowerAction};
 pub(crate) use guest_update::{GuestUpdate, Restart};
 pub(crate) use host::{

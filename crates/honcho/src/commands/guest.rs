@@ -6,6 +6,7 @@ mod delete;
 mod list;
 mod log;
 mod move_to;
+mod packages;
 mod power;
 mod rename;
 mod resize;
@@ -51,6 +52,8 @@ pub(crate) enum GuestCommand {
     Console(console::ConsoleArguments),
     /// Print what its console printed
     Log(log::LogArguments),
+    /// List the packages in one
+    Packages(packages::PackagesArguments),
     /// Log in by SSH
     Ssh(ssh::SshArguments),
 }
@@ -72,6 +75,7 @@ pub(crate) async fn run(context: &Context, command: GuestCommand) -> Result<(), 
         GuestCommand::Restore(arguments) => restore::run(context, &arguments).await,
         GuestCommand::Console(arguments) => console::run(context, &arguments).await,
         GuestCommand::Log(arguments) => log::run(context, &arguments).await,
+        GuestCommand::Packages(arguments) => packages::run(context, arguments).await,
         GuestCommand::Ssh(arguments) => ssh::run(context, &arguments).await,
     }
 }

@@ -244,7 +244,7 @@ async fn the_secret_of_a_token_is_shown_once() {
         "#]],
     )
     .await;
-    expect![[r#"POST /v1/tokens.json {"name":"shop","scope":"admin","account_id":5,"guest_id":null,"receives_post":null,"expires_in_seconds":7776000}"#]].assert_eq(&brain.writes().join("\n"));
+    expect![[r#"POST /v1/tokens.json {"name":"shop","scope":"admin","account_id":5,"guest_id":null,"receives_post":null,"suite":null,"expires_in_seconds":7776000}"#]].assert_eq(&brain.writes().join("\n"));
 }
 
 #[tokio::test]

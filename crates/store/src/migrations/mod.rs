@@ -31,9 +31,10 @@ mod m0031_slow_logging;
 mod m0032_mails_of_accounts;
 mod m0033_image_uploads;
 mod m0034_unnamed_blobs;
+mod m0035_suites;
+mod m0036_guest_packages;
 mod m0037_saved_views;
 mod m0038_load_over_time;
-mod m0035_suites;
 mod schema;
 
 use crate::engine::Purpose;
@@ -82,9 +83,10 @@ impl MigratorTrait for Migrator {
             Box::new(m0032_mails_of_accounts::Migration),
             Box::new(m0033_image_uploads::Migration),
             Box::new(m0034_unnamed_blobs::Migration),
+            Box::new(m0035_suites::Migration),
+            Box::new(m0036_guest_packages::Migration),
             Box::new(m0037_saved_views::Migration),
             Box::new(m0038_load_over_time::Migration),
-            Box::new(m0035_suites::Migration),
         ]
     }
 }

@@ -51,8 +51,8 @@ fn with_named(files: &[PathBuf]) -> Result<Vec<PathBuf>, CommandError> {
             continue;
         }
         if path.extension().is_some_and(|ending| ending == "changes" || ending == "dsc") {
-            let named = honcho_archive::named_beside(&path)?;
-            waiting.extend(named.into_iter().rev());
+            let beside = honcho_archive::named_beside(&path)?;
+            waiting.extend(beside.into_iter().rev());
         }
         all.push(path);
     }
@@ -67,7 +67,7 @@ pub(super) async fn run(context: &Context, arguments: UploadArguments) -> Result
         .map_err(|error| CommandError::failed("the kernel gives no randomness").cause(&error))?;
     let upload = format!("{:016x}", u64::from_ne_bytes(random));
     for path in with_named(&files)? {
-        send(&client, (suite.as_str(), &upload), &path).await?;
+        send(client, (suite.as_str(), &upload), &path).await?;
     }
     let body = ArchiveUploadCreate { component: Some(component.to_string()), publish: Some(!draft), note };
     let added = client.add_upload((suite.as_str(), &upload), &body).await?;

@@ -46,8 +46,8 @@ pub(crate) struct ListGuestsArguments {
     /// Only those made from this image
     #[arg(long, value_name = "IMAGE", add = ArgValueCandidates::new(images))]
     image: Option<String>,
-    /// Only those whose image was made with this package: openssl, 'openssl<3.0.15' (what was upgraded in a guest since is
-    /// not known)
+    /// Only those that have this package: openssl, 'openssl<3.0.15'. Of those that never said what they have, what their
+    /// image was made with counts
     #[arg(long, value_name = "PACKAGE")]
     with: Option<String>,
     /// Cancelled and deleted ones too

@@ -12,7 +12,7 @@ use honcho_images::recipe::{Base, ImageBase};
 
 pub(super) const AFTER_HELP: &str = "\
 With --outdated this machine asks the mirrors of the image's recipe (and of those that it is built upon), by apt, which \
-checks their signatures by the recipe's keyring. What was upgraded in guests since they were made is not known here.
+checks their signatures by the recipe's keyring. What guests have is asked of them: `honcho guest packages`.
 
 Examples:
   honcho image packages debian-12 | grep openssh
