@@ -17,6 +17,8 @@ pub struct Brain {
     /// A PostgreSQL database, if it is not the file in its data.
     database: Option<String>,
     log: PathBuf,
+    /// The archive that it serves, and where alone.
+    archive: Option<(PathBuf, SocketAddr)>,
 }
 
 /// A port that nobody listens on just now.
@@ -41,7 +43,8 @@ impl Brain {
         let agents_listen = SocketAddr::new(agents_ip, free_port(agents_ip)?);
         let log = directory.join("brain.log");
         let directory = directory.to_owned();
-        let mut brain = Brain { directory, listen, agents_listen, process: None, database: None, log };
+        let mut brain =
+            Brain { directory, listen, agents_listen, process: None, database: None, log, archive: None };
         brain.resume().await?;
         Ok(brain)
     }
@@ -56,6 +59,7 @@ impl Brain {
             process: None,
             database: Some(database.to_owned()),
             log: directory.join(format!("brain-{number}.log")),
+            archive: None,
         };
         brain.resume().await?;
         Ok(brain)
@@ -110,6 +114,9 @@ impl Brain {
         command.arg("--agents-listen").arg(self.agents_listen.to_string());
         // Hosts here have the processors of the machine that tests, and some hold more guests than those are for.
         command.args(["--vcpus-per-cpu", "none"]);
+        if let Some((archive, address)) = &self.archive {
+            command.arg("--archive").arg(archive).args(["--archive-listen", &address.to_string()]);
+        }
         if let Some(database) = &self.database {
             command.args(["--database", database]);
         }
@@ -137,6 +144,15 @@ impl Brain {
             );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// Starts it anew with an archive that it serves; gives where apt finds that.
+    pub async fn serve_archive(&mut self, archive: &Path) -> Result<String> {
+        let address = SocketAddr::new(self.listen.ip(), free_port(self.listen.ip())?);
+        self.archive = Some((archive.to_owned(), address));
+        self.kill();
+        self.resume().await?;
+        Ok(format!("http://{address}/apt"))
     }
 
     /// Kills it (SIGKILL).

@@ -3,6 +3,7 @@
 
 mod active_resource;
 mod addresses;
+mod apt;
 mod bad_input;
 mod brain_down;
 mod certificates;
@@ -20,6 +21,7 @@ mod panel_slow;
 mod post;
 mod post_kills;
 mod post_mariadb;
+mod real_chain;
 mod real_failures;
 mod real_kills;
 mod real_life;

@@ -1,0 +1,117 @@
+//! A real apt reads what a real brain serves: what a token of a suite uploaded, what comes after it, and nothing twice.
+
+use anyhow::{Context as _, Result, ensure};
+use honcho_e2e::brain::Brain;
+use honcho_e2e::programs::program;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A package, as dpkg-deb makes it.
+fn built(directory: &Path, version: &str) -> Result<PathBuf> {
+    let tree = directory.join(format!("tree-{version}"));
+    std::fs::create_dir_all(tree.join("DEBIAN"))?;
+    let control = format!(
+        "Package: acme-tool\nVersion: {version}\nArchitecture: all\nMaintainer: A <a@example.org>\nDescription: for a test\n"
+    );
+    std::fs::write(tree.join("DEBIAN/control"), control)?;
+    let path = directory.join(format!("acme-tool_{version}_all.deb"));
+    run(Command::new("dpkg-deb").args(["--root-owner-group", "-b"]).args([&tree, &path]))?;
+    Ok(path)
+}
+
+fn run(command: &mut Command) -> Result<String> {
+    let output = command.output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{command:?}: {}: {said}", output.status);
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// apt on directories of its own: nothing of this machine's is read or changed.
+struct Apt {
+    root: PathBuf,
+}
+
+impl Apt {
+    fn new(root: PathBuf, source: &str) -> Result<Self> {
+        for below in
+            ["etc/apt/apt.conf.d", "etc/apt/preferences.d", "lists/partial", "cache/archives/partial"]
+        {
+            std::fs::create_dir_all(root.join(below))?;
+        }
+        std::fs::write(root.join("status"), "")?;
+        std::fs::write(root.join("etc/apt/sources.list"), source)?;
+        let shown = root.display();
+        let settings = format!(
+            "Dir::Etc \"{shown}/etc/apt\";\nDir::State::lists \"{shown}/lists\";\nDir::State::status \"{shown}/status\";\n\
+             Dir::Cache \"{shown}/cache\";\nAPT::Architecture \"amd64\";\nAPT::Architectures {{ \"amd64\"; }};\n\
+             APT::Sandbox::User \"root\";\nAcquire::Languages \"none\";\nDebug::NoLocking \"1\";\nAcquire::http::Proxy \"DIRECT\";\n"
+        );
+        std::fs::write(root.join("apt.conf"), settings)?;
+        Ok(Apt { root })
+    }
+
+    fn run(&self, tool: &str, arguments: &[&str]) -> Result<String> {
+        let mut command = Command::new(tool);
+        command.env("LC_ALL", "C").env("APT_CONFIG", self.root.join("apt.conf")).current_dir(&self.root);
+        run(command.args(arguments))
+    }
+
+    fn update(&self) -> Result<String> {
+        self.run("apt-get", &["update", "--error-on=any"])
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn apt_reads_what_a_token_of_a_suite_uploads() -> Result<()> {
+    let place = tempfile::tempdir()?;
+    let archive = place.path().join("archive");
+    let shown = archive.to_str().context("a path in UTF-8")?;
+    run(Command::new(program("honcho")?).args([
+        "archive",
+        "init",
+        "--origin",
+        "Acme",
+        "--suite",
+        "stable",
+        "--archive",
+        shown,
+    ]))?;
+    let mut brain = Brain::start(place.path()).await?;
+    let url = brain.serve_archive(&archive).await?;
+    let (content, made) = brain.honcho(&["--json", "token", "create", "ci", "--suite", "stable"])?;
+    ensure!(content, "{made}");
+    let end = made.rfind('}').context("JSON")?;
+    let token: honcho_api::Token = serde_json::from_str(&made[..=end])?;
+    let secret = token.secret.context("a new token has a secret")?;
+    let upload = |version: &str, suite: &str| -> Result<(bool, String)> {
+        let mut command = Command::new(program("honcho")?);
+        command
+            .args(["--url", &brain.url(), "archive", "upload", "--suite", suite])
+            .arg(built(place.path(), version)?);
+        let output = command.env("HONCHO_TOKEN", &secret).output()?;
+        Ok((output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned()))
+    };
+    let (content, said) = upload("1.0", "stable")?;
+    ensure!(content && said.contains("stable@1 is served"), "{said}");
+    let (content, said) = upload("1.0", "other")?;
+    ensure!(!content && said.contains("only operators and tokens of this suite"), "{said}");
+
+    let keyring = place.path().join("keyring.gpg");
+    std::fs::copy(archive.join("public/honcho-archive-keyring.gpg"), &keyring)?;
+    let source = format!("deb [signed-by={}] {url} stable main\n", keyring.display());
+    let apt = Apt::new(place.path().join("apt"), &source)?;
+    let said = apt.update()?;
+    ensure!(said.contains("Get:1") && said.contains("InRelease"), "{said}");
+    let said = apt.update()?;
+    ensure!(said.contains("Hit:1") && !said.contains("Get:"), "what it has is not sent again: {said}");
+    apt.run("apt-get", &["download", "acme-tool"])?;
+    let fetched = std::fs::read(apt.root.join("acme-tool_1.0_all.deb"))?;
+    ensure!(fetched == std::fs::read(place.path().join("acme-tool_1.0_all.deb"))?, "byte for byte");
+    // At once after the first: times in HTTP have seconds, and apt must see it all the same.
+    let (content, said) = upload("2.0", "stable")?;
+    ensure!(content && said.contains("stable@2 is served"), "{said}");
+    apt.update()?;
+    let versions = apt.run("apt-cache", &["madison", "acme-tool"])?;
+    ensure!(versions.contains("| 2.0 |") || versions.contains(" 2.0 "), "{versions}");
+    Ok(())
+}
