@@ -290,7 +290,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
 
 /// Attributes that hold a number or a boolean, which some clients send as strings.
 fn is_scalar(attribute: &str) -> bool {
-    ["_id", "_bytes", "_seconds", "_version", "_units"].iter().any(|ending| attribute.ends_with(ending))
+    // Debian's `distribution_version` is "12", and that of Alpine "3.20.1": a text.
+    let ending = |ending: &&str| attribute.ends_with(*ending);
+    (["_id", "_bytes", "_seconds", "_version", "_units"].iter().any(ending)
+        && attribute != "distribution_version")
         || matches!(
             attribute,
             "operator"
