@@ -1,4 +1,6 @@
-//! The agent's side of the talk with the brain: HTTP/1.1 by mutual TLS.
+//! The agent's side of the talk with the brain: HTTP/2 by mutual TLS, so that a long poll and what is reported meanwhile share one
+//! connection. Blobs and streams have connections of their own, in HTTP/1.1: what is large must not stand before what is
+//! urgent, and a stream is an upgrade, which HTTP/2 has not.
 
 use crate::drivers::{BlobSource, DriverError, DriverResult};
 use crate::identity::Identity;
@@ -27,6 +29,9 @@ use uuid::Uuid;
 const MANIFEST_TIMEOUT: Duration = Duration::from_secs(45);
 /// How long it may take over anything else.
 const TIMEOUT: Duration = Duration::from_secs(15);
+/// How long what was sent may stay unacknowledged. A connection that several requests share is not closed when one of them is
+/// late: without this, all that follow would wait for a brain that has vanished.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(20);
 /// How long it may pause within a blob.
 const READ_TIMEOUT: Duration = Duration::from_mins(1);
 
@@ -106,14 +111,15 @@ impl OwnIdentity for BrainClient {
 impl BrainClient {
     /// A client with this identity. Nothing is connected yet.
     pub fn new(identity: &Identity, machine: MachineIds, contact: Arc<Contact>) -> anyhow::Result<Self> {
-        let http = RwLock::new(client(identity, &machine)?);
+        let http = RwLock::new(client(identity, &machine, Talk::Together)?);
         let (address, identity) = (identity.agents_address.clone(), RwLock::new(Arc::new(identity.clone())));
         Ok(BrainClient { address, machine, contact, http, identity })
     }
 
     /// Goes on with a renewed certificate. Requests under way end with the old one.
     pub fn use_identity(&self, identity: &Identity) -> anyhow::Result<()> {
-        *self.http.write().unwrap_or_else(PoisonError::into_inner) = client(identity, &self.machine)?;
+        *self.http.write().unwrap_or_else(PoisonError::into_inner) =
+            client(identity, &self.machine, Talk::Together)?;
         *self.identity.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(identity.clone());
         Ok(())
     }
@@ -152,7 +158,7 @@ impl BrainClient {
 
     /// Opens a stream that somebody waits for: after the upgrade only raw bytes travel.
     pub async fn open_stream(&self, id: Uuid) -> Result<reqwest::Upgraded, BrainError> {
-        let request = self.http().post(self.url(&format!("streams/{id}")));
+        let request = self.alone()?.post(self.url(&format!("streams/{id}")));
         let request = request.header(CONNECTION, "upgrade").header(UPGRADE, "honcho-stream");
         let sent = tokio::time::timeout(TIMEOUT, request.send()).await;
         let response =
@@ -165,6 +171,12 @@ impl BrainClient {
 
     fn http(&self) -> reqwest::Client {
         self.http.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// For one request on a connection of its own.
+    fn alone(&self) -> Result<reqwest::Client, BrainError> {
+        client(&self.identity(), &self.machine, Talk::Alone)
+            .map_err(|error| self.unreachable(AsRef::<dyn std::error::Error + 'static>::as_ref(&error)))
     }
 
     fn url(&self, path: &str) -> String {
@@ -232,7 +244,7 @@ pub(crate) async fn refusal(response: reqwest::Response) -> BrainError {
 impl BlobSource for BrainClient {
     async fn open(&self, digest: Digest) -> DriverResult<Box<dyn AsyncRead + Send + Unpin>> {
         let later = |error: BrainError| DriverError::Later(format!("cannot fetch {digest}: {error}"));
-        let response = self.http().get(self.url(&format!("blobs/{digest}"))).send().await;
+        let response = self.alone().map_err(later)?.get(self.url(&format!("blobs/{digest}"))).send().await;
         let response = response.map_err(|error| later(self.unreachable(&error)))?;
         if !response.status().is_success() {
             return Err(later(refusal(response).await));
@@ -242,23 +254,35 @@ impl BlobSource for BrainClient {
     }
 }
 
-fn client(identity: &Identity, machine: &MachineIds) -> anyhow::Result<reqwest::Client> {
+/// How requests share connections.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Talk {
+    /// All on one, where the brain speaks HTTP/2.
+    Together,
+    /// Each on its own, in HTTP/1.1.
+    Alone,
+}
+
+fn client(identity: &Identity, machine: &MachineIds, talk: Talk) -> anyhow::Result<reqwest::Client> {
     let mut headers = machine.headers();
     headers.insert("honcho-protocol", HeaderValue::from(PROTOCOL));
     let capabilities = HeaderValue::from_str(&honcho_wire::CAPABILITIES.join(","));
     headers.insert("honcho-capabilities", capabilities.context("a capability's name is unusable")?);
     let host =
         identity.agents_address.rsplit_once(':').map_or(identity.agents_address.as_str(), |(host, _)| host);
+    let mut tls = tls::mutual(identity)?;
+    let spoken: &[&[u8]] = if talk == Talk::Together { &[b"h2", b"http/1.1"] } else { &[b"http/1.1"] };
+    tls.alpn_protocols = spoken.iter().map(|protocol| protocol.to_vec()).collect();
     reqwest::Client::builder()
-        .tls_backend_preconfigured(tls::mutual(identity)?)
+        .tls_backend_preconfigured(tls)
         .dns_resolver(BrainAddress(host.trim_matches(['[', ']']).to_owned()))
         .no_proxy()
-        .http1_only()
         .redirect(reqwest::redirect::Policy::none())
         .default_headers(headers)
         .connect_timeout(Duration::from_secs(5))
         .read_timeout(READ_TIMEOUT)
         .tcp_keepalive(Duration::from_secs(15))
+        .tcp_user_timeout(UNACKNOWLEDGED)
         .build()
         .context("cannot set up the connection to the brain")
 }

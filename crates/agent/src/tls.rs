@@ -37,7 +37,6 @@ pub fn mutual(identity: &Identity) -> anyhow::Result<ClientConfig> {
         .context("key and certificate do not fit: have the host rejoined")?;
     // An agent has one brain; what is usual is room for sessions with many servers.
     config.resumption = Resumption::in_memory_sessions(1);
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
 }
 

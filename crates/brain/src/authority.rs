@@ -3,6 +3,7 @@
 //! A client certificate says which host it was given to, but entitles to nothing by itself: the store knows the one
 //! fingerprint that is good for each host, so revoking is forgetting.
 
+use crate::listening::HTTP2;
 use anyhow::Context as _;
 use honcho_model::HostId;
 use honcho_wire::BRAIN_SERVER_NAME;
@@ -113,6 +114,8 @@ impl Authority {
         // Agents hold their sessions themselves: what the server would remember of them is 256. Whether a certificate still
         // is good is asked of the store with every request, so that a session outlives no revocation.
         config.ticketer = rustls::crypto::ring::Ticketer::new()?;
+        // One connection carries all that an agent asks; a stream that is more than HTTP needs HTTP/1.1's upgrade.
+        config.alpn_protocols = vec![HTTP2.to_vec(), b"http/1.1".to_vec()];
         Ok(config)
     }
 

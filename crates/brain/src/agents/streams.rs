@@ -4,6 +4,7 @@ use super::Machine;
 use crate::app::App;
 use crate::http::{ApiError, ApiResult, Segment, streams};
 use axum::extract::{Request, State};
+use axum::http::{StatusCode, Version};
 use axum::response::Response;
 use uuid::Uuid;
 
@@ -13,6 +14,10 @@ pub(super) async fn stream(
     Segment(id): Segment,
     mut request: Request,
 ) -> ApiResult<Response> {
+    if request.version() == Version::HTTP_2 {
+        let text = "a stream is opened by HTTP/1.1's upgrade";
+        return Err(ApiError::new(StatusCode::UPGRADE_REQUIRED, "upgrade_required", text));
+    }
     let id = id.parse::<Uuid>().ok();
     let meet = id.and_then(|id| app.streams.meet(machine.id, id));
     let meet = meet.ok_or_else(|| ApiError::not_found("stream"))?;

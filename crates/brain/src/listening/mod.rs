@@ -1,9 +1,11 @@
 //! Accepting connections: plain, or over TLS, with the client's certificate put into each request.
 //!
-//! Whoever connects is a stranger. [`lobby`] bounds how many may be connected, [`guarded`] how long they may take.
+//! Whoever connects is a stranger. [`lobby`] bounds how many may be connected, [`guarded`] how long they may take. Agents,
+//! which have shown a certificate, may ask several things at once over one connection ([`multiplexed`]).
 
 mod guarded;
 mod lobby;
+mod multiplexed;
 
 use crate::agents::PeerCertificate;
 use crate::authority::fingerprint;
@@ -17,6 +19,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 pub(crate) use lobby::Limits;
 use lobby::{Lobby, Seat};
+pub(crate) use multiplexed::HTTP2;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -45,7 +48,8 @@ const BUFFER_BYTES: usize = 64 << 10;
 /// Connections of people and programs. One that waits takes some 15 KiB, over TLS some 50.
 pub(crate) const PEOPLE: Limits = Limits { open: 8_192, waiting: 1_024 };
 
-/// Connections of agents: two for each host, of which one is always in a long poll. Only handshakes wait.
+/// Connections of agents: one for each host, always in a long poll, and those that fetch an image or carry a console. Only
+/// handshakes wait.
 pub(crate) const AGENTS: Limits = Limits { open: 32_768, waiting: 1_024 };
 
 /// Lets this process hold as many connections as it ever may: what is usual is 1,024 files.
@@ -129,10 +133,17 @@ async fn over_tls(
     };
     match shaken {
         Ok(Ok(stream)) => {
-            let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+            let tls = stream.get_ref().1;
+            let multiplexed = tls.alpn_protocol() == Some(HTTP2);
+            let certificate = tls.peer_certificates().and_then(|chain| chain.first());
             let certificate = certificate.map(|certificate| PeerCertificate(fingerprint(certificate)));
             let peers = if certificate.is_some() { Peers::Proven } else { Peers::Strangers };
-            connection(stream, Phase::new(seat, peers), peer, certificate, router, ending).await;
+            let phase = Phase::new(seat, peers);
+            if multiplexed {
+                multiplexed::connection(stream, phase, peer, certificate, router, ending).await;
+            } else {
+                connection(stream, phase, peer, certificate, router, ending).await;
+            }
         }
         Ok(Err(error)) => tracing::debug!(%peer, %error, "a TLS handshake failed"),
         Err(_) => tracing::debug!(%peer, "a TLS handshake took too long"),
@@ -156,26 +167,7 @@ async fn connection(
     ending: CancellationToken,
 ) {
     let stream = TokioIo::new(Guarded::new(stream, phase.clone(), PATIENCE));
-    let own = phase.clone();
-    let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
-        let in_flight = own.begin(!hyper::body::Body::is_end_stream(request.body()));
-        let mut request = request.map(Body::new);
-        request.extensions_mut().insert(Peer(peer));
-        if let Some(certificate) = &certificate {
-            request.extensions_mut().insert(certificate.clone());
-        }
-        if let Some(uri) = without_json_suffix(request.uri()) {
-            *request.uri_mut() = uri;
-        }
-        let answer = router.clone().oneshot(request);
-        async move {
-            let response = answer.await?;
-            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-                in_flight.hand_over();
-            }
-            Ok::<_, Infallible>(response.map(|body| Answer { body, _in_flight: in_flight }))
-        }
-    });
+    let service = service(phase.clone(), peer, certificate, router);
     let mut builder = http1::Builder::new();
     builder.max_header_size(HEAD_BYTES).max_buf_size(BUFFER_BYTES);
     let mut connection = std::pin::pin!(builder.serve_connection(stream, service).with_upgrades());
@@ -193,6 +185,39 @@ async fn connection(
     if let Err(error) = outcome {
         tracing::debug!(%peer, %error, "a connection broke off");
     }
+}
+
+/// What is told of each request on a connection, and what becomes of its answer.
+fn service(
+    phase: Arc<Phase>,
+    peer: SocketAddr,
+    certificate: Option<PeerCertificate>,
+    router: Router,
+) -> impl hyper::service::Service<
+    hyper::Request<Incoming>,
+    Response = hyper::Response<Answer>,
+    Error = Infallible,
+    Future: Send,
+> {
+    hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
+        let in_flight = phase.begin(!hyper::body::Body::is_end_stream(request.body()));
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(Peer(peer));
+        if let Some(certificate) = &certificate {
+            request.extensions_mut().insert(certificate.clone());
+        }
+        if let Some(uri) = without_json_suffix(request.uri()) {
+            *request.uri_mut() = uri;
+        }
+        let answer = router.clone().oneshot(request);
+        async move {
+            let response = answer.await?;
+            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                in_flight.hand_over();
+            }
+            Ok(response.map(|body| Answer { body, _in_flight: in_flight }))
+        }
+    })
 }
 
 /// The body of an answer, which says when it has been sent.

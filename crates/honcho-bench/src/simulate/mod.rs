@@ -220,11 +220,11 @@ async fn run(
     })
 }
 
-/// Raises the limit of open files of this process, which the brain it starts inherits: each agent has two connections, and
-/// each of them two ends on this machine.
+/// Raises the limit of open files of this process, which the brain it starts inherits: each agent has one connection, and for
+/// moments a second one, when it has lost the first.
 fn allow_connections(hosts: usize) -> Result<()> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let needed = u64::try_from(hosts)? * 3 + 2_000;
+    let needed = u64::try_from(hosts)? * 3 / 2 + 2_000;
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current.is_none_or(|current| current >= needed) {
         return Ok(());
