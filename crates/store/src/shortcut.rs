@@ -10,8 +10,12 @@
 //! It only reads, outside of transactions or in a change that has not written yet (SQLite has one writer, so that what it sees is
 //! what the change would see), and gives what the long way gives (docs/design/0006-reading-sqlite-directly.md).
 
+mod answers;
+
 use crate::sql::Reach;
 use crate::{StoreError, StoreResult};
+use answers::Answers;
+pub use answers::Page;
 use rusqlite::config::DbConfig;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection, ErrorCode, OpenFlags, Rows};
@@ -19,7 +23,7 @@ use sea_orm::{DbErr, RuntimeErr, Value};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// How many read at once; the others wait in order.
 const MOST: usize = 4;
@@ -40,7 +44,13 @@ pub struct Shortcut(Arc<Inner>);
 struct Inner {
     path: PathBuf,
     seats: Arc<Semaphore>,
-    idle: Mutex<Vec<Connection>>,
+    idle: Mutex<Vec<Reading>>,
+}
+
+/// A connection, and what it remembers.
+struct Reading {
+    connection: Connection,
+    answers: Answers,
 }
 
 impl Shortcut {
@@ -56,9 +66,47 @@ impl Shortcut {
         reach: Reach,
         reader: impl FnOnce(&Lent<'_>) -> StoreResult<T> + Send + 'static,
     ) -> StoreResult<T> {
+        let seat = self.seat().await?;
+        self.lend_on(seat, reach, reader).await
+    }
+
+    /// The page that `reader` gives, or what it gave when it was asked the same and nothing has changed since. `question` says all
+    /// that the page depends on but the database.
+    pub(crate) async fn page(
+        &self,
+        reach: Reach,
+        question: String,
+        reader: impl FnOnce(&Lent<'_>) -> StoreResult<Page> + Send + 'static,
+    ) -> StoreResult<Page> {
+        let seat = self.seat().await?;
+        // On the caller's thread, whatever is asked: nothing is read.
+        if let Some(page) = self.0.lend(|lent| lent.known(&question))? {
+            return Ok(page);
+        }
+        let read = move |lent: &Lent<'_>| {
+            // It may be another connection, or a moment later.
+            if let Some(page) = lent.known(&question)? {
+                return Ok(page);
+            }
+            let page = reader(lent)?;
+            lent.0.answers.keep(question, &page);
+            Ok(page)
+        };
+        self.lend_on(seat, reach, read).await
+    }
+
+    async fn seat(&self) -> StoreResult<OwnedSemaphorePermit> {
         let closed =
-            || StoreError::Unavailable(DbErr::Conn(RuntimeErr::Internal("it was closed".to_owned())));
-        let seat = self.0.seats.clone().acquire_owned().await.map_err(|_| closed())?;
+            |_| StoreError::Unavailable(DbErr::Conn(RuntimeErr::Internal("it was closed".to_owned())));
+        self.0.seats.clone().acquire_owned().await.map_err(closed)
+    }
+
+    async fn lend_on<T: Send + 'static>(
+        &self,
+        seat: OwnedSemaphorePermit,
+        reach: Reach,
+        reader: impl FnOnce(&Lent<'_>) -> StoreResult<T> + Send + 'static,
+    ) -> StoreResult<T> {
         if reach == Reach::Few {
             return self.0.lend(reader);
         }
@@ -82,25 +130,25 @@ impl Shortcut {
 }
 
 impl Inner {
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Reading>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lend<T>(&self, reader: impl FnOnce(&Lent<'_>) -> StoreResult<T>) -> StoreResult<T> {
-        let connection = self.take()?;
-        let read = reader(&Lent(&connection));
+        let reading = self.take()?;
+        let read = reader(&Lent(&reading));
         // One that failed may be worth nothing any more.
         if read.is_ok() {
-            self.idle().push(connection);
+            self.idle().push(reading);
         }
         read
     }
 
-    fn take(&self) -> StoreResult<Connection> {
+    fn take(&self) -> StoreResult<Reading> {
         let idle = self.idle().pop();
         Ok(match idle {
-            Some(connection) => connection,
-            None => self.open()?,
+            Some(reading) => reading,
+            None => Reading { connection: self.open()?, answers: Answers::default() },
         })
     }
 
@@ -118,13 +166,17 @@ impl Inner {
 }
 
 /// A connection that is lent to a reader.
-pub(crate) struct Lent<'c>(&'c Connection);
+pub(crate) struct Lent<'c>(&'c Reading);
 
 impl<'c> Lent<'c> {
     /// A statement, kept ready for the next one who asks the same.
     pub(crate) fn statement(&self, sql: &str) -> StoreResult<Ready<'c>> {
         // `?1` is the first value; `$1` would be a name, which SQLite looks for among all others.
-        Ok(Ready(self.0.prepare_cached(&sql.replace('$', "?"))?))
+        Ok(Ready(self.0.connection.prepare_cached(&sql.replace('$', "?"))?))
+    }
+
+    fn known(&self, question: &str) -> StoreResult<Option<Page>> {
+        self.0.answers.known(&self.0.connection, question)
     }
 }
 

@@ -86,8 +86,8 @@ impl Progress {
         Filters { limit: Some(limit), ..self.filters.clone() }
     }
 
-    /// Writes rows and goes on behind them; whether there may be more.
-    fn pass(&mut self, rows: impl Chunk, asked: &Filters) -> StoreResult<(Vec<u8>, bool)> {
+    /// Writes rows as an array and goes on behind them; whether there may be more.
+    fn pass(&mut self, rows: impl Chunk, asked: &Filters) -> StoreResult<(Bytes, bool)> {
         let (bytes, count) = rows.written(&mut self.filters)?;
         let count = i64::try_from(count).unwrap_or(i64::MAX);
         self.left = self.left.map(|left| left - count);
@@ -99,27 +99,24 @@ impl Progress {
 
 /// Rows of a list that were read together.
 pub(crate) trait Chunk {
-    /// Writes them, each with a comma before it, makes `filters` mean what comes after the last, and counts them.
-    fn written(self, filters: &mut Filters) -> StoreResult<(Vec<u8>, usize)>;
+    /// Writes them as a JSON array, makes `filters` mean what comes after the last, and counts them.
+    fn written(self, filters: &mut Filters) -> StoreResult<(Bytes, usize)>;
 }
 
 impl<T: Listed> Chunk for Vec<T> {
-    fn written(self, filters: &mut Filters) -> StoreResult<(Vec<u8>, usize)> {
+    fn written(self, filters: &mut Filters) -> StoreResult<(Bytes, usize)> {
         let mut bytes = Vec::with_capacity(self.len() * ROW_BYTES);
-        for row in &self {
-            bytes.push(b',');
-            serde_json::to_writer(&mut bytes, row)
-                .map_err(|error| StoreError::Damaged { what: "row", why: error.to_string() })?;
-        }
+        serde_json::to_writer(&mut bytes, &self)
+            .map_err(|error| StoreError::Damaged { what: "row", why: error.to_string() })?;
         if let Some(last) = self.last() {
             last.go_behind(filters);
         }
-        Ok((bytes, self.len()))
+        Ok((bytes.into(), self.len()))
     }
 }
 
 impl Chunk for guests::Page {
-    fn written(self, filters: &mut Filters) -> StoreResult<(Vec<u8>, usize)> {
+    fn written(self, filters: &mut Filters) -> StoreResult<(Bytes, usize)> {
         if self.last.is_some() {
             filters.after = self.last;
         }
@@ -136,24 +133,15 @@ where
 {
     let mut progress = Progress { left: filters.limit, filters };
     let asked = progress.next();
-    let (mut first, more) = progress.pass(read(asked.clone()).await?, &asked)?;
-    // The comma before the first row.
-    match first.first_mut() {
-        Some(comma) => *comma = b'[',
-        None => first.push(b'['),
-    }
+    let (first, more) = progress.pass(read(asked.clone()).await?, &asked)?;
     let body = if more {
-        let start = futures::stream::once(async move { Ok::<_, StoreError>(Bytes::from(first)) });
+        let open = first.slice(..first.len() - 1);
+        let start = futures::stream::once(async move { Ok::<_, StoreError>(open) });
         let rest = futures::stream::unfold(Some((progress, read)), |state| async move {
             let (mut progress, read) = state?;
             let asked = progress.next();
             match read(asked.clone()).await.and_then(|rows| progress.pass(rows, &asked)) {
-                Ok((mut bytes, more)) => {
-                    if !more {
-                        bytes.push(b']');
-                    }
-                    Some((Ok(Bytes::from(bytes)), more.then_some((progress, read))))
-                }
+                Ok((array, more)) => Some((Ok(continued(&array, more)), more.then_some((progress, read)))),
                 Err(error) => {
                     tracing::error!(%error, "a list broke off: its reader's connection is cut");
                     Some((Err(error), None))
@@ -162,11 +150,18 @@ where
         });
         Body::from_stream(futures::StreamExt::chain(start, rest))
     } else {
-        first.push(b']');
         Body::from(first)
     };
     let json = HeaderValue::from_static("application/json");
     Ok(([(CONTENT_TYPE, json)], body).into_response())
+}
+
+/// What another array adds to one that is open still; `more` leaves it open.
+fn continued(array: &[u8], more: bool) -> Bytes {
+    let rows = &array[1..array.len() - 1];
+    let comma: &[u8] = if rows.is_empty() { b"" } else { b"," };
+    let end: &[u8] = if more { b"" } else { b"]" };
+    [comma, rows, end].concat().into()
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 use super::row::{Card, Row, Takes};
 use super::words::{reason, reason_for_customers};
+use crate::shortcut::Page;
 use crate::sql::time;
 use crate::{Scope, StoreError, StoreResult};
 use honcho_model::guest::{GuestStatus, Power};
@@ -19,20 +20,13 @@ const GUEST_BYTES: usize = 800;
 /// Room is made for so many guests at once.
 const MOST_AT_ONCE: usize = 500;
 
-/// Guests, written as JSON.
-pub struct Page {
-    /// Each with a comma before it.
-    pub json: Vec<u8>,
-    /// How many.
-    pub count: usize,
-    /// The id of the last one.
-    pub last: Option<i64>,
-}
-
 /// What takes guests to write them.
 pub(super) struct Written {
     scope: Scope,
-    page: Page,
+    /// Each guest with a comma before it.
+    json: Vec<u8>,
+    count: usize,
+    last: Option<i64>,
     /// The cards of one guest; kept to be used again.
     interfaces: Vec<Interface>,
 }
@@ -41,11 +35,17 @@ impl Written {
     pub(super) fn new(scope: Scope, limit: Option<i64>) -> Self {
         let count = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(MOST_AT_ONCE);
         let json = Vec::with_capacity(count.min(MOST_AT_ONCE) * GUEST_BYTES);
-        Written { scope, page: Page { json, count: 0, last: None }, interfaces: Vec::new() }
+        Written { scope, json, count: 0, last: None, interfaces: Vec::new() }
     }
 
     pub(super) fn page(self) -> Page {
-        self.page
+        let Written { mut json, count, last, .. } = self;
+        match json.first_mut() {
+            Some(comma) => *comma = b'[',
+            None => json.push(b'['),
+        }
+        json.push(b']');
+        Page { json: json.into(), count, last }
     }
 }
 
@@ -68,12 +68,12 @@ impl Takes for Written {
     fn take(&mut self, row: &Row<'_>, cards: &[Card]) -> StoreResult<()> {
         self.interfaces.clear();
         self.interfaces.extend(Interfaces::of(cards));
-        self.page.json.push(b',');
+        self.json.push(b',');
         let seen = Seen::new(row, self.scope)?;
-        write(&mut self.page.json, row, &seen, &self.interfaces)
+        write(&mut self.json, row, &seen, &self.interfaces)
             .map_err(|error| StoreError::Damaged { what: "guest", why: error.to_string() })?;
-        self.page.count += 1;
-        self.page.last = Some(row.id);
+        self.count += 1;
+        self.last = Some(row.id);
         Ok(())
     }
 }

@@ -103,7 +103,7 @@ pub(super) async fn read<T: Takes>(
 }
 
 /// On SQLite, where a row is read where it lies, and its cards by a statement that stays ready.
-fn taken<T: Takes>(lent: &Lent<'_>, sql: &str, values: &[Value], mut taker: T) -> StoreResult<T> {
+pub(super) fn taken<T: Takes>(lent: &Lent<'_>, sql: &str, values: &[Value], mut taker: T) -> StoreResult<T> {
     static CARDS: OnceLock<String> = OnceLock::new();
     let cards_of_one = CARDS.get_or_init(|| cards_sql("= $1"));
     let (mut guests, mut cards_of_one) = (lent.statement(sql)?, lent.statement(cards_of_one)?);

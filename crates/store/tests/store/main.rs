@@ -12,6 +12,7 @@ mod manifesting;
 mod moving;
 mod multiplying;
 mod operating;
+mod pages;
 mod reporting;
 mod searching;
 mod sharing;

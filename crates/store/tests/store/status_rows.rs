@@ -280,11 +280,8 @@ async fn the_status_in_lists_is_what_the_rules_say() {
     for scope in [Scope::System, Scope::Account(honcho_model::AccountId(listed[0].account_id))] {
         let listed = guests::list(reader, scope, &all, now).await.unwrap();
         let page = guests::page(reader, scope, &all, now).await.unwrap();
-        let mut json = page.json;
         assert_eq!((page.count, page.last), (listed.len(), listed.last().map(|guest| guest.id)));
-        json[0] = b'[';
-        json.push(b']');
-        assert_eq!(String::from_utf8(json).unwrap(), serde_json::to_string(&listed).unwrap());
+        assert_eq!(page.json, serde_json::to_string(&listed).unwrap());
     }
     // Filtering by it finds exactly those.
     for (word, ids) in met {
