@@ -40,7 +40,8 @@ pub(super) async fn list(
     description = "Takes down what a guest has installed: its /var/lib/dpkg/status as it stands, at most 16 MiB. A guest says it with its own token; what it \
         says counts from then on, in place of what its image was made with.",
     responses((status = 200, body = GuestPackages), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
-        (status = 404, body = ErrorBody), (status = 413, body = ErrorBody), (status = 422, body = ErrorBody)))]
+        (status = 404, body = ErrorBody), (status = 410, body = ErrorBody, description = "The guest is deleted"),
+        (status = 413, body = ErrorBody), (status = 422, body = ErrorBody)))]
 pub(super) async fn report(
     State(app): State<App>,
     WriterOrMachine(caller): WriterOrMachine,
