@@ -28,6 +28,10 @@ async fn consoles_and_logs_end_with_their_token() -> Result<()> {
 
     let mut console = visitor.guest_console(guest.id).await?;
     console.write_all(b"hello\n").await?;
+    let opened = world.events("guest.console").await?;
+    let by = format!("token:{}", token.id);
+    let is_noted = matches!(&opened[..], [one] if one.actor.starts_with(&by) && one.account_id == Some(guest.account_id));
+    ensure!(is_noted, "who opened it: {opened:?}");
     let mut log =
         Box::pin(visitor.guest_log(guest.id, &[("tail", "100".into()), ("follow", "true".into())]).await?);
     let first = tokio::time::timeout(Duration::from_secs(10), log.next()).await?;

@@ -9,7 +9,7 @@ use axum::Json;
 use axum::extract::{Request, State};
 use honcho_api::{ErrorBody, GuestPackages, ImagePackage};
 use honcho_model::{GuestId, ImageId};
-use honcho_store::{guest_packages, guests, images};
+use honcho_store::{StoreError, guest_packages, guests, images};
 
 /// The longest dpkg status; that of a desktop with everything has some 6 MB.
 pub(super) const LARGEST: usize = 16 << 20;
@@ -51,8 +51,8 @@ pub(super) async fn report(
     // Whoever may not say it is told so before all of it was read.
     guests::get(app.store.reader(), caller.scope, GuestId(id), app.now()).await?;
     let bytes = bodies::whole(request, &app).await?;
-    let status = String::from_utf8_lossy(&bytes).into_owned();
+    let change = GuestPackagesReport::read(caller.scope, GuestId(id), &String::from_utf8_lossy(&bytes))
+        .map_err(StoreError::from)?;
     drop(bytes);
-    let change = GuestPackagesReport { scope: caller.scope, id: GuestId(id), status };
     app.write(caller.actor, &change).await.map(Json).map_err(ApiError::from)
 }

@@ -467,12 +467,9 @@ mod tests {
         let one = guests::list(world.app.store.reader(), operator, &named, world.app.now()).await.unwrap();
         let id = GuestId(one[0].id);
         let upgraded =
-            "Package: openssl\nStatus: install ok installed\nVersion: 3.0.16-1\nArchitecture: amd64\n"
-                .to_owned();
-        world
-            .ask(&crate::operations::GuestPackagesReport { scope: operator, id, status: upgraded })
-            .await
-            .unwrap();
+            "Package: openssl\nStatus: install ok installed\nVersion: 3.0.16-1\nArchitecture: amd64\n";
+        let report = crate::operations::GuestPackagesReport::read(operator, id, upgraded);
+        world.ask(&report.unwrap()).await.unwrap();
         check(operator, &[("with", "openssl<3.0.15")], &["three"]).await;
         check(operator, &[("with", "openssl>=3.0.15")], &["one", "two"]).await;
         check(operator, &[("with", "openssl-extra")], &["two", "three"]).await;

@@ -3,6 +3,7 @@
 use super::error::{ApiError, ApiResult};
 use super::extract::{Arguments, Caller, Id, WriterOrMachine};
 use crate::app::App;
+use crate::operations::GuestConsoleOpened;
 use crate::streams::Place;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -12,7 +13,7 @@ use futures::StreamExt as _;
 use honcho_api::ErrorBody;
 use honcho_model::host::HostStatus;
 use honcho_model::{GuestId, HostId};
-use honcho_store::{Scope, guests, hosts};
+use honcho_store::{Actor, Scope, guests, hosts};
 use honcho_wire::StreamKind;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
@@ -65,6 +66,14 @@ pub(crate) async fn arrival(mut place: Place) -> ApiResult<Upgraded> {
     match tokio::time::timeout(ARRIVAL, &mut place.arrival).await {
         Ok(Ok(upgraded)) => Ok(upgraded),
         Ok(Err(_)) | Err(_) => Err(late()),
+    }
+}
+
+/// Writes down who sits at a guest's console. Somebody who has to look there is let in also when that fails: the disk that is full
+/// may be ours.
+pub(crate) async fn note_console(app: &App, actor: Actor, scope: Scope, id: i64) {
+    if let Err(error) = app.write(actor, &GuestConsoleOpened { scope, id: GuestId(id) }).await {
+        tracing::error!(%error, guest = id, "that a console was opened is not in the event log");
     }
 }
 
@@ -123,6 +132,7 @@ pub(super) async fn console(
     }
     let place = open(&app, caller.scope, id, StreamKind::Console).await?;
     let agent = arrival(place).await?;
+    note_console(&app, caller.actor, caller.scope, id).await;
     let seat = app.streams.sit(GuestId(id), app.outside.uuid());
     let person = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {

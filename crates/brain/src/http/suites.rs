@@ -20,6 +20,7 @@ use honcho_model::Right;
 use honcho_model::event::ResourceKind;
 use honcho_store::events::{self, NewEvent};
 use honcho_store::{Change, StoreResult, Tx};
+use std::collections::HashSet;
 use std::io::ErrorKind;
 use std::path::PathBuf;
 use tokio::io::AsyncWriteExt as _;
@@ -223,10 +224,15 @@ pub(super) async fn upload_add(
         })
         .await
         .map_err(|error| refused(error, &place));
-    if done.is_ok() || done.as_ref().is_err_and(|error| error.status().is_client_error()) {
-        tokio::fs::remove_dir_all(&place.directory).await.map_err(|error| unwritten(&error))?;
-    }
-    let (added, published) = done?;
+    let (added, published) = match done {
+        Ok(done) => done,
+        Err(error) => {
+            if error.status().is_client_error() {
+                forgotten(&place).await;
+            }
+            return Err(error);
+        }
+    };
     let publication = match published {
         Published::New { number, .. } => Some(i64::try_from(number).unwrap_or(i64::MAX)),
         Published::Nothing => None,
@@ -251,7 +257,15 @@ pub(super) async fn upload_add(
     let after = serde_json::to_value(&answer).unwrap_or_default();
     let noted = Noted { suite: place.suite.as_str(), publication, message, after };
     app.write(caller.actor, &noted).await?;
+    forgotten(&place).await;
     Ok((StatusCode::CREATED, Json(answer)))
+}
+
+/// Removes what waited. It is published or refused by now, whatever comes of this; what stays goes a day later.
+async fn forgotten(place: &Place) {
+    if let Err(error) = tokio::fs::remove_dir_all(&place.directory).await {
+        tracing::warn!(%error, directory = %place.directory.display(), "what was uploaded is still there");
+    }
 }
 
 /// What of an upload is named to the archive, which finds the rest beside it.
@@ -264,6 +278,7 @@ fn to_be_added(place: &Place) -> ApiResult<Vec<PathBuf>> {
     let named = if changes.is_empty() {
         files.iter().filter(|path| ending("deb")(path) || ending("dsc")(path)).cloned().collect()
     } else {
+        are_all_named(&files, &changes).map_err(|error| refused(error, place))?;
         changes
     };
     if named.is_empty() {
@@ -273,6 +288,22 @@ fn to_be_added(place: &Place) -> ApiResult<Vec<PathBuf>> {
         ));
     }
     Ok(named)
+}
+
+/// Refuses what no `.changes` names: it would be thrown away, and whoever sent it would believe that it is there.
+fn are_all_named(files: &[PathBuf], changes: &[PathBuf]) -> Result<(), ArchiveError> {
+    let mut named: HashSet<PathBuf> = changes.iter().cloned().collect();
+    for path in changes {
+        named.extend(honcho_archive::named_beside(path)?);
+    }
+    // What has a dot in front is just being sent.
+    let name = |path: &PathBuf| path.file_name().map(|name| name.to_string_lossy().into_owned());
+    let more: Vec<String> = files.iter().filter(|path| !named.contains(*path)).filter_map(name).collect();
+    let more: Vec<&str> = more.iter().map(String::as_str).filter(|name| !name.starts_with('.')).collect();
+    if more.is_empty() {
+        return Ok(());
+    }
+    Err(ArchiveError::Refused(format!("{}: named by no .changes of this upload", more.join(", "))))
 }
 
 /// Forgets an upload.

@@ -185,6 +185,17 @@ async fn all_that_a_changes_names_is_there_and_what_it_says_or_nothing_is_added(
     let told = answer["errors"]["base"][0].as_str().unwrap();
     assert!(status == 422 && told.starts_with("hello_1_all.buildinfo has the digest "), "{told}");
     std::fs::write(&info, "Format: 1.0\n").unwrap();
+    let other = shop.deb("other", "1");
+    for file in [&changes, &hello, &tool, &info, &other] {
+        assert_eq!(shop.send(&shop.secret, to, file).await, 201);
+    }
+    let (status, answer) = shop.add(&shop.secret, to, json!({})).await;
+    let told = answer["errors"]["base"][0].as_str().unwrap();
+    assert!(
+        status == 422 && told.ends_with("other_1_all.deb: named by no .changes of this upload"),
+        "{told}"
+    );
+    assert_eq!(shop.ask(&shop.secret, "DELETE", &format!("/v1/suites/{to}"), Body::empty()).await.0, 204);
     for file in [&changes, &hello, &tool, &info] {
         assert_eq!(shop.send(&shop.secret, to, file).await, 201);
     }

@@ -39,6 +39,9 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long open requests may go on once we are told to end.
 const FAREWELL: Duration = Duration::from_secs(2);
 
+/// How long the other side may be without a sign of life: neither taking what is sent nor answering the kernel.
+const GONE: Duration = Duration::from_mins(1);
+
 /// The longest head of a request: a client's cookies and tokens fit many times.
 const HEAD_BYTES: usize = 32 << 10;
 
@@ -91,6 +94,7 @@ pub(crate) async fn serve(
         };
         // Small answers should not wait for more to send.
         let _ = stream.set_nodelay(true);
+        notice_when_gone(&stream);
         let Some(seat) = lobby.admit() else {
             if !std::mem::replace(&mut full, true) {
                 tracing::warn!(open = limits.open, "every connection is at work: new ones are refused");
@@ -116,6 +120,17 @@ pub(crate) async fn serve(
     connections.close();
     // Long polls and followed logs are simply cut: whoever holds them comes back.
     let _ = tokio::time::timeout(FAREWELL, connections.wait()).await;
+}
+
+/// Has the kernel end a connection whose other side has vanished without a word: nothing else would tell, for what is sent to it
+/// is taken into a buffer, and an agent's connection has no deadline between two requests.
+fn notice_when_gone(stream: &TcpStream) {
+    use rustix::net::sockopt::{set_socket_keepalive, set_tcp_keepidle, set_tcp_user_timeout};
+    let most = u32::try_from(GONE.as_millis()).unwrap_or(u32::MAX);
+    // It was just accepted, and one that has ended since needs none of this.
+    let _ = set_tcp_user_timeout(stream, most)
+        .and_then(|()| set_tcp_keepidle(stream, GONE))
+        .and_then(|()| set_socket_keepalive(stream, true));
 }
 
 async fn over_tls(

@@ -10,12 +10,42 @@ const MOST: usize = 20_000;
 /// The longest name, version or architecture.
 const LONGEST: usize = 300;
 
+/// What is wrong with a list of packages.
+fn wrong(text: impl Into<String>) -> Refusal {
+    Refusal::invalid("base", text)
+}
+
 /// Takes it down. It is an observation, as an agent's reports are: no event is written of it.
 pub(crate) struct GuestPackagesReport {
-    pub(crate) scope: Scope,
-    pub(crate) id: GuestId,
-    /// dpkg's status file.
-    pub(crate) status: String,
+    scope: Scope,
+    id: GuestId,
+    packages: Vec<ImagePackage>,
+}
+
+impl GuestPackagesReport {
+    /// Reads dpkg's status file, which takes a while: before the turn to write has come.
+    pub(crate) fn read(scope: Scope, id: GuestId, status: &str) -> Result<Self, Refusal> {
+        let packages: Vec<ImagePackage> = honcho_images::parse_dpkg_status(status)
+            .into_iter()
+            .map(|package| ImagePackage {
+                name: package.name,
+                version: package.version,
+                architecture: package.architecture,
+            })
+            .collect();
+        if packages.is_empty() {
+            return Err(wrong("names no installed package: send /var/lib/dpkg/status"));
+        }
+        let fits = |text: &str| text.len() <= LONGEST && !text.chars().any(char::is_control);
+        let strange = packages.iter().any(|package| {
+            ![&package.name, &package.version, &package.architecture].into_iter().all(|text| fits(text))
+        });
+        if strange || packages.len() > MOST {
+            let text = format!("has more than {MOST} packages, or one whose name or version is no line");
+            return Err(wrong(text));
+        }
+        Ok(GuestPackagesReport { scope, id, packages })
+    }
 }
 
 impl Change for GuestPackagesReport {
@@ -25,29 +55,8 @@ impl Change for GuestPackagesReport {
         if guest.deleted_at.is_some() {
             return Err(Refusal::Gone("the guest is deleted".to_owned()).into());
         }
-        let packages: Vec<ImagePackage> = honcho_images::parse_dpkg_status(&self.status)
-            .into_iter()
-            .map(|package| ImagePackage {
-                name: package.name,
-                version: package.version,
-                architecture: package.architecture,
-            })
-            .collect();
-        if packages.is_empty() {
-            return Err(
-                Refusal::invalid("base", "names no installed package: send /var/lib/dpkg/status").into()
-            );
-        }
-        let fits = |text: &str| text.len() <= LONGEST && !text.chars().any(char::is_control);
-        let strange = packages.iter().any(|package| {
-            ![&package.name, &package.version, &package.architecture].into_iter().all(|text| fits(text))
-        });
-        if strange || packages.len() > MOST {
-            let text = format!("has more than {MOST} packages, or one whose name or version is no line");
-            return Err(Refusal::invalid("base", text).into());
-        }
-        guest_packages::report(tx, self.id, &packages).await?;
-        let count = i64::try_from(packages.len()).unwrap_or(i64::MAX);
+        guest_packages::report(tx, self.id, &self.packages).await?;
+        let count = i64::try_from(self.packages.len()).unwrap_or(i64::MAX);
         let reported_at = jiff::Timestamp::from_microsecond(tx.now.0).unwrap_or_default();
         Ok(GuestPackages { guest_id: guest.id, count, reported_at })
     }

@@ -243,6 +243,7 @@ async fn opened(app: &App, writer: &Writer, id: i64) -> ApiResult<Opened> {
         Ok(Err(_)) | Err(_) => Vec::new(),
     };
     let (seat, agent) = console?;
+    streams::note_console(app, writer.actor.clone(), writer.scope, id).await;
     Ok(Opened { before, seat, agent })
 }
 
