@@ -6,7 +6,7 @@ use honcho_e2e::programs::program;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A package, as dpkg-deb makes it.
+/// A package, as dpkg-deb makes it: of one version the same bytes, however often it is built.
 fn built(directory: &Path, version: &str) -> Result<PathBuf> {
     let tree = directory.join(format!("tree-{version}"));
     std::fs::create_dir_all(tree.join("DEBIAN"))?;
@@ -15,7 +15,9 @@ fn built(directory: &Path, version: &str) -> Result<PathBuf> {
     );
     std::fs::write(tree.join("DEBIAN/control"), control)?;
     let path = directory.join(format!("acme-tool_{version}_all.deb"));
-    run(Command::new("dpkg-deb").args(["--root-owner-group", "-b"]).args([&tree, &path]))?;
+    let mut build = Command::new("dpkg-deb");
+    build.env("SOURCE_DATE_EPOCH", "1700000000").args(["--root-owner-group", "-b"]).args([&tree, &path]);
+    run(&mut build)?;
     Ok(path)
 }
 
