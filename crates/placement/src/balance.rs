@@ -140,6 +140,10 @@ fn spread_of(fleet: &Fleet) -> (Spread, Vec<usize>) {
         spread.memory_free_if_all_ran = spread.memory_free;
         spread.memory_reported = spread.memory_free;
         spread.disk_free = tally.pools_free.iter().map(|free| free.div_euclid(MIB)).sum();
+        // Ganeti adds up four loads, of which one is known here: each of the four is a quarter of it.
+        spread.load_of_one = host.load.of_one / 4.0;
+        let beside = host.load.seen / host.load.of_one;
+        (spread.load, spread.disk_load) = (beside, beside);
         spread.vcpus_limit = fleet.rules.vcpus_per_cpu.map(|ratio| ratio * f64::from(host.cpus));
         spread
     };

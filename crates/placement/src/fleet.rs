@@ -56,7 +56,7 @@ pub struct Host {
 pub struct HostLoad {
     /// What was seen of it, beside what its guests of the fleet are said to do.
     pub seen: f64,
-    /// What part of the host a load of 1 is.
+    /// What part of the host a load of 1 is: of one with 8 CPUs an eighth, where loads are in CPUs kept busy.
     pub of_one: f64,
 }
 
@@ -110,7 +110,7 @@ pub struct Guest {
     pub pool: PoolId,
     /// What it takes of its host.
     pub holds: Holds,
-    /// How much it does, beside the usual 1.
+    /// How much it does, in the unit of [`HostLoad::of_one`].
     pub load: f64,
     /// What it needs.
     pub needs: Request,
@@ -173,7 +173,7 @@ pub struct Request {
     pub disk: Bytes,
     /// vCPUs.
     pub vcpus: u32,
-    /// How much it is expected to do, beside the usual 1.
+    /// How much it is expected to do, in the unit of [`HostLoad::of_one`].
     pub load: f64,
     /// What its host must have.
     pub capabilities: BTreeSet<Capability>,

@@ -83,7 +83,8 @@ impl Tallies {
         for guest in guests {
             let Some(position) = tallies.position(guest.host) else { continue };
             let pool = hosts[position].pools.iter().position(|pool| pool.id == guest.pool);
-            tallies.count(position, pool, &guest.needs, guest.holds, guest.load);
+            let load = guest.load * hosts[position].load.of_one;
+            tallies.count(position, pool, &guest.needs, guest.holds, load);
         }
         tallies.recompute(hosts);
         tallies
@@ -218,7 +219,7 @@ impl Tallies {
             tally.memory_free += memory;
             tally.memory_placed -= memory;
             tally.vcpus -= i64::from(needs.vcpus);
-            tally.load -= guest.load;
+            tally.load -= guest.load * hosts[position].load.of_one;
             if let Some(at) = tally.guests.iter().position(|known| *known == memory) {
                 tally.guests.swap_remove(at);
             }

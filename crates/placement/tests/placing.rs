@@ -6,9 +6,10 @@
 use expect_test::{Expect, expect};
 use honcho_model::host::{Duty, HostStatus};
 use honcho_model::{AccountId, Bytes, GuestId, HostId, NetworkId, PoolId, RackId, SiteId};
+use honcho_placement::spread::Limits;
 use honcho_placement::{
-    Capability, ClusterId, ClusterRole, Draining, Fleet, Guest, Holds, Host, NPlusOne, Pool, Reach, Request,
-    Rules, Verdict, capacity, drain, if_lost, place, place_all, stranded,
+    Capability, ClusterId, ClusterRole, Draining, Fleet, Guest, Holds, Host, HostLoad, NPlusOne, Pool, Reach,
+    Request, Rules, Verdict, balance, capacity, drain, if_lost, place, place_all, stranded,
 };
 use std::collections::BTreeSet;
 
@@ -25,7 +26,7 @@ fn host(id: i64, memory: u64) -> Host {
         memory: Bytes::gib(memory),
         memory_reserved: Bytes::mib(512),
         cpus: 8,
-        load: honcho_placement::HostLoad::default(),
+        load: HostLoad::default(),
         pools: vec![Pool {
             id: PoolId(id * 10),
             name: "default".into(),
@@ -227,4 +228,44 @@ fn a_drain_names_who_does_not_fit() {
     let loss = if_lost(&fleet, HostId(1), &small()).unwrap();
     assert_eq!((loss.rehoused.len(), loss.homeless.len(), loss.capacity.fit), (2, 1, 0));
     assert!(drain(&fleet, HostId(9)).is_none());
+}
+
+/// A host with so many CPUs, of which 1 does what no guest is known for.
+fn seen(id: i64, cpus: u32) -> Host {
+    let load = HostLoad { seen: 1.0 / f64::from(cpus), of_one: 1.0 / f64::from(cpus) };
+    Host { cpus, load, ..host(id, u64::from(cpus) * 4) }
+}
+
+#[test]
+fn guests_that_do_much_are_spread_like_any_other_burden() {
+    let busy = |id, host, load| {
+        let needs = Request { load, ..guest(id, host, 4).needs };
+        Guest { load, needs, ..guest(id, host, 4) }
+    };
+    let guests = || vec![busy(1, 1, 3.0), busy(2, 1, 3.0), busy(3, 2, 0.0), busy(4, 2, 0.0)];
+    let moves = |hosts: Vec<Host>, guests: Vec<Guest>| {
+        let plan = balance(&Fleet::new(hosts, guests, Rules::default()), &Limits::NONE);
+        assert!(plan.score_after <= plan.score_before);
+        plan.moves.iter().map(|one| (one.guest.0, one.from.0, one.to.0)).collect::<Vec<_>>()
+    };
+    // Nothing but what they do tells them apart: one that does much goes, and one that does nothing comes.
+    let made = moves(vec![seen(1, 8), seen(2, 8)], guests());
+    assert_eq!(made.len(), 2, "{made:?}");
+    assert!(made.contains(&(1, 1, 2)) || made.contains(&(2, 1, 2)), "{made:?}");
+    // Where nobody knows what they do, they stay.
+    let idle = guests().into_iter().map(|guest| Guest { load: 0.0, ..guest }).collect();
+    assert_eq!(moves(vec![seen(1, 8), seen(2, 8)], idle), []);
+    // 6 of 16 and 6 of 16: a host with twice as many CPUs is as busy with twice as much.
+    let wide = vec![busy(1, 1, 3.0), busy(2, 2, 3.0), busy(3, 2, 3.0)];
+    assert_eq!(moves(vec![seen(1, 8), seen(2, 16)], wide), []);
+    // A drain takes along what its guests do: both would go where nobody is, if that did not count.
+    let drained = |guests: Vec<Guest>| {
+        let fleet = Fleet::new(vec![seen(1, 8), seen(2, 8), seen(3, 8)], guests, Rules::default());
+        let plan = drain(&fleet, HostId(1)).unwrap();
+        let mut to: Vec<i64> = plan.rehoused.iter().map(|(_, to)| to.host.0).collect();
+        to.sort_unstable();
+        to
+    };
+    let idle = guests().into_iter().map(|guest| Guest { load: 0.0, ..guest }).collect();
+    assert_eq!((drained(guests()), drained(idle)), (vec![2, 3], vec![3, 3]));
 }

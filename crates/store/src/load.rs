@@ -17,10 +17,10 @@ use crate::sql::{Connection, execute, number, rows, values};
 use crate::{Change, Scope, StoreError, StoreResult, Tx, guests, hosts};
 pub use honcho_model::load::Kind;
 
-use honcho_model::load::{Chunk, Sample, Span, coarser};
+use honcho_model::load::{Chunk, Measure, Sample, Span, coarser};
 use honcho_model::{GuestId, HostId, Timestamp};
 use sea_orm::{FromQueryResult, Value};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use uuid::Uuid;
 
 /// So many rows are read or written by one statement.
@@ -316,6 +316,45 @@ async fn of(
     let shown = span.first_shown(now);
     samples.retain(|(at, _)| *at >= shown && *at <= now);
     Ok(samples)
+}
+
+/// How many processors each guest or host kept busy, on average of the last day: those that were looked at for an hour of it.
+pub async fn busy_of_a_day(
+    connection: &impl Connection,
+    kind: Kind,
+    now: Timestamp,
+) -> StoreResult<HashMap<i64, f64>> {
+    const DAY: i64 = 24 * 60 * 60 * 1_000_000;
+    let (span, since) = (Span::Hours, Timestamp(now.0 - DAY));
+    let mut busy: HashMap<i64, (f64, f64)> = HashMap::new();
+    // A day lies in one chunk or in two.
+    for begins in BTreeSet::from([span.chunk_begin(since), span.chunk_begin(now)]) {
+        let mut after = Some(i64::MIN);
+        while let Some(last) = after {
+            let sql = format!(
+                "SELECT subject_id, begins, samples FROM load_chunks WHERE kind = $1 AND span = $2 AND place = $3 AND subject_id > $4 \
+                 ORDER BY subject_id LIMIT {AT_ONCE}"
+            );
+            let key = values![kind_number(kind), span_number(span), span.place(begins), last];
+            let found: Vec<ChunkRow> = rows(connection, &sql, key).await?;
+            after = found.last().filter(|_| found.len() == AT_ONCE).map(|row| row.subject_id);
+            for row in found.into_iter().filter(|row| row.begins == begins.0) {
+                let (sum, hours) = busy.entry(row.subject_id).or_default();
+                let chunk = row.chunk(kind, span)?;
+                for (_, sample) in chunk.samples().filter(|(at, _)| *at >= since && *at <= now) {
+                    if let Some(cpu) = sample.get(Measure::Cpu) {
+                        *sum += cpu;
+                        *hours += 1.0;
+                    }
+                }
+            }
+        }
+    }
+    Ok(busy
+        .into_iter()
+        .filter(|(_, (_, hours))| *hours > 0.0)
+        .map(|(of, (sum, hours))| (of, sum / hours))
+        .collect())
 }
 
 /// What is kept of one span.

@@ -3,8 +3,10 @@
 //! An order needs no row of each guest: how many guests of which size a host has is added up by the database. Plans that
 //! move guests name them, and read them all ([`guests`]).
 
+mod busy;
 mod kept;
 
+pub use busy::look_at_the_day;
 pub use kept::{HostKin, KeptRooms, Loads, Renewal, Renewed, forget_changes};
 
 use crate::cells::FromCells;
@@ -400,7 +402,7 @@ pub async fn kin_of(connection: &impl Connection, guest: GuestId) -> StoreResult
 }
 
 /// A guest with what it takes and needs of its host.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PlacedGuest {
     /// Which.
     pub id: GuestId,
@@ -428,6 +430,8 @@ pub struct PlacedGuest {
     pub architecture: Option<String>,
     /// What its processors must be able to do.
     pub features: BTreeSet<CpuFeature>,
+    /// How many processors it keeps busy, if that was seen.
+    pub busy: Option<f64>,
 }
 
 /// What a guest takes of its host.
@@ -498,6 +502,7 @@ pub async fn guests(connection: &impl Connection) -> StoreResult<Vec<PlacedGuest
             kinds: kinds.remove(&row.id).unwrap_or_default(),
             architecture: row.architecture,
             features: features_of(row.cpu_features.as_deref()),
+            busy: None,
         }
     };
     Ok(found.into_iter().map(guest).collect())

@@ -52,7 +52,8 @@ async fn planned<T: Send + 'static>(
 ) -> ApiResult<T> {
     let snapshot = app.store.snapshot().await?;
     let mut rooms = rooms::list(&snapshot, None, app.now()).await?;
-    let guests = rooms::guests(&snapshot).await?;
+    let mut guests = rooms::guests(&snapshot).await?;
+    rooms::look_at_the_day(&snapshot, &mut rooms, &mut guests, app.now()).await?;
     let wanted = guests.iter().flat_map(|guest| guest.features.iter().cloned()).collect();
     rooms::look_for_features(&snapshot, &mut rooms, &wanted).await?;
     drop(snapshot);

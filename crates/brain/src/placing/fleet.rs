@@ -2,7 +2,7 @@
 
 use super::{ARCHITECTURE, FEATURE, HOST_RESERVE, needed};
 use honcho_model::cpu::ARCHITECTURES;
-use honcho_model::{AccountId, Bytes, PoolId};
+use honcho_model::{AccountId, Bytes, HostId, PoolId};
 use honcho_placement::{
     Alike, Capability, ClusterId, ClusterRole, Draining, Fleet, Guest, Holds, Host, HostLoad, Pool, Reach,
     Request, Rules, Sums,
@@ -10,7 +10,7 @@ use honcho_placement::{
 use honcho_store::rooms::{Claims, Counts, PlacedGuest, Room};
 use std::collections::{BTreeSet, HashMap};
 
-/// What each guest does is not seen: what its host does is, with all of them.
+/// What a guest is said to do of which nothing was seen: what its host does is, with all of them.
 pub(super) const UNSEEN: f64 = 0.0;
 
 /// Of a processor's time, how much a vCPU is expected to take where none is placed yet that could tell.
@@ -153,7 +153,17 @@ pub(crate) fn whole(rooms: &[Room], placed: &[PlacedGuest], rules: Rules) -> Fle
         Bytes(u64::try_from(placed).unwrap_or(0).saturating_sub(known))
     };
     let busy = Busy::of(rooms);
-    let hosts = rooms.iter().map(|room| host(room, busy, taken)).collect();
+    let mut by_guests: HashMap<HostId, f64> = HashMap::new();
+    for guest in placed.iter().filter(|guest| guest.claims == Claims::All) {
+        *by_guests.entry(guest.host).or_default() += guest.busy.unwrap_or(UNSEEN);
+    }
+    // What its guests are said to do goes with them.
+    let beside = |mut host: Host| {
+        let by_guests = by_guests.get(&host.id).copied().unwrap_or(0.0) * host.load.of_one;
+        host.load.seen = (host.load.seen - by_guests).max(0.0);
+        host
+    };
+    let hosts = rooms.iter().map(|room| beside(host(room, busy, taken))).collect();
     let mut clusters: HashMap<(AccountId, &str), i64> = HashMap::new();
     let guests = placed.iter().map(|guest| {
         let apart = guest.apart.as_ref().map(|(cluster, role)| {
@@ -169,12 +179,12 @@ pub(crate) fn whole(rooms: &[Room], placed: &[PlacedGuest], rules: Rules) -> Fle
                 Claims::All => Holds::All,
                 Claims::DiskOnly => Holds::DiskOnly,
             },
-            load: UNSEEN,
+            load: guest.busy.unwrap_or(UNSEEN),
             needs: Request {
                 account: guest.account,
                 apart,
                 capabilities: needed(&guest.kinds, guest.architecture.as_deref(), &guest.features),
-                load: UNSEEN,
+                load: guest.busy.unwrap_or(UNSEEN),
                 ..Request::of_size(guest.memory, guest.vcpus, guest.disk)
             },
         }

@@ -3,6 +3,7 @@
 use super::*;
 use honcho_model::host::{Duty, HostStatus};
 use honcho_model::{AccountId, GuestId, Timestamp};
+use honcho_placement::spread::Limits;
 use honcho_store::Scope;
 use honcho_store::rooms::{Claimed, Claims, PlacedGuest, PoolRoom};
 
@@ -199,19 +200,12 @@ fn sums_decide_as_guests_do() {
                 *of_role.entry(room.host).or_default() += 1;
             }
             guests.push(PlacedGuest {
-                id: GuestId(id),
-                name: format!("g{id}"),
                 account: if own { account } else { other },
-                host: room.host,
-                pool: room.pools[0].pool,
                 memory: Bytes(u64::try_from(memory).unwrap()),
                 vcpus,
                 disk: Bytes::gib(2),
-                claims: Claims::All,
                 apart: app.then(|| ("shop".to_owned(), "app".to_owned())),
-                kinds: vec![NetworkKind::Local],
-                architecture: None,
-                features: std::collections::BTreeSet::new(),
+                ..placed(id, room.host.0, None)
             });
         }
         let kin = Kin { account, of_account, apart: vec![(Kin::role("app"), of_role)] };
@@ -230,6 +224,45 @@ fn sums_decide_as_guests_do() {
         assert_eq!(summed.decision.choice, decision.choice, "round {round}");
         assert_eq!(summed.decision.counts(), decision.counts(), "round {round}");
     }
+}
+
+/// A guest of 1 GiB that keeps so many processors busy, as far as that was seen.
+fn placed(id: i64, host: i64, busy: Option<f64>) -> PlacedGuest {
+    PlacedGuest {
+        id: GuestId(id),
+        name: format!("g{id}"),
+        account: AccountId(id),
+        host: HostId(host),
+        pool: PoolId(host * 10),
+        memory: Bytes::gib(1),
+        vcpus: 1,
+        disk: Bytes::gib(3),
+        claims: Claims::All,
+        apart: None,
+        kinds: vec![NetworkKind::Local],
+        architecture: None,
+        features: std::collections::BTreeSet::new(),
+        busy,
+    }
+}
+
+#[test]
+fn what_guests_do_is_taken_out_of_what_their_host_does() {
+    let told = |load| move |room| Room { load: Some(load), ..room };
+    let rooms: Vec<Room> =
+        [(1, 0.75), (2, 0.25)].into_iter().map(|(id, load)| told(load)(room(id, 64, 2))).collect();
+    let guests = [placed(1, 1, Some(4.0)), placed(2, 1, None), placed(3, 2, Some(3.0)), placed(4, 2, None)];
+    let fleet = whole(&rooms, &guests, USUAL_RULES);
+    let seen: Vec<f64> = fleet.hosts().iter().map(|host| host.load.seen).collect();
+    assert_eq!(seen, [0.25, 0.0], "6 of 8 less 4; and 2 less 3 is nothing");
+    let loads: Vec<f64> = fleet.guests().iter().map(|guest| guest.load).collect();
+    assert_eq!(loads, [4.0, 0.0, 3.0, 0.0]);
+    // One more host, which does nothing: whoever does most goes there first.
+    let mut rooms = rooms;
+    rooms.push(told(0.0)(room(3, 64, 0)));
+    let plan =
+        plans::balance_of(&rooms, &guests, USUAL_RULES, &Limits { max_moves: Some(1), ..Limits::NONE });
+    assert_eq!(plan.moves.iter().map(|one| (one.guest_id, one.to_host_id)).collect::<Vec<_>>(), [(1, 3)]);
 }
 
 /// Whether one guest of so many GiB may grow by so much on the first of these hosts.

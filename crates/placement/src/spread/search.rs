@@ -290,8 +290,8 @@ impl<'a> Search<'a> {
                 of(usual[2], host.cpus),
                 0.0,
                 0.0,
-                usual[3],
-                usual[3],
+                usual[3] * host.load_of_one,
+                usual[3] * host.load_of_one,
             ];
             let values = &self.spread.values[index as usize];
             (0..steps.len())

@@ -49,6 +49,8 @@ pub struct SpreadHost {
     pub load: f64,
     /// Load of the guests that run or are mirrored here.
     pub disk_load: f64,
+    /// What a load of 1 counts here.
+    pub load_of_one: f64,
     /// Guests that run here.
     pub primaries: u32,
     /// Guests mirrored here.
@@ -103,6 +105,7 @@ impl SpreadHost {
             spindles: 0.0,
             load: 0.0,
             disk_load: 0.0,
+            load_of_one: 1.0,
             primaries: 0,
             secondaries: 0,
             reserved: 0,
@@ -471,7 +474,6 @@ pub(super) struct Shares {
     pub(super) disk: f64,
     pub(super) vcpus: f64,
     pub(super) spindles: f64,
-    /// 1 where the host is counted, else 0.
     pub(super) load: f64,
 }
 
@@ -487,7 +489,7 @@ impl Shares {
             disk: one_of(host.disk),
             vcpus: one_of(host.cpus),
             spindles: one_of(host.spindles_limit),
-            load: 1.0,
+            load: host.load_of_one,
         }
     }
 }
@@ -506,8 +508,8 @@ pub(super) fn values(host: &SpreadHost) -> [f64; DEVIATIONS] {
             host.spindles / host.spindles_limit
         },
         share(host.reserved, host.memory),
-        host.load,
-        host.disk_load,
+        host.load * host.load_of_one,
+        host.disk_load * host.load_of_one,
     ]
 }
 

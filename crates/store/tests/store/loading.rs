@@ -120,8 +120,18 @@ async fn coarser_samples_are_there_before_and_after_they_are_kept() {
     let (fives_after, hours_after) = (world.load(id, Span::Fives).await, world.load(id, Span::Hours).await);
     assert!(close(&fives, &fives_after), "{fives:?} {fives_after:?}");
     assert!(close(&hours, &hours_after), "{hours:?} {hours_after:?}");
+    // What a day came to, by its hours: one of them is complete.
+    let of_a_day = async |kind| load::busy_of_a_day(world.store.reader(), kind, world.now()).await.unwrap();
+    let guests = of_a_day(Kind::Guest).await;
+    assert_eq!(guests.keys().copied().collect::<Vec<_>>(), [id.0]);
+    assert!((guests[&id.0] / hours[0].1 - 1.0).abs() < 0.002, "{guests:?} {hours:?}");
+    assert!((of_a_day(Kind::Host).await[&world.host.0] - 7.0).abs() < 0.01);
+    world.pass(21 * 3600);
+    assert_eq!(of_a_day(Kind::Guest).await.len(), 1, "it began less than a day ago");
+    world.pass(3600);
+    assert!(of_a_day(Kind::Guest).await.is_empty() && of_a_day(Kind::Host).await.is_empty());
     // Two days on the minutes are long gone, and their place is taken by others; the hours are not.
-    world.pass(2 * 86_400);
+    world.pass(86_400);
     assert_eq!(world.load(id, Span::Minutes).await, []);
     let left = world.load(id, Span::Hours).await;
     assert_eq!(left.first().map(|(at, _)| *at), Some(base));
