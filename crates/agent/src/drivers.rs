@@ -4,7 +4,8 @@
 //! idempotent step: doing it twice, or doing it after it was killed half-way, ends in the same state. None of them
 //! decides anything: that is [`crate::converge`]'s.
 
-use crate::sampling::taken::MachineCounters;
+use crate::sampling::machine;
+use crate::sampling::taken::Counters;
 use async_trait::async_trait;
 use honcho_model::{Bytes, Digest, Epoch, GuestId, InterfaceId, Mac, NetworkId, PoolId, VolumeId};
 use honcho_wire::{
@@ -164,9 +165,13 @@ pub trait Hypervisor: Send + Sync {
     fn load(&self) -> Option<LoadObserved> {
         None
     }
-    /// What the machine and every domain that is alive have taken so far. It is asked once a minute.
-    async fn counters(&self) -> DriverResult<MachineCounters> {
-        Ok(MachineCounters::default())
+    /// What every domain that is alive has taken so far. It is asked once a minute.
+    async fn domain_counters(&self) -> DriverResult<Vec<(Uuid, Counters)>> {
+        Ok(Vec::new())
+    }
+    /// What the machine has taken so far, which its kernel tells whether or not anybody answers for the domains.
+    fn machine_counters(&self) -> Counters {
+        machine::counters()
     }
     /// Every domain, ours or not.
     async fn domains(&self) -> DriverResult<Vec<DomainSeen>>;

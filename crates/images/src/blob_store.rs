@@ -12,6 +12,8 @@ use object_store::local::LocalFileSystem;
 use object_store::path::Path as ObjectPath;
 use object_store::{ObjectStore, ObjectStoreExt};
 use sha2::{Digest as _, Sha256};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
@@ -20,6 +22,14 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 #[derive(Clone, Debug)]
 pub struct BlobStore {
     store: Arc<dyn ObjectStore>,
+    /// Locked by whoever deletes (alone) or reads all there is (together), in a directory.
+    deleting: Option<Arc<Path>>,
+}
+
+/// For as long as this lives, others do not delete, or one deletes.
+#[derive(Debug)]
+pub struct BlobsHeld {
+    _lock: Option<File>,
 }
 
 /// Why a blob was not put or got.
@@ -67,12 +77,36 @@ impl BlobStore {
         std::fs::create_dir_all(&blobs).map_err(BlobError::Write)?;
         remove_abandoned_uploads(&blobs).map_err(BlobError::Write)?;
         let store = LocalFileSystem::new_with_prefix(directory)?.with_fsync(true);
-        Ok(BlobStore::new(Arc::new(store)))
+        Ok(BlobStore { store: Arc::new(store), deleting: Some(directory.join("deleting.lock").into()) })
     }
 
     /// Blobs in any store.
     pub fn new(store: Arc<dyn ObjectStore>) -> Self {
-        BlobStore { store }
+        BlobStore { store, deleting: None }
+    }
+
+    fn lock_file(&self) -> std::io::Result<Option<File>> {
+        let open =
+            |path: &Path| OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
+        self.deleting.as_deref().map(open).transpose()
+    }
+
+    /// Keeps all blobs there are from being deleted by whoever asks [`BlobStore::hold_to_delete`], in any process. Waits for
+    /// one that is just being deleted.
+    pub fn hold_all(&self) -> std::io::Result<BlobsHeld> {
+        let lock = self.lock_file()?;
+        lock.as_ref().map_or(Ok(()), File::lock_shared)?;
+        Ok(BlobsHeld { _lock: lock })
+    }
+
+    /// Before one is deleted: `None` while somebody reads all of them.
+    pub fn hold_to_delete(&self) -> std::io::Result<Option<BlobsHeld>> {
+        let lock = self.lock_file()?;
+        match lock.as_ref().map_or(Ok(()), File::try_lock) {
+            Ok(()) => Ok(Some(BlobsHeld { _lock: lock })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
     }
 
     /// Puts a blob, if what comes is what `digest` says. One that is there already is replaced, in one step and only by
@@ -272,6 +306,24 @@ mod tests {
         old.set_modified(std::time::UNIX_EPOCH).unwrap();
         BlobStore::in_directory(directory.path()).unwrap();
         assert!(!blobs.join("abc#1").exists() && blobs.join("abc#2").exists());
+    }
+
+    #[test]
+    fn none_is_deleted_while_somebody_reads_all_of_them() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = BlobStore::in_directory(directory.path()).unwrap();
+        let (one, other) = (store.hold_all().unwrap(), BlobStore::clone(&store).hold_all().unwrap());
+        assert!(store.hold_to_delete().unwrap().is_none());
+        drop(one);
+        assert!(store.hold_to_delete().unwrap().is_none());
+        drop(other);
+        let alone = store.hold_to_delete().unwrap().unwrap();
+        assert!(store.hold_to_delete().unwrap().is_none());
+        drop(alone);
+        // Elsewhere than in a directory everybody must see to it otherwise.
+        let memory = BlobStore::new(Arc::new(object_store::memory::InMemory::new()));
+        let _all = memory.hold_all().unwrap();
+        assert!(memory.hold_to_delete().unwrap().is_some());
     }
 
     #[tokio::test]

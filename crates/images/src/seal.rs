@@ -96,15 +96,11 @@ fn take_stock(tar: &mut impl Read) -> io::Result<(u64, Vec<Package>, Paths, Fact
             .then(|| entry.link_name_bytes().map(|to| String::from_utf8_lossy(&to).into_owned()))
             .flatten();
         if path == "/var/lib/dpkg/status" {
-            let mut text = String::new();
-            entry.by_ref().take(LONGEST_STATUS).read_to_string(&mut text)?;
-            packages = parse_dpkg_status(&text);
+            packages = parse_dpkg_status(&text(&mut entry, LONGEST_STATUS)?);
         }
         // The former leads to the latter in most systems.
         if ["/etc/os-release", "/usr/lib/os-release"].contains(&path.as_str()) && link.is_none() {
-            let mut text = String::new();
-            entry.by_ref().take(LONGEST_OS_RELEASE).read_to_string(&mut text)?;
-            distribution = Some(parse_os_release(&text));
+            distribution = Some(parse_os_release(&text(&mut entry, LONGEST_OS_RELEASE)?));
         }
         paths.0.insert(path, link);
     }
@@ -112,14 +108,23 @@ fn take_stock(tar: &mut impl Read) -> io::Result<(u64, Vec<Package>, Paths, Fact
     Ok((unpacked, packages, paths, Facts { distribution, init, kernel, files }))
 }
 
+/// The beginning of a file as text, whatever bytes it holds.
+fn text(from: &mut impl Read, longest: u64) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    from.take(longest).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Where systems have their first program, the likeliest first.
+pub(crate) const INIT: [&str; 4] = ["/sbin/init", "/usr/sbin/init", "/etc/init", "/bin/init"];
+
 /// The paths of an image, each with where it leads if it is a symbolic link.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Paths(BTreeMap<String, Option<String>>);
 
 impl Paths {
     fn init(&self) -> Option<String> {
-        let init = ["/sbin/init", "/usr/sbin/init", "/etc/init", "/bin/init"];
-        init.into_iter().find(|path| self.leads_somewhere(path)).map(str::to_owned)
+        INIT.into_iter().find(|path| self.leads_somewhere(path)).map(str::to_owned)
     }
 
     fn kernel(&self) -> Option<String> {
@@ -304,6 +309,25 @@ mod tests {
             assert!(inspect(bad).is_err());
         }
         assert!(inspect(zstd::encode_all(&b"no tar"[..], 1).unwrap().as_slice()).is_err());
+    }
+
+    #[test]
+    fn what_is_no_text_in_it_keeps_it_from_nothing() {
+        let mut builder = tar::Builder::new(Vec::new());
+        for (path, content) in [
+            ("etc/os-release", b"ID=debian\nPRETTY_NAME=\"D\xe9bian\"\n".as_slice()),
+            (
+                "var/lib/dpkg/status",
+                b"Package: a\nStatus: install ok installed\nVersion: 1\nArchitecture: all\nX: \xff\n",
+            ),
+        ] {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(content.len() as u64);
+            builder.append_data(&mut header, path, content).unwrap();
+        }
+        let sealed = seal(builder.into_inner().unwrap().as_slice(), io::sink()).unwrap();
+        assert_eq!(sealed.facts.distribution.unwrap().name, "D\u{fffd}bian");
+        assert_eq!(sealed.packages.len(), 1);
     }
 
     #[test]

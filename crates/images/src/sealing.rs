@@ -19,6 +19,7 @@ use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _};
 
 /// What is to be sealed.
@@ -67,6 +68,9 @@ const MEMORY: u64 = 4 << 30;
 
 /// Twice what the largest takes on a slow machine.
 const PROCESSOR_SECONDS: u64 = 2 * 3600;
+
+/// However slowly the machine reads and writes: who has an upload is not kept waiting for longer.
+const PATIENCE: Duration = Duration::from_hours(6);
 
 /// Does it in this process, which was started for it, and says on standard output what comes of it.
 pub fn run(order: &SealOrder) -> io::Result<()> {
@@ -145,8 +149,33 @@ fn digest(file: &Path, progress: &dyn Fn(u8)) -> io::Result<Digest> {
     }
 }
 
-/// Starts `program` (`honcho`) for it, and waits. Whoever stops waiting ends it.
+/// Starts `program` (`honcho`) for it, and waits, but not for ever. Whoever stops waiting ends it.
 pub async fn seal_apart(
+    program: &Path,
+    order: &SealOrder,
+    progress: &(dyn Fn(&str, u8) + Send + Sync),
+) -> Result<ImportedImage, SealError> {
+    seal_within(PATIENCE, program, order, progress).await
+}
+
+async fn seal_within(
+    patience: Duration,
+    program: &Path,
+    order: &SealOrder,
+    progress: &(dyn Fn(&str, u8) + Send + Sync),
+) -> Result<ImportedImage, SealError> {
+    let sealing = watch(program, order, progress);
+    tokio::time::timeout(patience, sealing).await.unwrap_or_else(|_| {
+        let text = format!(
+            "it was not sealed within {} minutes: this machine's disk or processors are overloaded",
+            patience.as_secs() / 60
+        );
+        Err(SealError::Failed(text))
+    })
+}
+
+/// Starts it, and hears what it says until it has ended.
+async fn watch(
     program: &Path,
     order: &SealOrder,
     progress: &(dyn Fn(&str, u8) + Send + Sync),
@@ -187,4 +216,38 @@ fn command(program: &Path, order: &SealOrder) -> tokio::process::Command {
     command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.kill_on_drop(true);
     command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    #[tokio::test]
+    async fn one_that_does_not_end_is_ended() {
+        let directory = tempfile::tempdir().unwrap();
+        let (program, pid) = (directory.path().join("hangs"), directory.path().join("pid"));
+        let script = format!("#!/bin/sh\necho $$ > {}\nexec sleep 1000\n", pid.display());
+        std::fs::write(&program, script).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let order = SealOrder {
+            file: "/dev/null".into(),
+            digest: Digest([0; 32]),
+            name: Name::new("own").unwrap(),
+            directory: directory.path().to_owned(),
+            largest: Bytes(1),
+            kernel: KernelFrom::Image,
+        };
+        let sealed = seal_within(Duration::from_millis(500), &program, &order, &|_, _| {}).await;
+        assert!(
+            matches!(&sealed, Err(SealError::Failed(why)) if why.contains("was not sealed within")),
+            "{sealed:?}"
+        );
+        let pid = std::fs::read_to_string(pid).unwrap();
+        let process = format!("/proc/{}/stat", pid.trim());
+        // It may stand there as dead until it is waited for.
+        while std::fs::read_to_string(&process).is_ok_and(|stat| !stat.contains(") Z ")) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
 }

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!             ┌─> looking ───┐
+//!             ├─> counting ──┤
 //!   call() ───┼─> starting ──┼─> worker threads, each with a Connect of its own ──> libvirtd
 //!     ^       └─> acting ────┘   keeper, with one more: subscribed to events, looks each second, reopens
 //!     └─ deadline: gives up, says so
@@ -40,6 +41,8 @@ type Job = Box<dyn FnOnce(&mut Line) + Send>;
 pub(crate) enum Lane {
     /// What only asks.
     Looking,
+    /// What guests have taken: libvirt asks their QEMUs, of which one that hangs may keep it waiting for ever.
+    Counting,
     /// Starting guests, which takes a second or so each, and minutes on a host that is short of something.
     Starting,
     /// Everything else that changes something: stopping, ending, consoles.
@@ -51,6 +54,7 @@ impl Lane {
     fn name_and_workers(self) -> (&'static str, usize) {
         match self {
             Lane::Looking => ("looking", 2),
+            Lane::Counting => ("counting", 1),
             Lane::Starting => ("starting", 4),
             Lane::Acting => ("acting", 2),
         }
@@ -62,6 +66,7 @@ pub(crate) struct Connection {
     uri: String,
     changes: Arc<watch::Sender<u64>>,
     looking: Sender<Job>,
+    counting: Sender<Job>,
     starting: Sender<Job>,
     acting: Sender<Job>,
 }
@@ -96,6 +101,7 @@ impl Connection {
             uri: uri.to_owned(),
             changes,
             looking: start_lane(uri, Lane::Looking)?,
+            counting: start_lane(uri, Lane::Counting)?,
             starting: start_lane(uri, Lane::Starting)?,
             acting: start_lane(uri, Lane::Acting)?,
         })
@@ -141,6 +147,7 @@ impl Connection {
         };
         let queue = match lane {
             Lane::Looking => &self.looking,
+            Lane::Counting => &self.counting,
             Lane::Starting => &self.starting,
             Lane::Acting => &self.acting,
         };

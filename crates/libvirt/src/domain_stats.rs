@@ -37,11 +37,11 @@ impl Drop for Records {
 }
 
 impl Records {
-    fn of(connect: &Connect) -> Result<Self, Error> {
+    fn of(connect: &Connect, groups: u32) -> Result<Self, Error> {
         let mut first = std::ptr::null_mut();
         // SAFETY: the connection is live while it is borrowed; `first` is where libvirt writes where its list is.
         let count =
-            unsafe { virt_sys::virConnectGetAllDomainStats(connect.as_ptr(), GROUPS, &raw mut first, FLAGS) };
+            unsafe { virt_sys::virConnectGetAllDomainStats(connect.as_ptr(), groups, &raw mut first, FLAGS) };
         match usize::try_from(count) {
             Ok(count) => Ok(Records { first, count }),
             Err(_) => Err(Error::last_error()),
@@ -96,7 +96,7 @@ fn read(record: virt_sys::virDomainStatsRecordPtr) -> Option<(Uuid, Vec<(String,
 
 /// What each domain that runs has taken.
 pub(crate) fn counters(connect: &Connect) -> Result<Vec<(Uuid, Counters)>, Error> {
-    let records = Records::of(connect)?;
+    let records = Records::of(connect, GROUPS)?;
     let read = records.records().iter().filter_map(|record| read(*record));
     Ok(read.map(|(uuid, numbers)| (uuid, counted(&numbers))).collect())
 }
@@ -173,8 +173,25 @@ mod tests {
     #[test]
     fn libvirts_own_mock_tells_of_its_domain() {
         let connect = Connect::open(Some("test:///default")).unwrap();
-        let domains = counters(&connect).unwrap();
-        let uuid = connect.lookup_domain_by_name("test").unwrap().uuid().unwrap();
-        assert_eq!(domains.iter().map(|(uuid, _)| *uuid).collect::<Vec<_>>(), [uuid]);
+        let domain = connect.lookup_domain_by_name("test").unwrap();
+        let uuid = domain.uuid().unwrap();
+        // It counts nothing, but tells what state it is in: enough to see that numbers are read for what they are.
+        assert_eq!(counters(&connect).unwrap(), [(uuid, Counters::default())]);
+        let states = || {
+            let records = Records::of(&connect, virt_sys::VIR_DOMAIN_STATS_STATE).unwrap();
+            records.records().iter().map(|record| read(*record).unwrap()).collect::<Vec<_>>()
+        };
+        let named = |state: u32, reason: u32| {
+            [("state.state", state), ("state.reason", reason)]
+                .map(|(name, n)| (name.to_owned(), n.into()))
+                .to_vec()
+        };
+        let running = named(virt_sys::VIR_DOMAIN_RUNNING, virt_sys::VIR_DOMAIN_RUNNING_UNKNOWN);
+        assert_eq!(states(), [(uuid, running)]);
+        domain.suspend().unwrap();
+        let paused = named(virt_sys::VIR_DOMAIN_PAUSED, virt_sys::VIR_DOMAIN_PAUSED_USER);
+        assert_eq!(states(), [(uuid, paused)]);
+        domain.destroy().unwrap();
+        assert_eq!((states(), counters(&connect).unwrap()), (vec![], vec![]), "it does not run");
     }
 }

@@ -23,14 +23,13 @@ use honcho_agent_lib::drivers::{
     DomainSeen, DomainSpec, DriverError, DriverResult, Duplex, Hypervisor, Stuck,
 };
 use honcho_agent_lib::load::LoadMeter;
-use honcho_agent_lib::sampling::machine;
-use honcho_agent_lib::sampling::taken::MachineCounters;
+use honcho_agent_lib::sampling::taken::Counters;
 use honcho_wire::{LoadObserved, Virtualization};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::{OnceCell, oneshot, watch};
+use tokio::sync::{OnceCell, Semaphore, oneshot, watch};
 use uuid::Uuid;
 use virt::connect::Connect;
 use virt::domain::{
@@ -71,6 +70,8 @@ pub struct LibvirtHypervisor {
     // Who holds which console: dropping the sender ends the holder's stream.
     consoles: Mutex<HashMap<Uuid, oneshot::Sender<()>>>,
     load: Mutex<LoadMeter>,
+    /// Held by the one call for counters that there may be, until it has returned.
+    counting: Arc<Semaphore>,
 }
 
 impl LibvirtHypervisor {
@@ -82,6 +83,7 @@ impl LibvirtHypervisor {
             virtualization: OnceCell::new_with(options.virtualization),
             consoles: Mutex::new(HashMap::new()),
             load: Mutex::default(),
+            counting: Arc::new(Semaphore::new(1)),
         })
     }
 
@@ -130,6 +132,26 @@ impl LibvirtHypervisor {
         Ok(found.map_or(unkept.unwrap_or(Accel::Tcg), accel_of))
     }
 
+    /// Asks for counters, unless an earlier call for them has not returned yet.
+    async fn counted(
+        &self,
+        deadline: Duration,
+        count: impl FnOnce(&Connect) -> Result<Vec<(Uuid, Counters)>, CallError> + Send + 'static,
+    ) -> DriverResult<Vec<(Uuid, Counters)>> {
+        let Ok(turn) = Arc::clone(&self.counting).try_acquire_owned() else {
+            let text = "what domains take is not asked for: libvirtd has not answered the last time yet, most often because \
+                        the QEMU of a guest hangs (`virsh domstats` names it by hanging there)";
+            return Err(DriverError::Later(text.to_owned()));
+        };
+        let doing = "asking what domains take".to_owned();
+        let call = self.connection.call(Lane::Counting, doing, deadline, move |connect, _| {
+            let counted = count(connect);
+            drop(turn);
+            counted
+        });
+        call.await
+    }
+
     async fn emulator(&self) -> DriverResult<PathBuf> {
         let doing = "asking libvirt for QEMU".to_owned();
         self.connection.call(Lane::Looking, doing, QUICK, |connect, _| emulator(connect)).await
@@ -175,12 +197,8 @@ impl Hypervisor for LibvirtHypervisor {
         self.load.lock().unwrap_or_else(PoisonError::into_inner).read(tokio::time::Instant::now())
     }
 
-    async fn counters(&self) -> DriverResult<MachineCounters> {
-        let doing = "asking what domains take".to_owned();
-        let domains = self
-            .connection
-            .call(Lane::Looking, doing, QUICK, |connect, _| Ok(domain_stats::counters(connect)?));
-        Ok(MachineCounters { domains: domains.await?, host: machine::counters() })
+    async fn domain_counters(&self) -> DriverResult<Vec<(Uuid, Counters)>> {
+        self.counted(QUICK, |connect| Ok(domain_stats::counters(connect)?)).await
     }
 
     async fn domains(&self) -> DriverResult<Vec<DomainSeen>> {
@@ -418,6 +436,32 @@ mod tests {
             driver.resume(uuid).await.unwrap();
         }
         assert_eq!(driver.domains().await.unwrap()[0].stuck, None);
+    }
+
+    #[tokio::test]
+    async fn counters_that_do_not_come_keep_nobody_from_looking() {
+        let driver = mock();
+        let (go_on, wait) = std::sync::mpsc::channel::<()>();
+        let short = Duration::from_millis(50);
+        let hung = driver.counted(short, move |_| {
+            let _ = wait.recv();
+            Ok(Vec::new())
+        });
+        let Err(DriverError::Later(first)) = hung.await else { panic!("it answered") };
+        assert!(first.contains("has not answered"), "{first}");
+        // Not asked again while it hangs; and whoever looks is not kept waiting.
+        for _ in 0..4 {
+            let Err(DriverError::Later(next)) = driver.domain_counters().await else { panic!("it answered") };
+            assert!(next.contains("the last time yet"), "{next}");
+        }
+        assert_eq!(driver.domains().await.unwrap().len(), 1);
+        drop(go_on);
+        let mut counted = driver.domain_counters().await;
+        while counted.is_err() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            counted = driver.domain_counters().await;
+        }
+        assert_eq!(counted.unwrap().len(), 1);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use honcho_agent_lib::drivers::{
     domain_name, tap_name,
 };
 use honcho_agent_lib::network::BridgeNetwork;
-use honcho_agent_lib::sampling::taken::MachineCounters;
+use honcho_agent_lib::sampling::taken::Counters;
 use honcho_libvirt::{LibvirtHypervisor, Options, domain_xml};
 use honcho_model::{Bytes, Epoch, Generation, GuestId, InterfaceId, Mac, NetworkId};
 use honcho_wire::{NetworkKind, NetworkWanted, SubnetWanted, Virtualization};
@@ -464,38 +464,33 @@ fn a_start_that_fails_leaves_nothing() {
 #[test]
 fn what_guests_take_is_counted() {
     inside_a_host("what_guests_take_is_counted", async |host| {
-        assert!(host.driver.counters().await.unwrap().domains.is_empty());
+        assert!(host.driver.domain_counters().await.unwrap().is_empty());
         let (one, other) = (host.spec(1), host.spec(2));
         for spec in [&one, &other] {
             host.driver.create(spec).await.unwrap();
         }
-        let before = host.driver.counters().await.unwrap();
-        assert_eq!(before.domains.len(), 2);
-        let of = |counters: &MachineCounters| {
-            counters
-                .domains
-                .iter()
-                .find(|(uuid, _)| *uuid == one.uuid)
-                .map(|(_, counters)| *counters)
-                .unwrap()
+        let before = host.driver.domain_counters().await.unwrap();
+        assert_eq!(before.len(), 2);
+        let of = |counters: &[(Uuid, Counters)]| {
+            counters.iter().find(|(uuid, _)| *uuid == one.uuid).map(|(_, counters)| *counters).unwrap()
         };
         let first = of(&before);
-        println!("{first:?}\nthe host: {:?}", before.host);
+        println!("{first:?}");
         assert!(first.memory > Some(Bytes::mib(32)), "QEMU holds more than that");
         for counter in [first.disk_read, first.disk_writes, first.received, first.sent] {
             assert!(counter.is_some(), "{first:?}");
         }
         let begun = Instant::now();
         wait("a second of its processor", async || {
-            let now = of(&host.driver.counters().await.unwrap());
+            let now = of(&host.driver.domain_counters().await.unwrap());
             now.cpu_ns.unwrap() - first.cpu_ns.unwrap() > 1_000_000_000
         })
         .await;
         println!("within {:?}", begun.elapsed());
         host.driver.destroy(one.uuid).await.unwrap();
-        assert_eq!(host.driver.counters().await.unwrap().domains.len(), 1);
+        assert_eq!(host.driver.domain_counters().await.unwrap().len(), 1);
         let begun = Instant::now();
-        host.driver.counters().await.unwrap();
+        host.driver.domain_counters().await.unwrap();
         println!("one call: {:?}", begun.elapsed());
     });
 }

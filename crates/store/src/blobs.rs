@@ -136,15 +136,30 @@ pub async fn look(tx: &Tx, kept: &BTreeSet<Digest>) -> StoreResult<()> {
     Ok(())
 }
 
-/// Marks one as being deleted, if its time has come and still nothing names it. Gives whether it has.
-pub async fn begin_collecting(tx: &Tx, digest: Digest) -> StoreResult<bool> {
+/// After the mark one is deleted within this, or not at all this time: whoever was held up for longer may delete what has been
+/// sent anew meanwhile.
+const AT_ONCE: Duration = Duration::from_mins(1);
+
+/// Whether what was marked at `marked` may still be deleted.
+pub fn may_delete(marked: Timestamp, now: Timestamp) -> bool {
+    (marked.0..=marked.0.saturating_add(micros(AT_ONCE))).contains(&now.0)
+}
+
+/// Begins the time of all of them anew, and gives up deletions that were begun: a restored database speaks of another day.
+pub async fn begin_anew(tx: &Tx) -> StoreResult<()> {
+    execute(tx, "UPDATE unnamed_blobs SET since = $1, collecting_at = NULL", values![tx.now.0]).await?;
+    Ok(())
+}
+
+/// Marks one as being deleted, if its time has come and still nothing names it. Gives when it was marked.
+pub async fn begin_collecting(tx: &Tx, digest: Digest) -> StoreResult<Option<Timestamp>> {
     let sql = format!("SELECT 1 AS n {NAMES} AND m.digest = $1 LIMIT 1");
     let named = number(tx, &sql, values![digest.to_string()]).await?.is_some();
     let over = find(tx, digest).await?.is_some_and(|known| known.is_over(tx.now));
     if named || !over {
-        return Ok(false);
+        return Ok(None);
     }
     let sql = "UPDATE unnamed_blobs SET collecting_at = $1 WHERE digest = $2";
     execute(tx, sql, values![tx.now.0, digest.to_string()]).await?;
-    Ok(true)
+    Ok(Some(tx.now))
 }

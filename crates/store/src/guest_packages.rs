@@ -1,9 +1,9 @@
 //! What guests say that they have installed. Where one has said it, that counts and not what its image was made with.
 
-use crate::images::{WithPackages, like_pattern};
+use crate::images::{having, like_pattern};
 use crate::list::Select;
 use crate::sql::{Connection, execute, from_json, row, to_json, values};
-use crate::{Filters, Scope, StoreResult, Tx};
+use crate::{Scope, StoreResult, Tx};
 use honcho_api::ImagePackage;
 use honcho_model::{GuestId, Timestamp};
 use sea_orm::FromQueryResult;
@@ -53,16 +53,19 @@ pub async fn with_package(
     fits: &(dyn Fn(&ImagePackage) -> bool + Sync),
 ) -> StoreResult<Vec<i64>> {
     let sql = "SELECT w.guest_id AS id, w.packages FROM guest_packages w JOIN guests g ON g.id = w.guest_id";
-    let mut select = Select::new(sql, values![]);
-    select.only_with("w.packages LIKE ? ESCAPE '!'", like_pattern(name)?);
-    select.scope_of_machine(scope, "g.account_id", "g.id = ?");
-    let rows: Vec<WithPackages> = select.all(connection, "w.guest_id", &Filters::default()).await?;
-    let mut found = Vec::new();
-    for WithPackages { id, packages } in rows {
-        let packages: Option<Vec<ImagePackage>> = from_json("package list", Some(&packages))?;
-        if packages.iter().flatten().any(|package| package.name == name && fits(package)) {
-            found.push(id);
-        }
-    }
-    Ok(found)
+    let like = like_pattern(name)?;
+    let select = || {
+        let mut select = Select::new(sql, values![]);
+        select.only("g.deleted_at IS NULL");
+        select.only_with("w.packages LIKE ? ESCAPE '!'", like.as_str());
+        select.scope_of_machine(scope, "g.account_id", "g.id = ?");
+        select
+    };
+    having(connection, select, "w.guest_id", name, fits).await
+}
+
+/// Forgets what a guest, which goes, has said.
+pub(crate) async fn forget(tx: &Tx, guest: GuestId) -> StoreResult<()> {
+    execute(tx, "DELETE FROM guest_packages WHERE guest_id = $1", values![guest.0]).await?;
+    Ok(())
 }

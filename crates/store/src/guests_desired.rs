@@ -3,7 +3,8 @@
 use crate::addresses::{Holder, Wish};
 use crate::list::{Filters, Select};
 use crate::sql::{Connection, execute, insert, number, row, rows, signed, to_json, unsigned, values};
-use crate::{Refusal, Scope, StoreError, StoreResult, Tx, addresses, clusters, load, networks};
+use crate::{Refusal, Scope, StoreError, StoreResult, Tx};
+use crate::{addresses, clusters, guest_packages, load, networks};
 use honcho_model::guest::Power;
 use honcho_model::{
     AccountId, Bytes, CpuFeature, Epoch, Family, Generation, GuestId, HostId, ImageId, InterfaceId, Name,
@@ -432,6 +433,7 @@ pub(crate) async fn bury(
     execute(tx, "DELETE FROM volumes WHERE guest_id = $1", values![id.0]).await?;
     execute(tx, "DELETE FROM guest_observed WHERE guest_id = $1", values![id.0]).await?;
     load::forget(tx, load::Kind::Guest, id.0).await?;
+    guest_packages::forget(tx, id).await?;
     networks::unwant_unused(tx, host).await?;
     if let Some(cluster) = &buried.cluster {
         clusters::end_without_guests(tx, AccountId(buried.account_id), cluster).await?;

@@ -214,15 +214,19 @@ pub async fn end(tx: &Tx, id: ImageUploadId, end: &End) -> StoreResult<()> {
 }
 
 #[derive(FromQueryResult)]
-struct Id {
+struct Expired {
     id: i64,
+    uuid: Uuid,
 }
 
-/// Those of which nothing came for too long.
-pub async fn expired(connection: &impl Connection, now: Timestamp) -> StoreResult<Vec<ImageUploadId>> {
-    let sql = "SELECT id FROM image_uploads WHERE ended_at IS NULL AND finished_at IS NULL AND touched_at <= $1 ORDER BY id";
-    let found: Vec<Id> = rows(connection, sql, values![now.0.saturating_sub(micros(PATIENCE))]).await?;
-    Ok(found.into_iter().map(|row| ImageUploadId(row.id)).collect())
+/// Those of which nothing came for too long, with the names of their files.
+pub async fn expired(
+    connection: &impl Connection,
+    now: Timestamp,
+) -> StoreResult<Vec<(ImageUploadId, Uuid)>> {
+    let sql = "SELECT id, uuid FROM image_uploads WHERE ended_at IS NULL AND finished_at IS NULL AND touched_at <= $1 ORDER BY id";
+    let found: Vec<Expired> = rows(connection, sql, values![now.0.saturating_sub(micros(PATIENCE))]).await?;
+    Ok(found.into_iter().map(|row| (ImageUploadId(row.id), row.uuid)).collect())
 }
 
 /// Forgets those that ended long ago.

@@ -143,15 +143,39 @@ pub async fn with_package(
     fits: &(dyn Fn(&ImagePackage) -> bool + Sync),
 ) -> StoreResult<Vec<i64>> {
     let like = like_pattern(name)?;
-    let mut select = Select::new("SELECT m.id, m.packages FROM images m", values![]);
-    select.only_with("m.packages LIKE ? ESCAPE '!'", like);
-    select.scope(scope, "m.account_id", Shared::Yes);
-    let rows: Vec<WithPackages> = select.all(connection, "m.id", &Filters::default()).await?;
-    let mut found = Vec::new();
-    for WithPackages { id, packages } in rows {
-        let packages: Option<Vec<ImagePackage>> = from_json("package list", Some(&packages))?;
-        if packages.iter().flatten().any(|package| package.name == name && fits(package)) {
-            found.push(id);
+    let select = || {
+        let mut select = Select::new("SELECT m.id, m.packages FROM images m", values![]);
+        select.only_with("m.packages LIKE ? ESCAPE '!'", like.as_str());
+        select.scope(scope, "m.account_id", Shared::Yes);
+        select
+    };
+    having(connection, select, "m.id", name, fits).await
+}
+
+/// So many lists are in memory at once.
+const LISTS_AT_ONCE: i64 = 500;
+
+/// The ids among the rows of a select whose lists hold a package of which `fits` holds, page by page.
+pub(crate) async fn having(
+    connection: &impl Connection,
+    select: impl Fn() -> Select,
+    id: &str,
+    name: &str,
+    fits: &(dyn Fn(&ImagePackage) -> bool + Sync),
+) -> StoreResult<Vec<i64>> {
+    let page = Filters { limit: Some(LISTS_AT_ONCE), ..Filters::default() };
+    let (mut found, mut after) = (Vec::new(), Some(i64::MIN));
+    while let Some(last) = after {
+        let mut select = select();
+        select.only_with(&format!("{id} > ?"), last);
+        let rows: Vec<WithPackages> = select.all(connection, id, &page).await?;
+        let full = i64::try_from(rows.len()) == Ok(LISTS_AT_ONCE);
+        after = rows.last().map(|row| row.id).filter(|_| full);
+        for WithPackages { id, packages } in rows {
+            let packages: Option<Vec<ImagePackage>> = from_json("package list", Some(&packages))?;
+            if packages.iter().flatten().any(|package| package.name == name && fits(package)) {
+                found.push(id);
+            }
         }
     }
     Ok(found)

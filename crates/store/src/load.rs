@@ -14,13 +14,14 @@ mod rolling;
 pub use rolling::{Roll, Rolled, parts, rolled_until};
 
 use crate::sql::{Connection, execute, number, rows, values};
-use crate::{Change, Scope, StoreError, StoreResult, Tx, guests, hosts};
+use crate::{Change, Scope, StoreResult, Tx, guests, hosts};
 pub use honcho_model::load::Kind;
 
 use honcho_model::load::{Chunk, Measure, Sample, Span, coarser};
 use honcho_model::{GuestId, HostId, Timestamp};
 use sea_orm::{FromQueryResult, Value};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Mutex, PoisonError};
 use uuid::Uuid;
 
 /// So many rows are read or written by one statement.
@@ -79,6 +80,15 @@ fn places(first: usize, count: usize) -> String {
     places.join(", ")
 }
 
+/// Which chunks were found damaged: of each it is said once, and of so many as make clear what happened.
+static DAMAGED: Mutex<BTreeSet<(i64, i64, i64, i64)>> = Mutex::new(BTreeSet::new());
+const MOST_TOLD: usize = 100;
+
+fn is_news(chunk: (i64, i64, i64, i64)) -> bool {
+    let mut told = DAMAGED.lock().unwrap_or_else(PoisonError::into_inner);
+    told.len() < MOST_TOLD && told.insert(chunk)
+}
+
 #[derive(FromQueryResult)]
 struct ChunkRow {
     subject_id: i64,
@@ -87,13 +97,21 @@ struct ChunkRow {
 }
 
 impl ChunkRow {
-    fn chunk(self, kind: Kind, span: Span) -> StoreResult<Chunk> {
-        let (of, begins) = (self.subject_id, self.begins);
-        Chunk::kept(kind, span, Timestamp(begins), self.samples).ok_or_else(|| StoreError::Damaged {
-            what: "load",
-            why: format!(
-                "a chunk of {kind:?} {of} that begins at {begins} has not the size that it should have"
-            ),
+    /// A damaged one is a gap in a graph, and keeps nobody else's samples from being kept or shown.
+    fn chunk(self, kind: Kind, span: Span) -> Chunk {
+        let begins = Timestamp(self.begins);
+        Chunk::kept(kind, span, begins, self.samples).unwrap_or_else(|| {
+            if is_news((kind_number(kind), span_number(span), self.subject_id, self.begins)) {
+                let of = self.subject_id;
+                tracing::error!(
+                    ?kind,
+                    of,
+                    ?span,
+                    ?begins,
+                    "a chunk of load has not the size that it should have, and counts as empty"
+                );
+            }
+            Chunk::empty(kind, span, begins)
         })
     }
 }
@@ -238,7 +256,7 @@ async fn put_some(
     for (whose, samples) in wanted {
         let mut chunk = match known.remove(whose) {
             Some(row) if row.begins > begins.0 => continue,
-            Some(row) if row.begins == begins.0 => row.chunk(kind, span)?,
+            Some(row) if row.begins == begins.0 => row.chunk(kind, span),
             _ => Chunk::empty(kind, span, begins),
         };
         for (at, sample) in *samples {
@@ -377,7 +395,7 @@ async fn chunks_of(
         rows(connection, &sql, values![kind_number(kind), span_number(span), whose, first.0]).await?;
     let mut samples = Vec::new();
     for row in found {
-        samples.extend(row.chunk(kind, span)?.samples());
+        samples.extend(row.chunk(kind, span).samples());
     }
     Ok(samples)
 }

@@ -3,7 +3,8 @@
 
 use crate::addresses::{Holder, Wish};
 use crate::sql::{Connection, execute, from_json, number, row, rows, signed, to_json, values};
-use crate::{Refusal, Scope, StoreResult, Tx, addresses, guest_moves, networks, operations};
+use crate::{Refusal, Scope, StoreResult, Tx};
+use crate::{addresses, guest_moves, guest_packages, networks, operations};
 use honcho_model::guest::Power;
 use honcho_model::operation::{OperationKind, OperationState};
 use honcho_model::{AccountId, Epoch, Generation, GuestId, HostId, ImageId, Incarnation, NetworkId};
@@ -440,6 +441,7 @@ pub async fn forget(tx: &Tx, host: HostId, id: GuestId) -> StoreResult<()> {
     addresses::free_of_guest(tx, id).await?;
     execute(tx, "DELETE FROM volumes WHERE guest_id = $1", values![id.0]).await?;
     execute(tx, "DELETE FROM guest_observed WHERE guest_id = $1", values![id.0]).await?;
+    guest_packages::forget(tx, id).await?;
     networks::unwant_unused(tx, host).await?;
     Ok(())
 }

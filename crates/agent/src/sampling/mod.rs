@@ -1,6 +1,7 @@
 //! What guests and the machine take, read once a minute and told at once; kept for a quarter of an hour while the brain is away.
 //!
-//! It is beside the loop and below it: a look, a step or a report waits for none of it, and what fails here is a gap in a graph.
+//! It is beside the loop and below it: a look, a step or a report waits for none of it (libvirt has a thread for it alone), and
+//! what fails here is a gap in a graph. Where nobody answers for the guests, the machine's own counters are told all the same.
 //! Nothing is remembered across the agent's end.
 
 pub mod machine;
@@ -41,33 +42,52 @@ pub(crate) async fn sample_forever(
     let first = Instant::now() + EVERY.mul_f64(rand::random_range(0.1..1.0));
     let mut ticks = tokio::time::interval_at(first, EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut failing = false;
+    let (mut reading, mut telling) = (Trouble::default(), Trouble::default());
     loop {
-        match hypervisor.counters().await {
-            Ok(counters) => {
-                if std::mem::take(&mut failing) {
-                    tracing::info!("what guests take can be read again");
-                }
-                let filled = filled(news.borrow().as_deref());
-                let known = guests.borrow().clone();
-                samples.read(Instant::now(), counters, &known, filled);
-            }
-            Err(error) => {
-                if !std::mem::replace(&mut failing, true) {
-                    tracing::warn!(%error, "what guests take cannot be read; their graphs have a gap");
-                }
-            }
-        }
+        let counters = read(&*hypervisor, &mut reading).await;
+        let filled = filled(news.borrow().as_deref());
+        let known = guests.borrow().clone();
+        samples.read(Instant::now(), counters, &known, filled);
         if samples.are_there() {
             let report = samples.report(run_id, Instant::now());
-            match brain.load(&report).await {
-                Ok(LoadAnswer { kept }) => samples.forget(kept),
-                // An older brain knows of no load, and never will of these samples.
-                Err(BrainError::Refused { status: 404, .. }) => samples.forget(u64::MAX),
-                Err(error) => tracing::debug!(%error, "what was taken could not be told; it is told later"),
-            }
+            samples.heard(brain.load(&report).await, &mut telling);
         }
         ticks.tick().await;
+    }
+}
+
+/// What the counters say now: of the machine always, of the guests if the hypervisor answers.
+async fn read(hypervisor: &dyn Hypervisor, trouble: &mut Trouble) -> MachineCounters {
+    let domains = match hypervisor.domain_counters().await {
+        Ok(domains) => {
+            if trouble.ends() {
+                tracing::info!("what guests take can be read again");
+            }
+            domains
+        }
+        Err(error) => {
+            if trouble.begins() {
+                tracing::warn!(%error, "what guests take cannot be read; their graphs have a gap");
+            }
+            Vec::new()
+        }
+    };
+    MachineCounters { host: hypervisor.machine_counters(), domains }
+}
+
+/// What is told of once, and then not again until it is over.
+#[derive(Default)]
+struct Trouble(bool);
+
+impl Trouble {
+    /// Whether it is new.
+    fn begins(&mut self) -> bool {
+        !std::mem::replace(&mut self.0, true)
+    }
+
+    /// Whether there was some.
+    fn ends(&mut self) -> bool {
+        std::mem::take(&mut self.0)
     }
 }
 
@@ -138,6 +158,26 @@ impl Samples {
         LoadReport { run_id, samples: samples.collect() }
     }
 
+    /// Takes in what the brain says of a report. What it refuses is told again, and people are told that it does.
+    fn heard(&mut self, answer: Result<LoadAnswer, BrainError>, trouble: &mut Trouble) {
+        match answer {
+            Ok(LoadAnswer { kept }) => {
+                trouble.ends();
+                self.forget(kept);
+            }
+            // An older brain knows of no load, and never will of these samples.
+            Err(BrainError::Refused { status: 404, .. }) => self.forget(u64::MAX),
+            Err(error @ (BrainError::Refused { .. } | BrainError::Unreadable(_))) => {
+                if trouble.begins() {
+                    tracing::warn!(%error, "the brain takes no load of this host; its graphs have a gap");
+                }
+            }
+            Err(error @ BrainError::Unreachable { .. }) => {
+                tracing::debug!(%error, "what was taken could not be told; it is told later");
+            }
+        }
+    }
+
     /// Forgets what the brain keeps.
     fn forget(&mut self, kept: u64) {
         self.waiting.retain(|(_, sample)| sample.number > kept);
@@ -163,6 +203,47 @@ mod tests {
             .map(|one| (one.number, one.ended_ms_ago / 1000, one.lasted_ms / 1000, one.guests.len()))
             .collect();
         assert_eq!(told, expected);
+    }
+
+    #[tokio::test]
+    async fn the_machine_is_told_of_while_nobody_answers_for_its_guests() {
+        let directory = tempfile::tempdir().unwrap();
+        let drivers = crate::simulated::open(directory.path()).unwrap();
+        std::fs::write(directory.path().join("settings.json"), r#"{"fail": {"counters": "it hangs"}}"#)
+            .unwrap();
+        let (mut samples, mut trouble, begun) = (Samples::default(), Trouble::default(), Instant::now());
+        for minute in 0..2 {
+            let counters = read(&*drivers.hypervisor, &mut trouble).await;
+            assert!(trouble.0 && counters.domains.is_empty());
+            samples.read(begun + Duration::from_mins(minute), counters, &BTreeMap::new(), None);
+        }
+        let told = samples.report(Uuid::nil(), begun).samples;
+        assert!(told.len() == 1 && told[0].host.unwrap().memory.is_some(), "{told:?}");
+        std::fs::write(directory.path().join("settings.json"), "{}").unwrap();
+        read(&*drivers.hypervisor, &mut trouble).await;
+        assert!(!trouble.0, "it is over");
+    }
+
+    #[test]
+    fn of_what_the_brain_refuses_people_hear_once() {
+        let (mut samples, mut trouble, begun) = (Samples::default(), Trouble::default(), Instant::now());
+        for minute in 0..2 {
+            let at = begun + Duration::from_mins(minute);
+            samples.read(at, counted(minute * 30), &BTreeMap::new(), None);
+        }
+        let refused = |status| {
+            Err(BrainError::Refused { status, code: "invalid".into(), message: "no".into(), hint: None })
+        };
+        let unreachable = || Err(BrainError::Unreachable { address: "here".into(), cause: "down".into() });
+        samples.heard(unreachable(), &mut trouble);
+        assert!(!trouble.0, "the agent says so elsewhere");
+        samples.heard(refused(422), &mut trouble);
+        assert!(trouble.0 && samples.are_there(), "they are told again");
+        assert!(!trouble.begins(), "once");
+        samples.heard(Ok(LoadAnswer { kept: 0 }), &mut trouble);
+        assert!(!trouble.0 && samples.are_there());
+        samples.heard(refused(404), &mut trouble);
+        assert!(!trouble.0 && !samples.are_there());
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub struct Counters {
     pub sent: Option<u64>,
 }
 
-/// A machine's counters, and those of the domains on it that are alive.
+/// A machine's counters, and those of the domains on it that are alive, as far as they are known.
 #[derive(Clone, Debug, Default)]
 pub struct MachineCounters {
     /// The machine's.

@@ -4,8 +4,7 @@ use super::settings::{SettingsFile, later};
 use crate::clock::{Clock, Moment};
 use crate::drivers::{DomainSeen, DomainSpec, DriverError, DriverResult, Duplex, Hypervisor};
 use crate::load::LoadMeter;
-use crate::sampling::machine;
-use crate::sampling::taken::MachineCounters;
+use crate::sampling::taken::Counters;
 use async_trait::async_trait;
 use honcho_model::Bytes;
 use honcho_wire::{LoadObserved, Virtualization};
@@ -179,7 +178,8 @@ impl Hypervisor for SimulatedHypervisor {
         self.load.lock().unwrap_or_else(PoisonError::into_inner).read(tokio::time::Instant::now())
     }
 
-    async fn counters(&self) -> DriverResult<MachineCounters> {
+    async fn domain_counters(&self) -> DriverResult<Vec<(Uuid, Counters)>> {
+        self.settings.may_fail("counters")?;
         let files = self.files.read().map_err(later(&self.files.directory))?;
         let now = self.files.clock.now();
         let counters = |file: &DomainFile| {
@@ -187,10 +187,7 @@ impl Hypervisor for SimulatedHypervisor {
             let guest = file.domain.mark?.guest;
             Some((file.domain.uuid, super::load::counters(guest, file.vcpus, file.memory, running)))
         };
-        Ok(MachineCounters {
-            host: machine::counters(),
-            domains: files.iter().filter_map(counters).collect(),
-        })
+        Ok(files.iter().filter_map(counters).collect())
     }
 
     async fn domains(&self) -> DriverResult<Vec<DomainSeen>> {

@@ -171,7 +171,11 @@ async fn fill(
             sources.insert(name.to_owned(), path);
         }
     }
-    let blobs = BlobStore::in_directory(&data.join("blobs"))?.list().await?;
+    let store = BlobStore::in_directory(&data.join("blobs"))?;
+    // A brain that deletes what nothing names waits until all that is listed here has been read.
+    let held = (options.blobs == Blobs::Included).then(|| store.hold_all()).transpose();
+    let held = held.context("keeping blobs from being deleted")?;
+    let blobs = store.list().await?;
     let blobs: Vec<BlobListed> =
         blobs.into_iter().map(|(digest, bytes)| BlobListed { digest: digest.to_string(), bytes }).collect();
     let kind = if matches!(database, Engine::Sqlite(_)) { "sqlite" } else { "postgres" };
@@ -195,6 +199,7 @@ async fn fill(
         archive::write(&manifest, &sources, &writing, &|written| {
             told("writing the backup", (written * 100).checked_div(all));
         })?;
+        drop(held);
         Ok(manifest)
     })
     .await

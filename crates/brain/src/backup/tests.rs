@@ -156,6 +156,31 @@ async fn what_is_restored_serves_the_same_from_either_engine() {
 }
 
 #[tokio::test]
+async fn no_blob_goes_while_a_backup_reads_them() {
+    let world = World::new().await;
+    let digest: honcho_model::Digest = crate::app::hash_secret("a blob").parse().unwrap();
+    world.app.blobs.put(digest, b"a blob".as_slice()).await.unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let options = |blobs, name: &str| BackupOptions {
+        data: world.app.data.to_path_buf(),
+        database: world.database.clone(),
+        file: directory.path().join(name),
+        blobs,
+        existing: Existing::Kept,
+    };
+    for (held, blobs, name) in [(true, Blobs::Included, "with"), (false, Blobs::Listed, "without")] {
+        let store = world.app.blobs.clone();
+        let told: Told = Arc::new(move |step, _| {
+            if step == "writing the backup" {
+                assert_eq!(store.hold_to_delete().unwrap().is_none(), held);
+            }
+        });
+        back_up(options(blobs, name), NOW, told).await.unwrap();
+        assert!(world.app.blobs.hold_to_delete().unwrap().is_some(), "it is over");
+    }
+}
+
+#[tokio::test]
 async fn what_cannot_be_restored_leaves_nothing() {
     let world = World::new().await;
     let directory = tempfile::tempdir().unwrap();
@@ -280,6 +305,8 @@ async fn what_agents_report_is_taken_over_when_an_operator_accepts_it() {
         let guest = world.order(name).await;
         world.settle(guest.id).await;
     }
+    let unnamed: honcho_model::Digest = crate::app::hash_secret("a blob").parse().unwrap();
+    world.app.keep_blob(unnamed, b"a blob".as_slice()).await.unwrap();
     let directory = tempfile::tempdir().unwrap();
     let file = backed_up(&world, directory.path()).await;
     // After the backup: one more, one less, a reboot, a stop.
@@ -373,6 +400,12 @@ async fn what_agents_report_is_taken_over_when_an_operator_accepts_it() {
 
     let accepted = app.write(honcho(), &accept(Missing::Kept)).await.unwrap();
     assert_eq!((accepted.state.as_str(), accepted.hosts.len()), ("accepted", 0));
+    // What nothing names has a week from now on, for guests that were written down again may name it.
+    let waiting = honcho_store::blobs::unnamed(app.store.reader()).await.unwrap();
+    assert_eq!(
+        waiting.iter().map(|blob| (blob.since, blob.collecting_at)).collect::<Vec<_>>(),
+        [(NOW, None)]
+    );
     let now = render(&app).await;
     assert!(
         now.unaccepted.is_none() && now.generation > former.generation && now.generation > held.generation

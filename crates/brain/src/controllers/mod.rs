@@ -17,7 +17,7 @@ mod uses;
 #[cfg(test)]
 pub(crate) use archive::step as archive_step;
 #[cfg(test)]
-pub(crate) use blobs::step as blobs_step;
+pub(crate) use blobs::{delete as blobs_delete, step as blobs_step};
 #[cfg(test)]
 pub(crate) use lapsing::step as lapsing_step;
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use crate::app::App;
 use crate::operations::{ImageUploadRefuse, ImageUploadsForget};
-use crate::uploads::begin_sealing;
+use crate::uploads::{AppendError, begin_sealing};
 use honcho_store::{Actor, Scope, StoreResult, image_uploads};
 use std::collections::BTreeSet;
 
@@ -13,7 +13,16 @@ pub(crate) async fn seal(app: App) -> StoreResult<()> {
 }
 
 pub(crate) async fn tidy(app: App) -> StoreResult<()> {
-    for id in image_uploads::expired(app.store.reader(), app.now()).await? {
+    for (id, uuid) in image_uploads::expired(app.store.reader(), app.now()).await? {
+        // A long piece may be coming just now, of which nobody knows before it has come.
+        let _held = match app.uploads.hold(uuid) {
+            Ok(held) => held,
+            Err(AppendError::Busy) => continue,
+            Err(error) => {
+                tracing::error!(upload = %id, ?error, "what came of an upload cannot be opened; it is tried again");
+                continue;
+            }
+        };
         let problem =
             format!("nothing more of it came for {} hours", image_uploads::PATIENCE.as_secs() / 3600);
         app.write(Actor::honcho(), &ImageUploadRefuse { scope: Scope::System, id, problem }).await?;

@@ -120,7 +120,7 @@ pub(super) async fn content(
     }
     let size = u64::try_from(upload.size_bytes).unwrap_or_default();
     let appended = app.uploads.append(upload.uuid, size, offset, bodies::pieces(body)).await;
-    if matches!(appended, Ok(()) | Err(AppendError::Blob(_))) {
+    if matches!(appended, Ok(()) | Err(AppendError::Blob(_) | AppendError::NoRoom)) {
         app.write(caller.actor, &ImageUploadTouch(id)).await?;
     }
     appended
@@ -131,6 +131,11 @@ pub(super) async fn content(
             AppendError::Elsewhere(length) => {
                 let text = format!("{length} bytes of it have come, and these begin at {offset}");
                 ApiError::conflict(text).hint(format!("go on with offset={length}"))
+            }
+            AppendError::NoRoom => {
+                let text = format!("less than {} are free on the brain's disk", app.uploads.reserve);
+                ApiError::new(StatusCode::INSUFFICIENT_STORAGE, "blob_store", text)
+                    .hint("what came is kept: go on once an operator has made room")
             }
             AppendError::TooMuch => ApiError::invalid("size_bytes", "is less than what came"),
             AppendError::Blob(error) => error.into(),

@@ -1,6 +1,6 @@
 //! Blobs: one came, those without a name are noted, one of them is to go.
 
-use honcho_model::Digest;
+use honcho_model::{Digest, Timestamp};
 use honcho_store::{Change, StoreResult, Tx, blobs};
 use std::collections::BTreeSet;
 
@@ -24,12 +24,12 @@ impl Change for BlobsLook {
     }
 }
 
-/// One is to be deleted. Gives whether it may be.
+/// One is to be deleted. Gives since when, if it may be.
 pub(crate) struct BlobCollect(pub(crate) Digest);
 
 impl Change for BlobCollect {
-    type Out = bool;
-    async fn run<'a>(&'a self, tx: &'a Tx) -> StoreResult<bool> {
+    type Out = Option<Timestamp>;
+    async fn run<'a>(&'a self, tx: &'a Tx) -> StoreResult<Option<Timestamp>> {
         blobs::begin_collecting(tx, self.0).await
     }
 }

@@ -1,14 +1,9 @@
 //! What a guest says that it has installed.
 
+use super::packages;
 use honcho_api::{GuestPackages, ImagePackage};
 use honcho_model::GuestId;
 use honcho_store::{Change, Refusal, Scope, StoreResult, Tx, guest_packages, guests};
-
-/// So many packages a machine has at most.
-const MOST: usize = 20_000;
-
-/// The longest name, version or architecture.
-const LONGEST: usize = 300;
 
 /// What is wrong with a list of packages.
 fn wrong(text: impl Into<String>) -> Refusal {
@@ -25,26 +20,14 @@ pub(crate) struct GuestPackagesReport {
 impl GuestPackagesReport {
     /// Reads dpkg's status file, which takes a while: before the turn to write has come.
     pub(crate) fn read(scope: Scope, id: GuestId, status: &str) -> Result<Self, Refusal> {
-        let packages: Vec<ImagePackage> = honcho_images::parse_dpkg_status(status)
-            .into_iter()
-            .map(|package| ImagePackage {
-                name: package.name,
-                version: package.version,
-                architecture: package.architecture,
-            })
-            .collect();
+        let packages = packages::packages(honcho_images::parse_dpkg_status(status));
         if packages.is_empty() {
             return Err(wrong("names no installed package: send /var/lib/dpkg/status"));
         }
-        let fits = |text: &str| text.len() <= LONGEST && !text.chars().any(char::is_control);
-        let strange = packages.iter().any(|package| {
-            ![&package.name, &package.version, &package.architecture].into_iter().all(|text| fits(text))
-        });
-        if strange || packages.len() > MOST {
-            let text = format!("has more than {MOST} packages, or one whose name or version is no line");
-            return Err(wrong(text));
+        match packages::problem(&packages) {
+            Some(problem) => Err(wrong(problem)),
+            None => Ok(GuestPackagesReport { scope, id, packages }),
         }
-        Ok(GuestPackagesReport { scope, id, packages })
     }
 }
 

@@ -1,7 +1,7 @@
 //! Images: register, delete.
 
 use super::problems::Problems;
-use super::{operators_only, refuse_cancelled};
+use super::{operators_only, packages, refuse_cancelled};
 use honcho_api::{Image, ImagePackage};
 use honcho_model::event::ResourceKind;
 use honcho_model::{AccountId, Bytes, Digest, ImageId, Name, cpu, text};
@@ -37,12 +37,8 @@ impl Change for ImageCreate {
         if let Some(recipe) = &self.body.recipe {
             problems.check("recipe", text::lines(recipe));
         }
-        for package in self.body.packages.iter().flatten() {
-            let texts = [&package.name, &package.version, &package.architecture];
-            if let Some(wrong) = texts.into_iter().find_map(|text| text::one_line(text).err()) {
-                problems.add("packages", format!("hold a text that {wrong}"));
-                break;
-            }
+        if let Some(problem) = self.body.packages.as_deref().and_then(packages::problem) {
+            problems.add("packages", problem);
         }
         let body = &self.body;
         for (attribute, line) in [
@@ -72,7 +68,8 @@ impl Change for ImageCreate {
         if let Some(known) = self.already(tx, name.as_str(), digest).await? {
             return Ok(known);
         }
-        register(tx, &self.new_image(name, digest, size, unpacked)).await
+        let sizes = (Bytes(size), Bytes(unpacked));
+        register(tx, &new_image(self.uuid, &self.body, name, digest, sizes)).await
     }
 }
 
@@ -89,35 +86,42 @@ pub(super) async fn register(tx: &Tx, new: &images::NewImage) -> StoreResult<Ima
 }
 
 /// Whose processors the programs of packages are made for.
-pub(super) fn architecture_of(packages: &[ImagePackage]) -> Option<String> {
+fn architecture_of(packages: &[ImagePackage]) -> Option<String> {
     let known = packages.iter().find_map(|package| cpu::architecture_of_debian(&package.architecture));
     known.map(str::to_owned)
 }
 
-impl ImageCreate {
-    fn new_image(&self, name: Name, digest: Digest, size: u64, unpacked: u64) -> images::NewImage {
-        let body = &self.body;
-        let packages = body.packages.clone().unwrap_or_default();
-        images::NewImage {
-            uuid: self.uuid,
-            account: body.account_id.map(AccountId),
-            name,
-            digest,
-            compressed: Bytes(size),
-            unpacked: Bytes(unpacked),
-            recipe: body.recipe.clone(),
-            architecture: body.architecture.clone().or_else(|| architecture_of(&packages)),
-            packages,
-            facts: images::ImageFacts {
-                distribution_id: body.distribution.clone(),
-                distribution_version: body.distribution_version.clone(),
-                distribution_name: body.distribution_name.clone(),
-                init: body.init.clone(),
-                kernel: body.kernel.clone(),
-                files_count: body.files_count,
-            },
-        }
+/// Of a body that was checked: what is written down. `sizes` are those of the blob and of the files in it.
+pub(super) fn new_image(
+    uuid: Uuid,
+    body: &honcho_api::ImageCreate,
+    name: Name,
+    digest: Digest,
+    (compressed, unpacked): (Bytes, Bytes),
+) -> images::NewImage {
+    let packages = body.packages.clone().unwrap_or_default();
+    images::NewImage {
+        uuid,
+        account: body.account_id.map(AccountId),
+        name,
+        digest,
+        compressed,
+        unpacked,
+        recipe: body.recipe.clone(),
+        architecture: body.architecture.clone().or_else(|| architecture_of(&packages)),
+        packages,
+        facts: images::ImageFacts {
+            distribution_id: body.distribution.clone(),
+            distribution_version: body.distribution_version.clone(),
+            distribution_name: body.distribution_name.clone(),
+            init: body.init.clone(),
+            kernel: body.kernel.clone(),
+            files_count: body.files_count,
+        },
     }
+}
+
+impl ImageCreate {
     /// The same name with the same digest is the same image: registering it again changes nothing.
     async fn already(&self, tx: &Tx, name: &str, digest: Digest) -> StoreResult<Option<Image>> {
         let same = Filters::default().and("name", name).and("digest", digest);

@@ -1,10 +1,11 @@
 //! Uploads of root filesystems: begin, finish, give up; what came of sealing one.
 
-use super::image::{architecture_of, register};
+use super::image::{new_image, register};
+use super::packages;
 use super::problems::Problems;
 use super::quotas::{self, Extra};
 use super::refuse_cancelled;
-use honcho_api::{Image, ImagePackage, ImageUpload};
+use honcho_api::{Image, ImageUpload};
 use honcho_images::import::ImportedImage;
 use honcho_model::event::ResourceKind;
 use honcho_model::{AccountId, Bytes, Digest, ImageId, ImageUploadId, Name};
@@ -246,50 +247,27 @@ impl Change for ImageUploadSeal {
             problems.add("name", name_taken(&image));
         }
         let name = problems.name(Some(&upload.name));
+        let sealed = &self.sealed;
+        let body = honcho_api::ImageCreate {
+            account_id: upload.account_id,
+            architecture: sealed.architecture.clone(),
+            ..packages::described(sealed.packages.clone(), &sealed.facts())
+        };
+        if let Some(problem) = body.packages.as_deref().and_then(packages::problem) {
+            problems.add("base", problem);
+        }
         let Some(name) = name else { return Err(problems.into()) };
         problems.none()?;
         if let Some(account) = account {
             // What was uploaded counts until now, and what came of it from now on.
             let uploaded = u64::try_from(upload.size_bytes).unwrap_or_default();
-            let more = Bytes(self.sealed.compressed.0.saturating_sub(uploaded));
+            let more = Bytes(sealed.compressed.0.saturating_sub(uploaded));
             quotas::check(tx, account, Extra { images: more, ..Extra::default() }).await?;
         }
-        let image = register(tx, &self.new_image(account, name)).await?;
+        let sizes = (sealed.compressed, sealed.unpacked);
+        let image = register(tx, &new_image(self.uuid, &body, name, sealed.digest, sizes)).await?;
         image_uploads::end(tx, self.id, &End::Image(ImageId(image.id), self.sealed.notes.clone())).await?;
         Ok(Some(image))
-    }
-}
-
-impl ImageUploadSeal {
-    fn new_image(&self, account: Option<AccountId>, name: Name) -> images::NewImage {
-        let sealed = &self.sealed;
-        let package = |package: &honcho_images::Package| ImagePackage {
-            name: package.name.clone(),
-            version: package.version.clone(),
-            architecture: package.architecture.clone(),
-        };
-        let packages: Vec<ImagePackage> = sealed.packages.iter().map(package).collect();
-        let distribution = sealed.distribution.as_ref();
-        let said = |text: &String| (!text.is_empty()).then(|| text.clone());
-        images::NewImage {
-            uuid: self.uuid,
-            account,
-            name,
-            digest: sealed.digest,
-            compressed: sealed.compressed,
-            unpacked: sealed.unpacked,
-            recipe: None,
-            architecture: sealed.architecture.clone().or_else(|| architecture_of(&packages)),
-            packages,
-            facts: images::ImageFacts {
-                distribution_id: distribution.and_then(|it| said(&it.id)),
-                distribution_version: distribution.and_then(|it| said(&it.version)),
-                distribution_name: distribution.and_then(|it| said(&it.name)),
-                init: Some(sealed.init.clone()),
-                kernel: Some(sealed.kernel.clone()),
-                files_count: i64::try_from(sealed.files).ok(),
-            },
-        }
     }
 }
 

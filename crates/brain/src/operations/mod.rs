@@ -29,6 +29,7 @@ mod image_upload;
 mod mail_note;
 mod network;
 mod operation_abandon;
+mod packages;
 mod person;
 mod pool;
 mod problems;
@@ -79,6 +80,7 @@ pub(crate) use image_upload::{
 pub(crate) use mail_note::{MailEnd, MailNote};
 pub(crate) use network::{NetworkCreate, NetworkDelete, NetworkUpdate};
 pub(crate) use operation_abandon::OperationAbandon;
+pub use packages::{described, packages};
 pub(crate) use person::{
     PasswordTry, PersonCreate, PersonDelete, PersonGrant, PersonPassword, PersonUnlock, PersonUpdate,
     SessionDelete, Tried,

@@ -9,7 +9,7 @@ use honcho_model::{AccountId, GuestId, HostId};
 use honcho_store::events::{self, NewEvent};
 use honcho_store::reviewing::HostReview;
 use honcho_store::{
-    Change, Connection, Refusal, Scope, StoreResult, Turn, Tx, guests, guests_desired, restoring,
+    Change, Connection, Refusal, Scope, StoreResult, Turn, Tx, blobs, guests, guests_desired, restoring,
     reviewing as rows,
 };
 use std::collections::BTreeMap;
@@ -39,6 +39,7 @@ impl Change for RestoreAccept {
             accept_host(tx, review, self.missing).await?;
         }
         restoring::accept_life(tx).await?;
+        blobs::begin_anew(tx).await?;
         show(tx).await
     }
 }

@@ -30,11 +30,19 @@ use uuid::Uuid;
 /// So large may be what customers upload, and so much may be in it, unless an operator says otherwise.
 pub const LARGEST_IMAGE: Bytes = Bytes(20 << 30);
 
+/// So much of the disk is left alone by uploads and their sealing: the database is on it.
+const RESERVE: Bytes = Bytes::gib(1);
+
+/// After so many bytes of a piece it is looked again how much room there is.
+const LOOKED_EVERY: u64 = 16 << 20;
+
 /// Where they are.
 #[derive(Clone)]
 pub(crate) struct Uploads {
     directory: Arc<Path>,
     pub(crate) largest: Bytes,
+    /// So much is left free.
+    pub(crate) reserve: Bytes,
     /// Those that this brain seals just now, and whose they are.
     sealing: Arc<Mutex<BTreeMap<i64, Option<i64>>>>,
 }
@@ -46,6 +54,8 @@ pub(crate) enum AppendError {
     Busy,
     /// It is so long, and what came begins elsewhere.
     Elsewhere(u64),
+    /// The disk is nearly full. What came before is kept.
+    NoRoom,
     /// More came than the whole of it has.
     TooMuch,
     /// It broke off, or could not be written. What came before is kept.
@@ -61,7 +71,7 @@ impl From<io::Error> for AppendError {
 impl Uploads {
     pub(crate) fn in_directory(directory: &Path, largest: Bytes) -> io::Result<Self> {
         std::fs::create_dir_all(directory)?;
-        Ok(Uploads { directory: directory.into(), largest, sealing: Arc::default() })
+        Ok(Uploads { directory: directory.into(), largest, reserve: RESERVE, sealing: Arc::default() })
     }
 
     fn file(&self, uuid: Uuid) -> PathBuf {
@@ -99,6 +109,9 @@ impl Uploads {
         offset: u64,
         pieces: impl Stream<Item = io::Result<Piece>> + Unpin,
     ) -> Result<(), AppendError> {
+        if !self.is_room()? {
+            return Err(AppendError::NoRoom);
+        }
         let file =
             OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(self.file(uuid))?;
         lock(&file)?;
@@ -109,10 +122,48 @@ impl Uploads {
         let mut file = tokio::fs::File::from_std(file);
         file.seek(io::SeekFrom::Start(length)).await?;
         let mut writer = tokio::io::BufWriter::with_capacity(1 << 20, file);
-        let outcome = pour(&mut writer, pieces, size - length.min(size)).await;
+        let outcome = self.pour(&mut writer, pieces, size - length.min(size)).await;
         writer.flush().await?;
         writer.get_ref().sync_data().await?;
         outcome
+    }
+
+    async fn pour(
+        &self,
+        writer: &mut tokio::io::BufWriter<tokio::fs::File>,
+        mut pieces: impl Stream<Item = io::Result<Piece>> + Unpin,
+        mut left: u64,
+    ) -> Result<(), AppendError> {
+        let mut unlooked = 0;
+        while let Some(piece) = pieces.next().await {
+            let piece = piece.map_err(|error| AppendError::Blob(BlobError::Source(error)))?;
+            left = left.checked_sub(piece.len() as u64).ok_or(AppendError::TooMuch)?;
+            writer.write_all(&piece).await?;
+            unlooked += piece.len() as u64;
+            if unlooked >= LOOKED_EVERY {
+                unlooked = 0;
+                if !self.is_room()? {
+                    return Err(AppendError::NoRoom);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether there is more than the reserve.
+    pub(crate) fn is_room(&self) -> io::Result<bool> {
+        let found = rustix::fs::statvfs(&*self.directory)?;
+        Ok(found.f_bavail.saturating_mul(found.f_frsize) >= self.reserve.0)
+    }
+
+    /// Keeps everybody else from writing or sealing one, for as long as what this gives lives. Of which nothing has come
+    /// has no file.
+    pub(crate) fn hold(&self, uuid: Uuid) -> Result<Option<std::fs::File>, AppendError> {
+        match std::fs::File::open(self.file(uuid)) {
+            Ok(file) => lock(&file).map(|()| Some(file)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Deletes what is left of one.
@@ -153,17 +204,4 @@ fn lock(file: &std::fs::File) -> Result<(), AppendError> {
         Err(TryLockError::WouldBlock) => Err(AppendError::Busy),
         Err(TryLockError::Error(error)) => Err(error.into()),
     }
-}
-
-async fn pour(
-    writer: &mut tokio::io::BufWriter<tokio::fs::File>,
-    mut pieces: impl Stream<Item = io::Result<Piece>> + Unpin,
-    mut left: u64,
-) -> Result<(), AppendError> {
-    while let Some(piece) = pieces.next().await {
-        let piece = piece.map_err(|error| AppendError::Blob(BlobError::Source(error)))?;
-        left = left.checked_sub(piece.len() as u64).ok_or(AppendError::TooMuch)?;
-        writer.write_all(&piece).await?;
-    }
-    Ok(())
 }

@@ -1,6 +1,6 @@
 //! Seals what has come whole: in a process of its own, a few at a time, one of each account.
 
-use super::lock;
+use super::AppendError;
 use crate::app::App;
 use crate::operations::{ImageUploadProgress, ImageUploadPutBack, ImageUploadRefuse, ImageUploadSeal};
 use honcho_api::ImageUpload;
@@ -9,8 +9,8 @@ use honcho_images::sealing::{SealError, SealOrder};
 use honcho_model::{Digest, ImageUploadId, Name};
 use honcho_store::{Actor, Filters, Refusal, Scope, StoreError, StoreResult, image_uploads};
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -60,35 +60,38 @@ type Stage = Arc<Mutex<Option<(String, u8)>>>;
 impl Task {
     async fn run(&self) -> anyhow::Result<()> {
         let uploads = &self.app.uploads;
-        let file = match File::open(uploads.file(self.upload.uuid)) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                // The brain was restored from a backup, which holds none of these.
-                return self.put_back("what was sent is not there any more: send it again").await;
-            }
-            Err(error) => return Err(error.into()),
+        let _held = match uploads.hold(self.upload.uuid) {
+            Ok(Some(held)) => held,
+            // The brain was restored from a backup, which holds none of these.
+            Ok(None) => return self.put_back("what was sent is not there any more: send it again").await,
+            Err(AppendError::Busy) => return Ok(()),
+            Err(error) => anyhow::bail!("what came cannot be opened: {error:?}"),
         };
-        if lock(&file).is_err() {
-            return Ok(());
-        }
-        let workshop = uploads.workshop(self.upload.uuid);
-        match std::fs::remove_dir_all(&workshop) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
-            _ => std::fs::create_dir(&workshop)?,
-        }
-        match self.watched().await? {
-            None => {}
-            Some(Ok(sealed)) => self.keep(sealed).await?,
-            Some(Err(SealError::Refused(reason))) => self.refuse(reason).await?,
-            Some(Err(SealError::Failed(reason))) => self.put_back(&reason).await?,
+        let done = self.in_workshop().await;
+        remove_workshop(&uploads.workshop(self.upload.uuid))?;
+        if let Err(error) = done {
+            // By itself it would fail again and again, an hour of a processor each time.
+            tracing::error!(upload = self.upload.id, %error, "an upload was not sealed, and is put back");
+            self.put_back(&format!("{error:#}")).await?;
         }
         let upload =
             image_uploads::get(self.app.store.reader(), Scope::System, ImageUploadId(self.upload.id)).await?;
-        match upload.ended_at {
-            Some(_) => uploads.remove(upload.uuid)?,
-            None => std::fs::remove_dir_all(&workshop)?,
+        if upload.ended_at.is_some() {
+            uploads.remove(upload.uuid)?;
         }
         Ok(())
+    }
+
+    async fn in_workshop(&self) -> anyhow::Result<()> {
+        let workshop = self.app.uploads.workshop(self.upload.uuid);
+        remove_workshop(&workshop)?;
+        std::fs::create_dir(&workshop)?;
+        match self.watched().await? {
+            None => Ok(()),
+            Some(Ok(sealed)) => self.keep(sealed).await,
+            Some(Err(SealError::Refused(reason))) => self.refuse(reason).await,
+            Some(Err(SealError::Failed(reason))) => self.put_back(&reason).await,
+        }
     }
 
     /// Seals it, and writes down how far that is. `None`, if it was given up meanwhile.
@@ -109,6 +112,13 @@ impl Task {
         let sealing = seal(&order, &tell);
         let mut sealing = std::pin::pin!(sealing);
         loop {
+            if !self.app.uploads.is_room()? {
+                let text = format!(
+                    "less than {} are free on the brain's disk: finish it again once an operator has made room",
+                    self.app.uploads.reserve
+                );
+                return Ok(Some(Err(SealError::Failed(text))));
+            }
             tokio::select! {
                 sealed = &mut sealing => return Ok(Some(sealed)),
                 () = tokio::time::sleep(NOTED_EVERY) => {}
@@ -146,6 +156,13 @@ impl Task {
     }
 }
 
+fn remove_workshop(workshop: &Path) -> io::Result<()> {
+    match std::fs::remove_dir_all(workshop) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// A refusal as a sentence.
 fn said(refusal: Refusal) -> String {
     match refusal {
@@ -168,7 +185,7 @@ async fn seal(
     order: &SealOrder,
     progress: &(dyn Fn(&str, u8) + Send + Sync),
 ) -> Result<ImportedImage, SealError> {
-    honcho_images::sealing::seal_apart(std::path::Path::new("/proc/self/exe"), order, progress).await
+    honcho_images::sealing::seal_apart(Path::new("/proc/self/exe"), order, progress).await
 }
 
 /// A test program is no `honcho`: it is done in its own process, as the end-to-end tests do it apart.

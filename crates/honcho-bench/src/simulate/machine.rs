@@ -15,7 +15,7 @@ use honcho_agent_lib::drivers::{
 use honcho_agent_lib::identity::Identity;
 use honcho_agent_lib::journal::Journal;
 use honcho_agent_lib::memory::Memory;
-use honcho_agent_lib::sampling::taken::{Counters, MachineCounters};
+use honcho_agent_lib::sampling::taken::Counters;
 use honcho_agent_lib::simulated::load as made_up;
 use honcho_model::{Bytes, Digest, HostId, InterfaceId, Mac, NetworkId, PoolId, VolumeId};
 use honcho_wire::{
@@ -212,6 +212,22 @@ impl Hands {
         self.hold().map_err(io::Error::other)
     }
 
+    /// What its domains have taken.
+    fn counted(&self) -> DriverResult<Vec<(Uuid, Counters)>> {
+        if !self.machine.build.tells_load {
+            return Ok(Vec::new());
+        }
+        // Here the real world comes in.
+        #[allow(clippy::disallowed_methods)]
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let state = self.hold()?;
+        let of = |domain: &DomainSeen| {
+            let (vcpus, memory) = *state.sizes.get(&domain.uuid)?;
+            Some((domain.uuid, made_up::counters(domain.mark?.guest, vcpus, memory, now)))
+        };
+        Ok(state.domains.values().filter_map(of).collect())
+    }
+
     /// Takes about half of the time that a step takes.
     async fn half_a_step(&self) -> DriverResult<()> {
         let stray = self.hold()?.random.random_range(0.5..=1.5);
@@ -311,21 +327,17 @@ impl Hypervisor for Hands {
         self.machine.changes.subscribe()
     }
 
-    async fn counters(&self) -> DriverResult<MachineCounters> {
-        if !self.machine.build.tells_load {
-            return Ok(MachineCounters::default());
+    async fn domain_counters(&self) -> DriverResult<Vec<(Uuid, Counters)>> {
+        self.counted()
+    }
+
+    fn machine_counters(&self) -> Counters {
+        match self.counted() {
+            Ok(domains) if self.machine.build.tells_load => {
+                made_up::of_machine(domains.into_iter().map(|(_, counters)| counters))
+            }
+            _ => Counters::default(),
         }
-        // Here the real world comes in.
-        #[allow(clippy::disallowed_methods)]
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let state = self.hold()?;
-        let of = |domain: &DomainSeen| {
-            let (vcpus, memory) = *state.sizes.get(&domain.uuid)?;
-            Some((domain.uuid, made_up::counters(domain.mark?.guest, vcpus, memory, now)))
-        };
-        let domains: Vec<(Uuid, Counters)> = state.domains.values().filter_map(of).collect();
-        let host = made_up::of_machine(domains.iter().map(|(_, counters)| *counters));
-        Ok(MachineCounters { host, domains })
     }
 
     fn load(&self) -> Option<LoadObserved> {

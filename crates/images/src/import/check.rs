@@ -106,8 +106,7 @@ pub(super) fn packages(tree: &Tree, spool: &File) -> Result<Vec<Package>, Import
 
 /// Where the first program of the system is.
 pub(super) fn init(tree: &Tree) -> Result<String, ImportError> {
-    let candidates = ["/sbin/init", "/usr/sbin/init", "/etc/init", "/bin/init"];
-    let found = candidates.into_iter().find(|path| is_program(tree, path.as_bytes()));
+    let found = crate::seal::INIT.into_iter().find(|path| is_program(tree, path.as_bytes()));
     found.map(str::to_owned).ok_or_else(|| refused(why_no_init(tree)))
 }
 

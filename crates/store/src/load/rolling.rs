@@ -55,7 +55,7 @@ impl Change for Roll {
         let mut samples = Samples::new();
         for row in found.into_iter().filter(|row| row.begins == begins.0) {
             let whose = row.subject_id;
-            let chunk = row.chunk(self.kind, finer)?;
+            let chunk = row.chunk(self.kind, finer);
             let within = chunk.samples().filter(|(at, _)| *at >= self.from && *at < self.until);
             let within: Vec<(Timestamp, Sample)> = within.collect();
             if !within.is_empty() {

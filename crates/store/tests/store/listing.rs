@@ -1,6 +1,6 @@
 //! Lists: filters, paging, and who sees what.
 
-use crate::world::{World, name, refusal, saw, seen};
+use crate::world::{World, act, name, refusal, saw, seen};
 use expect_test::{Expect, expect};
 use honcho_api::ImagePackage;
 use honcho_model::operation::OperationKind;
@@ -8,7 +8,8 @@ use honcho_model::{AccountId, GuestId};
 use honcho_store::events::{self, NewEvent};
 use honcho_store::guests_desired::NewInterface;
 use honcho_store::names::{self, Named};
-use honcho_store::{Filters, Refusal, Scope, accounts, addresses, guests, images, networks, operations};
+use honcho_store::{Filters, Refusal, Scope, accounts, addresses, guest_packages, guests, images};
+use honcho_store::{networks, operations};
 use std::collections::HashMap;
 
 fn filters(query: &str) -> Filters {
@@ -291,4 +292,41 @@ async fn names_and_counts_are_read_at_once() {
     assert!(all.contains("cancelled 1") && all.contains("running 2"), "{all}");
     assert_eq!(counted(Scope::Account(AccountId(1))).await, all);
     assert_eq!(counted(Scope::Account(AccountId(999))).await, "");
+}
+
+#[tokio::test]
+async fn who_has_a_package_is_found_on_every_page_and_among_the_living_alone() {
+    let world = World::new().await;
+    let bash = |version: &str| ImagePackage {
+        name: "bash".into(),
+        version: version.into(),
+        architecture: "all".into(),
+    };
+    let second = |package: &ImagePackage| package.version == "2";
+    let mut expected = Vec::new();
+    // More than two pages.
+    for number in 0..1_030 {
+        let version = if number % 2 == 0 { "2" } else { "1" };
+        let image = world.new_image_of(&format!("image-{number}"), vec![bash(version)]).await;
+        expected.extend((version == "2").then_some(image.0));
+    }
+    let reader = world.store.reader();
+    let found = images::with_package(reader, Scope::Operator, "bash", &second).await.unwrap();
+    assert_eq!(found, expected);
+    let (one, other) = (world.guest("web1").await, world.guest("web2").await);
+    for id in [one, other] {
+        world
+            .write(&act(move |tx, _| {
+                Box::pin(async move { guest_packages::report(tx, id, &[bash("2")]).await })
+            }))
+            .await
+            .unwrap();
+    }
+    let with = async || guest_packages::with_package(reader, Scope::Operator, "bash", &second).await.unwrap();
+    world.report(saw(vec![seen(one, 1), seen(other, 1)])).await;
+    world.delete(one).await;
+    assert_eq!(with().await, [one.0, other.0], "it is not gone yet");
+    world.report_gone(one).await;
+    assert_eq!(with().await, [other.0]);
+    assert_eq!(guest_packages::of(reader, one).await.unwrap(), None);
 }

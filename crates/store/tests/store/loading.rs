@@ -175,6 +175,27 @@ async fn others_see_nothing_and_what_goes_takes_its_samples_along() {
     assert_eq!(connection.query_all_raw(statement).await.unwrap().len(), 0);
 }
 
+#[tokio::test]
+async fn a_damaged_chunk_counts_as_empty_and_keeps_nobody_elses_from_being_kept() {
+    let (world, id) = world().await;
+    let other = world.guest("web2").await;
+    world.pass(60);
+    world.tell(world.host, RUN, vec![told(1, world.now(), &[(id, 1.0), (other, 2.0)])]).await;
+    let connection = connect(&world.engine).await;
+    let backend = connection.get_database_backend();
+    let nothing = if backend == DbBackend::Postgres { "'\\x01'" } else { "x'01'" };
+    let sql = format!("UPDATE load_chunks SET samples = {nothing} WHERE kind = 0 AND subject_id = {id}");
+    connection.execute_raw(Statement::from_string(backend, sql)).await.unwrap();
+    let at = world.now().0 / MINUTE;
+    assert_eq!(world.load(id, Span::Minutes).await, []);
+    let from = Span::Fives.begin(Timestamp(world.now().0 - 10 * MINUTE));
+    world.roll(Span::Fives, from, Span::Fives.begin(Timestamp(world.now().0 + 5 * MINUTE))).await;
+    world.pass(60);
+    world.tell(world.host, RUN, vec![told(2, world.now(), &[(id, 3.0), (other, 4.0)])]).await;
+    assert_eq!(world.load(id, Span::Minutes).await, [(at, 3.0)]);
+    assert_eq!(world.load(other, Span::Minutes).await, [(at - 1, 2.0), (at, 4.0)]);
+}
+
 /// Makes so many copies of a guest on each host; gives the first one's id.
 async fn multiply(world: &World, guest: GuestId, hosts: &[HostId], copies: usize) -> i64 {
     let connection = connect(&world.engine).await;

@@ -1,7 +1,7 @@
 //! Blobs that nothing names any more go, after a while; whatever is named stays.
 
 use super::*;
-use crate::controllers::blobs_step;
+use crate::controllers::{blobs_delete, blobs_step};
 use honcho_model::{Digest, ImageId};
 use sha2::{Digest as _, Sha256};
 
@@ -94,7 +94,7 @@ async fn nothing_takes_the_name_of_what_is_being_deleted() {
     let world = World::new().await;
     let digest = world.sent(b"going").await;
     world.pass(8 * DAY);
-    assert!(world.ask(&BlobCollect(digest)).await.unwrap());
+    assert!(world.ask(&BlobCollect(digest)).await.unwrap().is_some());
     let no = refused(world.registered("late", digest).await);
     assert!(no.contains("send it again with PUT"), "{no}");
     assert!(refused(world.ask(&BlobCame(digest)).await).contains("just being deleted"));
@@ -104,5 +104,32 @@ async fn nothing_takes_the_name_of_what_is_being_deleted() {
     let image = world.registered("late", digest).await.unwrap();
     world.days(10).await;
     assert!(world.has(digest).await, "image {} names it", image.id);
-    assert!(!world.ask(&BlobCollect(digest)).await.unwrap());
+    assert_eq!(world.ask(&BlobCollect(digest)).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn whoever_was_held_up_after_the_mark_deletes_nothing() {
+    let world = World::new().await;
+    let digest = world.sent(b"going").await;
+    world.pass(8 * DAY);
+    let marked = world.ask(&BlobCollect(digest)).await.unwrap().unwrap();
+    world.pass(61);
+    blobs_delete(&world.app, digest, 5, marked).await;
+    assert!(world.has(digest).await, "it may have been sent anew meanwhile");
+    world.pass(DAY);
+    blobs_step(world.app.clone()).await.unwrap();
+    assert!(!world.has(digest).await, "the next time it goes");
+}
+
+#[tokio::test]
+async fn nothing_is_deleted_while_a_backup_reads_what_there_is() {
+    let world = World::new().await;
+    let digest = world.sent(b"going").await;
+    world.pass(8 * DAY);
+    let reading = world.app.blobs.hold_all().unwrap();
+    blobs_step(world.app.clone()).await.unwrap();
+    assert!(world.has(digest).await);
+    drop(reading);
+    blobs_step(world.app.clone()).await.unwrap();
+    assert!(!world.has(digest).await);
 }

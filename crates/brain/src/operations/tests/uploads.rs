@@ -286,3 +286,103 @@ async fn what_changes_while_it_is_sealed_is_seen() {
     assert!(problem.starts_with("account_id is cancelled"), "{problem}");
     assert_eq!(world.left(), 0);
 }
+
+impl World {
+    /// The same brain on a disk of which so much more must stay free.
+    fn short_of(&self, reserve: Bytes) -> App {
+        let mut uploads = self.app.uploads.clone();
+        uploads.reserve = reserve;
+        crate::app::Parts { uploads, ..crate::app::Parts::clone(&self.app) }.into()
+    }
+
+    /// What is left of a sealing, or of several.
+    fn workshops(&self) -> usize {
+        let names =
+            std::fs::read_dir(self.app.data.join("uploads")).unwrap().map(|entry| entry.unwrap().file_name());
+        names.filter(|name| name.to_string_lossy().ends_with(".sealing")).count()
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_kept_is_put_back_and_sealed_when_somebody_says_so() {
+    let world = World::new().await;
+    let sender = world.sender();
+    let blobs = world.app.data.join("blobs/blobs/sha256");
+    std::fs::remove_dir(&blobs).unwrap();
+    std::fs::write(&blobs, "in the way").unwrap();
+    let put_back = sender.whole("own").await;
+    assert_eq!((put_back.status.as_str(), world.workshops()), ("receiving", 0));
+    assert!(put_back.problem.unwrap().contains("blob store"), "the reason is told");
+    assert!(begin_sealing(&world.app).await.unwrap().is_empty(), "not by itself");
+    std::fs::remove_file(&blobs).unwrap();
+    sender.finish(put_back.id).await.unwrap();
+    assert_eq!((sender.sealed(put_back.id).await.status.as_str(), world.left()), ("done", 0));
+}
+
+#[tokio::test]
+async fn the_last_of_the_disk_is_left_alone() {
+    let world = World::new().await;
+    let sender = world.sender();
+    let upload = sender.begin(sender.body("own")).await.unwrap();
+    let full = world.short_of(Bytes(u64::MAX));
+    let piece = axum::body::Bytes::copy_from_slice(&sender.content);
+    let size = sender.content.len() as u64;
+    let outcome = full.uploads.append(upload.uuid, size, 0, futures::stream::iter([Ok(piece)])).await;
+    assert!(matches!(outcome, Err(AppendError::NoRoom)), "{outcome:?}");
+    sender.send(&upload, 0, sender.content.len()).await.unwrap();
+    sender.finish(upload.id).await.unwrap();
+    for task in begin_sealing(&full).await.unwrap() {
+        task.await.unwrap();
+    }
+    let put_back = world.upload(upload.id).await;
+    assert_eq!(
+        (put_back.status.as_str(), put_back.received_bytes),
+        ("receiving", i64::try_from(size).unwrap())
+    );
+    assert!(put_back.problem.unwrap().contains("are free on the brain's disk"));
+    assert_eq!(world.workshops(), 0);
+    sender.finish(upload.id).await.unwrap();
+    assert_eq!(sender.sealed(upload.id).await.status, "done");
+}
+
+#[tokio::test]
+async fn a_list_of_packages_that_no_system_has_is_refused() {
+    let world = World::new().await;
+    let status = |name: &str| {
+        format!("Package: {name}\nStatus: install ok installed\nVersion: 1\nArchitecture: all\n\n")
+    };
+    let endless: String = (0..20_001).map(|number| status(&format!("p{number}"))).collect();
+    for list in [endless, status(&"p".repeat(301))] {
+        let mut builder = tar::Builder::new(Vec::new());
+        let init = [0x7f, b'E', b'L', b'F', 2, 1];
+        for (path, mode, content) in [
+            ("./sbin/init", 0o755, init.as_slice()),
+            ("./boot/vmlinuz-5.14", 0o644, b"a kernel"),
+            ("./var/lib/dpkg/status", 0o644, list.as_bytes()),
+        ] {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(content.len() as u64);
+            header.set_mode(mode);
+            builder.append_data(&mut header, path, content).unwrap();
+        }
+        let content = zstd::encode_all(builder.into_inner().unwrap().as_slice(), 1).unwrap();
+        let ended = Sender { content, ..world.sender() }.whole("own").await;
+        let problem = ended.problem.unwrap_or_default();
+        assert!(ended.status == "refused" && problem.contains("more than 20000 packages"), "{problem}");
+    }
+}
+
+#[tokio::test]
+async fn of_which_something_comes_just_now_is_not_given_up() {
+    let world = World::new().await;
+    let sender = world.sender();
+    let upload = sender.begin(sender.body("own")).await.unwrap();
+    sender.send(&upload, 0, 600).await.unwrap();
+    world.pass(25 * 3600);
+    let held = world.app.uploads.hold(upload.uuid).unwrap();
+    uploads_tidy_step(world.app.clone()).await.unwrap();
+    assert_eq!(world.upload(upload.id).await.status, "receiving");
+    drop(held);
+    uploads_tidy_step(world.app.clone()).await.unwrap();
+    assert_eq!(world.upload(upload.id).await.status, "refused");
+}

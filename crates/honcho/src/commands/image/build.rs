@@ -1,7 +1,7 @@
 //! `honcho image build`: recipe to tarball on this machine, tarball to the brain.
 
 use super::base;
-use super::send::{Tarball, bytes, facts, packages, send, taken_by};
+use super::send::{Tarball, bytes, send, taken_by};
 use crate::clean::clean;
 use crate::command_error::CommandError;
 use crate::completion::accounts;
@@ -70,9 +70,8 @@ pub(crate) async fn run(context: &Context, arguments: BuildArguments) -> Result<
         account_id,
         digest: Some(sealed.digest.to_string()),
         unpacked_bytes: i64::try_from(sealed.unpacked.0).ok(),
-        packages: Some(packages(&sealed.packages)),
         recipe: Some(sealed.recipe.clone()),
-        ..facts(&sealed.facts)
+        ..honcho_brain::described(sealed.packages.clone(), &sealed.facts)
     };
     let image = client.create::<Image>(&body).await?;
     if !arguments.keep {

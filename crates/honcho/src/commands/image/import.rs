@@ -1,6 +1,6 @@
 //! `honcho image import`: somebody else's root filesystem becomes an image.
 
-use super::send::{Tarball, bytes, facts, packages, send, taken_by};
+use super::send::{Tarball, bytes, send, taken_by};
 use crate::clean::clean;
 use crate::command_error::CommandError;
 use crate::completion::accounts;
@@ -72,9 +72,8 @@ pub(crate) async fn run(context: &Context, arguments: ImportArguments) -> Result
         account_id,
         digest: Some(imported.digest.to_string()),
         unpacked_bytes: i64::try_from(imported.unpacked.0).ok(),
-        packages: Some(packages(&imported.packages)),
         architecture: imported.architecture.clone(),
-        ..facts(&imported.facts())
+        ..honcho_brain::described(imported.packages.clone(), &imported.facts())
     };
     let image = client.create::<Image>(&body).await?;
     if !arguments.keep {

@@ -1,6 +1,6 @@
 //! `honcho image register`: a tarball that is there already becomes an image.
 
-use super::send::{Tarball, bytes, facts, packages, send, taken_by};
+use super::send::{Tarball, bytes, send, taken_by};
 use crate::command_error::CommandError;
 use crate::completion::accounts;
 use crate::context::Context;
@@ -61,9 +61,8 @@ pub(crate) async fn run(context: &Context, arguments: RegisterArguments) -> Resu
         account_id,
         digest: Some(digest),
         unpacked_bytes: i64::try_from(inspected.unpacked.0).ok(),
-        packages: Some(packages(&inspected.packages)),
         recipe,
-        ..facts(&inspected.facts)
+        ..honcho_brain::described(inspected.packages, &inspected.facts)
     };
     super::show(context, &client.create::<Image>(&body).await?).await
 }

@@ -5,8 +5,8 @@ use crate::context::Context;
 use crate::progress::bytes_bar;
 use crate::values::size_text;
 use futures::StreamExt;
+use honcho_api::Image;
 use honcho_api::client::Client;
-use honcho_api::{Image, ImageCreate, ImagePackage};
 use honcho_model::Digest;
 use std::path::Path;
 
@@ -20,31 +20,6 @@ pub(super) struct Tarball<'t> {
 /// A size for people.
 pub(super) fn bytes(bytes: honcho_model::Bytes) -> String {
     size_text(i64::try_from(bytes.0).unwrap_or(i64::MAX))
-}
-
-/// Packages as the API has them.
-pub(super) fn packages(packages: &[honcho_images::Package]) -> Vec<ImagePackage> {
-    let package = |package: &honcho_images::Package| ImagePackage {
-        name: package.name.clone(),
-        version: package.version.clone(),
-        architecture: package.architecture.clone(),
-    };
-    packages.iter().map(package).collect()
-}
-
-/// What an image says of itself, as the API has it; what its distribution leaves empty it does not say.
-pub(super) fn facts(facts: &honcho_images::Facts) -> ImageCreate {
-    let distribution = facts.distribution.as_ref();
-    let said = |text: &String| (!text.is_empty()).then(|| text.clone());
-    ImageCreate {
-        distribution: distribution.and_then(|it| said(&it.id)),
-        distribution_version: distribution.and_then(|it| said(&it.version)),
-        distribution_name: distribution.and_then(|it| said(&it.name)),
-        init: facts.init.clone(),
-        kernel: facts.kernel.clone(),
-        files_count: i64::try_from(facts.files).ok(),
-        ..ImageCreate::default()
-    }
 }
 
 /// The name is another image's.
