@@ -358,7 +358,7 @@ pub async fn busy_of_a_day(
             after = found.last().filter(|_| found.len() == AT_ONCE).map(|row| row.subject_id);
             for row in found.into_iter().filter(|row| row.begins == begins.0) {
                 let (sum, hours) = busy.entry(row.subject_id).or_default();
-                let chunk = row.chunk(kind, span)?;
+                let chunk = row.chunk(kind, span);
                 for (_, sample) in chunk.samples().filter(|(at, _)| *at >= since && *at <= now) {
                     if let Some(cpu) = sample.get(Measure::Cpu) {
                         *sum += cpu;
