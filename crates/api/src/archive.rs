@@ -1,5 +1,6 @@
 //! Uploads into the archive.
 
+use crate::ImagePackage;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -61,4 +62,83 @@ pub struct GuestPackages {
     /// When it said so.
     #[schema(value_type = String, format = DateTime)]
     pub reported_at: jiff::Timestamp,
+}
+
+/// A suite of the archive that the brain serves.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Suite {
+    /// What it is called.
+    pub name: String,
+    /// One line of what it is.
+    pub description: Option<String>,
+    /// The number of the publication that is served; absent where nothing was published.
+    pub publication: Option<i64>,
+    /// When it was published.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub published_at: Option<jiff::Timestamp>,
+    /// Until when apt believes it.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub valid_until: Option<jiff::Timestamp>,
+    /// Its parts.
+    pub components: Vec<String>,
+    /// For which machines.
+    pub architectures: Vec<String>,
+    /// How many packages it serves, several versions of one counted once.
+    pub packages_count: i64,
+    /// Of how many guests it is known what they have: those that said so,
+    pub guests_said_count: i64,
+    /// those that never said anything, whose image's packages are known,
+    pub guests_by_image_count: i64,
+    /// and those of which nothing is known.
+    pub guests_unknown_count: i64,
+}
+
+/// A package that a suite serves, and what guests have of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SuitePackage {
+    /// What it is called.
+    pub package: String,
+    /// `amd64`, `all`.
+    pub architectures: Vec<String>,
+    /// The versions that are served, oldest first.
+    pub versions: Vec<String>,
+    /// How many guests have it, in whichever version.
+    pub guests_count: i64,
+    /// How many of them have an older version than the suite serves for their architecture.
+    pub outdated_count: i64,
+    /// What they have, oldest first. At most 50 versions are told apart.
+    pub installed: Vec<InstalledVersion>,
+}
+
+/// A version of a package that guests have.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct InstalledVersion {
+    /// Which version.
+    pub version: String,
+    /// `amd64`, `all`.
+    pub architecture: String,
+    /// How many guests have it.
+    pub guests_count: i64,
+    /// Whether it is older than what the suite serves for its architecture.
+    pub is_outdated: bool,
+    /// Whether the suite serves it.
+    pub is_served: bool,
+}
+
+/// A guest that has a package that a suite serves.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SuitePackageGuest {
+    /// The guest.
+    pub guest_id: i64,
+    /// What it is called.
+    pub name: String,
+    /// Whose it is.
+    pub account_id: i64,
+    /// Whether what it has is older than what the suite serves for its architecture.
+    pub is_outdated: bool,
+    /// What it has: one, or one for each architecture.
+    pub installed: Vec<ImagePackage>,
+    /// When it said so; absent where it never said anything: its image was made with it.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub reported_at: Option<jiff::Timestamp>,
 }

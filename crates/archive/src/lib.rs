@@ -46,6 +46,7 @@ pub use deb::{Deb, For};
 pub use digests::Digest;
 pub use draft::{Added, Taken};
 pub use error::{ArchiveError, ArchiveResult};
+pub use index::compare_versions;
 pub use names::{Architecture, Component, PackageName, SuiteName};
 pub use paragraph::Paragraph;
 pub use prune::{Pruned, Pruning};

@@ -7,9 +7,15 @@
 //!
 //! Its calls block, and each that changes it waits for those before: in a thread of their own, one after the other.
 
+use crate::installed::Served;
 use anyhow::Context as _;
-use honcho_archive::{Archive, ArchiveError, ArchiveResult, Changing, Published, SuiteName};
+use honcho_api::Suite;
+use honcho_archive::{
+    Archive, ArchiveError, ArchiveResult, Changing, Publication, Published, SuiteName, SuiteSettings, Which,
+};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 /// An upload that nobody went on with for so long is forgotten.
@@ -20,6 +26,8 @@ pub(crate) struct OwnArchive {
     root: PathBuf,
     /// Whose turn it is among this brain's own; others of the same directory wait for its lock.
     turn: tokio::sync::Mutex<()>,
+    /// What each suite serves, as it was read last.
+    served: Arc<Mutex<HashMap<SuiteName, Arc<Served>>>>,
 }
 
 impl OwnArchive {
@@ -27,7 +35,7 @@ impl OwnArchive {
         let root =
             root.canonicalize().with_context(|| format!("looking for the archive {}", root.display()))?;
         Archive::open(&root)?;
-        Ok(OwnArchive { root, turn: tokio::sync::Mutex::new(()) })
+        Ok(OwnArchive { root, turn: tokio::sync::Mutex::new(()), served: Arc::default() })
     }
 
     /// What is served of it.
@@ -44,6 +52,31 @@ impl OwnArchive {
     pub(crate) async fn has(&self, suite: SuiteName) -> ArchiveResult<bool> {
         let root = self.root.clone();
         blocking(move || Ok(Archive::open(&root)?.settings().suites.contains_key(&suite))).await
+    }
+
+    /// What a suite serves. It is read once for each publication.
+    pub(crate) async fn served(&self, suite: SuiteName) -> ArchiveResult<Arc<Served>> {
+        let (root, known) = (self.root.clone(), self.served.clone());
+        blocking(move || served(&Archive::open(&root)?, suite, &known)).await
+    }
+
+    /// Its suites, and what each serves.
+    pub(crate) async fn suites(&self) -> ArchiveResult<Vec<Suite>> {
+        let (root, known) = (self.root.clone(), self.served.clone());
+        blocking(move || {
+            let archive = Archive::open(&root)?;
+            let mut suites = Vec::new();
+            for (name, settings) in &archive.settings().suites {
+                let publication = match archive.current(name)? {
+                    Some(_) => Some(archive.publication(&Which { suite: name.clone(), number: None })?),
+                    None => None,
+                };
+                let served = served(&archive, name.clone(), &known)?;
+                suites.push(told(name, settings, publication.as_ref(), &served));
+            }
+            Ok(suites)
+        })
+        .await
     }
 
     /// Changes it when its turn has come.
@@ -84,6 +117,43 @@ impl OwnArchive {
             }
         }
         Ok(signed)
+    }
+}
+
+fn served(
+    archive: &Archive,
+    suite: SuiteName,
+    known: &Mutex<HashMap<SuiteName, Arc<Served>>>,
+) -> ArchiveResult<Arc<Served>> {
+    let number = archive.current(&suite)?.unwrap_or(0);
+    let known = || known.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(served) = known().get(&suite).filter(|served| served.number == number) {
+        return Ok(served.clone());
+    }
+    let served = Arc::new(Served::read(archive, &suite)?);
+    known().insert(suite, served.clone());
+    Ok(served)
+}
+
+fn told(
+    name: &SuiteName,
+    settings: &SuiteSettings,
+    publication: Option<&Publication>,
+    served: &Served,
+) -> Suite {
+    let at = |seconds: i64| jiff::Timestamp::from_second(seconds).ok();
+    Suite {
+        name: name.to_string(),
+        description: settings.description.clone(),
+        publication: publication.map(|one| i64::try_from(one.number).unwrap_or(i64::MAX)),
+        published_at: publication.and_then(|one| at(one.made_at)),
+        valid_until: publication.and_then(|one| at(one.valid_until)),
+        components: settings.components.iter().map(ToString::to_string).collect(),
+        architectures: settings.architectures.iter().map(ToString::to_string).collect(),
+        packages_count: i64::try_from(served.count()).unwrap_or(i64::MAX),
+        guests_said_count: 0,
+        guests_by_image_count: 0,
+        guests_unknown_count: 0,
     }
 }
 

@@ -25,6 +25,7 @@ mod database_move;
 #[doc(hidden)]
 pub mod fuzzing;
 mod http;
+mod installed;
 mod listening;
 mod liveness;
 mod load;

@@ -26,6 +26,8 @@ pub(crate) struct Looks {
     pub(crate) guests_by_image: Shared<String, Arc<HashMap<i64, i64>>>,
     /// What fits still, by size and by the host that is thought lost.
     pub(crate) capacities: Shared<Wanted, Arc<[honcho_api::Capacity]>>,
+    /// What guests have of what suites of the archive serve.
+    pub(crate) installed: crate::installed::Counts,
 }
 
 /// Sizes, and which host is thought lost.
@@ -41,7 +43,7 @@ pub(crate) const CAPACITIES: Duration = age(Duration::from_secs(5));
 pub(crate) const AFTER_A_CHANGE: Duration = age(crate::panel::CALM);
 
 /// Time stands still in tests, which want to see what they did.
-const fn age(age: Duration) -> Duration {
+pub(crate) const fn age(age: Duration) -> Duration {
     if cfg!(test) { Duration::ZERO } else { age }
 }
 

@@ -8,8 +8,9 @@ use clap::{CommandFactory, Parser};
 use clap_complete::CompleteEnv;
 use clap_complete::engine::CompletionCandidate;
 use honcho_api::{
-    Account, Cluster, Guest, Host, Image, Network, Person, Pool, Rack, Resource, San, Site, Token,
+    Account, Cluster, Guest, Host, Image, Network, Person, Pool, Rack, Resource, San, Site, Suite, Token,
 };
+use serde::de::DeserializeOwned;
 use std::time::Duration;
 
 /// A person waits at the keyboard.
@@ -31,6 +32,14 @@ fn names<T: Resource>() -> Vec<CompletionCandidate> {
 }
 
 fn those<T: Resource>(proper: fn(&str) -> bool) -> Vec<CompletionCandidate> {
+    listed::<T>(&format!("/v1/{}.json", T::PATH), |item| item.name().to_owned(), proper)
+}
+
+fn listed<T: DeserializeOwned>(
+    path: &str,
+    name: fn(&T) -> String,
+    proper: fn(&str) -> bool,
+) -> Vec<CompletionCandidate> {
     // The half-typed line is not at hand here, so the brain is the one that the environment names.
     let Ok(arguments) = OnlyGlobal::try_parse_from(["honcho"]) else { return Vec::new() };
     let Ok(connection::Connection { client, .. }) = connection::connect(&arguments.global) else {
@@ -39,13 +48,14 @@ fn those<T: Resource>(proper: fn(&str) -> bool) -> Vec<CompletionCandidate> {
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
         return Vec::new();
     };
-    let list = async { tokio::time::timeout(PATIENCE, client.list::<T>(&[])).await };
+    let list = async { tokio::time::timeout(PATIENCE, client.get_path::<Vec<T>>(path, &[])).await };
     let Ok(Ok(items)) = runtime.block_on(list) else { return Vec::new() };
     items
         .iter()
+        .map(name)
         // Only proper names: what else might be in one has no business on a command line.
-        .filter(|item| proper(item.name()))
-        .map(|item| CompletionCandidate::new(item.name()))
+        .filter(|name| proper(name))
+        .map(CompletionCandidate::new)
         .collect()
 }
 
@@ -66,6 +76,10 @@ pub(crate) fn images() -> Vec<CompletionCandidate> {
 }
 pub(crate) fn networks() -> Vec<CompletionCandidate> {
     names::<Network>()
+}
+pub(crate) fn suites() -> Vec<CompletionCandidate> {
+    let proper = |name: &str| name.parse::<honcho_archive::SuiteName>().is_ok();
+    listed::<Suite>("/v1/suites.json", |suite| suite.name.clone(), proper)
 }
 pub(crate) fn people() -> Vec<CompletionCandidate> {
     those::<Person>(|name| honcho_model::password::login(name).is_ok())

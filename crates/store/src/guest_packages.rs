@@ -1,12 +1,17 @@
 //! What guests say that they have installed. Where one has said it, that counts and not what its image was made with.
 
-use crate::images::{having, like_pattern};
-use crate::list::Select;
-use crate::sql::{Connection, execute, from_json, row, to_json, values};
-use crate::{Scope, StoreResult, Tx};
+use crate::images::{WithPackages, having, like_pattern};
+use crate::list::{ListError, Select};
+use crate::sql::{Connection, execute, from_json, number, row, rows, time, to_json, values};
+use crate::{Filters, Scope, StoreResult, Tx};
 use honcho_api::ImagePackage;
 use honcho_model::{GuestId, Timestamp};
 use sea_orm::FromQueryResult;
+use serde::Deserialize;
+use std::borrow::Cow;
+
+/// So many lists are read at a time. One has some tens of kilobytes, and at most some megabytes.
+const AT_ONCE: i64 = 16;
 
 /// What a guest has said.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,4 +73,187 @@ pub async fn with_package(
 pub(crate) async fn forget(tx: &Tx, guest: GuestId) -> StoreResult<()> {
     execute(tx, "DELETE FROM guest_packages WHERE guest_id = $1", values![guest.0]).await?;
     Ok(())
+}
+
+/// A package of a list, lent.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Installed<'l> {
+    /// What it is called.
+    #[serde(borrow)]
+    pub name: Cow<'l, str>,
+    /// Which version.
+    #[serde(borrow)]
+    pub version: Cow<'l, str>,
+    /// `amd64`, `all`.
+    #[serde(borrow)]
+    pub architecture: Cow<'l, str>,
+}
+
+/// Of how many guests it is known what they have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    /// Those that said so,
+    pub said: i64,
+    /// those that said nothing, whose image's list is known,
+    pub by_image: i64,
+    /// and those of which nothing is known.
+    pub unknown: i64,
+}
+
+/// Gives the lists of all guests in scope that are not deleted to `visit`, each with how many guests have it: as each guest said, and
+/// of those that said nothing what their image was made with. A few are in memory at a time, however many there are.
+pub async fn each(
+    connection: &impl Connection,
+    scope: Scope,
+    visit: &mut (dyn FnMut(i64, &[Installed<'_>]) + Send),
+) -> StoreResult<()> {
+    let mut after = 0;
+    loop {
+        let sql = "SELECT g.id, w.packages FROM guest_packages w JOIN guests g ON g.id = w.guest_id";
+        let mut select = Select::new(sql, values![]);
+        select.only("g.deleted_at IS NULL");
+        select.only_with("w.guest_id > ?", after);
+        select.scope_of_machine(scope, "g.account_id", "g.id = ?");
+        let few = Filters { limit: Some(AT_ONCE), ..Filters::default() };
+        let lists: Vec<WithPackages> = select.all(connection, "w.guest_id", &few).await?;
+        let Some(last) = lists.last() else { break };
+        after = last.id;
+        for list in &lists {
+            visit(1, &lent(&list.packages)?);
+        }
+    }
+    for Silent { image_id, guests, .. } in silent(connection, scope).await? {
+        let packages: Option<Unnamed> =
+            row(connection, "SELECT packages FROM images WHERE id = $1", values![image_id]).await?;
+        if let Some(packages) = packages.and_then(|image| image.packages) {
+            visit(guests, &lent(&packages)?);
+        }
+    }
+    Ok(())
+}
+
+/// Of how many guests in scope, not deleted, it is known what they have.
+pub async fn known(connection: &impl Connection, scope: Scope) -> StoreResult<Known> {
+    let mut select = Select::new("", values![]);
+    select.only("g.deleted_at IS NULL");
+    select.scope_of_machine(scope, "g.account_id", "g.id = ?");
+    let (conditions, values) = select.into_conditions();
+    let sql = format!(
+        "SELECT COUNT(*) AS n FROM guest_packages w JOIN guests g ON g.id = w.guest_id WHERE {conditions}"
+    );
+    let said = number(connection, &sql, values).await?.unwrap_or(0);
+    let mut known = Known { said, ..Known::default() };
+    for Silent { guests, packages_count, .. } in silent(connection, scope).await? {
+        // An image of which nobody knew has an empty list.
+        let by_image = packages_count.is_some_and(|count| count > 0);
+        *(if by_image { &mut known.by_image } else { &mut known.unknown }) += guests;
+    }
+    Ok(known)
+}
+
+#[derive(FromQueryResult)]
+struct Unnamed {
+    packages: Option<String>,
+}
+
+#[derive(FromQueryResult)]
+struct Silent {
+    image_id: Option<i64>,
+    packages_count: Option<i64>,
+    guests: i64,
+}
+
+/// How many guests of each image have never said anything.
+async fn silent(connection: &impl Connection, scope: Scope) -> StoreResult<Vec<Silent>> {
+    let mut select = Select::new("", values![]);
+    select.only("g.deleted_at IS NULL");
+    select.only("NOT EXISTS (SELECT 1 FROM guest_packages w WHERE w.guest_id = g.id)");
+    select.scope_of_machine(scope, "g.account_id", "g.id = ?");
+    let (conditions, values) = select.into_conditions();
+    let sql = format!(
+        "SELECT g.image_id, m.packages_count, COUNT(*) AS guests FROM guests g LEFT JOIN images m ON m.id = g.image_id \
+         WHERE {conditions} GROUP BY g.image_id, m.packages_count ORDER BY g.image_id"
+    );
+    rows(connection, &sql, values).await
+}
+
+fn lent(packages: &str) -> StoreResult<Vec<Installed<'_>>> {
+    serde_json::from_str(packages)
+        .map_err(|error| crate::StoreError::Damaged { what: "package list", why: error.to_string() })
+}
+
+/// A guest that has a package.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Holder {
+    /// The guest.
+    pub guest_id: i64,
+    /// What it is called.
+    pub name: String,
+    /// Whose it is.
+    pub account_id: i64,
+    /// When it said so; `None` where it never said anything, and its image was made with it.
+    pub reported_at: Option<jiff::Timestamp>,
+    /// The package, as often as it has it: for several architectures.
+    pub packages: Vec<ImagePackage>,
+}
+
+#[derive(FromQueryResult)]
+struct HolderRow {
+    id: i64,
+    name: String,
+    account_id: i64,
+    reported_at: Option<i64>,
+    packages: String,
+}
+
+/// The guests in scope, not deleted, that have a package of this name and of which `wanted` holds, by id, paged as the filters say.
+pub async fn holders(
+    connection: &impl Connection,
+    scope: Scope,
+    name: &str,
+    filters: &Filters,
+    wanted: &(dyn Fn(&Holder) -> bool + Sync),
+) -> StoreResult<Vec<Holder>> {
+    if let Some((attribute, _)) = filters.equals.first() {
+        return Err(ListError::UnknownFilter(attribute.clone(), "outdated".to_owned()).into());
+    }
+    let (mut skip, limit) = (filters.offset.unwrap_or(0), filters.limit.unwrap_or(i64::MAX));
+    let mut few = Filters {
+        after: filters.after,
+        cursor: filters.cursor,
+        descending: filters.descending,
+        limit: Some(AT_ONCE),
+        ..Filters::default()
+    };
+    let mut found = Vec::new();
+    loop {
+        let sql = "SELECT g.id, g.name, g.account_id, w.reported_at, COALESCE(w.packages, m.packages) AS packages \
+                   FROM guests g LEFT JOIN guest_packages w ON w.guest_id = g.id LEFT JOIN images m ON m.id = g.image_id";
+        let mut select = Select::new(sql, values![]);
+        select.only("g.deleted_at IS NULL");
+        select.only_with("COALESCE(w.packages, m.packages) LIKE ? ESCAPE '!'", like_pattern(name)?);
+        select.scope_of_machine(scope, "g.account_id", "g.id = ?");
+        select.filter(&few, "g.id", &[])?;
+        let rows: Vec<HolderRow> = select.all(connection, "g.id", &few).await?;
+        let Some(last) = rows.last() else { return Ok(found) };
+        few.after = Some(last.id);
+        for HolderRow { id, name: guest, account_id, reported_at, packages } in rows {
+            let packages: Option<Vec<ImagePackage>> = from_json("package list", Some(&packages))?;
+            let packages: Vec<ImagePackage> =
+                packages.into_iter().flatten().filter(|package| package.name == name).collect();
+            let reported_at = reported_at.map(time);
+            let holder = Holder { guest_id: id, name: guest, account_id, reported_at, packages };
+            if holder.packages.is_empty() || !wanted(&holder) {
+                continue;
+            }
+            if skip > 0 {
+                skip -= 1;
+                continue;
+            }
+            if i64::try_from(found.len()).is_ok_and(|count| count >= limit) {
+                return Ok(found);
+            }
+            found.push(holder);
+        }
+    }
 }

@@ -9,7 +9,7 @@ mod stanza;
 
 pub(crate) use chunks::{Chunks, Form};
 pub use stanza::Stanza;
-pub(crate) use stanza::compare_versions;
+pub use stanza::compare_versions;
 
 use crate::ArchiveResult;
 use crate::digests::Digest;

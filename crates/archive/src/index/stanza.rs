@@ -69,7 +69,7 @@ impl Stanza {
 }
 
 /// Orders versions as dpkg does.
-pub(crate) fn compare_versions(one: &str, other: &str) -> Ordering {
+pub fn compare_versions(one: &str, other: &str) -> Ordering {
     match (one.parse::<Version>(), other.parse::<Version>()) {
         (Ok(one), Ok(other)) => one.cmp(&other),
         // What was added is a version; this is for an index that somebody else has written into.

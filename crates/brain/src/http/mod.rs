@@ -38,6 +38,7 @@ mod slow_marks;
 mod slow_queries;
 pub(crate) mod streams;
 mod strict_json;
+mod suite_packages;
 mod suites;
 mod tokens;
 mod usage;
@@ -49,6 +50,8 @@ pub(crate) mod people_tests;
 mod route_tests;
 #[cfg(test)]
 mod stream_tests;
+#[cfg(test)]
+mod suite_packages_tests;
 #[cfg(test)]
 mod suites_tests;
 
@@ -172,6 +175,9 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(webhooks::test, webhooks::test_by_post))
         .routes(routes!(webhooks::rotate, webhooks::rotate_by_post))
         .routes(routes!(webhooks::enable, webhooks::enable_by_post))
+        .routes(routes!(suite_packages::list))
+        .routes(routes!(suite_packages::packages))
+        .routes(routes!(suite_packages::guests))
         .routes(routes!(suites::upload_add, suites::upload_forget))
         .layer(DefaultBodyLimit::max(bodies::LARGEST))
         .merge(

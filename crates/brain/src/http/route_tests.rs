@@ -155,6 +155,9 @@ POST   /v1/image_uploads/{id}/finish      401 404 403 403 409 409
 PUT    /v1/blobs/{digest}                 401 403 403 403 403 201 blob
 GET    /v1/blobs/{digest}                 401 403 403 403 403 200
 HEAD   /v1/blobs/{digest}                 401 403 403 403 403 200
+GET    /v1/suites                                         401 200 200 200 200 200
+GET    /v1/suites/{suite}/packages                        401 200 200 200 200 200
+GET    /v1/suites/{suite}/packages/{package}/guests       401 404 404 404 404 404
 PUT    /v1/suites/{suite}/uploads/{upload}/files/{name}   401 403 403 403 403 201 blob
 POST   /v1/suites/{suite}/uploads/{upload}                401 403 403 403 403 422 {"publish":false}
 DELETE /v1/suites/{suite}/uploads/{upload}                401 403 403 403 403 204
@@ -532,7 +535,11 @@ impl Acme {
     /// Status and body of a line asked as `caller`.
     async fn ask(&self, line: &Line<'_>, caller: usize) -> (u16, String) {
         let path = line.path.replace("{id}", &self.id_text(line)).replace("{digest}", &blob_digest());
-        let path = path.replace("{suite}", "bookworm").replace("{upload}", "one").replace("{name}", "a.deb");
+        let path = path
+            .replace("{suite}", "bookworm")
+            .replace("{upload}", "one")
+            .replace("{name}", "a.deb")
+            .replace("{package}", "hello");
         let uri = if line.query.is_empty() { path } else { format!("{path}?{}", line.query) };
         let mut request = Request::builder().method(line.method).uri(uri);
         if let Some(secret) = &self.secrets[caller] {

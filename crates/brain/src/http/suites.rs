@@ -57,9 +57,7 @@ async fn place<'a>(
         return Err(ApiError::new(StatusCode::FORBIDDEN, "forbidden", text)
             .hint("an operator makes one: honcho token create ci --suite bookworm"));
     }
-    let archive = app.archive.as_ref().ok_or_else(|| {
-        ApiError::not_found("archive at this brain").hint("honcho serve --archive DIR serves one")
-    })?;
+    let archive = app.archive.as_ref().ok_or_else(ApiError::no_archive)?;
     let suite: SuiteName = suite.parse().map_err(|_| ApiError::not_found("suite"))?;
     if !archive.has(suite.clone()).await.map_err(failed)? {
         return Err(ApiError::not_found("suite"));
@@ -87,6 +85,18 @@ fn refused(error: ArchiveError, place: &Place) -> ApiError {
             ApiError::invalid("base", "a file that is named was not uploaded")
         }
         error => failed(error),
+    }
+}
+
+impl ApiError {
+    /// 404: this brain serves no archive.
+    pub(crate) fn no_archive() -> Self {
+        ApiError::not_found("archive at this brain").hint("honcho serve --archive DIR serves one")
+    }
+
+    /// What failed in the archive, and is nobody's fault who asked.
+    pub(crate) fn of_archive(error: ArchiveError) -> Self {
+        failed(error)
     }
 }
 

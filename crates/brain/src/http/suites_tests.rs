@@ -11,15 +11,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use tower::ServiceExt as _;
 
-struct Shop {
-    office: Office,
+pub(super) struct Shop {
+    pub(super) office: Office,
     directory: tempfile::TempDir,
     /// A token of bookworm.
-    secret: String,
+    pub(super) secret: String,
 }
 
 impl Shop {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let office = Office::new().await;
         let token = office.operate("POST", "/v1/tokens", json!({ "name": "ci", "suite": "bookworm" })).await;
         assert_eq!((&token["scope"], &token["suite"]), (&json!("suite"), &json!("bookworm")));
@@ -28,7 +28,7 @@ impl Shop {
     }
 
     /// A real package.
-    fn deb(&self, name: &str, version: &str) -> PathBuf {
+    pub(super) fn deb(&self, name: &str, version: &str) -> PathBuf {
         let tree = self.directory.path().join(format!("tree-{name}"));
         std::fs::create_dir_all(tree.join("DEBIAN")).unwrap();
         let control = format!(
@@ -41,7 +41,13 @@ impl Shop {
         path
     }
 
-    async fn ask(&self, secret: &str, method: &str, path: &str, body: Body) -> (u16, HeaderMap, Bytes) {
+    pub(super) async fn ask(
+        &self,
+        secret: &str,
+        method: &str,
+        path: &str,
+        body: Body,
+    ) -> (u16, HeaderMap, Bytes) {
         let mut request = Request::builder().method(method).uri(path);
         if !secret.is_empty() {
             request = request.header(header::AUTHORIZATION, format!("Bearer {secret}"));
@@ -62,6 +68,16 @@ impl Shop {
         let path = format!("/v1/suites/{to}");
         let (status, _, bytes) = self.ask(secret, "POST", &path, Body::from(body.to_string())).await;
         (status, serde_json::from_slice(&bytes).unwrap())
+    }
+
+    /// Uploads and publishes.
+    pub(super) async fn publish(&self, upload: &str, files: &[PathBuf]) {
+        let to = format!("bookworm/uploads/{upload}");
+        for file in files {
+            assert_eq!(self.send(&self.secret, &to, file).await, 201);
+        }
+        let (status, answer) = self.add(&self.secret, &to, json!({})).await;
+        assert_eq!(status, 201, "{answer}");
     }
 
     async fn get(&self, path: &str, headers: &[(&str, &str)]) -> (u16, HeaderMap, Bytes) {

@@ -1,6 +1,7 @@
-//! `honcho archive`: an apt repository in a directory. Needs no brain, but for `upload`, which speaks to one.
+//! `honcho archive`: an apt repository in a directory. Needs no brain, but for `upload` and `guests`, which speak to one.
 
 mod contents;
+mod guests;
 mod history;
 mod key;
 mod packages;
@@ -51,6 +52,9 @@ pub(crate) enum ArchiveCommand {
     /// Packages that a suite lists
     #[command(visible_alias = "ls", after_help = contents::LIST_HELP)]
     List(contents::ListArguments),
+    /// Guests: which have what a suite serves, and which of them an older version
+    #[command(after_help = guests::HELP)]
+    Guests(guests::GuestsArguments),
     /// A suite's publications
     #[command(after_help = history::HISTORY_HELP)]
     History(history::HistoryArguments),
@@ -79,6 +83,7 @@ pub(crate) async fn run(context: &Context, command: ArchiveCommand) -> Result<()
         ArchiveCommand::Publish(arguments) => publish::run(context, &arguments),
         ArchiveCommand::Status(arguments) => contents::status(context, &arguments),
         ArchiveCommand::List(arguments) => contents::list(context, &arguments),
+        ArchiveCommand::Guests(arguments) => guests::run(context, arguments).await,
         ArchiveCommand::History(arguments) => history::history(context, &arguments),
         ArchiveCommand::Diff(arguments) => history::diff(context, &arguments),
         ArchiveCommand::Prune(arguments) => history::prune(context, &arguments),

@@ -1,0 +1,395 @@
+//! What guests have of what a suite of the archive serves: counted for pages and programs, each of which sees its own guests.
+//!
+//! dpkg does not write down where a package came from. What a guest has is told by name, version and architecture, and of those names
+//! alone that the suite serves. Guests may say what they like: however many versions they make up, a few of each package are told apart.
+
+use crate::app::App;
+use crate::http::{ApiError, ApiResult};
+use honcho_api::{ImagePackage, InstalledVersion, Suite, SuitePackage, SuitePackageGuest};
+use honcho_archive::{Archive, ArchiveResult, SuiteName, Which, compare_versions};
+use honcho_store::guest_packages::{self, Holder, Installed, Known};
+use honcho_store::{Filters, Scope, StoreResult};
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// So many versions of a package are told apart.
+const MOST_VERSIONS: usize = 50;
+
+/// So far behind what guests say may be what is shown of it.
+const AGE: Duration = crate::shared::age(Duration::from_secs(10));
+
+/// What a suite serves, by name.
+#[derive(Debug, Default)]
+pub(crate) struct Served {
+    /// Which publication it is.
+    pub(crate) number: u64,
+    packages: BTreeMap<String, ServedPackage>,
+}
+
+/// A package of it.
+#[derive(Debug, Default)]
+struct ServedPackage {
+    /// Oldest first.
+    versions: Vec<String>,
+    architectures: BTreeSet<String>,
+    /// The newest version of each architecture's index.
+    newest: BTreeMap<String, String>,
+}
+
+impl Served {
+    /// What is served of this suite now; nothing, where nothing was published.
+    pub(crate) fn read(archive: &Archive, suite: &SuiteName) -> ArchiveResult<Self> {
+        if archive.current(suite)?.is_none() {
+            return Ok(Served::default());
+        }
+        let publication = archive.publication(&Which { suite: suite.clone(), number: None })?;
+        let mut served = Served { number: publication.number, packages: BTreeMap::new() };
+        archive.packages(&publication, |_, index, stanza| {
+            if !index.is_source() {
+                served.add(stanza.name(), stanza.version(), stanza.architecture(), index.as_str());
+            }
+            Ok(())
+        })?;
+        Ok(served)
+    }
+
+    /// A package that stands in the index of this architecture.
+    fn add(&mut self, name: &str, version: &str, architecture: &str, index: &str) {
+        let package = self.packages.entry(name.to_owned()).or_default();
+        package.architectures.insert(architecture.to_owned());
+        if let Err(at) = package.versions.binary_search_by(|known| compare_versions(known, version)) {
+            package.versions.insert(at, version.to_owned());
+        }
+        let newest = package.newest.entry(index.to_owned()).or_default();
+        if newest.is_empty() || compare_versions(newest, version) == Ordering::Less {
+            version.clone_into(newest);
+        }
+    }
+
+    /// How many packages.
+    pub(crate) fn count(&self) -> usize {
+        self.packages.len()
+    }
+}
+
+impl ServedPackage {
+    /// Whether there is a newer version for a machine that has this one. What is for all machines is compared with the newest of any:
+    /// which one it is on, nobody said.
+    fn is_outdated(&self, version: &str, architecture: &str) -> bool {
+        let newest = match architecture {
+            "all" => self.versions.last(),
+            architecture => self.newest.get(architecture),
+        };
+        newest.is_some_and(|newest| compare_versions(version, newest) == Ordering::Less)
+    }
+
+    fn serves(&self, version: &str) -> bool {
+        self.versions.iter().any(|served| served == version)
+    }
+}
+
+/// What was counted of one package.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Count {
+    guests: i64,
+    outdated: i64,
+    installed: Vec<InstalledVersion>,
+    /// The list that was counted last, and whether it counted as outdated: a guest may have a package for several architectures.
+    last: (u64, bool),
+}
+
+/// Counts lists.
+struct Tally<'s> {
+    served: &'s Served,
+    lists: u64,
+    counts: HashMap<&'s str, Count>,
+}
+
+impl<'s> Tally<'s> {
+    fn new(served: &'s Served) -> Self {
+        Tally { served, lists: 0, counts: HashMap::new() }
+    }
+
+    /// Counts a list that so many guests have.
+    fn add(&mut self, guests: i64, list: &[Installed<'_>]) {
+        self.lists += 1;
+        for Installed { name, version, architecture } in list {
+            let Some((name, served)) = self.served.packages.get_key_value(name.as_ref()) else { continue };
+            let count = self.counts.entry(name).or_default();
+            let known = count
+                .installed
+                .iter_mut()
+                .find(|known| known.version == *version && known.architecture == *architecture);
+            let is_outdated = known
+                .as_ref()
+                .map_or_else(|| served.is_outdated(version, architecture), |known| known.is_outdated);
+            if let Some(known) = known {
+                known.guests_count += guests;
+            } else if count.installed.len() < MOST_VERSIONS {
+                count.installed.push(InstalledVersion {
+                    version: version.clone().into_owned(),
+                    architecture: architecture.clone().into_owned(),
+                    guests_count: guests,
+                    is_outdated,
+                    is_served: served.serves(version),
+                });
+            }
+            if count.last.0 != self.lists {
+                count.last = (self.lists, false);
+                count.guests += guests;
+            }
+            if is_outdated && !count.last.1 {
+                count.last.1 = true;
+                count.outdated += guests;
+            }
+        }
+    }
+
+    fn done(self) -> HashMap<String, Count> {
+        let sorted = |(name, mut count): (&str, Count)| {
+            count.installed.sort_by(|one, other| {
+                compare_versions(&one.version, &other.version)
+                    .then_with(|| one.architecture.cmp(&other.architecture))
+            });
+            (name.to_owned(), count)
+        };
+        self.counts.into_iter().map(sorted).collect()
+    }
+}
+
+/// What pages share: the counts of a suite's publication, by who sees which guests.
+pub(crate) type Counts = crate::shared::Shared<(SuiteName, u64, String), Arc<Counted>>;
+
+/// The counts of a suite, by package.
+type Counted = HashMap<String, Count>;
+
+/// What is served of a suite, if there is such a one.
+async fn served(app: &App, suite: &str) -> ApiResult<(SuiteName, Arc<Served>)> {
+    let archive = app.archive.as_ref().ok_or_else(ApiError::no_archive)?;
+    let suite: SuiteName = suite.parse().map_err(|_| ApiError::not_found("suite"))?;
+    if !archive.has(suite.clone()).await.map_err(ApiError::of_archive)? {
+        return Err(ApiError::not_found("suite"));
+    }
+    let served = archive.served(suite.clone()).await.map_err(ApiError::of_archive)?;
+    Ok((suite, served))
+}
+
+async fn counted(app: &App, scope: Scope, suite: SuiteName, served: &Served) -> ApiResult<Arc<Counted>> {
+    let count = async || -> ApiResult<Arc<Counted>> {
+        let mut tally = Tally::new(served);
+        guest_packages::each(app.store.reader(), scope, &mut |guests, list| tally.add(guests, list)).await?;
+        Ok(Arc::new(tally.done()))
+    };
+    let asked = (suite, served.number, format!("{scope:?}"));
+    app.looks.installed.recent(asked, AGE, || app.now(), count).await
+}
+
+/// The suites of the archive; and of how many guests in scope it is known what they have.
+pub(crate) async fn suites(app: &App, scope: Scope) -> ApiResult<Vec<Suite>> {
+    let archive = app.archive.as_ref().ok_or_else(ApiError::no_archive)?;
+    let mut suites = archive.suites().await.map_err(ApiError::of_archive)?;
+    let Known { said, by_image, unknown } = guest_packages::known(app.store.reader(), scope).await?;
+    for suite in &mut suites {
+        (suite.guests_said_count, suite.guests_by_image_count, suite.guests_unknown_count) =
+            (said, by_image, unknown);
+    }
+    Ok(suites)
+}
+
+/// What a suite serves, with what guests in scope have of it.
+#[derive(Debug)]
+pub(crate) struct SuiteInstalled {
+    served: Arc<Served>,
+    counted: Arc<Counted>,
+}
+
+impl SuiteInstalled {
+    /// Reads and counts it.
+    pub(crate) async fn of(app: &App, scope: Scope, suite: &str) -> ApiResult<Self> {
+        let (suite, served) = served(app, suite).await?;
+        let counted = counted(app, scope, suite, &served).await?;
+        Ok(SuiteInstalled { served, counted })
+    }
+
+    /// Its packages whose names are wanted, by name.
+    pub(crate) fn packages<'a>(
+        &'a self,
+        wanted: impl Fn(&str) -> bool + 'a,
+    ) -> impl Iterator<Item = SuitePackage> + 'a {
+        self.served.packages.keys().filter(move |name| wanted(name)).filter_map(|name| self.package(name))
+    }
+
+    /// One of them.
+    pub(crate) fn package(&self, name: &str) -> Option<SuitePackage> {
+        let served = self.served.packages.get(name)?;
+        let Count { guests, outdated, installed, .. } = self.counted.get(name).cloned().unwrap_or_default();
+        Some(SuitePackage {
+            package: name.to_owned(),
+            architectures: served.architectures.iter().cloned().collect(),
+            versions: served.versions.clone(),
+            guests_count: guests,
+            outdated_count: outdated,
+            installed,
+        })
+    }
+}
+
+/// Who has a package that a suite serves.
+#[derive(Clone)]
+pub(crate) struct Holders {
+    app: App,
+    scope: Scope,
+    served: Arc<Served>,
+    package: String,
+}
+
+impl Holders {
+    /// Those in scope, if the suite serves such a package.
+    pub(crate) async fn of(app: &App, scope: Scope, suite: &str, package: &str) -> ApiResult<Self> {
+        let (_, served) = served(app, suite).await?;
+        if !served.packages.contains_key(package) {
+            return Err(ApiError::not_found("package"));
+        }
+        Ok(Holders { app: app.clone(), scope, served, package: package.to_owned() })
+    }
+
+    /// Guests by id; with `outdated`, those alone that have an older version than the suite serves, or those alone that have none.
+    pub(crate) async fn page(
+        &self,
+        outdated: Option<bool>,
+        filters: &Filters,
+    ) -> StoreResult<Vec<SuitePackageGuest>> {
+        let served = self.served.packages.get(&self.package);
+        let is_outdated = |holder: &Holder| {
+            let is_old = |one: &ImagePackage| {
+                served.is_some_and(|served| served.is_outdated(&one.version, &one.architecture))
+            };
+            holder.packages.iter().any(is_old)
+        };
+        let wanted = |holder: &Holder| outdated.is_none_or(|outdated| is_outdated(holder) == outdated);
+        let reader = self.app.store.reader();
+        let holders = guest_packages::holders(reader, self.scope, &self.package, filters, &wanted).await?;
+        let told = |holder: Holder| SuitePackageGuest {
+            is_outdated: is_outdated(&holder),
+            guest_id: holder.guest_id,
+            name: holder.name,
+            account_id: holder.account_id,
+            installed: holder.packages,
+            reported_at: holder.reported_at,
+        };
+        Ok(holders.into_iter().map(told).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::{Expect, expect};
+    use std::fmt::Write as _;
+
+    /// `served`: `NAME VERSION ARCHITECTURE INDEX` by line; lists: `GUESTS: NAME VERSION ARCHITECTURE, …`.
+    fn check(served: &str, lists: &[&str], expected: &Expect) {
+        let mut all = Served::default();
+        for line in served.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            let [name, version, architecture, index] = line.split(' ').collect::<Vec<_>>()[..] else {
+                panic!("{line}")
+            };
+            all.add(name, version, architecture, index);
+        }
+        let mut tally = Tally::new(&all);
+        for list in lists {
+            let (guests, list) = list.split_once(": ").unwrap();
+            let list: Vec<Installed<'_>> = list
+                .split(", ")
+                .map(|one| {
+                    let [name, version, architecture] = one.split(' ').collect::<Vec<_>>()[..] else {
+                        panic!("{one}")
+                    };
+                    Installed {
+                        name: name.into(),
+                        version: version.into(),
+                        architecture: architecture.into(),
+                    }
+                })
+                .collect();
+            tally.add(guests.parse().unwrap(), &list);
+        }
+        let mut told = String::new();
+        for (name, count) in tally.done().into_iter().collect::<BTreeMap<_, _>>() {
+            writeln!(told, "{name}: {} have it, {} outdated", count.guests, count.outdated).unwrap();
+            for InstalledVersion { version, architecture, guests_count, is_outdated, is_served } in
+                count.installed
+            {
+                let word = if is_outdated { " outdated" } else { "" };
+                let from = if is_served { " served" } else { "" };
+                writeln!(told, "  {version} {architecture} {guests_count}{word}{from}").unwrap();
+            }
+        }
+        expected.assert_eq(&told);
+    }
+
+    #[test]
+    fn versions_are_compared_as_dpkg_does() {
+        check(
+            "hello 1.9 amd64 amd64\nhello 1.10 amd64 amd64\ntool 1:2~rc1 all amd64",
+            &[
+                "2: hello 1.9 amd64, other 1 amd64",
+                "1: hello 1.10 amd64, tool 9 all",
+                "1: hello 1.10+b1 amd64, tool 1:2 all",
+            ],
+            &expect![[r"
+                hello: 4 have it, 2 outdated
+                  1.9 amd64 2 outdated served
+                  1.10 amd64 1 served
+                  1.10+b1 amd64 1
+                tool: 2 have it, 1 outdated
+                  9 all 1 outdated
+                  1:2 all 1
+            "]],
+        );
+    }
+
+    #[test]
+    fn each_architecture_is_outdated_by_its_own_index() {
+        check(
+            "lib 2 amd64 amd64\nlib 1 i386 i386\nnew 3 all amd64\nnew 3 all i386",
+            &[
+                // A guest with both is one guest.
+                "1: lib 2 amd64, lib 1 i386",
+                "1: lib 1 amd64, lib 1 i386",
+                // What became a package for all replaces what was one for this architecture.
+                "1: new 2 amd64",
+                "1: lib 1 arm64",
+            ],
+            &expect![[r"
+                lib: 3 have it, 1 outdated
+                  1 amd64 1 outdated served
+                  1 arm64 1 served
+                  1 i386 2 served
+                  2 amd64 1 served
+                new: 1 have it, 1 outdated
+                  2 amd64 1 outdated
+            "]],
+        );
+    }
+
+    #[test]
+    fn made_up_versions_are_counted_and_not_kept() {
+        let served = {
+            let mut served = Served::default();
+            served.add("hello", "500", "all", "amd64");
+            served
+        };
+        let mut tally = Tally::new(&served);
+        for n in 0..1000 {
+            let version = n.to_string();
+            let one = Installed { name: "hello".into(), version: version.into(), architecture: "all".into() };
+            tally.add(1, &[one]);
+        }
+        let counts = tally.done();
+        let count = &counts["hello"];
+        assert_eq!((count.guests, count.outdated, count.installed.len()), (1000, 500, MOST_VERSIONS));
+    }
+}
