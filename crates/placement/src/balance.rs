@@ -100,8 +100,8 @@ impl<'a> Placed<'a> {
         self.tallies.remove(hosts, from, guest);
         self.tallies.add(hosts, to, pool, &guest.needs, guest.load);
         let Some((watch, short)) = &mut self.watch else { return true };
-        watch.changed(hosts, &self.tallies, from);
-        watch.changed(hosts, &self.tallies, to);
+        watch.changed(&self.tallies, from);
+        watch.changed(&self.tallies, to);
         if let Some(now) = watch.short(hosts, &self.tallies)
             && now.iter().all(|(host, less)| short.get(host).is_some_and(|before| less <= before))
         {
@@ -115,8 +115,8 @@ impl<'a> Placed<'a> {
         self.tallies.remove(hosts, to, &moved);
         let pool = hosts[from].pools.iter().position(|pool| pool.id == guest.pool);
         self.tallies.add(hosts, from, pool, &guest.needs, guest.load);
-        watch.changed(hosts, &self.tallies, from);
-        watch.changed(hosts, &self.tallies, to);
+        watch.changed(&self.tallies, from);
+        watch.changed(&self.tallies, to);
         false
     }
 }

@@ -1,7 +1,7 @@
 //! How many more guests of a size fit, what runs out first, and what the loss of a host would mean.
 
 use crate::drain::rehouse;
-use crate::filter::{Filter, fit};
+use crate::filter::{Filter, Filters};
 use crate::fleet::{Fleet, Request};
 use crate::place::Choice;
 use crate::survive::Survival;
@@ -33,8 +33,9 @@ pub fn capacity(fleet: &Fleet, request: &Request) -> Capacity {
     let (found, full) = fill(fleet, request, MOST_COUNTED + 1);
     let (fit, capped) = (found.min(MOST_COUNTED), found > MOST_COUNTED);
     let mut counts: BTreeMap<Filter, usize> = BTreeMap::new();
+    let mut filters = Filters::new(request, &fleet.rules);
     for (host, tally) in fleet.hosts.iter().zip(&full.hosts) {
-        let Err(refusal) = crate::filter::fit(host, tally, request, &fleet.rules) else { continue };
+        let Err(refusal) = filters.fit(host, tally) else { continue };
         if matches!(refusal.filter(), Filter::Memory | Filter::Disk | Filter::Vcpus) {
             *counts.entry(refusal.filter()).or_default() += 1;
         }
@@ -70,19 +71,20 @@ fn with_n_plus_one(fleet: &Fleet, request: &Request, most: usize) -> usize {
 /// Places up to `most` of them, always on the host with the most memory left for its size. Says how many went.
 fn fill(fleet: &Fleet, request: &Request, most: usize) -> (usize, Tallies) {
     let mut tallies = fleet.tallies.clone();
+    let mut filters = Filters::new(request, &fleet.rules);
     let rank = |tallies: &Tallies, host: usize| {
         let whole = i128::from(fleet.hosts[host].memory.0.max(1));
         (i128::from(tallies.hosts[host].memory_free) * 1_000_000 / whole, Reverse(host))
     };
     let mut roomiest: BinaryHeap<(i128, Reverse<usize>)> = (0..fleet.hosts.len())
-        .filter(|host| fit(&fleet.hosts[*host], &tallies.hosts[*host], request, &fleet.rules).is_ok())
+        .filter(|host| filters.fit(&fleet.hosts[*host], &tallies.hosts[*host]).is_ok())
         .map(|host| rank(&tallies, host))
         .collect();
     let mut placed = 0;
     while placed < most
         && let Some((_, Reverse(host))) = roomiest.pop()
     {
-        if let Ok(pool) = fit(&fleet.hosts[host], &tallies.hosts[host], request, &fleet.rules) {
+        if let Ok(pool) = filters.fit(&fleet.hosts[host], &tallies.hosts[host]) {
             tallies.add(&fleet.hosts, host, pool, request, request.load);
             placed += 1;
             roomiest.push(rank(&tallies, host));

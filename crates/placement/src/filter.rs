@@ -1,9 +1,10 @@
 //! The hard filters, and what each says when it refuses. A refusal holds numbers; its text is made when it is read.
 
-use crate::fleet::{Draining, Host, Reach, Request, Rules};
+use crate::fleet::{Capability, Draining, Host, Reach, Request, Rules};
 use crate::tallies::{Tally, signed};
 use honcho_model::host::{Duty, HostStatus};
 use honcho_model::{Bytes, HostId, NetworkId};
+use std::collections::BTreeSet;
 
 /// The filters, in the order in which they are asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -177,33 +178,68 @@ fn show(bytes: i64) -> Bytes {
     Bytes(u64::try_from(bytes).unwrap_or(0))
 }
 
-/// Asks all filters that look at one host alone. Says which pool takes the guest.
-pub(crate) fn fit(
-    host: &Host,
-    tally: &Tally,
-    request: &Request,
-    rules: &Rules,
-) -> Result<Option<usize>, Refusal> {
-    let wanted = request.host.is_none_or(|wanted| wanted == host.id)
-        && request.site.is_none_or(|wanted| host.site == Some(wanted));
-    if !wanted {
-        return Err(Refusal::NotWanted);
+/// The filters that look at one host alone, for one request and many hosts.
+pub(crate) struct Filters<'a> {
+    request: &'a Request,
+    rules: &'a Rules,
+    /// What was found out of the last few kinds of hosts: which of the capabilities they lack, if one.
+    kinds: Vec<(&'a BTreeSet<Capability>, Option<usize>)>,
+}
+
+/// So many kinds of hosts are remembered. A fleet has few, and a list is found through at a glance.
+const KINDS: usize = 8;
+
+impl<'a> Filters<'a> {
+    pub(crate) fn new(request: &'a Request, rules: &'a Rules) -> Self {
+        Filters { request, rules, kinds: Vec::new() }
     }
-    fixed(host, request)?;
-    let needed = signed(request.memory);
-    if tally.memory_free < needed {
-        return Err(Refusal::Memory { free: tally.memory_free, needed });
-    }
-    let pool = disk(tally, request)?;
-    if let Some(ratio) = rules.vcpus_per_cpu {
-        let needed = i64::from(request.vcpus);
-        #[expect(clippy::cast_possible_truncation, reason = "a ratio of CPUs is far below 2^63")]
-        let limit = (ratio * f64::from(host.cpus)).floor() as i64;
-        if needed > 0 && tally.vcpus + needed > limit {
-            return Err(Refusal::Vcpus { free: limit - tally.vcpus, needed });
+
+    /// Asks all of them. Says which pool takes the guest.
+    pub(crate) fn fit(&mut self, host: &'a Host, tally: &Tally) -> Result<Option<usize>, Refusal> {
+        let request = self.request;
+        let wanted = request.host.is_none_or(|wanted| wanted == host.id)
+            && request.site.is_none_or(|wanted| host.site == Some(wanted));
+        if !wanted {
+            return Err(Refusal::NotWanted);
         }
+        if !tally.open {
+            taking(host)?;
+        }
+        if let Some(at) = self.lacked(&host.capabilities) {
+            return Err(Refusal::Lacks(at));
+        }
+        reached(host, request)?;
+        let needed = signed(request.memory);
+        if tally.memory_free < needed {
+            return Err(Refusal::Memory { free: tally.memory_free, needed });
+        }
+        let pool = disk(tally, request)?;
+        if let Some(ratio) = self.rules.vcpus_per_cpu {
+            let needed = i64::from(request.vcpus);
+            #[expect(clippy::cast_possible_truncation, reason = "a ratio of CPUs is far below 2^63")]
+            let limit = (ratio * f64::from(host.cpus)).floor() as i64;
+            if needed > 0 && tally.vcpus + needed > limit {
+                return Err(Refusal::Vcpus { free: limit - tally.vcpus, needed });
+            }
+        }
+        Ok(pool)
     }
-    Ok(pool)
+
+    fn lacked(&mut self, has: &'a BTreeSet<Capability>) -> Option<usize> {
+        if self.request.capabilities.is_empty() {
+            return None;
+        }
+        // Hosts of one kind share what they have: it is the same place in memory.
+        if let Some((_, lacked)) = self.kinds.iter().find(|(known, _)| std::ptr::eq(*known, has)) {
+            return *lacked;
+        }
+        let lacked = lacked(has, self.request);
+        if self.kinds.len() == KINDS {
+            self.kinds.remove(0);
+        }
+        self.kinds.push((has, lacked));
+        lacked
+    }
 }
 
 /// Why a host takes no guest like this one whatever is on it; `None` if that is a question of room.
@@ -213,6 +249,13 @@ pub fn unfit(host: &Host, request: &Request) -> Option<Refusal> {
 
 /// What no other guest can change.
 pub(crate) fn fixed(host: &Host, request: &Request) -> Result<(), Refusal> {
+    taking(host)?;
+    lacked(&host.capabilities, request).map_or(Ok(()), |at| Err(Refusal::Lacks(at)))?;
+    reached(host, request)
+}
+
+/// Whether it takes any guest.
+fn taking(host: &Host) -> Result<(), Refusal> {
     if host.status != HostStatus::Up {
         return Err(Refusal::NotUp(host.status));
     }
@@ -222,9 +265,15 @@ pub(crate) fn fixed(host: &Host, request: &Request) -> Result<(), Refusal> {
     if host.draining == Draining::Yes {
         return Err(Refusal::Draining);
     }
-    if let Some(at) = request.capabilities.iter().position(|needed| !host.capabilities.contains(needed)) {
-        return Err(Refusal::Lacks(at));
-    }
+    Ok(())
+}
+
+/// The place of the first capability that is not there.
+fn lacked(has: &BTreeSet<Capability>, request: &Request) -> Option<usize> {
+    request.capabilities.iter().position(|needed| !has.contains(needed))
+}
+
+fn reached(host: &Host, request: &Request) -> Result<(), Refusal> {
     if let Reach::Only(reached) = &host.networks
         && let Some(missing) = request.networks.iter().find(|network| !reached.contains(network))
     {

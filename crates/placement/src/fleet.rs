@@ -3,7 +3,8 @@
 use crate::tallies::Tallies;
 use honcho_model::host::{Duty, HostStatus};
 use honcho_model::{AccountId, Bytes, ClusterId, GuestId, HostId, NetworkId, PoolId, RackId, SiteId};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
 
 /// What a host must have and not every host has: `kvm`, `cpu:avx512f`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -35,8 +36,8 @@ pub struct Host {
     pub duties: Vec<Duty>,
     /// Whether it is being emptied.
     pub draining: Draining,
-    /// What it has that not every host has.
-    pub capabilities: BTreeSet<Capability>,
+    /// What it has that not every host has. Hosts that have the same share it in a fleet, and are asked once.
+    pub capabilities: Arc<BTreeSet<Capability>>,
     /// All of its memory.
     pub memory: Bytes,
     /// Memory that guests never get: of its kernel, its agent, its hypervisor.
@@ -238,15 +239,28 @@ pub struct Fleet {
     pub(crate) tallies: Tallies,
 }
 
+/// Lets hosts that have the same share it.
+fn share(hosts: &mut [Host]) {
+    let mut known: HashSet<Arc<BTreeSet<Capability>>> = HashSet::new();
+    for host in hosts {
+        match known.get(&host.capabilities) {
+            Some(one) => host.capabilities = one.clone(),
+            None => drop(known.insert(host.capabilities.clone())),
+        }
+    }
+}
+
 impl Fleet {
     /// A fleet. Guests on hosts that are not in it are left out.
-    pub fn new(hosts: Vec<Host>, guests: Vec<Guest>, rules: Rules) -> Self {
+    pub fn new(mut hosts: Vec<Host>, guests: Vec<Guest>, rules: Rules) -> Self {
+        share(&mut hosts);
         let tallies = Tallies::new(&hosts, &guests);
         Fleet { hosts, guests, rules, tallies }
     }
 
     /// A fleet whose guests are not told apart: it has none to be named or moved. What is on hosts that are not in it is left out.
-    pub fn of_sums(hosts: Vec<Host>, sums: &Sums, rules: Rules) -> Self {
+    pub fn of_sums(mut hosts: Vec<Host>, sums: &Sums, rules: Rules) -> Self {
+        share(&mut hosts);
         let tallies = Tallies::of_sums(&hosts, sums);
         Fleet { hosts, guests: Vec::new(), rules, tallies }
     }
@@ -254,22 +268,32 @@ impl Fleet {
     /// Takes what is told of some hosts of a fleet of sums in place of what was told before, and what is seen of all: the
     /// fleet is then what [`Fleet::of_sums`] would make of all of it.
     pub fn renew(&mut self, told: Vec<Told>, seen: impl Fn(usize) -> (HostStatus, HostLoad)) {
-        for Told { host, before, now } in told {
+        let mut changed = vec![false; self.hosts.len()];
+        for Told { mut host, before, now } in told {
             if let Some(position) = self.position(host.id) {
                 self.tallies.renew(position, &host, &before, &now);
-                self.hosts[position] = host;
+                let old = &mut self.hosts[position];
+                if host.capabilities == old.capabilities {
+                    host.capabilities = old.capabilities.clone();
+                }
+                *old = host;
+                changed[position] = true;
             }
         }
         for (position, (host, tally)) in self.hosts.iter_mut().zip(&mut self.tallies.hosts).enumerate() {
-            (host.status, host.load) = seen(position);
-            tally.load = host.load.seen;
+            let now = seen(position);
+            if changed[position] || now != (host.status, host.load) {
+                (host.status, host.load) = now;
+                tally.load = host.load.seen;
+                tally.look_at(host);
+            }
         }
-        self.tallies.recompute(&self.hosts);
+        self.tallies.recompute();
     }
 
     /// Notes what else a host has.
     pub fn add_capabilities(&mut self, position: usize, has: impl IntoIterator<Item = Capability>) {
-        self.hosts[position].capabilities.extend(has);
+        Arc::make_mut(&mut self.hosts[position].capabilities).extend(has);
     }
 
     /// Holds to other rules.

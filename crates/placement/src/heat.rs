@@ -2,7 +2,7 @@
 
 use crate::fleet::Fleet;
 use crate::survive::Survival;
-use crate::tallies::{is_open, signed};
+use crate::tallies::signed;
 use honcho_model::HostId;
 
 /// A host.
@@ -32,7 +32,7 @@ pub fn heat(fleet: &Fleet) -> Vec<Heat> {
         let free: i64 = tally.pools_free.iter().sum();
         Heat {
             host: host.id,
-            open: is_open(host),
+            open: tally.open,
             memory: (memory.max(0), memory - tally.memory_free),
             disk: (disk, disk - free),
             cpus: (host.cpus, tally.vcpus),
@@ -48,7 +48,7 @@ mod tests {
     use crate::fleet::{Alike, Draining, Host, HostLoad, NPlusOne, Pool, Reach, Rules, Sums};
     use honcho_model::host::{Duty, HostStatus};
     use honcho_model::{Bytes, PoolId};
-    use std::collections::BTreeSet;
+    use std::sync::Arc;
 
     fn host(id: i64, memory: u64) -> Host {
         Host {
@@ -59,7 +59,7 @@ mod tests {
             status: HostStatus::Up,
             duties: vec![Duty::Hypervisor],
             draining: Draining::No,
-            capabilities: BTreeSet::new(),
+            capabilities: Arc::default(),
             memory: Bytes(memory),
             memory_reserved: Bytes(8),
             cpus: 4,

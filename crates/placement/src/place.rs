@@ -1,9 +1,9 @@
 //! One decision: filters, then scores, and a verdict on every host.
 
-use crate::filter::{Domain, Filter, Refusal, fit};
+use crate::filter::{Domain, Filter, Filters, Refusal};
 use crate::fleet::{Fleet, NPlusOne, Request};
 use crate::survive::{Coming, Survival};
-use crate::tallies::{SPREAD, Tallies, is_open, share, signed};
+use crate::tallies::{SPREAD, Tallies, share, signed};
 use honcho_model::{HostId, PoolId};
 use std::collections::{BTreeMap, HashMap};
 
@@ -94,8 +94,14 @@ impl Decision {
                 Verdict::Refused(_) => None,
             })
             .collect();
-        scored.sort_by(|one, other| one.1.total.total_cmp(&other.1.total).then(one.0.cmp(&other.0)));
+        let better = |one: &(usize, Score), other: &(usize, Score)| {
+            one.1.total.total_cmp(&other.1.total).then(one.0.cmp(&other.0))
+        };
+        if most > 0 && most < scored.len() {
+            scored.select_nth_unstable_by(most - 1, better);
+        }
         scored.truncate(most);
+        scored.sort_unstable_by(better);
         scored
     }
 
@@ -167,8 +173,9 @@ fn decide_by(fleet: &Fleet, tallies: &Tallies, request: &Request, pick: Pick) ->
     let trial = Trial::new(fleet, tallies, request);
     let mut pools = Vec::with_capacity(fleet.hosts.len());
     let mut verdicts: Vec<Verdict> = Vec::with_capacity(fleet.hosts.len());
+    let mut filters = Filters::new(request, &fleet.rules);
     for (index, (host, tally)) in fleet.hosts.iter().zip(&tallies.hosts).enumerate() {
-        let fits = fit(host, tally, request, &fleet.rules);
+        let fits = filters.fit(host, tally);
         pools.push(fits.unwrap_or(None));
         verdicts.push(match fits {
             Ok(_) => Verdict::Scored(trial.score(index)),
@@ -211,10 +218,9 @@ impl<'a> Trial<'a> {
     #[expect(clippy::cast_precision_loss, reason = "sizes are far below 2^52 where precision matters")]
     fn score(&self, index: usize) -> Score {
         let (host, tally) = (&self.fleet.hosts[index], &self.tallies.hosts[index]);
-        let disk: u64 = host.pools.iter().map(|pool| pool.size.0).sum();
         let changes = [
             -share(self.request.memory.0 as f64, host.memory.0 as f64),
-            -share(self.request.disk.0 as f64, disk as f64),
+            -share(self.request.disk.0 as f64, tally.disk),
             share(f64::from(self.request.vcpus), f64::from(host.cpus)),
             self.request.load * host.load.of_one,
         ];
@@ -307,6 +313,6 @@ impl<'a> Trial<'a> {
                 one.0.cmp(&other.0).then(one.1.total_cmp(&other.1)).then(one.2.cmp(&other.2))
             })
             .map(|(.., host)| host)
-            .filter(|host| is_open(&self.fleet.hosts[*host]))
+            .filter(|host| self.tallies.hosts[*host].open)
     }
 }

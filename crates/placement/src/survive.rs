@@ -6,7 +6,7 @@
 //! where the rest of the fleet has more than that to spare, it succeeds.
 
 use crate::fleet::{Fleet, Host};
-use crate::tallies::{Tallies, is_open};
+use crate::tallies::Tallies;
 use honcho_model::HostId;
 use std::collections::BTreeMap;
 
@@ -72,7 +72,7 @@ impl<'a> Survival<'a> {
         let spare: Vec<i64> = hosts
             .iter()
             .zip(&tallies.hosts)
-            .map(|(host, tally)| if is_open(host) { (tally.memory_free - largest).max(0) } else { 0 })
+            .map(|(_, tally)| if tally.open { (tally.memory_free - largest).max(0) } else { 0 })
             .collect();
         let mut hardest = [(i64::MIN, usize::MAX); 2];
         for (host, tally) in tallies.hosts.iter().enumerate() {
@@ -107,7 +107,7 @@ impl<'a> Survival<'a> {
     }
 
     fn spare_with(&self, coming: Coming) -> i64 {
-        if is_open(&self.hosts[coming.host]) {
+        if self.tallies.hosts[coming.host].open {
             (self.tallies.hosts[coming.host].memory_free - coming.memory - self.largest).max(0)
         } else {
             0
@@ -156,7 +156,7 @@ fn reckon(hosts: &[Host], tallies: &Tallies, lost: usize, coming: Option<Coming>
     let mut free: Vec<i64> = hosts
         .iter()
         .zip(&tallies.hosts)
-        .map(|(host, tally)| if is_open(host) { tally.memory_free } else { 0 })
+        .map(|(_, tally)| if tally.open { tally.memory_free } else { 0 })
         .collect();
     if let Some(coming) = coming {
         free[coming.host] -= coming.memory;
@@ -208,15 +208,15 @@ impl Watch {
             reckonings_left: RECKONINGS,
         };
         for host in 0..hosts.len() {
-            watch.changed(hosts, tallies, host);
+            watch.changed(tallies, host);
         }
         watch
     }
 
     /// A guest has come to this host, or left it.
-    pub(crate) fn changed(&mut self, hosts: &[Host], tallies: &Tallies, host: usize) {
+    pub(crate) fn changed(&mut self, tallies: &Tallies, host: usize) {
         let tally = &tallies.hosts[host];
-        let spare = if is_open(&hosts[host]) { (tally.memory_free - self.largest).max(0) } else { 0 };
+        let spare = if tally.open { (tally.memory_free - self.largest).max(0) } else { 0 };
         self.spare_of_all += spare - std::mem::replace(&mut self.spare[host], spare);
         self.asked_at_most = self.asked_at_most.max(tally.memory_placed + spare);
     }

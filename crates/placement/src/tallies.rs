@@ -26,11 +26,17 @@ pub(crate) struct Tally {
     pub(crate) largest: i64,
     /// What the deviations are taken of.
     pub(crate) values: [f64; SPREAD],
+    /// Bytes of all its pools.
+    pub(crate) disk: f64,
+    /// Whether it takes guests at all: [`is_open`], looked up once.
+    pub(crate) open: bool,
 }
 
 impl Tally {
     /// Of a host on which nothing is.
+    #[expect(clippy::cast_precision_loss, reason = "sizes are far below 2^52 where precision matters")]
     fn empty(host: &Host) -> Self {
+        let disk: u64 = host.pools.iter().map(|pool| pool.size.0).sum();
         Tally {
             memory_free: signed(host.memory) - signed(host.memory_reserved),
             memory_placed: 0,
@@ -40,7 +46,15 @@ impl Tally {
             guests: Vec::new(),
             largest: 0,
             values: [0.0; SPREAD],
+            disk: disk as f64,
+            open: is_open(host),
         }
+    }
+
+    /// Notes again what depends on more than its guests.
+    pub(crate) fn look_at(&mut self, host: &Host) {
+        self.open = is_open(host);
+        self.values = values(host, self);
     }
 }
 
@@ -86,14 +100,14 @@ impl Tallies {
             let load = guest.load * hosts[position].load.of_one;
             tallies.count(position, pool, &guest.needs, guest.holds, load);
         }
-        tallies.recompute(hosts);
+        tallies.look_at(hosts);
         tallies
     }
 
     pub(crate) fn of_sums(hosts: &[Host], sums: &Sums) -> Self {
         let mut tallies = Tallies::empty(hosts);
         tallies.add_sums(sums);
-        tallies.recompute(hosts);
+        tallies.look_at(hosts);
         tallies
     }
 
@@ -120,7 +134,7 @@ impl Tallies {
         }
     }
 
-    /// Takes what is told of one host in place of what was told before; `recompute` is to follow.
+    /// Takes what is told of one host in place of what was told before; [`Tally::look_at`] and `recompute` are to follow.
     pub(crate) fn renew(&mut self, position: usize, host: &Host, before: &Sums, now: &Sums) {
         for (account, ..) in &before.accounts {
             forget(&mut self.accounts, account, position);
@@ -148,16 +162,17 @@ impl Tallies {
         self.positions.get(&id).copied()
     }
 
-    pub(crate) fn recompute(&mut self, hosts: &[Host]) {
+    fn look_at(&mut self, hosts: &[Host]) {
         for (host, tally) in hosts.iter().zip(&mut self.hosts) {
-            tally.values = values(host, tally);
+            tally.look_at(host);
         }
-        let open: Vec<[f64; SPREAD]> = hosts
-            .iter()
-            .zip(&self.hosts)
-            .filter(|(host, _)| is_open(host))
-            .map(|(_, tally)| tally.values)
-            .collect();
+        self.recompute();
+    }
+
+    /// Adds up anew what the deviations are computed of.
+    pub(crate) fn recompute(&mut self) {
+        let open: Vec<[f64; SPREAD]> =
+            self.hosts.iter().filter(|tally| tally.open).map(|tally| tally.values).collect();
         #[expect(clippy::cast_precision_loss, reason = "no fleet has 2^52 hosts")]
         let count = open.len().max(1) as f64;
         self.open = count;
@@ -245,7 +260,7 @@ impl Tallies {
     fn replace(&mut self, hosts: &[Host], position: usize) {
         let after = values(&hosts[position], &self.hosts[position]);
         let before = std::mem::replace(&mut self.hosts[position].values, after);
-        if is_open(&hosts[position]) {
+        if self.hosts[position].open {
             for component in 0..SPREAD {
                 self.moments[component].replace(before[component], after[component]);
             }
@@ -256,11 +271,10 @@ impl Tallies {
 /// What the deviations are taken of.
 #[expect(clippy::cast_precision_loss, reason = "sizes are far below 2^52 where precision matters")]
 fn values(host: &Host, tally: &Tally) -> [f64; SPREAD] {
-    let disk: u64 = host.pools.iter().map(|pool| pool.size.0).sum();
     let disk_free: i64 = tally.pools_free.iter().sum();
     [
         share(tally.memory_free as f64, host.memory.0 as f64),
-        share(disk_free as f64, disk as f64),
+        share(disk_free as f64, tally.disk),
         share(tally.vcpus as f64, f64::from(host.cpus)),
         tally.load,
     ]

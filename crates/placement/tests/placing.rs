@@ -9,9 +9,10 @@ use honcho_model::{AccountId, Bytes, GuestId, HostId, NetworkId, PoolId, RackId,
 use honcho_placement::spread::Limits;
 use honcho_placement::{
     Capability, ClusterId, ClusterRole, Draining, Fleet, Guest, Holds, Host, HostLoad, NPlusOne, Pool, Reach,
-    Request, Rules, Verdict, balance, capacity, drain, if_lost, place, place_all, stranded,
+    Refusal, Request, Rules, Verdict, balance, capacity, drain, if_lost, place, place_all, stranded,
 };
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 fn host(id: i64, memory: u64) -> Host {
     Host {
@@ -22,7 +23,7 @@ fn host(id: i64, memory: u64) -> Host {
         status: HostStatus::Up,
         duties: vec![Duty::Hypervisor],
         draining: Draining::No,
-        capabilities: BTreeSet::new(),
+        capabilities: Arc::default(),
         memory: Bytes::gib(memory),
         memory_reserved: Bytes::mib(512),
         cpus: 8,
@@ -99,7 +100,7 @@ fn each_filter_says_why() {
     let kvm = Capability("kvm".into());
     for (index, one) in hosts.iter_mut().enumerate() {
         if index != 3 {
-            one.capabilities.insert(kvm.clone());
+            Arc::make_mut(&mut one.capabilities).insert(kvm.clone());
         }
     }
     let rules = Rules { vcpus_per_cpu: Some(2.0), ..Rules::default() };
@@ -268,4 +269,25 @@ fn guests_that_do_much_are_spread_like_any_other_burden() {
     };
     let idle = guests().into_iter().map(|guest| Guest { load: 0.0, ..guest }).collect();
     assert_eq!((drained(guests()), drained(idle)), (vec![2, 3], vec![3, 3]));
+}
+
+#[test]
+fn of_however_many_kinds_hosts_are_each_is_asked_what_it_has() {
+    let has = |kind: i64| -> BTreeSet<Capability> {
+        (0..4).filter(|bit| kind & (1 << bit) != 0).map(|bit| Capability(format!("c{bit}"))).collect()
+    };
+    // Of sixteen kinds, each again after the others.
+    let hosts = (1..=48).map(|id| Host { capabilities: Arc::new(has(id % 16)), ..host(id, 16) });
+    let fleet = Fleet::new(hosts.collect(), Vec::new(), Rules::default());
+    let request = Request { capabilities: has(0b101), ..small() };
+    let decision = place(&fleet, &request);
+    for (verdict, host) in decision.verdicts.iter().zip(fleet.hosts()) {
+        let lacks = request.capabilities.iter().position(|needed| !host.capabilities.contains(needed));
+        match verdict {
+            Verdict::Scored(_) => assert_eq!(lacks, None, "{}", host.name),
+            Verdict::Refused(refusal) => {
+                assert_eq!(Some(*refusal), lacks.map(Refusal::Lacks), "{}", host.name)
+            }
+        }
+    }
 }

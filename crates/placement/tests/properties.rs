@@ -9,7 +9,7 @@ use honcho_placement::{
     Rules, Verdict, balance, capacity, drain, place, place_all, stranded,
 };
 use proptest::prelude::*;
-use std::collections::BTreeSet;
+use std::sync::Arc;
 
 fn host(id: i64, memory: u64, cpus: u32, disk: u64, rack: i64, kind: u8) -> Host {
     Host {
@@ -20,7 +20,7 @@ fn host(id: i64, memory: u64, cpus: u32, disk: u64, rack: i64, kind: u8) -> Host
         status: if kind == 1 { HostStatus::Silent } else { HostStatus::Up },
         duties: if kind == 2 { vec![Duty::Storage] } else { vec![Duty::Hypervisor] },
         draining: if kind == 3 { Draining::Yes } else { Draining::No },
-        capabilities: BTreeSet::new(),
+        capabilities: Arc::default(),
         memory: Bytes::gib(memory),
         memory_reserved: Bytes::mib(512),
         cpus,

@@ -9,6 +9,7 @@ use honcho_placement::{
 };
 use honcho_store::rooms::{Claims, Counts, PlacedGuest, Room};
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 /// What a guest is said to do of which nothing was seen: what its host does is, with all of them.
 pub(super) const UNSEEN: f64 = 0.0;
@@ -115,7 +116,7 @@ pub(super) fn host(room: &Room, busy: Busy, taken: impl Fn(PoolId, i64) -> Bytes
         status: room.status,
         duties: room.duties.clone(),
         draining: if room.draining_since.is_some() { Draining::Yes } else { Draining::No },
-        capabilities: capabilities_of(room),
+        capabilities: Arc::new(capabilities_of(room)),
         memory: bytes(room.memory),
         memory_reserved: HOST_RESERVE,
         cpus: room.cpus,

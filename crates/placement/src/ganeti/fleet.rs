@@ -1,10 +1,10 @@
 //! A node group as a [`Fleet`], so that placing and capacity can be asked of a file.
 
 use super::cluster::{Cluster, InstanceStatus, NodeState};
-use crate::fleet::{Capability, Draining, Fleet, Guest, Holds, Host, HostLoad, Pool, Reach, Request, Rules};
+use crate::fleet::{Draining, Fleet, Guest, Holds, Host, HostLoad, Pool, Reach, Request, Rules};
 use honcho_model::host::{Duty, HostStatus};
 use honcho_model::{AccountId, Bytes, GuestId, HostId, PoolId};
-use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// As near as a number of the fleet's kind comes to an index of the file's.
 fn id(index: usize) -> i64 {
@@ -75,7 +75,7 @@ impl Cluster {
             status: if online { HostStatus::Up } else { HostStatus::Silent },
             duties: vec![Duty::Hypervisor],
             draining: Draining::No,
-            capabilities: BTreeSet::<Capability>::new(),
+            capabilities: Arc::default(),
             memory: mib(total),
             memory_reserved: mib(reserved),
             cpus: node.cpus as u32,
