@@ -42,7 +42,7 @@ pub struct RestoreHost {
 /// Something that differs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RestoreDifference {
-    /// `changed`, `ordered`, `deleted` or `deleting` (after the backup); `unmanaged` or `stray` when it stays as it is and
+    /// `changed`, `ordered`, `moved`, `deleted` or `deleting` (after the backup); `unmanaged` or `stray` when it stays as it is and
     /// nobody manages it.
     pub kind: String,
     /// The guest it is about, if it is about one.

@@ -8,13 +8,15 @@
 //! - What was deleted after the backup is not made again, and not started: it stays with an alarm until somebody says
 //!   otherwise.
 //! - A counter is as high as any that was reported: a boot is not repeated, and a running domain not replaced.
+//! - A guest that was moved after the backup is where the latest of all hosts' manifests has it, and nowhere else.
 
 use honcho_api::RestoreDifference;
 use honcho_model::guest::Power;
-use honcho_model::{Bytes, Epoch, Generation, GuestId};
+use honcho_model::{Bytes, Epoch, Generation, GuestId, HostId};
 use honcho_store::reviewing::{Counters, GuestReview, HostReview, Ids, VolumeFound};
 use honcho_wire::{Absent, Existence, GuestWanted, Manifest, Orphan};
 use std::collections::BTreeMap;
+use uuid::Uuid;
 
 /// What becomes of guests that were deleted after the backup and whose disks are gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +42,52 @@ pub(crate) enum Step {
     Forget(GuestId),
     /// It is written down.
     Adopt(Box<GuestWanted>, VolumeFound),
+    /// It is here, and not where the backup has it.
+    MoveHere(Box<(GuestReview, GuestWanted)>),
+}
+
+/// Which hosts' guests the wishes that came last are about: of a guest that was moved after the backup both its hosts may
+/// still have a manifest.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Whereabouts {
+    holders: BTreeMap<Uuid, Holder>,
+    /// Whether a host has not been looked at that may hold what the others do not.
+    pub(crate) is_incomplete: bool,
+}
+
+/// Who holds a guest by the latest manifest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Holder {
+    generation: Generation,
+    host: HostId,
+    name: String,
+    /// Whether it is accepted together with whoever is looked at, so that the guest is taken over there.
+    is_accepted: bool,
+}
+
+impl Whereabouts {
+    /// By the last manifests of all hosts that wait; `is_accepted` says which of them are accepted now.
+    pub(crate) fn of(waiting: &[HostReview], is_accepted: impl Fn(HostId) -> bool) -> Self {
+        let mut holders: BTreeMap<Uuid, Holder> = BTreeMap::new();
+        for review in waiting {
+            for guest in former_guests(review) {
+                let known = holders.get(&guest.uuid);
+                if known.is_none_or(|known| known.generation < guest.generation) {
+                    let (host, name) = (review.id, review.name.clone());
+                    let is_accepted = is_accepted(host);
+                    let holder = Holder { generation: guest.generation, host, name, is_accepted };
+                    holders.insert(guest.uuid, holder);
+                }
+            }
+        }
+        let unheard = |review: &HostReview| review.joined && !(review.reported && is_accepted(review.id));
+        Whereabouts { holders, is_incomplete: waiting.iter().any(unheard) }
+    }
+
+    /// The other host that holds a guest by a later wish than one of this generation.
+    fn elsewhere(&self, review: &HostReview, guest: Uuid, generation: Generation) -> Option<&Holder> {
+        self.holders.get(&guest).filter(|holder| holder.host != review.id && holder.generation > generation)
+    }
 }
 
 /// A step, if one is needed, and what is said of it, if anything is.
@@ -54,16 +102,20 @@ fn difference(kind: &str, guest: Option<i64>, name: &str, text: impl Into<String
 }
 
 /// Decides about the guests that the backup has on a host.
-pub(crate) fn of_known(review: &HostReview, missing: Missing) -> Vec<Decision> {
-    review.guests.iter().map(|guest| known(review, guest, missing)).collect()
+pub(crate) fn of_known(review: &HostReview, places: &Whereabouts, missing: Missing) -> Vec<Decision> {
+    review.guests.iter().map(|guest| known(review, guest, places, missing)).collect()
 }
 
-fn known(review: &HostReview, guest: &GuestReview, missing: Missing) -> Decision {
+fn known(review: &HostReview, guest: &GuestReview, places: &Whereabouts, missing: Missing) -> Decision {
     let id = GuestId(guest.id);
     let later = former_guests(review).find(|later| later.id == id && later.uuid == guest.uuid);
     let raise = Step::Raise(id, counters(review, guest, later));
+    let newest = later.map_or(Generation(0), |later| later.generation).max(Generation(guest.generation));
+    if let Some(holder) = places.elsewhere(review, guest.uuid, newest) {
+        return moved_away(guest, holder, raise);
+    }
     if let Some(later) = later {
-        return changed(guest, later, raise);
+        return changed(guest, later, places, raise);
     }
     let going = review.former.iter().flat_map(|former| &former.absent).any(
         |absent| matches!(absent, Absent::Guest { id: gone, uuid, .. } if *gone == id && *uuid == guest.uuid),
@@ -96,8 +148,25 @@ fn known(review: &HostReview, guest: &GuestReview, missing: Missing) -> Decision
     Decision { steps: vec![raise], difference: None }
 }
 
+/// A guest that was moved to another host: it is taken over there, with that host.
+fn moved_away(guest: &GuestReview, holder: &Holder, raise: Step) -> Decision {
+    let (id, to) = (GuestId(guest.id), &holder.name);
+    let (steps, text) = if holder.is_accepted {
+        (Vec::new(), format!("was moved to {to} after the backup, and is taken over there"))
+    } else {
+        let steps = vec![Step::NoteMade(id), Step::Stop(id), raise];
+        (
+            steps,
+            format!(
+                "was moved to {to} after the backup: it is taken over there once {to} is accepted, and not started here"
+            ),
+        )
+    };
+    Decision { steps, difference: Some(difference("moved", Some(guest.id), &guest.name, text)) }
+}
+
 /// A guest that its host's last manifest wants as well.
-fn changed(guest: &GuestReview, later: &GuestWanted, raise: Step) -> Decision {
+fn changed(guest: &GuestReview, later: &GuestWanted, places: &Whereabouts, raise: Step) -> Decision {
     if later.generation.0 <= guest.generation {
         return Decision { steps: vec![raise], difference: None };
     }
@@ -132,8 +201,15 @@ fn changed(guest: &GuestReview, later: &GuestWanted, raise: Step) -> Decision {
     if changes.is_empty() {
         changes.push("nothing that its host sees".to_owned());
     }
-    let text = format!("was changed after the backup, and is taken over so: {}", changes.join("; "));
-    let steps = vec![Step::TakeOver(Box::new((guest.clone(), later.clone()))), raise];
+    let mut text = format!("was changed after the backup, and is taken over so: {}", changes.join("; "));
+    let mut steps = vec![Step::TakeOver(Box::new((guest.clone(), later.clone()))), raise];
+    if later.leaving.is_some() && places.is_incomplete {
+        text.push_str(
+            ". It was leaving for another host, and not every host has been looked at: it stays stopped; start it once \
+             you know that no other host has it",
+        );
+        steps.push(Step::Stop(GuestId(guest.id)));
+    }
     Decision { steps, difference: Some(difference("changed", Some(guest.id), &guest.name, text)) }
 }
 
@@ -171,8 +247,17 @@ pub(crate) fn unknown(review: &HostReview) -> impl Iterator<Item = &GuestWanted>
     former_guests(review).filter(|guest| review.guests.iter().all(|known| known.uuid != guest.uuid))
 }
 
-/// Decides about what the backup does not have; `obstacles` says why a guest cannot be written down.
-pub(crate) fn of_unknown(review: &HostReview, obstacles: &BTreeMap<GuestId, String>) -> Vec<Decision> {
+/// What the backup has of the guests that it does not have on a host.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Findings {
+    /// Why a guest cannot be written down.
+    pub(crate) obstacles: BTreeMap<GuestId, String>,
+    /// Those that it has on another host, and the name of that.
+    pub(crate) moved: BTreeMap<GuestId, (String, GuestReview)>,
+}
+
+/// Decides about what the backup does not have on a host.
+pub(crate) fn of_unknown(review: &HostReview, places: &Whereabouts, findings: &Findings) -> Vec<Decision> {
     let orphaned = |uuid| review.orphans.iter().any(|orphan| orphan.uuid == Some(uuid));
     let mut decisions: Vec<Decision> = Vec::new();
     for guest in unknown(review) {
@@ -184,7 +269,27 @@ pub(crate) fn of_unknown(review: &HostReview, obstacles: &BTreeMap<GuestId, Stri
             (None, false) => "is not made yet",
         };
         let (id, name) = (Some(guest.id.0), guest.name.as_str());
-        decisions.push(match obstacles.get(&guest.id) {
+        if let Some(holder) = places.elsewhere(review, guest.uuid, guest.generation) {
+            let text = format!(
+                "was ordered after the backup and moved to {}: what is left of it here stays",
+                holder.name
+            );
+            let difference = Some(difference("moved", id, name, text));
+            decisions.push(Decision { steps: Vec::new(), difference });
+            continue;
+        }
+        if let Some((from, known)) = findings.moved.get(&guest.id) {
+            let both = Box::new((known.clone(), guest.clone()));
+            let text = format!(
+                "{state} and was moved here from {from} after the backup: it is taken over here, as it is"
+            );
+            let counters = counters(review, known, Some(guest));
+            let steps =
+                vec![Step::MoveHere(both.clone()), Step::TakeOver(both), Step::Raise(guest.id, counters)];
+            decisions.push(Decision { steps, difference: Some(difference("moved", id, name, text)) });
+            continue;
+        }
+        decisions.push(match findings.obstacles.get(&guest.id) {
             None => {
                 let volume = if made { VolumeFound::Once } else { VolumeFound::Never };
                 let text = format!(

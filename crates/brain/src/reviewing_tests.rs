@@ -8,7 +8,7 @@ use honcho_model::{
     AccountId, Digest, HostId, Incarnation, InterfaceId, Mac, Name, NetworkId, PoolId, VolumeId,
 };
 use honcho_wire::{
-    AddressWanted, ImageWanted, InterfaceWanted, PROTOCOL, StopMode, VolumeAbsent, VolumeWanted,
+    AddressWanted, ImageWanted, InterfaceWanted, Leaving, PROTOCOL, StopMode, VolumeAbsent, VolumeWanted,
 };
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -133,8 +133,14 @@ fn review(guests: Vec<GuestReview>, former: Vec<GuestWanted>, absent: Vec<Absent
 
 fn check(review: &HostReview, missing: Missing, obstacles: &[(i64, &str)], expected: Expect) {
     let obstacles = obstacles.iter().map(|(id, why)| (GuestId(*id), (*why).to_owned())).collect();
+    let findings = Findings { obstacles, ..Findings::default() };
+    let places = Whereabouts::of(std::slice::from_ref(review), |_| true);
+    expected.assert_eq(&said(review, &places, &findings, missing));
+}
+
+fn said(review: &HostReview, places: &Whereabouts, findings: &Findings, missing: Missing) -> String {
     let mut text = String::new();
-    for decision in [of_known(review, missing), of_unknown(review, &obstacles)].concat() {
+    for decision in [of_known(review, places, missing), of_unknown(review, places, findings)].concat() {
         if let Some(it) = decision.difference {
             writeln!(text, "{} {:?} {}: {}", it.kind, it.guest_id, it.name, it.text).unwrap();
         }
@@ -150,11 +156,73 @@ fn check(review: &HostReview, missing: Missing, obstacles: &[(i64, &str)], expec
                 Step::Stop(id) => writeln!(text, "- stop {id}"),
                 Step::Forget(id) => writeln!(text, "- forget {id}"),
                 Step::Adopt(guest, volume) => writeln!(text, "- adopt {} (volume {volume:?})", guest.id),
+                Step::MoveHere(both) => writeln!(text, "- {} is here", both.0.id),
             }
             .unwrap();
         }
     }
-    expected.assert_eq(&text);
+    text
+}
+
+/// Another host, which has these guests by its last manifest.
+fn other(former: Vec<GuestWanted>) -> HostReview {
+    HostReview { id: HostId(8), name: "h8".to_owned(), ..review(Vec::new(), former, Vec::new()) }
+}
+
+#[test]
+fn what_was_moved_after_the_backup_is_where_the_latest_wish_has_it() {
+    let arrived = || GuestWanted { generation: Generation(6), epoch: Epoch(2), ..wanted(1) };
+    let moved = Findings { moved: [(GuestId(1), ("h7".to_owned(), gone(1)))].into(), ..Findings::default() };
+    // Its first host knows nothing of it any more; or it has not heard that the guest was handed over.
+    let leaving = GuestWanted {
+        generation: Generation(5),
+        epoch: Epoch(2),
+        leaving: Some(Leaving { ticket: Digest([1; 32]), certificates: Vec::new() }),
+        ..wanted(1)
+    };
+    for here in [
+        review(vec![gone(1)], Vec::new(), Vec::new()),
+        review(vec![known(1)], vec![leaving.clone()], Vec::new()),
+    ] {
+        let there = other(vec![arrived()]);
+        let both = [here.clone(), there.clone()];
+        let places = Whereabouts::of(&both, |_| true);
+        let none = Findings::default();
+        expect![[r#"
+            moved Some(1) web1: was moved to h8 after the backup, and is taken over there
+        "#]]
+        .assert_eq(&said(&here, &places, &none, Missing::Forgotten));
+        expect![[r#"
+            moved Some(1) web1: is here and was moved here from h7 after the backup: it is taken over here, as it is
+            - 1 is here
+            - take over 1
+            - raise 1 above generation 6, to epoch 2 and 1 boots
+        "#]]
+        .assert_eq(&said(&there, &places, &moved, Missing::Kept));
+        // Accepted without the other one, it is not started here.
+        let places = Whereabouts::of(&both, |host| host == here.id);
+        let alone = said(&here, &places, &none, Missing::Forgotten);
+        assert!(
+            alone.contains("once h8 is accepted, and not started here") && alone.contains("- stop 1"),
+            "{alone}"
+        );
+    }
+    // The other host has never been heard: whether it was handed over, nobody can say.
+    let here = review(vec![known(1)], vec![leaving], Vec::new());
+    let silent = HostReview { reported: false, former: None, ..other(Vec::new()) };
+    let places = Whereabouts::of(&[here.clone(), silent], |host| host == here.id);
+    let alone = said(&here, &places, &Findings::default(), Missing::Kept);
+    assert!(alone.contains("it stays stopped") && alone.contains("- stop 1"), "{alone}");
+    // All were heard, and nobody has it: it goes on where it is.
+    let places = Whereabouts::of(&[here.clone(), other(Vec::new())], |_| true);
+    let heard = said(&here, &places, &Findings::default(), Missing::Kept);
+    assert!(!heard.contains("- stop 1") && heard.contains("- take over 1"), "{heard}");
+    // What an old manifest of another host says does not count: the backup is later.
+    let late = GuestReview { generation: 9, ..known(1) };
+    let here = review(vec![late], vec![GuestWanted { generation: Generation(9), ..wanted(1) }], Vec::new());
+    let places = Whereabouts::of(&[here.clone(), other(vec![arrived()])], |_| true);
+    let said = said(&here, &places, &Findings::default(), Missing::Kept);
+    assert!(!said.contains("moved"), "{said}");
 }
 
 #[test]

@@ -286,7 +286,7 @@ fn of_however_many_kinds_hosts_are_each_is_asked_what_it_has() {
         match verdict {
             Verdict::Scored(_) => assert_eq!(lacks, None, "{}", host.name),
             Verdict::Refused(refusal) => {
-                assert_eq!(Some(*refusal), lacks.map(Refusal::Lacks), "{}", host.name)
+                assert_eq!(Some(*refusal), lacks.map(Refusal::Lacks), "{}", host.name);
             }
         }
     }

@@ -29,7 +29,7 @@ use uuid::Uuid;
 
 pub use hosts::address_of;
 pub(crate) use hosts::{
-    Copy, Told, arrival, arriving, certificate_changed, copies_on, gone, held, leaving, reached_at,
+    Copy, Told, arrival, arriving, certificate_changed, copies_on, found, gone, held, leaving, reached_at,
 };
 
 /// A move that is neither there nor given up yet.

@@ -122,19 +122,82 @@ pub async fn hosts(connection: &impl Connection, incarnation: Incarnation) -> St
     Ok(reviews)
 }
 
-async fn guests(connection: &impl Connection, host: HostId) -> StoreResult<Vec<GuestReview>> {
-    rows(
-        connection,
-        "SELECT g.id, g.uuid, g.name, g.account_id, g.epoch, g.generation, g.boots_wanted, g.boots_waived, \
+const GUEST: &str = "SELECT g.id, g.uuid, g.name, g.account_id, g.epoch, g.generation, g.boots_wanted, g.boots_waived, \
          g.given_up_operation IS NOT NULL AS given_up, g.power, \
          (g.cancelled_at IS NOT NULL OR g.suspended_at IS NOT NULL) AS held_down, \
          CAST(g.vcpus AS BIGINT) AS vcpus, g.memory, v.size AS disk, g.deleting_at IS NOT NULL AS deleting, v.existing, \
          o.volume_state, o.volume_size, COALESCE(o.power = 'running', FALSE) AS seen_running, o.boots_done \
-         FROM guests g JOIN volumes v ON v.guest_id = g.id LEFT JOIN guest_observed o ON o.guest_id = g.id \
-         WHERE g.host_id = $1 AND g.deleted_at IS NULL ORDER BY g.id",
-        values![host.0],
-    )
-    .await
+         FROM guests g JOIN volumes v ON v.guest_id = g.id LEFT JOIN guest_observed o ON o.guest_id = g.id";
+
+async fn guests(connection: &impl Connection, host: HostId) -> StoreResult<Vec<GuestReview>> {
+    let sql = format!("{GUEST} WHERE g.host_id = $1 AND g.deleted_at IS NULL ORDER BY g.id");
+    rows(connection, &sql, values![host.0]).await
+}
+
+/// Where the backup has a guest that a host's last manifest has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Elsewhere {
+    /// Nowhere: it was ordered afterwards.
+    Nowhere,
+    /// On the host of this name, where it is no more: it was moved afterwards.
+    Moved(String, Box<GuestReview>),
+    /// On another host, and this says why it is not taken from there.
+    Held(String),
+}
+
+/// Looks for a guest that a host has, and the backup has not there.
+pub async fn elsewhere(
+    connection: &impl Connection,
+    host: HostId,
+    guest: &GuestWanted,
+) -> StoreResult<Elsewhere> {
+    #[derive(FromQueryResult)]
+    struct There {
+        name: String,
+        unaccepted: bool,
+        reported: bool,
+    }
+    let root = &guest.root;
+    let sql = "SELECT h.name, h.unaccepted_since IS NOT NULL AS unaccepted, \
+        COALESCE(o.incarnation = (SELECT incarnation FROM brain), FALSE) AS reported \
+        FROM guests g JOIN volumes v ON v.guest_id = g.id JOIN hosts h ON h.id = g.host_id \
+        LEFT JOIN host_observed o ON o.host_id = h.id \
+        WHERE g.id = $1 AND g.uuid = $2 AND v.id = $3 AND v.uuid = $4 AND g.host_id <> $5 AND g.deleted_at IS NULL";
+    let bound = values![guest.id.0, guest.uuid, root.id.0, root.uuid, host.0];
+    let there: Option<There> = row(connection, sql, bound).await?;
+    let Some(there) = there else { return Ok(Elsewhere::Nowhere) };
+    let name = there.name;
+    if !there.reported {
+        return Ok(Elsewhere::Held(format!("the backup has it on {name}, which has not been looked at")));
+    }
+    let known: Option<GuestReview> =
+        row(connection, &format!("{GUEST} WHERE g.id = $1"), values![guest.id.0]).await?;
+    let Some(known) = known else { return Ok(Elsewhere::Nowhere) };
+    if known.generation >= guest.generation.0 && there.unaccepted {
+        return Ok(Elsewhere::Held(format!("the backup has it on {name}, by a later wish")));
+    }
+    let is_gone = !known.seen_running
+        && known.volume_state.as_deref().is_none_or(|state| ["missing", "unmade"].contains(&state));
+    if !there.unaccepted && !is_gone {
+        return Ok(Elsewhere::Held(format!("it is on {name}, which was accepted before")));
+    }
+    let pool = "SELECT 1 AS n FROM pools WHERE id = $1 AND host_id = $2 AND deleted_at IS NULL";
+    if number(connection, pool, values![root.pool.0, host.0]).await?.is_none() {
+        // One that the backup does not have at all is written down first.
+        let known = "SELECT 1 AS n FROM pools WHERE id = $1";
+        if number(connection, known, values![root.pool.0]).await?.is_some() {
+            return Ok(Elsewhere::Held(format!(
+                "its pool {} is another host's in the backup, or deleted",
+                root.pool
+            )));
+        }
+    }
+    Ok(Elsewhere::Moved(name, Box::new(known)))
+}
+
+/// Writes down that a guest is on this host: it was moved here after the backup.
+pub async fn move_here(tx: &Tx, host: HostId, guest: &GuestWanted) -> StoreResult<()> {
+    guest_moves::found(tx, guest.id, host, guest.root.pool).await
 }
 
 /// Why a guest that a host has cannot become one of this brain's again. `None` when it can.

@@ -200,3 +200,68 @@ async fn goes_on_as_ever(world: &World, agent: &SimulatedAgent, kept: &[Guest], 
     ensure!(by_itself.is_empty(), "{by_itself:?}");
     Ok(())
 }
+
+/// Two guests are moved after the backup, and one back and forth: each is found where it is, and runs on.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_moved_after_the_backup_is_found_where_it_is() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let mut brain = Brain::start(directory.path()).await?;
+    let world = World::make(&brain).await?;
+    let h1 = SimulatedAgent::join(&brain, directory.path(), "h1").await?;
+    world.pool_ready(h1.host_id).await?;
+    let moved = world.running("moved").await?;
+    let (back, stays) = (world.running("back").await?, world.running("stays").await?);
+    let h2 = SimulatedAgent::join(&brain, directory.path(), "h2").await?;
+    world.pool_ready(h2.host_id).await?;
+    let file = directory.path().join("backup.tar.zst");
+    let (file, data) = (file.to_str().context("text")?.to_owned(), brain.data());
+    honcho(&brain, &["backup", &file, "--data", data.to_str().context("text")?])?;
+    for (name, to) in [("moved", "h2"), ("back", "h2"), ("back", "h1")] {
+        eventually("it is moved", SOME, async || {
+            let (well, said) = brain.honcho(&["guest", "move", name, "--to", to, "--yes", "--wait"])?;
+            ensure!(well, "{said}");
+            Ok(())
+        })
+        .await?;
+    }
+    let settled = || -> Result<()> {
+        let domains = (h1.domains().len(), h2.domains());
+        ensure!(domains == (2, vec![format!("honcho-g{}", moved.id)]), "{domains:?}");
+        let volumes = (h1.volumes()?.len(), h2.volumes()?.len());
+        ensure!(volumes == (2, 1), "{volumes:?}");
+        Ok(())
+    };
+    eventually("all copies are gone", SOME, async || settled()).await?;
+    let before = (machine(&h1)?, machine(&h2)?);
+
+    brain.kill();
+    restore_into_an_empty_directory(&brain, directory.path(), &file)?;
+    brain.resume().await?;
+    reported(&world).await?;
+    let status = honcho(&brain, &["restore", "status"])?;
+    ensure!(status.contains("was moved to h2 after the backup, and is taken over there"), "{status}");
+    ensure!(status.contains("runs here and was moved here from h1 after the backup"), "{status}");
+    ensure!(!status.contains("stays as it is"), "{status}");
+    // Without the host that has it, it is not started where it was.
+    honcho(&brain, &["restore", "accept", "--without", "h2", "--yes"])?;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    ensure!((machine(&h1)?, machine(&h2)?) == before, "{before:?}");
+    honcho(&brain, &["restore", "accept", "--yes"])?;
+    for (guest, host) in [(&moved, &h2), (&back, &h1), (&stays, &h1)] {
+        eventually("it runs where it was moved to", SOME, async || {
+            let is = world.guest(guest.id).await?;
+            ensure!((is.host_id, is.status) == (Some(host.host_id), GuestStatus::Running), "{is:?}");
+            ensure!((is.uuid, &is.address) == (guest.uuid, &guest.address), "{is:?}");
+            Ok(())
+        })
+        .await?;
+    }
+    ensure!((machine(&h1)?, machine(&h2)?) == before, "none was started anew");
+    // It is a guest like any other: it is booted once, and moved.
+    world.ended(world.client.action::<Guest, Operation>(moved.id, "reboot", &[]).await?.id).await?;
+    let (well, said) = brain.honcho(&["guest", "move", "moved", "--to", "h1", "--yes", "--wait"])?;
+    ensure!(well, "{said}");
+    let is = world.guest(moved.id).await?;
+    ensure!((is.host_id, is.status) == (Some(h1.host_id), GuestStatus::Running), "{is:?}");
+    Ok(())
+}

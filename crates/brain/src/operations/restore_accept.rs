@@ -2,17 +2,16 @@
 
 use super::guest_power::with_addresses;
 use super::operators_only;
-use crate::reviewing::{self, Missing, Step};
+use crate::reviewing::{self, Findings, Missing, Step, Whereabouts};
 use honcho_api::{Restore, RestoreHost};
 use honcho_model::event::ResourceKind;
 use honcho_model::{AccountId, GuestId, HostId};
 use honcho_store::events::{self, NewEvent};
-use honcho_store::reviewing::HostReview;
+use honcho_store::reviewing::{Elsewhere, HostReview};
 use honcho_store::{
     Change, Connection, Refusal, Scope, StoreResult, Turn, Tx, blobs, guests, guests_desired, restoring,
     reviewing as rows,
 };
-use std::collections::BTreeMap;
 
 /// Accepts the present life on every host that has reported.
 pub(crate) struct RestoreAccept {
@@ -35,8 +34,9 @@ impl Change for RestoreAccept {
             return Err(Refusal::Conflict("there is nothing to accept".to_owned()).into());
         }
         let chosen = self.chosen(&waiting)?;
+        let places = Whereabouts::of(&waiting, |host| chosen.iter().any(|review| review.id == host));
         for review in &chosen {
-            accept_host(tx, review, self.missing).await?;
+            accept_host(tx, review, &places, self.missing).await?;
         }
         restoring::accept_life(tx).await?;
         blobs::begin_anew(tx).await?;
@@ -78,7 +78,12 @@ impl RestoreAccept {
     }
 }
 
-async fn accept_host(tx: &Tx, review: &HostReview, missing: Missing) -> StoreResult<()> {
+async fn accept_host(
+    tx: &Tx,
+    review: &HostReview,
+    places: &Whereabouts,
+    missing: Missing,
+) -> StoreResult<()> {
     let mut said = Vec::new();
     rows::raise_ids(tx, reviewing::ids(review)).await?;
     for pool in review.former.iter().flat_map(|former| &former.pools) {
@@ -87,14 +92,14 @@ async fn accept_host(tx: &Tx, review: &HostReview, missing: Missing) -> StoreRes
         }
     }
     // Those that end free addresses, which others have taken since.
-    for decision in reviewing::of_known(review, missing) {
+    for decision in reviewing::of_known(review, places, missing) {
         for step in &decision.steps {
             take(tx, review.id, step).await?;
         }
         said.extend(decision.difference);
     }
-    let obstacles = obstacles(tx, review).await?;
-    for decision in reviewing::of_unknown(review, &obstacles) {
+    let findings = findings(tx, review).await?;
+    for decision in reviewing::of_unknown(review, places, &findings) {
         for step in &decision.steps {
             take(tx, review.id, step).await?;
         }
@@ -119,8 +124,7 @@ async fn take(tx: &Tx, host: HostId, step: &Step) -> StoreResult<()> {
         Step::NoteMade(id) => rows::note_volume_made(tx, *id).await,
         Step::Stop(id) => {
             rows::stop(tx, *id).await?;
-            record(tx, "guest.restored", *id, "stays stopped after a restore: its deletion was under way")
-                .await
+            record(tx, "guest.restored", *id, "stays stopped after a restore").await
         }
         Step::Forget(id) => {
             let text = "was deleted after the backup that this brain was restored from: its name and addresses are free";
@@ -130,6 +134,12 @@ async fn take(tx: &Tx, host: HostId, step: &Step) -> StoreResult<()> {
         Step::TakeOver(both) => {
             rows::take_over(tx, &both.0, &both.1).await?;
             let text = "was changed after the backup that this brain was restored from, and is taken over";
+            record(tx, "guest.restored", GuestId(both.0.id), text).await
+        }
+        Step::MoveHere(both) => {
+            rows::move_here(tx, host, &both.1).await?;
+            let text =
+                "was moved after the backup that this brain was restored from, and is where it was moved to";
             record(tx, "guest.restored", GuestId(both.0.id), text).await
         }
         Step::Adopt(guest, volume) => {
@@ -156,28 +166,39 @@ async fn record(tx: &Tx, kind: &str, id: GuestId, text: &str) -> StoreResult<()>
     Ok(())
 }
 
-async fn obstacles(
-    connection: &impl Connection,
-    review: &HostReview,
-) -> StoreResult<BTreeMap<GuestId, String>> {
-    let mut obstacles = BTreeMap::new();
+async fn findings(connection: &impl Connection, review: &HostReview) -> StoreResult<Findings> {
+    let mut findings = Findings::default();
     for guest in reviewing::unknown(review) {
-        if let Some(why) = rows::why_not_adoptable(connection, review.id, guest).await? {
-            obstacles.insert(guest.id, why);
+        match rows::elsewhere(connection, review.id, guest).await? {
+            Elsewhere::Nowhere => {
+                if let Some(why) = rows::why_not_adoptable(connection, review.id, guest).await? {
+                    findings.obstacles.insert(guest.id, why);
+                }
+            }
+            Elsewhere::Moved(from, known) => {
+                findings.moved.insert(guest.id, (from, *known));
+            }
+            Elsewhere::Held(why) => {
+                findings.obstacles.insert(guest.id, why);
+            }
         }
     }
-    Ok(obstacles)
+    Ok(findings)
 }
 
 /// What there is to accept.
 pub(crate) async fn show(connection: &impl Connection) -> StoreResult<Restore> {
     let life = restoring::life(connection).await?;
     let mut hosts = Vec::new();
-    for review in rows::hosts(connection, life.incarnation).await? {
+    let waiting = rows::hosts(connection, life.incarnation).await?;
+    let reported = |host: HostId| waiting.iter().any(|review| review.id == host && review.reported);
+    let places = Whereabouts::of(&waiting, reported);
+    for review in waiting {
         let mut decisions = Vec::new();
         if review.reported {
-            decisions = reviewing::of_known(&review, Missing::Kept);
-            decisions.extend(reviewing::of_unknown(&review, &obstacles(connection, &review).await?));
+            decisions = reviewing::of_known(&review, &places, Missing::Kept);
+            let findings = findings(connection, &review).await?;
+            decisions.extend(reviewing::of_unknown(&review, &places, &findings));
         }
         let state = match (review.joined, review.reported) {
             (_, true) => "reported",

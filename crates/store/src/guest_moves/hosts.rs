@@ -98,7 +98,45 @@ async fn arrived(tx: &Tx, id: MoveId) -> StoreResult<()> {
     let Some(arrived) = found else { return Ok(()) };
     let (guest, from, to) =
         (GuestId(arrived.guest_id), HostId(arrived.from_host_id), HostId(arrived.to_host_id));
-    let pool = arrived.to_pool_id.unwrap_or(arrived.from_pool_id);
+    hand_over(tx, guest, from, (to, PoolId(arrived.to_pool_id.unwrap_or(arrived.from_pool_id)))).await?;
+    forget_observed(tx, id).await?;
+    if let Some(decision) = from_json::<Placement>("placement", arrived.decision.as_deref())? {
+        placements::keep(tx, guest, &decision).await?;
+    }
+    tell(tx, guest, "guest.moved", from, to, |from, to| {
+        format!("is {to}'s now: all of its disk is there; its copy on {from} is removed")
+    })
+    .await
+}
+
+/// A guest is found on a host after a restore: it was moved there after the backup.
+pub(crate) async fn found(tx: &Tx, guest: GuestId, to: HostId, pool: PoolId) -> StoreResult<()> {
+    #[derive(FromQueryResult)]
+    struct Begun {
+        id: i64,
+        to_host_id: i64,
+        to_pool_id: Option<i64>,
+    }
+    #[derive(FromQueryResult)]
+    struct Holder {
+        host_id: i64,
+    }
+    let sql = "SELECT id, to_host_id, to_pool_id FROM moves WHERE guest_id = $1 AND begun_at IS NOT NULL AND moved_at IS NULL \
+        AND given_up_at IS NULL";
+    let begun: Option<Begun> = row(tx, sql, values![guest.0]).await?;
+    if let Some(begun) = begun.filter(|begun| begun.to_host_id == to.0 && begun.to_pool_id == Some(pool.0)) {
+        return arrived(tx, MoveId(begun.id)).await;
+    }
+    if let Some(under_way) = super::of_guest(tx, guest).await? {
+        super::refuse(tx, &under_way, "the guest was moved elsewhere after the backup").await?;
+    }
+    let from: Option<Holder> = row(tx, "SELECT host_id FROM guests WHERE id = $1", values![guest.0]).await?;
+    let Some(from) = from else { return Ok(()) };
+    hand_over(tx, guest, HostId(from.host_id), (to, pool)).await
+}
+
+/// The guest is another host's from now on.
+async fn hand_over(tx: &Tx, guest: GuestId, from: HostId, (to, pool): (HostId, PoolId)) -> StoreResult<()> {
     execute(
         tx,
         "UPDATE guests SET host_id = $1, generation = generation + 1 WHERE id = $2",
@@ -108,7 +146,7 @@ async fn arrived(tx: &Tx, id: MoveId) -> StoreResult<()> {
     execute(
         tx,
         "UPDATE volumes SET pool_id = $1, existing = TRUE WHERE guest_id = $2",
-        values![pool, guest.0],
+        values![pool.0, guest.0],
     )
     .await?;
     // What its last host said of it says nothing of this one, but for the key, which came with the disk.
@@ -118,20 +156,13 @@ async fn arrived(tx: &Tx, id: MoveId) -> StoreResult<()> {
         values![guest.0],
     )
     .await?;
-    forget_observed(tx, id).await?;
     for network in networks_of(tx, guest).await? {
         networks::want_on_host(tx, network.into(), to).await?;
     }
     networks::unwant_unused(tx, from).await?;
-    if let Some(decision) = from_json::<Placement>("placement", arrived.decision.as_deref())? {
-        placements::keep(tx, guest, &decision).await?;
-    }
     tx.touch(from);
     tx.touch(to);
-    tell(tx, guest, "guest.moved", from, to, |from, to| {
-        format!("is {to}'s now: all of its disk is there; its copy on {from} is removed")
-    })
-    .await
+    Ok(())
 }
 
 async fn networks_of(tx: &Tx, guest: GuestId) -> StoreResult<Vec<i64>> {
