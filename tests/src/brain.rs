@@ -177,6 +177,8 @@ impl Brain {
             .args(["--url", &self.url(), "--token-file"])
             .arg(self.data().join("operator.token"))
             .args(arguments)
+            // Keys and sessions that it makes are this test's.
+            .env("XDG_STATE_HOME", self.data())
             .output()?;
         let said = [output.stdout, output.stderr].concat();
         Ok((output.status.success(), String::from_utf8_lossy(&said).into_owned()))

@@ -188,7 +188,8 @@ impl Room {
         let mut command = self.host.command(program("honcho")?);
         command.args(["--url", &self.brain.url(), "--ca"]).arg(self.brain.ca());
         command.arg("--token-file").arg(self.brain.data().join("operator.token")).args(arguments);
-        command.stdin(Stdio::null());
+        // Keys and sessions that it makes are this test's.
+        command.env("XDG_STATE_HOME", self.brain.data()).stdin(Stdio::null());
         Ok(command)
     }
 

@@ -50,6 +50,15 @@ pub struct Image {
     /// How many files, directories and links it holds.
     #[serde(default)]
     pub files_count: Option<i64>,
+    /// `none`; `trusted`, by a key that operators trust; `untrusted`, by one that they do not trust any more. Whether what is kept
+    /// still is what was signed, `GET /v1/images/ID/signature` tells.
+    #[schema(read_only)]
+    #[serde(default)]
+    pub signature: String,
+    /// The name of the trusted key by which it is signed.
+    #[schema(read_only)]
+    #[serde(default)]
+    pub signed_by: Option<String>,
     /// When it was registered.
     #[schema(read_only, value_type = String, format = DateTime)]
     pub created_at: Timestamp,
@@ -68,8 +77,12 @@ pub struct ImageCreate {
     pub digest: Option<String>,
     /// The sum of the sizes of the files in it, in bytes.
     pub unpacked_bytes: Option<i64>,
-    /// The packages in it.
+    /// The packages in it; those of the manifest, when absent.
     pub packages: Option<Vec<ImagePackage>>,
+    /// The text of its manifest, which says what it is.
+    pub manifest: Option<String>,
+    /// The signature of the manifest, by a key that is trusted here.
+    pub signature: Option<String>,
     /// The text of the recipe it was built from.
     pub recipe: Option<String>,
     /// See [`Image::architecture`]; what its packages say, when absent.
@@ -164,6 +177,60 @@ pub struct ImageRecipe {
     pub image_id: i64,
     /// The text of its recipe; null for one that was built from none.
     pub recipe: Option<String>,
+}
+
+/// Who vouches for an image, checked anew.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ImageSignature {
+    /// The image.
+    pub image_id: i64,
+    /// `none`; `trusted`: what is kept is what was signed, by a trusted key; `untrusted`: by one that is not trusted any more;
+    /// `broken`: something is another than what was signed.
+    pub status: String,
+    /// Why it is not trusted.
+    pub problem: Option<String>,
+    /// By which the key is known: `SHA256:…`.
+    pub fingerprint: Option<String>,
+    /// The key's name, if it is trusted.
+    pub signed_by: Option<String>,
+    /// The key, if it is trusted, in OpenSSH's form.
+    pub public_key: Option<String>,
+    /// The text that was signed: name, digest, sizes, distribution, recipe's digest, packages, when.
+    pub manifest: Option<String>,
+    /// As `ssh-keygen -Y sign -n honcho-image` makes one.
+    pub signature: Option<String>,
+}
+
+/// A key whose signatures of images are trusted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ImageKey {
+    /// Never used twice.
+    #[schema(read_only)]
+    pub id: i64,
+    /// Random.
+    #[schema(read_only)]
+    pub uuid: Uuid,
+    /// Unique among the trusted.
+    pub name: String,
+    /// In OpenSSH's form: `ssh-ed25519 AAAA…`.
+    pub public_key: String,
+    /// By which it is known: `SHA256:…`.
+    #[schema(read_only)]
+    pub fingerprint: String,
+    /// When somebody began to trust it.
+    #[schema(read_only, value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+}
+
+/// Has a key trusted. The same key again is that one.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub struct ImageKeyCreate {
+    /// A DNS label.
+    pub name: Option<String>,
+    /// See [`ImageKey::public_key`].
+    pub public_key: Option<String>,
+    /// Also one that was trusted before and then not any more.
+    pub again: Option<bool>,
 }
 
 /// A package in an image.

@@ -92,6 +92,7 @@ resources! {
     Network, "networks", "network";
     Image, "images", "image";
     ImageUpload, "image_uploads", "upload";
+    ImageKey, "image_keys", "key";
     Guest, "guests", "guest";
     Cluster, "clusters", "cluster";
     Token, "tokens", "token";

@@ -54,7 +54,7 @@ pub use database_move::move_database;
 pub use honcho_store::Engine;
 pub use honcho_store::moving::TableMoved;
 pub use http::openapi_json;
-pub use operations::{described, packages};
+pub use operations::{described, manifest_of, packages};
 pub use outside::Outside;
 pub use placing::{USUAL_RULES, VCPUS_PER_CPU};
 pub use serve::{ServeOptions, database_in, serve};

@@ -8,7 +8,8 @@ use clap::{CommandFactory, Parser};
 use clap_complete::CompleteEnv;
 use clap_complete::engine::CompletionCandidate;
 use honcho_api::{
-    Account, Cluster, Guest, Host, Image, Network, Person, Pool, Rack, Resource, San, Site, Suite, Token,
+    Account, Cluster, Guest, Host, Image, ImageKey, Network, Person, Pool, Rack, Resource, San, Site, Suite,
+    Token,
 };
 use serde::de::DeserializeOwned;
 use std::time::Duration;
@@ -92,6 +93,9 @@ pub(crate) fn racks() -> Vec<CompletionCandidate> {
 }
 pub(crate) fn sans() -> Vec<CompletionCandidate> {
     names::<San>()
+}
+pub(crate) fn image_keys() -> Vec<CompletionCandidate> {
+    names::<ImageKey>()
 }
 pub(crate) fn sites() -> Vec<CompletionCandidate> {
     names::<Site>()

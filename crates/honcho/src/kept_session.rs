@@ -61,17 +61,17 @@ fn file_name(brain: &str) -> String {
     name + ".json"
 }
 
-/// Where sessions are kept. As the XDG Base Directory Specification has it, a path that is not absolute does not count.
-fn directory() -> Option<PathBuf> {
+/// Where this program keeps what is to last. As the XDG Base Directory Specification has it, a path that is not absolute does not count.
+pub(crate) fn state_directory() -> Option<PathBuf> {
     let absolute =
         |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|directory| directory.is_absolute());
     let state = absolute("XDG_STATE_HOME").or_else(|| Some(absolute("HOME")?.join(".local/state")))?;
-    Some(state.join("honcho/sessions"))
+    Some(state.join("honcho"))
 }
 
 /// The file for this brain, if there is a place for it.
 pub(crate) fn path(url: &reqwest::Url) -> Option<PathBuf> {
-    Some(directory()?.join(file_name(&brain_name(url))))
+    Some(state_directory()?.join("sessions").join(file_name(&brain_name(url))))
 }
 
 /// The session kept for this brain.

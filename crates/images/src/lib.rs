@@ -30,6 +30,7 @@ pub mod partial;
 pub mod recipe;
 mod seal;
 pub mod sealing;
+pub mod signing;
 mod staging;
 pub mod tool;
 pub mod unpack;

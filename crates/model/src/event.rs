@@ -37,16 +37,18 @@ pub enum ResourceKind {
     SlowQuery,
     /// A root filesystem on its way to become an image.
     ImageUpload,
+    /// A key by which images are signed.
+    ImageKey,
     /// A suite of the archive; its number is that of a publication.
     Suite,
 }
 
 impl ResourceKind {
     /// Every kind.
-    pub const ALL: [ResourceKind; 18] = {
+    pub const ALL: [ResourceKind; 19] = {
         use ResourceKind::{
-            Account, Address, Cluster, Guest, Host, Image, ImageUpload, Network, Person, Pool, Rack, San,
-            Site, SlowQuery, SlowServer, Suite, Token, Webhook,
+            Account, Address, Cluster, Guest, Host, Image, ImageKey, ImageUpload, Network, Person, Pool,
+            Rack, San, Site, SlowQuery, SlowServer, Suite, Token, Webhook,
         };
         [
             Account,
@@ -66,6 +68,7 @@ impl ResourceKind {
             SlowServer,
             SlowQuery,
             ImageUpload,
+            ImageKey,
             Suite,
         ]
     };
@@ -90,6 +93,7 @@ impl ResourceKind {
             ResourceKind::SlowServer => "slow_server",
             ResourceKind::SlowQuery => "slow_query",
             ResourceKind::ImageUpload => "image_upload",
+            ResourceKind::ImageKey => "image_key",
             ResourceKind::Suite => "suite",
         }
     }

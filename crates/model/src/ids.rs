@@ -52,6 +52,8 @@ integers! {
     ImageId,
     /// A root filesystem on its way to become one.
     ImageUploadId,
+    /// A key by which images are signed.
+    ImageKeyId,
     /// A virtual machine.
     GuestId,
     /// Guests of an account that belong together.

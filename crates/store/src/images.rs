@@ -25,6 +25,8 @@ struct Row {
     init: Option<String>,
     kernel: Option<String>,
     files_count: Option<i64>,
+    signed_by: Option<String>,
+    key_name: Option<String>,
     created_at: i64,
     lock_version: i64,
 }
@@ -42,7 +44,8 @@ pub async fn list(connection: &impl Connection, scope: Scope, filters: &Filters)
     let mut select = Select::new(
         "SELECT m.id, m.uuid, m.account_id, m.name, m.digest, m.compressed, m.unpacked, m.packages_count, \
          m.architecture, m.distribution_id, m.distribution_version, m.distribution_name, m.init, m.kernel, \
-         m.files_count, m.created_at, m.lock_version FROM images m",
+         m.files_count, m.signed_by, k.name AS key_name, m.created_at, m.lock_version FROM images m \
+         LEFT JOIN image_keys k ON k.fingerprint = m.signed_by AND k.deleted_at IS NULL",
         values![],
     );
     select.only("m.deleted_at IS NULL");
@@ -65,6 +68,13 @@ pub async fn list(connection: &impl Connection, scope: Scope, filters: &Filters)
         init: row.init,
         kernel: row.kernel,
         files_count: row.files_count,
+        signature: match (&row.signed_by, &row.key_name) {
+            (None, _) => "none",
+            (Some(_), Some(_)) => "trusted",
+            (Some(_), None) => "untrusted",
+        }
+        .to_owned(),
+        signed_by: row.key_name,
         created_at: time(row.created_at),
         lock_version: row.lock_version,
     };
@@ -125,6 +135,23 @@ pub async fn recipe(connection: &impl Connection, id: ImageId) -> StoreResult<Op
 #[derive(FromQueryResult)]
 struct Recipe {
     recipe: Option<String>,
+}
+
+/// What was signed of an image, and how.
+#[derive(Clone, Debug, PartialEq, Eq, FromQueryResult)]
+pub struct Signature {
+    /// The text that was signed.
+    pub manifest: String,
+    /// The signature.
+    pub signature: String,
+    /// The fingerprint of the key.
+    pub signed_by: String,
+}
+
+/// The signature of one, whose existence in scope was checked.
+pub async fn signature(connection: &impl Connection, id: ImageId) -> StoreResult<Option<Signature>> {
+    let sql = "SELECT manifest, signature, signed_by FROM images WHERE id = $1 AND signed_by IS NOT NULL";
+    row(connection, sql, values![id.0]).await
 }
 
 /// What has packages, and which.
@@ -209,6 +236,8 @@ pub struct NewImage {
     pub architecture: Option<String>,
     /// What was found in it.
     pub facts: ImageFacts,
+    /// Who vouches for it.
+    pub signature: Option<Signature>,
 }
 
 /// What an image says of itself, as far as somebody looked.
@@ -234,7 +263,8 @@ pub async fn create(tx: &Tx, new: &NewImage) -> StoreResult<ImageId> {
         tx,
         "INSERT INTO images (uuid, account_id, name, digest, compressed, unpacked, packages, packages_count, recipe, \
          created_at, architecture, distribution_id, distribution_version, distribution_name, init, kernel, files_count, \
-         lock_version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, 1) \
+         manifest, signature, signed_by, lock_version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, \
+         $15, $16, $17, $18, $19, $20, 1) \
          RETURNING id AS n",
         values![
             new.uuid,
@@ -253,7 +283,10 @@ pub async fn create(tx: &Tx, new: &NewImage) -> StoreResult<ImageId> {
             new.facts.distribution_name.clone(),
             new.facts.init.clone(),
             new.facts.kernel.clone(),
-            new.facts.files_count
+            new.facts.files_count,
+            new.signature.as_ref().map(|signed| signed.manifest.clone()),
+            new.signature.as_ref().map(|signed| signed.signature.clone()),
+            new.signature.as_ref().map(|signed| signed.signed_by.clone())
         ],
     )
     .await?;

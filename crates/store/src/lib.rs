@@ -35,6 +35,7 @@ pub mod guests;
 pub mod guests_desired;
 pub mod host_places;
 pub mod hosts;
+pub mod image_keys;
 pub mod image_uploads;
 pub mod images;
 pub mod load;

@@ -6,13 +6,13 @@ use super::error::{ApiError, ApiResult};
 use super::extract::{Body, Caller, Id, ListQuery, Operator, Segment, Writer};
 use super::listing::listed;
 use crate::app::App;
-use crate::operations::{ImageCreate, ImageDelete};
+use crate::operations::{ImageCreate, ImageDelete, image_signature_check};
 use axum::Json;
 use axum::body::Body as Bytes;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use honcho_api::{Blob, ErrorBody, Image, ImagePackage, ImageRecipe};
+use honcho_api::{Blob, ErrorBody, Image, ImagePackage, ImageRecipe, ImageSignature};
 use honcho_model::{Digest, ImageId};
 use honcho_store::{Filters, Scope, images};
 use tokio_util::io::StreamReader;
@@ -83,6 +83,20 @@ pub(super) async fn recipe(State(app): State<App>, _: Operator, Id(id): Id) -> A
     let image = images::get(app.store.reader(), Scope::Operator, ImageId(id)).await?;
     let recipe = images::recipe(app.store.reader(), ImageId(image.id)).await?;
     Ok(Json(ImageRecipe { image_id: image.id, recipe }))
+}
+
+/// Shows who vouches for an image.
+#[utoipa::path(get, path = "/v1/images/{id}/signature", tag = "images", params(("id" = i64, Path)),
+    description = "Checks anew whether what is kept of the image is what somebody signed, and gives what whoever does not believe it needs: \
+        manifest, signature and key. The blob itself is not read.",
+    responses((status = 200, body = ImageSignature), (status = 401, body = ErrorBody), (status = 404, body = ErrorBody)))]
+pub(super) async fn signature(
+    State(app): State<App>,
+    caller: Caller,
+    Id(id): Id,
+) -> ApiResult<Json<ImageSignature>> {
+    let image = images::get(app.store.reader(), caller.scope, ImageId(id)).await?;
+    Ok(Json(image_signature_check(app.store.reader(), &image).await?))
 }
 
 /// Deletes an image.

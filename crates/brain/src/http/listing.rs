@@ -15,8 +15,8 @@ use axum::body::{Body, Bytes};
 use axum::http::header::{CONTENT_TYPE, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use honcho_api::{
-    Account, Address, Cluster, Event, Host, Image, ImageUpload, Network, Operation, Person, Pool, Rack, San,
-    Session, Site, SlowMark, SlowServer, Token, Webhook, WebhookDelivery,
+    Account, Address, Cluster, Event, Host, Image, ImageKey, ImageUpload, Network, Operation, Person, Pool,
+    Rack, San, Session, Site, SlowMark, SlowServer, Token, Webhook, WebhookDelivery,
 };
 use honcho_store::{Filters, StoreError, StoreResult, guests};
 use serde::Serialize;
@@ -49,6 +49,7 @@ by_id!(
     Cluster,
     Host,
     Image,
+    ImageKey,
     ImageUpload,
     Network,
     Operation,

@@ -13,6 +13,7 @@ mod guest_packages;
 mod guests;
 mod health;
 mod hosts;
+mod image_keys;
 mod image_uploads;
 mod images;
 mod imports;
@@ -132,10 +133,12 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(addresses::show, addresses::replace, addresses::update, addresses::delete))
         .routes(routes!(addresses::list_of_network, addresses::create_of_network))
         .routes(routes!(addresses::list_of_account, addresses::create_of_account))
-        .routes(routes!(images::list, images::create))
         .routes(routes!(images::show, images::delete))
         .routes(routes!(images::packages))
         .routes(routes!(images::recipe))
+        .routes(routes!(images::signature))
+        .routes(routes!(image_keys::list, image_keys::create))
+        .routes(routes!(image_keys::show, image_keys::delete))
         .routes(routes!(image_uploads::list, image_uploads::create))
         .routes(routes!(image_uploads::show, image_uploads::delete))
         .routes(routes!(image_uploads::finish, image_uploads::finish_by_post))
@@ -196,6 +199,8 @@ fn described() -> OpenApiRouter<App> {
         .merge(
             OpenApiRouter::new()
                 .routes(routes!(guest_packages::list, guest_packages::report))
+                // Its manifest lists its packages.
+                .routes(routes!(images::list, images::create))
                 .layer(DefaultBodyLimit::max(guest_packages::LARGEST)),
         )
         // A mail is read whole: what it carries is compressed.

@@ -10,8 +10,8 @@ use crate::app::hash_secret;
 use crate::operations::tests::World;
 use crate::operations::{
     AccountCancel, AccountCreate, AccountSuspend, AddressCreate, ClusterCancel, Grace, GuestCancel, HostAdd,
-    ImageCreate, ImageUploadCreate, NetworkCreate, PoolCreate, RackCreate, SanCreate, SiteCreate,
-    SlowMarkCreate, TokenCreate, WebhookCreate,
+    ImageCreate, ImageKeyCreate, ImageUploadCreate, NetworkCreate, PoolCreate, RackCreate, SanCreate,
+    SiteCreate, SlowMarkCreate, TokenCreate, WebhookCreate,
 };
 use axum::body::Body;
 use axum::http::{Request, header};
@@ -145,6 +145,11 @@ GET    /v1/images/{id}                    401 404 200 404 200 200
 DELETE /v1/images/{id}                    401 404 403 403 200 200
 GET    /v1/images/{id}/packages           401 404 200 404 200 200
 GET    /v1/images/{id}/recipe             401 403 403 403 403 200
+GET    /v1/images/{id}/signature          401 404 200 404 200 200
+GET    /v1/image_keys                     401 403 403 403 403 200
+POST   /v1/image_keys                     401 403 403 403 403 201 {"name":"new","public_key":"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGPKSUTyz1HwHReFVvD5obVsALAgJRNarH4TRpNePnAS ann@example"}
+GET    /v1/image_keys/{id}                401 403 403 403 403 200
+DELETE /v1/image_keys/{id}                401 403 403 403 403 200
 GET    /v1/image_uploads                  401 200 200 200 200 200
 POST   /v1/image_uploads                  401 422 403 403 201 201 {"account_id":$account,"name":"acme-new","size_bytes":6,"digest":"$blob"}
 GET    /v1/image_uploads/{id}             401 404 200 404 200 200
@@ -301,6 +306,7 @@ struct Acme {
     address: i64,
     image: i64,
     upload: i64,
+    image_key: i64,
     token: i64,
     webhook: i64,
     slow_server: i64,
@@ -368,6 +374,13 @@ impl Acme {
             digest: Some("09".repeat(32)),
             host_kernel: None,
         };
+        let key = honcho_api::ImageKeyCreate {
+            name: Some("builder".into()),
+            public_key: Some(crate::operations::tests::KEY.into()),
+            again: None,
+        };
+        let change = ImageKeyCreate { scope: Scope::Operator, uuid: world.app.outside.uuid(), body: key };
+        let image_key = world.ask(&change).await.unwrap().id;
         let largest = honcho_model::Bytes(1 << 30);
         let change = ImageUploadCreate { scope, uuid: world.app.outside.uuid(), largest, body };
         let upload = world.ask(&change).await.unwrap().id;
@@ -464,6 +477,7 @@ impl Acme {
             address,
             image,
             upload,
+            image_key,
             empty_account,
             empty_host,
             empty_pool,
@@ -496,6 +510,7 @@ impl Acme {
             "networks" => self.network,
             "addresses" => self.address,
             "images" => self.image,
+            "image_keys" => self.image_key,
             "image_uploads" => self.upload,
             "guests" => self.guest,
             "clusters" => self.cluster,

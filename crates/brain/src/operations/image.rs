@@ -1,7 +1,7 @@
 //! Images: register, delete.
 
 use super::problems::Problems;
-use super::{operators_only, packages, refuse_cancelled};
+use super::{image_signature, operators_only, packages, refuse_cancelled};
 use honcho_api::{Image, ImagePackage};
 use honcho_model::event::ResourceKind;
 use honcho_model::{AccountId, Bytes, Digest, ImageId, Name, cpu, text};
@@ -23,8 +23,10 @@ impl Change for ImageCreate {
     async fn run<'a>(&'a self, tx: &'a Tx) -> StoreResult<Image> {
         operators_only(self.scope)?;
         let mut problems = Problems::default();
-        let name = problems.name(self.body.name.as_deref());
-        let digest = problems.needed("digest", self.body.digest.as_deref());
+        let mut body = self.body.clone();
+        let signature = image_signature::take(tx, &mut body, self.blob_size, &mut problems).await?;
+        let name = problems.name(body.name.as_deref());
+        let digest = problems.needed("digest", body.digest.as_deref());
         let digest = digest.and_then(|digest| problems.check("digest", digest.parse::<Digest>()));
         if let (Some(digest), None) = (digest, self.blob_size) {
             problems.add(
@@ -32,15 +34,14 @@ impl Change for ImageCreate {
                 format!("names no blob that is here: send it first with PUT /v1/blobs/{digest}"),
             );
         }
-        let unpacked = problems.needed("unpacked_bytes", self.body.unpacked_bytes);
+        let unpacked = problems.needed("unpacked_bytes", body.unpacked_bytes);
         let unpacked = unpacked.and_then(|bytes| problems.within("unpacked_bytes", bytes, 1..=1 << 44));
-        if let Some(recipe) = &self.body.recipe {
+        if let Some(recipe) = &body.recipe {
             problems.check("recipe", text::lines(recipe));
         }
-        if let Some(problem) = self.body.packages.as_deref().and_then(packages::problem) {
+        if let Some(problem) = body.packages.as_deref().and_then(packages::problem) {
             problems.add("packages", problem);
         }
-        let body = &self.body;
         for (attribute, line) in [
             ("distribution", &body.distribution),
             ("distribution_version", &body.distribution_version),
@@ -55,7 +56,7 @@ impl Change for ImageCreate {
         {
             problems.add("architecture", format!("must be one of {}", cpu::ARCHITECTURES.join(", ")));
         }
-        if let Some(account) = self.body.account_id {
+        if let Some(account) = body.account_id {
             let owner =
                 problems.found("account_id", accounts::get(tx, self.scope, AccountId(account)).await)?;
             refuse_cancelled(&mut problems, owner.as_ref());
@@ -69,7 +70,7 @@ impl Change for ImageCreate {
             return Ok(known);
         }
         let sizes = (Bytes(size), Bytes(unpacked));
-        register(tx, &new_image(self.uuid, &self.body, name, digest, sizes)).await
+        register(tx, &new_image(self.uuid, &body, name, digest, sizes, signature)).await
     }
 }
 
@@ -98,6 +99,7 @@ pub(super) fn new_image(
     name: Name,
     digest: Digest,
     (compressed, unpacked): (Bytes, Bytes),
+    signature: Option<images::Signature>,
 ) -> images::NewImage {
     let packages = body.packages.clone().unwrap_or_default();
     images::NewImage {
@@ -118,6 +120,7 @@ pub(super) fn new_image(
             kernel: body.kernel.clone(),
             files_count: body.files_count,
         },
+        signature,
     }
 }
 

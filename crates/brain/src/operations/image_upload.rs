@@ -1,17 +1,19 @@
 //! Uploads of root filesystems: begin, finish, give up; what came of sealing one.
 
 use super::image::{new_image, register};
-use super::packages;
 use super::problems::Problems;
 use super::quotas::{self, Extra};
 use super::refuse_cancelled;
+use super::{image_key, image_signature, packages};
 use honcho_api::{Image, ImageUpload};
 use honcho_images::import::ImportedImage;
+use honcho_images::signing::{Signed, SigningError, SigningKey};
 use honcho_model::event::ResourceKind;
 use honcho_model::{AccountId, Bytes, Digest, ImageId, ImageUploadId, Name};
 use honcho_store::events::{self, NewEvent};
 use honcho_store::image_uploads::{self, End, NewUpload};
 use honcho_store::{Change, Filters, Refusal, Scope, StoreResult, Tx, accounts, images};
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// So many may be under way for one account.
@@ -228,6 +230,9 @@ pub(crate) struct ImageUploadSeal {
     pub(crate) id: ImageUploadId,
     pub(crate) uuid: Uuid,
     pub(crate) sealed: ImportedImage,
+    /// Signs it.
+    pub(crate) key: Arc<SigningKey>,
+    pub(crate) key_uuid: Uuid,
 }
 
 impl Change for ImageUploadSeal {
@@ -250,6 +255,9 @@ impl Change for ImageUploadSeal {
         let sealed = &self.sealed;
         let body = honcho_api::ImageCreate {
             account_id: upload.account_id,
+            name: Some(upload.name.clone()),
+            digest: Some(sealed.digest.to_string()),
+            unpacked_bytes: i64::try_from(sealed.unpacked.0).ok(),
             architecture: sealed.architecture.clone(),
             ..packages::described(sealed.packages.clone(), &sealed.facts())
         };
@@ -264,10 +272,23 @@ impl Change for ImageUploadSeal {
             let more = Bytes(sealed.compressed.0.saturating_sub(uploaded));
             quotas::check(tx, account, Extra { images: more, ..Extra::default() }).await?;
         }
+        let signature = self.sign(tx, &body).await?;
         let sizes = (sealed.compressed, sealed.unpacked);
-        let image = register(tx, &new_image(self.uuid, &body, name, sealed.digest, sizes)).await?;
+        let new = new_image(self.uuid, &body, name, sealed.digest, sizes, Some(signature));
+        let image = register(tx, &new).await?;
         image_uploads::end(tx, self.id, &End::Image(ImageId(image.id), self.sealed.notes.clone())).await?;
         Ok(Some(image))
+    }
+}
+
+impl ImageUploadSeal {
+    async fn sign(&self, tx: &Tx, body: &honcho_api::ImageCreate) -> StoreResult<images::Signature> {
+        let unusable = |error: SigningError| Refusal::invalid("base", error.to_string());
+        let public_key = self.key.public_key().map_err(unusable)?;
+        let signed_by = image_key::trust_own(tx, self.key_uuid, &public_key).await?;
+        let manifest = image_signature::manifest_of(body, self.sealed.compressed, tx.now.0 / 1_000_000);
+        let Signed { manifest, signature } = self.key.sign(&manifest).map_err(unusable)?;
+        Ok(images::Signature { manifest, signature, signed_by })
     }
 }
 

@@ -25,6 +25,8 @@ pub(crate) mod host;
 mod host_drain;
 pub(crate) mod host_update;
 mod image;
+mod image_key;
+mod image_signature;
 mod image_upload;
 mod mail_note;
 mod network;
@@ -73,6 +75,9 @@ pub(crate) use host::{
 pub(crate) use host_drain::{HostDrain, Wanted};
 pub(crate) use host_update::HostUpdate;
 pub(crate) use image::{ImageCreate, ImageDelete};
+pub(crate) use image_key::{ImageKeyCreate, ImageKeyDelete};
+pub(crate) use image_signature::check as image_signature_check;
+pub use image_signature::manifest_of;
 pub(crate) use image_upload::{
     ImageUploadCreate, ImageUploadFinish, ImageUploadProgress, ImageUploadPutBack, ImageUploadRefuse,
     ImageUploadSeal, ImageUploadTouch, ImageUploadsForget,

@@ -6,6 +6,7 @@ use crate::operations::{ImageUploadProgress, ImageUploadPutBack, ImageUploadRefu
 use honcho_api::ImageUpload;
 use honcho_images::import::{ImportedImage, KernelFrom};
 use honcho_images::sealing::{SealError, SealOrder};
+use honcho_images::signing::SigningKey;
 use honcho_model::{Digest, ImageUploadId, Name};
 use honcho_store::{Actor, Filters, Refusal, Scope, StoreError, StoreResult, image_uploads};
 use std::collections::BTreeMap;
@@ -137,7 +138,11 @@ impl Task {
     async fn keep(&self, sealed: ImportedImage) -> anyhow::Result<()> {
         self.app.keep_blob(sealed.digest, tokio::fs::File::open(&sealed.path).await?).await?;
         let (id, uuid) = (ImageUploadId(self.upload.id), self.app.outside.uuid());
-        match self.app.write(Actor::honcho(), &ImageUploadSeal { id, uuid, sealed }).await {
+        // Made at its first use, and no more than read ever after; brains that share a directory share it.
+        let path = self.app.data.join("image-signing-key");
+        let key = tokio::task::spawn_blocking(move || SigningKey::open_or_make(&path, "honcho"));
+        let (key, key_uuid) = (Arc::new(key.await??), self.app.outside.uuid());
+        match self.app.write(Actor::honcho(), &ImageUploadSeal { id, uuid, sealed, key, key_uuid }).await {
             Ok(_) => Ok(()),
             Err(StoreError::Refused(refusal)) => self.refuse(said(refusal)).await,
             Err(error) => Err(error.into()),

@@ -89,6 +89,7 @@ impl Change for MakeGround {
             packages: Vec::new(),
             architecture: None,
             facts: images::ImageFacts::default(),
+            signature: None,
             recipe: None,
         };
         ground.image = images::create(tx, &new).await?;

@@ -4,12 +4,15 @@ mod base;
 mod build;
 mod diff;
 mod import;
+mod keys;
 mod outdated;
 mod register;
 mod seal;
 mod send;
+mod sign;
 mod upload;
 mod uploads;
+mod verify;
 
 use crate::age::age;
 use crate::clean::clean;
@@ -17,12 +20,13 @@ use crate::command_error::CommandError;
 use crate::completion::{accounts, images};
 use crate::context::Context;
 use crate::listing::{self, ListArguments, Names};
+use crate::output::Tone;
 use crate::question::{Answer, ConfirmArguments};
 use crate::resolve;
 use crate::table::{Cell, details};
 use crate::values::size_text;
 use clap_complete::engine::ArgValueCandidates;
-use honcho_api::{Account, Image, ImagePackage, ImageRecipe};
+use honcho_api::{Account, Image, ImagePackage, ImageRecipe, ImageSignature};
 
 #[derive(Clone, Debug, clap::Subcommand)]
 pub(crate) enum ImageCommand {
@@ -55,6 +59,14 @@ pub(crate) enum ImageCommand {
         #[arg(add = ArgValueCandidates::new(images))]
         image: String,
     },
+    /// Check that an image, or a tarball, is what somebody who is trusted has signed
+    Verify(verify::VerifyArguments),
+    /// List the keys whose signatures are trusted
+    Keys(keys::KeysArguments),
+    /// Trust a key's signatures
+    TrustKey(keys::TrustKeyArguments),
+    /// Trust a key's signatures no more
+    DistrustKey(keys::DistrustKeyArguments),
     /// Show which packages two differ in
     Diff(diff::DiffArguments),
     /// Print the recipe that one was built from
@@ -96,6 +108,10 @@ pub(crate) async fn run(context: &Context, command: ImageCommand) -> Result<(), 
         ImageCommand::Register(arguments) => register::run(context, arguments).await,
         ImageCommand::List { account, list } => list_images(context, account.as_deref(), &list).await,
         ImageCommand::Show { image } => show(context, &resolve::one(context, &image).await?).await,
+        ImageCommand::Verify(arguments) => verify::run(context, &arguments).await,
+        ImageCommand::Keys(arguments) => keys::list(context, &arguments).await,
+        ImageCommand::TrustKey(arguments) => keys::trust(context, &arguments).await,
+        ImageCommand::DistrustKey(arguments) => keys::distrust(context, &arguments).await,
         ImageCommand::Diff(arguments) => diff::run(context, &arguments).await,
         ImageCommand::Recipe { image } => recipe(context, &resolve::one(context, &image).await?).await,
         ImageCommand::Packages { image, outdated: true, list } => outdated::run(context, &image, &list).await,
@@ -173,12 +189,25 @@ fn built_from_none(image: &Image) -> CommandError {
     ))
 }
 
+/// By whom an image is signed, and whether that is so.
+fn signed_by(told: &ImageSignature) -> Cell {
+    let key = told.signed_by.as_ref().or(told.fingerprint.as_ref()).map(|key| clean(key)).unwrap_or_default();
+    let why = told.problem.as_deref().map(clean).unwrap_or_default();
+    match told.status.as_str() {
+        "trusted" => Cell::text(format!("{key}, verified")).tone(Tone::Good),
+        "none" => Cell::text("nobody"),
+        _ => Cell::text(format!("{key}, NOT verified: {why}")).tone(Tone::Bad),
+    }
+}
+
 async fn show(context: &Context, image: &Image) -> Result<(), CommandError> {
     let output = &context.output;
     if output.json {
         return output.json(image);
     }
     let accounts = Names::of::<Account>(context).await?;
+    let signature: ImageSignature =
+        context.client()?.get_path(&format!("/v1/images/{}/signature.json", image.id), &[]).await?;
     let distribution = image.distribution_name.as_ref().or(image.distribution.as_ref());
     let rows = vec![
         ("id", Cell::text(image.id.to_string())),
@@ -190,6 +219,7 @@ async fn show(context: &Context, image: &Image) -> Result<(), CommandError> {
         ("files", image.files_count.map_or_else(Cell::none, |count| Cell::text(count.to_string()))),
         ("account", accounts.cell(image.account_id)),
         ("digest", Cell::text(&image.digest)),
+        ("signed by", signed_by(&signature)),
         ("size", Cell::text(size_text(image.compressed_bytes))),
         ("unpacked", Cell::text(size_text(image.unpacked_bytes))),
         ("packages", Cell::text(image.packages_count.to_string())),

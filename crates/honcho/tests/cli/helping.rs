@@ -47,7 +47,9 @@ help! {
     image_diff: "image diff --help";
     image_import: "image import --help";
     image_register: "image register --help";
+    image_trust_key: "image trust-key --help";
     image_upload: "image upload --help";
+    image_verify: "image verify --help";
     search: "search --help";
     export: "export --help";
     import: "import --help";

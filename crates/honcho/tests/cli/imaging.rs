@@ -60,6 +60,47 @@ async fn a_tarball_becomes_an_image() {
     .assert_eq(&told);
 }
 
+#[tokio::test]
+async fn an_image_is_signed_and_verified_and_what_was_changed_is_refused() {
+    let brain = RealBrain::start().await;
+    let file = brain.write("own.tar.zst", &tarball());
+    let told = transcript(&brain.operate(&["image", "register", &file, "--name", "own"], b"").await);
+    assert!(told.contains("images from here are signed by ") && told.contains(", verified"), "{told}");
+    for image in ["own", &file] {
+        let told = brain.operate(&["image", "verify", image, "--json"], b"").await;
+        let verified: Value = serde_json::from_slice(&told.stdout).unwrap();
+        assert_eq!((verified["name"].as_str(), verified["bytes_read"].as_bool()), (Some("own"), Some(true)));
+    }
+    let listed = brain.operate(&["image", "keys", "--json"], b"").await;
+    let keys: Value = serde_json::from_slice(&listed.stdout).unwrap();
+    let key = keys[0]["name"].as_str().unwrap();
+    let refused = async |words: &[&str], why: &str| {
+        let refused = brain.operate_anyway(words, b"").await;
+        let told = transcript(&refused);
+        assert!(refused.code == Some(4) && told.contains(why), "{told}");
+    };
+    // One that was packed anew, with something else in it; one that is no longer whole where the brain keeps it.
+    let other = brain.write("other.tar.zst", &tarball_with(&[("bash", "5.3")]));
+    refused(&["image", "verify", &other], "is no image of the brain's").await;
+    refused(&["image", "verify", "own@0123456789ab"], "own is own@").await;
+    let digest = brain.operate(&["image", "show", "own", "--json"], b"").await;
+    let digest: Value = serde_json::from_slice(&digest.stdout).unwrap();
+    let blob = brain.data().join("blobs/blobs/sha256").join(digest["digest"].as_str().unwrap());
+    std::fs::write(&blob, &tarball()[1..]).unwrap();
+    refused(&["image", "verify", "own"], "what the brain keeps has the digest").await;
+    std::fs::write(&blob, tarball()).unwrap();
+    brain.operate(&["image", "verify", "own"], b"").await;
+    brain.operate(&["image", "distrust-key", key], b"").await;
+    refused(&["image", "verify", "own"], "is not trusted any more").await;
+    let told = transcript(&brain.operate(&["image", "show", "own"], b"").await);
+    assert!(told.contains("NOT verified"), "{told}");
+    refused(&["image", "register", &other, "--name", "other"], "trust-key").await;
+    let public = keys[0]["public_key"].as_str().unwrap();
+    brain.operate(&["image", "trust-key", "again", public], b"").await;
+    brain.operate(&["image", "register", &other, "--name", "other"], b"").await;
+    brain.operate(&["image", "verify", "own"], b"").await;
+}
+
 /// A root filesystem as somebody else packs one.
 fn root_filesystem(more: &[(&str, u32)]) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
@@ -94,6 +135,7 @@ async fn a_strangers_root_filesystem_becomes_an_image_or_is_refused() {
     let refused = brain.operate_anyway(&words, b"").await;
     expect![[r#"
         --- stderr
+        images from here are signed by vm-8675b558 (SHA256:t1EbAcjWCEa87KINhKgPldTUFemzPzqciqCwlq54sis) from now on
         import theirs: read the files
         import theirs: read the files 25%
         error: EVIL was not imported

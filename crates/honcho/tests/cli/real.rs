@@ -37,6 +37,11 @@ impl RealBrain {
         RealBrain { directory, url, _serving: serving }
     }
 
+    /// Where the brain keeps its things.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.directory.path().join("brain")
+    }
+
     /// The operator's token.
     pub(crate) async fn token(&self) -> String {
         let file = self.directory.path().join("brain/operator.token");

@@ -35,6 +35,7 @@ mod m0035_suites;
 mod m0036_guest_packages;
 mod m0037_saved_views;
 mod m0038_load_over_time;
+mod m0040_image_signatures;
 mod schema;
 
 use crate::engine::Purpose;
@@ -87,6 +88,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0036_guest_packages::Migration),
             Box::new(m0037_saved_views::Migration),
             Box::new(m0038_load_over_time::Migration),
+            Box::new(m0040_image_signatures::Migration),
         ]
     }
 }

@@ -213,6 +213,7 @@ impl World {
             packages,
             architecture: None,
             facts: images::ImageFacts::default(),
+            signature: None,
             recipe: None,
         };
         self.write(&act(|tx, _| Box::pin(images::create(tx, &new)))).await.unwrap()

@@ -21,6 +21,7 @@ mod placing;
 pub(crate) mod post;
 mod power;
 mod quotas;
+mod signatures;
 pub(crate) mod slow_queries;
 mod slow_ranking;
 mod standing;

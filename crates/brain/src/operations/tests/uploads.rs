@@ -128,6 +128,12 @@ async fn what_comes_in_pieces_becomes_an_image_of_its_account() {
     let said = said.map(|text| text.as_deref().unwrap_or_default());
     assert_eq!(said, ["rocky", "9.4", "aarch64", "/sbin/init", "/boot/vmlinuz-5.14"]);
     assert_eq!((image.account_id, image.files_count), (Some(world.account.id), Some(10)));
+    // The brain has signed it, by a key that it made for that and that nobody else can read.
+    let told = image_signature_check(world.app.store.reader(), &image).await.unwrap();
+    assert_eq!((told.status.as_str(), told.problem), ("trusted", None));
+    assert!(told.signed_by.unwrap().starts_with("brain-"));
+    let key = std::fs::metadata(world.app.data.join("image-signing-key")).unwrap();
+    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&key.permissions()) & 0o777, 0o600);
     let digest = image.digest.parse().unwrap();
     assert_eq!(world.app.blobs.size(digest).await.unwrap(), u64::try_from(image.compressed_bytes).ok());
     // Nobody else's.

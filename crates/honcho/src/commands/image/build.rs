@@ -2,6 +2,7 @@
 
 use super::base;
 use super::send::{Tarball, bytes, send, taken_by};
+use super::sign;
 use crate::clean::clean;
 use crate::command_error::CommandError;
 use crate::completion::accounts;
@@ -61,6 +62,7 @@ pub(crate) async fn run(context: &Context, arguments: BuildArguments) -> Result<
     if let Some(taken) = client.list::<Image>(&[("name", name.clone())]).await?.first() {
         return Err(taken_by(taken));
     }
+    let signer = sign::signer(context).await?;
     let base = base::fetch(context, &recipe, &arguments.directory).await?;
     let sealed = build(context, recipe, base, &arguments.directory, &name).await?;
     let tarball = Tarball { path: &sealed.path, digest: sealed.digest, compressed: sealed.compressed };
@@ -73,6 +75,7 @@ pub(crate) async fn run(context: &Context, arguments: BuildArguments) -> Result<
         recipe: Some(sealed.recipe.clone()),
         ..honcho_brain::described(sealed.packages.clone(), &sealed.facts)
     };
+    let body = signer.sign(context, body, sealed.compressed)?;
     let image = client.create::<Image>(&body).await?;
     if !arguments.keep {
         std::fs::remove_file(&sealed.path).map_err(|error| {

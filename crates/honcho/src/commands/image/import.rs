@@ -1,6 +1,7 @@
 //! `honcho image import`: somebody else's root filesystem becomes an image.
 
 use super::send::{Tarball, bytes, send, taken_by};
+use super::sign;
 use crate::clean::clean;
 use crate::command_error::CommandError;
 use crate::completion::accounts;
@@ -64,6 +65,7 @@ pub(crate) async fn run(context: &Context, arguments: ImportArguments) -> Result
     if let Some(taken) = client.list::<Image>(&[("name", name.to_string())]).await?.first() {
         return Err(taken_by(taken));
     }
+    let signer = sign::signer(context).await?;
     let imported = import(context, &arguments, name.clone()).await?;
     let tarball = Tarball { path: &imported.path, digest: imported.digest, compressed: imported.compressed };
     send(context, client, &tarball, name.as_str()).await?;
@@ -75,6 +77,7 @@ pub(crate) async fn run(context: &Context, arguments: ImportArguments) -> Result
         architecture: imported.architecture.clone(),
         ..honcho_brain::described(imported.packages.clone(), &imported.facts())
     };
+    let body = signer.sign(context, body, imported.compressed)?;
     let image = client.create::<Image>(&body).await?;
     if !arguments.keep {
         remove(&imported.path, &image.name)?;

@@ -1,6 +1,7 @@
 //! `honcho image register`: a tarball that is there already becomes an image.
 
 use super::send::{Tarball, bytes, send, taken_by};
+use super::sign;
 use crate::command_error::CommandError;
 use crate::completion::accounts;
 use crate::context::Context;
@@ -48,6 +49,7 @@ pub(crate) async fn run(context: &Context, arguments: RegisterArguments) -> Resu
         .map_err(|error| CommandError::failed("cannot read the recipe").cause(&error))?;
     let client = context.client()?;
     let account_id = resolve::optional_id::<Account>(context, account.as_deref()).await?;
+    let signer = sign::signer(context).await?;
     let inspected = inspect(context, &tarball, &name).await?;
     let digest = inspected.digest.to_string();
     let same_name = client.list::<Image>(&[("name", name.clone())]).await?;
@@ -64,6 +66,7 @@ pub(crate) async fn run(context: &Context, arguments: RegisterArguments) -> Resu
         recipe,
         ..honcho_brain::described(inspected.packages, &inspected.facts)
     };
+    let body = signer.sign(context, body, sealed.compressed)?;
     super::show(context, &client.create::<Image>(&body).await?).await
 }
 
