@@ -311,6 +311,18 @@ impl Standing {
         }))
     }
 
+    /// Notes that it is used, by somebody who follows something and does more than look.
+    pub(crate) async fn used(&self, app: &App) {
+        match read(app, &self.hash, self.of).await {
+            Ok(Some(known)) => {
+                // One that is good no more ends what it has opened.
+                let _is_good = app.credentials.used(&known, app.now());
+            }
+            Ok(None) => {}
+            Err(error) => tracing::debug!(%error, "a use of a secret could not be noted"),
+        }
+    }
+
     /// Resolves when the secret is good no more, or gives less than it did: within [`FRESH`] and half a second of that,
     /// on whichever brain it was taken away, and at once on this one.
     pub(crate) async fn ends(self, app: App) {

@@ -5,7 +5,7 @@
 //! given the same. A page may thus be that much behind what was written, and no more; what is live asks for what is newer than a
 //! change that it was told of.
 
-use crate::placing::Size;
+use crate::placing::{Lost, Size};
 use honcho_model::{HostId, Timestamp};
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -24,6 +24,8 @@ pub(crate) struct Looks {
     pub(crate) guests_counted: Shared<String, Arc<[(String, i64)]>>,
     /// How many guests there are of each image, by who sees them.
     pub(crate) guests_by_image: Shared<String, Arc<HashMap<i64, i64>>>,
+    /// What the loss of a host would mean.
+    pub(crate) losses: Shared<HostId, Arc<Lost>>,
     /// What fits still, by size and by the host that is thought lost.
     pub(crate) capacities: Shared<Wanted, Arc<[honcho_api::Capacity]>>,
     /// What guests have of what suites of the archive serve.
@@ -38,9 +40,6 @@ pub(crate) const COUNTS: Duration = age(Duration::from_secs(1));
 
 /// So far behind may be what fits still.
 pub(crate) const CAPACITIES: Duration = age(Duration::from_secs(5));
-
-/// What is asked for by somebody who was told of a change, and waited for calm after it, may be that old.
-pub(crate) const AFTER_A_CHANGE: Duration = age(crate::panel::CALM);
 
 /// Time stands still in tests, which want to see what they did.
 pub(crate) const fn age(age: Duration) -> Duration {
@@ -79,8 +78,9 @@ impl<K: Eq + Hash, V: Clone> Shared<K, V> {
     ) -> Result<V, E> {
         let cell = self.cell(asked);
         let mut held = cell.lock().await;
+        // A clock that was put back makes what was made "later" of unknown age.
         if let Some((made, value)) = &*held
-            && *made >= since
+            && (since..=now()).contains(made)
         {
             return Ok(value.clone());
         }
@@ -140,6 +140,31 @@ mod tests {
         assert_eq!(shared.get("guests", Timestamp(1_000_001), now, make).await, Ok(2));
         clock.fetch_add(1_000_001, Ordering::Relaxed);
         assert_eq!(shared.recent("guests", second, now, make).await, Ok(3));
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_was_put_back_makes_it_anew() {
+        let shared: Shared<&str, i64> = Shared::default();
+        let clock = AtomicI64::new(5_000_000);
+        let now = || Timestamp(clock.load(Ordering::Relaxed));
+        let (age, two) = (Duration::from_secs(1), ["acme", "other"]);
+        let get = async |account, value| {
+            shared.recent(account, age, now, async || Ok::<_, Infallible>(value)).await
+        };
+        for (value, account) in two.into_iter().enumerate() {
+            let value = i64::try_from(value).unwrap();
+            assert_eq!(get(account, value).await, Ok(value), "each account is given its own");
+        }
+        clock.store(2_000_000, Ordering::Relaxed);
+        assert_eq!((get("acme", 7).await, get("other", 8).await), (Ok(7), Ok(8)));
+        clock.store(3_000_000, Ordering::Relaxed);
+        assert_eq!(
+            (get("acme", 9).await, get("other", 9).await),
+            (Ok(7), Ok(8)),
+            "a second old, and not older"
+        );
+        clock.store(3_000_001, Ordering::Relaxed);
+        assert_eq!((get("acme", 9).await, get("other", 9).await), (Ok(9), Ok(9)));
     }
 
     #[tokio::test]

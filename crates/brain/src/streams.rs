@@ -44,7 +44,7 @@ pub(crate) struct Place {
 
 /// Somebody's seat before the console of a guest.
 pub(crate) struct Seat {
-    id: Uuid,
+    pub(crate) id: Uuid,
     guest: GuestId,
     streams: Streams,
     /// Resolves when somebody else has sat down there.
@@ -73,6 +73,11 @@ impl Streams {
 
     fn seats(&self) -> std::sync::MutexGuard<'_, Seats> {
         self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether somebody sits before the console of a guest whose seat is not this one.
+    pub(crate) fn is_taken(&self, guest: GuestId, own: Option<Uuid>) -> bool {
+        self.seats().get(&guest).is_some_and(|(id, _)| Some(*id) != own)
     }
 
     /// Sits down before the console of a guest. Whoever sat there is told that it is taken. `id` is one that was never used.
@@ -125,7 +130,13 @@ mod tests {
         let mut first = streams.sit(GuestId(7), Uuid::from_u128(1));
         let mut elsewhere = streams.sit(GuestId(8), Uuid::from_u128(2));
         assert!(first.taken.try_recv().is_err());
+        assert!(streams.is_taken(GuestId(7), None) && !streams.is_taken(GuestId(9), None));
         let mut second = streams.sit(GuestId(7), Uuid::from_u128(3));
+        assert!(
+            streams.is_taken(GuestId(7), Some(Uuid::from_u128(1))),
+            "whoever had it before has it no more"
+        );
+        assert!(!streams.is_taken(GuestId(7), Some(Uuid::from_u128(3))));
         assert_eq!(first.taken.try_recv(), Ok(()));
         // Whoever lost it takes nothing away by leaving.
         drop(first);

@@ -2,11 +2,10 @@
 
 use crate::drain::rehouse;
 use crate::filter::{Filter, Filters};
-use crate::fleet::{Fleet, Request};
+use crate::fleet::{Draining, Fleet, Request};
 use crate::place::Choice;
 use crate::survive::Survival;
 use crate::tallies::Tallies;
-use honcho_model::host::HostStatus;
 use honcho_model::{GuestId, HostId};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -100,25 +99,32 @@ pub struct Loss {
     pub rehoused: Vec<(GuestId, Choice)>,
     /// Those that would fit nowhere, each with the reasons.
     pub homeless: Vec<(GuestId, String)>,
-    /// How many more would fit afterwards.
-    pub capacity: Capacity,
+    /// What would be afterwards.
+    pub after: Fleet,
 }
 
-/// What would happen if this host were lost; `None` if there is no such host.
-pub fn if_lost(fleet: &Fleet, lost: HostId, request: &Request) -> Option<Loss> {
+/// What would happen if this host were lost; `None` if there is no such host. Of the other hosts' guests it is enough to know what
+/// they come to.
+pub fn if_lost(fleet: &Fleet, lost: HostId) -> Option<Loss> {
     let position = fleet.position(lost)?;
     let mut without = fleet.clone();
-    without.hosts[position].status = HostStatus::Silent;
+    without.hosts[position].draining = Draining::Lost;
     let plan = rehouse(&without, position);
-    let guests = std::mem::take(&mut without.guests);
     let moved: BTreeMap<GuestId, Choice> = plan.rehoused.iter().copied().collect();
+    let Fleet { hosts, guests, rules, mut tallies } = without;
     let guests = guests.into_iter().filter_map(|mut guest| {
-        if let Some(choice) = moved.get(&guest.id) {
-            guest.host = choice.host;
-            guest.pool = choice.pool.unwrap_or(guest.pool);
+        if guest.host != lost {
+            return Some(guest);
         }
-        (guest.host != lost).then_some(guest)
+        tallies.remove(&hosts, position, &guest);
+        let choice = moved.get(&guest.id)?;
+        guest.host = choice.host;
+        guest.pool = choice.pool.unwrap_or(guest.pool);
+        tallies.put(&hosts, &guest);
+        Some(guest)
     });
-    let after = Fleet::new(without.hosts, guests.collect(), fleet.rules);
-    Some(Loss { rehoused: plan.rehoused, homeless: plan.homeless, capacity: capacity(&after, request) })
+    let guests = guests.collect();
+    tallies.look_at(&hosts);
+    let after = Fleet { hosts, guests, rules, tallies };
+    Some(Loss { rehoused: plan.rehoused, homeless: plan.homeless, after })
 }

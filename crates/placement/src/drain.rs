@@ -14,7 +14,8 @@ pub struct Drain {
     pub homeless: Vec<(GuestId, String)>,
 }
 
-/// Plans where the guests of a host go; `None` if there is no such host. None goes to a host that is draining.
+/// Plans where the guests of a host go; `None` if there is no such host. None goes to a host that is draining. Of the other
+/// hosts' guests it is enough to know what they come to.
 pub fn drain(fleet: &Fleet, host: HostId) -> Option<Drain> {
     let position = fleet.position(host)?;
     let mut draining = fleet.clone();
@@ -25,9 +26,9 @@ pub fn drain(fleet: &Fleet, host: HostId) -> Option<Drain> {
 /// Places the guests of a host that takes none any more, the largest first.
 pub(crate) fn rehouse(fleet: &Fleet, position: usize) -> Drain {
     let id = fleet.hosts[position].id;
-    // A fleet anew, for the host is open to guests no more, and what is spread is spread without it.
-    let fleet = Fleet::new(fleet.hosts.clone(), fleet.guests.clone(), fleet.rules);
+    // The host is open to guests no more, and what is spread is spread without it.
     let mut tallies = fleet.tallies.clone();
+    tallies.look_at(&fleet.hosts);
     let mut guests: Vec<_> = fleet.guests.iter().filter(|guest| guest.host == id).collect();
     guests.sort_by_key(|guest| (Reverse((guest.needs.memory, guest.needs.disk)), guest.id));
     let mut plan = Drain { rehoused: Vec::new(), homeless: Vec::new() };
@@ -41,14 +42,14 @@ pub(crate) fn rehouse(fleet: &Fleet, position: usize) -> Drain {
         }
         let mut without = tallies.clone();
         without.remove(&fleet.hosts, position, guest);
-        let decision = decide(&fleet, &without, &needs);
+        let decision = decide(fleet, &without, &needs);
         match decision.choice {
             Some(choice) => {
-                commit(&fleet, &mut without, &needs, choice);
+                commit(fleet, &mut without, &needs, choice);
                 tallies = without;
                 plan.rehoused.push((guest.id, choice));
             }
-            None => plan.homeless.push((guest.id, decision.refusals(&fleet, &needs))),
+            None => plan.homeless.push((guest.id, decision.refusals(fleet, &needs))),
         }
     }
     plan

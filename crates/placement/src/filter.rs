@@ -81,6 +81,8 @@ pub enum Refusal {
     NotWanted,
     /// Its agent does not speak.
     NotUp(HostStatus),
+    /// A plan asks what would be without it.
+    ThoughtLost,
     /// It is not there to run guests.
     NotHypervisor,
     /// It is being emptied.
@@ -127,7 +129,7 @@ impl Refusal {
     pub fn filter(&self) -> Filter {
         match self {
             Refusal::NotWanted => Filter::Wanted,
-            Refusal::NotUp(_) => Filter::Enabled,
+            Refusal::NotUp(_) | Refusal::ThoughtLost => Filter::Enabled,
             Refusal::NotHypervisor => Filter::Duty,
             Refusal::Draining => Filter::Draining,
             Refusal::Lacks(_) => Filter::Capability,
@@ -146,6 +148,7 @@ impl Refusal {
         match self {
             Refusal::NotWanted => "another is wanted".to_owned(),
             Refusal::NotUp(status) => format!("is {}", status.as_str()),
+            Refusal::ThoughtLost => "is thought lost".to_owned(),
             Refusal::NotHypervisor => "has not the duty hypervisor".to_owned(),
             Refusal::Draining => "is draining".to_owned(),
             Refusal::Lacks(at) => {
@@ -256,6 +259,9 @@ pub(crate) fn fixed(host: &Host, request: &Request) -> Result<(), Refusal> {
 
 /// Whether it takes any guest.
 fn taking(host: &Host) -> Result<(), Refusal> {
+    if host.draining == Draining::Lost {
+        return Err(Refusal::ThoughtLost);
+    }
     if host.status != HostStatus::Up {
         return Err(Refusal::NotUp(host.status));
     }

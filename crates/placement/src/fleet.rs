@@ -73,6 +73,8 @@ impl Default for HostLoad {
 pub enum Draining {
     /// Its guests go, and none comes.
     Yes,
+    /// All at once: it is thought lost, by a plan that asks what would be then.
+    Lost,
     /// It takes guests.
     #[default]
     No,
@@ -263,6 +265,12 @@ impl Fleet {
         share(&mut hosts);
         let tallies = Tallies::of_sums(&hosts, sums);
         Fleet { hosts, guests: Vec::new(), rules, tallies }
+    }
+
+    /// A fleet of sums, with some guests told apart that are in its sums: all those of a host whose guests are to be rehoused.
+    #[must_use]
+    pub fn with_guests(&self, guests: Vec<Guest>) -> Self {
+        Fleet { guests, ..self.clone() }
     }
 
     /// Takes what is told of some hosts of a fleet of sums in place of what was told before, and what is seen of all: the

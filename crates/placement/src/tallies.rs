@@ -95,10 +95,7 @@ impl Tallies {
     pub(crate) fn new(hosts: &[Host], guests: &[Guest]) -> Self {
         let mut tallies = Tallies::empty(hosts);
         for guest in guests {
-            let Some(position) = tallies.position(guest.host) else { continue };
-            let pool = hosts[position].pools.iter().position(|pool| pool.id == guest.pool);
-            let load = guest.load * hosts[position].load.of_one;
-            tallies.count(position, pool, &guest.needs, guest.holds, load);
+            tallies.put(hosts, guest);
         }
         tallies.look_at(hosts);
         tallies
@@ -162,7 +159,7 @@ impl Tallies {
         self.positions.get(&id).copied()
     }
 
-    fn look_at(&mut self, hosts: &[Host]) {
+    pub(crate) fn look_at(&mut self, hosts: &[Host]) {
         for (host, tally) in hosts.iter().zip(&mut self.hosts) {
             tally.look_at(host);
         }
@@ -186,6 +183,14 @@ impl Tallies {
             }
             self.moments[component] = moments;
         }
+    }
+
+    /// Counts a guest where it is; `look_at` is to follow.
+    pub(crate) fn put(&mut self, hosts: &[Host], guest: &Guest) {
+        let Some(position) = self.position(guest.host) else { return };
+        let pool = hosts[position].pools.iter().position(|pool| pool.id == guest.pool);
+        let load = guest.load * hosts[position].load.of_one;
+        self.count(position, pool, &guest.needs, guest.holds, load);
     }
 
     fn count(&mut self, position: usize, pool: Option<usize>, needs: &Request, holds: Holds, load: f64) {

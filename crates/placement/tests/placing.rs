@@ -226,8 +226,14 @@ fn a_drain_names_who_does_not_fit() {
             "no host has room for it (h1: is draining; h2: 1.5G of memory free, 3G needed)".to_owned()
         )]
     );
-    let loss = if_lost(&fleet, HostId(1), &small()).unwrap();
-    assert_eq!((loss.rehoused.len(), loss.homeless.len(), loss.capacity.fit), (2, 1, 0));
+    let loss = if_lost(&fleet, HostId(1)).unwrap();
+    let fit = capacity(&loss.after, &small()).fit;
+    assert_eq!((loss.rehoused.len(), loss.homeless.len(), fit), (2, 1, 0));
+    // It is thought lost: that it is silent is not said, for it speaks.
+    assert_eq!(
+        loss.homeless[0].1,
+        "no host has room for it (h1: is thought lost; h2: 1.5G of memory free, 3G needed)"
+    );
     assert!(drain(&fleet, HostId(9)).is_none());
 }
 

@@ -6,7 +6,7 @@ use honcho_model::{AccountId, Bytes, GuestId, HostId, PoolId, RackId};
 use honcho_placement::spread::Limits;
 use honcho_placement::{
     Balance, ClusterId, ClusterRole, Draining, Fleet, Guest, Holds, Host, NPlusOne, Pool, Reach, Request,
-    Rules, Verdict, balance, capacity, drain, place, place_all, stranded,
+    Rules, Verdict, balance, capacity, drain, if_lost, place, place_all, stranded,
 };
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -236,6 +236,48 @@ proptest! {
             now = moved(&now, guest, choice.host);
             let (memory, disk, vcpus) = left(&now, choice.host);
             prop_assert!(memory >= 0 && disk >= 0 && vcpus >= 0);
+        }
+    }
+}
+
+/// The same fleet as one of sums, in which only the guests of one host are told apart.
+fn summed(fleet: &Fleet, apart: HostId) -> Fleet {
+    let mut hosts = fleet.hosts().to_vec();
+    let mut sums = honcho_placement::Sums::default();
+    for guest in fleet.guests() {
+        let host = hosts.iter_mut().find(|host| host.id == guest.host).unwrap();
+        for pool in host.pools.iter_mut().filter(|pool| pool.id == guest.pool) {
+            pool.taken.0 += guest.needs.disk.0;
+        }
+        if guest.holds == Holds::All {
+            let (host, memory) = (guest.host, guest.needs.memory);
+            let vcpus = guest.needs.vcpus.into();
+            sums.alike.push(honcho_placement::Alike { host, memory, guests: 1, vcpus });
+            sums.accounts.push((guest.needs.account, host, 1));
+            sums.roles.extend(guest.needs.apart.clone().map(|role| (role, host, 1)));
+        }
+    }
+    let guests = fleet.guests().iter().filter(|guest| guest.host == apart).cloned().collect();
+    Fleet::of_sums(hosts, &sums, fleet.rules()).with_guests(guests)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    /// Of the guests of other hosts it is enough to know what they come to.
+    #[test]
+    fn sums_tell_what_a_drain_and_a_loss_come_to(fleet in fleets(), spot in 0usize..8, asked in requests(1..3)) {
+        let guests = fleet.guests().iter().map(|guest| Guest { load: 0.0, ..guest.clone() }).collect();
+        let fleet = Fleet::new(fleet.hosts().to_vec(), guests, fleet.rules());
+        let host = fleet.hosts()[spot % fleet.hosts().len()].id;
+        let summed = summed(&fleet, host);
+        prop_assert_eq!(drain(&summed, host), drain(&fleet, host));
+        let (told_apart, summed) = (if_lost(&fleet, host).unwrap(), if_lost(&summed, host).unwrap());
+        prop_assert_eq!(&summed.rehoused, &told_apart.rehoused);
+        prop_assert_eq!(&summed.homeless, &told_apart.homeless);
+        for request in asked {
+            prop_assert_eq!(capacity(&summed.after, &request), capacity(&told_apart.after, &request));
+            prop_assert_eq!(place(&summed.after, &request), place(&told_apart.after, &request));
         }
     }
 }

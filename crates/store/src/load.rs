@@ -336,21 +336,31 @@ async fn of(
     Ok(samples)
 }
 
-/// How many processors each guest or host kept busy, on average of the last day: those that were looked at for an hour of it.
+/// How many processors each guest or host, or each of some, kept busy, on average of the last day: those that were looked at for an
+/// hour of it.
 pub async fn busy_of_a_day(
     connection: &impl Connection,
     kind: Kind,
+    only: Option<&[i64]>,
     now: Timestamp,
 ) -> StoreResult<HashMap<i64, f64>> {
     const DAY: i64 = 24 * 60 * 60 * 1_000_000;
     let (span, since) = (Span::Hours, Timestamp(now.0 - DAY));
     let mut busy: HashMap<i64, (f64, f64)> = HashMap::new();
+    let narrowed = match only {
+        None => String::new(),
+        Some([]) => return Ok(HashMap::new()),
+        Some(ids) => {
+            let ids: Vec<String> = ids.iter().map(i64::to_string).collect();
+            format!(" AND subject_id IN ({})", ids.join(", "))
+        }
+    };
     // A day lies in one chunk or in two.
     for begins in BTreeSet::from([span.chunk_begin(since), span.chunk_begin(now)]) {
         let mut after = Some(i64::MIN);
         while let Some(last) = after {
             let sql = format!(
-                "SELECT subject_id, begins, samples FROM load_chunks WHERE kind = $1 AND span = $2 AND place = $3 AND subject_id > $4 \
+                "SELECT subject_id, begins, samples FROM load_chunks WHERE kind = $1 AND span = $2 AND place = $3 AND subject_id > $4{narrowed} \
                  ORDER BY subject_id LIMIT {AT_ONCE}"
             );
             let key = values![kind_number(kind), span_number(span), span.place(begins), last];

@@ -6,7 +6,7 @@
 mod busy;
 mod kept;
 
-pub use busy::look_at_the_day;
+pub use busy::{look_at_the_day, look_at_the_day_of};
 pub use kept::{HostKin, KeptRooms, Loads, Renewal, Renewed, forget_changes};
 
 use crate::cells::FromCells;
@@ -466,23 +466,36 @@ struct KindRow {
     kind: String,
 }
 
-/// Every guest that is not gone, for plans that name the guests they move.
-pub async fn guests(connection: &impl Connection) -> StoreResult<Vec<PlacedGuest>> {
-    let sql = "SELECT DISTINCT i.guest_id, n.kind FROM interfaces i JOIN networks n ON n.id = i.network_id \
-        JOIN guests g ON g.id = i.guest_id WHERE g.deleted_at IS NULL";
+/// Every guest that is not gone, or those of one host, for plans that name the guests they move.
+pub async fn guests(connection: &impl Connection, only: Option<HostId>) -> StoreResult<Vec<PlacedGuest>> {
+    // Plans are about what will be: a guest that is under way is where it goes.
+    let under_way = guest_moves::destinations(connection).await?;
+    let (narrowed, host) = match only {
+        None => ("", values![]),
+        // One that comes is of this host too, wherever it is yet; of the others those that go are left out below.
+        Some(host) => (
+            " AND (g.host_id = $1 OR g.id IN (SELECT m.guest_id FROM moves m WHERE m.to_host_id = $1 \
+                AND m.moved_at IS NULL AND m.given_up_at IS NULL AND m.begun_at IS NOT NULL))",
+            values![host.0],
+        ),
+    };
+    let sql = format!(
+        "SELECT DISTINCT i.guest_id, n.kind FROM interfaces i JOIN networks n ON n.id = i.network_id \
+        JOIN guests g ON g.id = i.guest_id WHERE g.deleted_at IS NULL{narrowed}"
+    );
     let mut kinds: HashMap<i64, Vec<NetworkKind>> = HashMap::new();
-    for row in rows::<KindRow>(connection, sql, values![]).await? {
+    for row in rows::<KindRow>(connection, &sql, host.clone()).await? {
         kinds.entry(row.guest_id).or_default().extend(NetworkKind::parse(&row.kind));
     }
-    let sql = "SELECT g.id, g.name, g.account_id, g.host_id, COALESCE(v.pool_id, 0) AS pool_id, g.memory, \
+    let sql = format!(
+        "SELECT g.id, g.name, g.account_id, g.host_id, COALESCE(v.pool_id, 0) AS pool_id, g.memory, \
         CAST(g.vcpus AS BIGINT) AS vcpus, COALESCE(CASE WHEN v.growing_to > v.size THEN v.growing_to ELSE v.size END, 0) AS disk, g.cluster, g.role, \
         m.architecture, g.cpu_features, \
         (g.cancelled_at IS NULL AND g.deleting_at IS NULL AND g.memory_claimed) AS claims \
         FROM guests g JOIN images m ON m.id = g.image_id LEFT JOIN volumes v ON v.guest_id = g.id \
-        WHERE g.deleted_at IS NULL AND g.host_id > 0 ORDER BY g.id";
-    let found: Vec<GuestRow> = rows(connection, sql, values![]).await?;
-    // Plans are about what will be: a guest that is under way is where it goes.
-    let under_way = guest_moves::destinations(connection).await?;
+        WHERE g.deleted_at IS NULL AND g.host_id > 0{narrowed} ORDER BY g.id"
+    );
+    let found: Vec<GuestRow> = rows(connection, &sql, host).await?;
     let place = |row: &GuestRow| {
         under_way.get(&row.id).copied().unwrap_or((HostId(row.host_id), PoolId(row.pool_id)))
     };
@@ -505,5 +518,6 @@ pub async fn guests(connection: &impl Connection) -> StoreResult<Vec<PlacedGuest
             busy: None,
         }
     };
-    Ok(found.into_iter().map(guest).collect())
+    let of_host = |guest: &PlacedGuest| only.is_none_or(|only| guest.host == only);
+    Ok(found.into_iter().map(guest).filter(of_host).collect())
 }

@@ -315,11 +315,34 @@ async fn console(office: &mut Office, web1: i64) -> Result<()> {
     office.browser.click("#console-size option[value='80x24']").await?;
     office.browser.click("#console-reader").await?;
 
+    // A page that connects again by itself takes the console from nobody.
+    let again = "window.code = 'none'; const again = new WebSocket(document.getElementById('console').dataset.socket + '?again='); \
+        again.onclose = (event) => (window.code = String(event.code))";
+    office.browser.run(again).await?;
+    office.browser.gives("return window.code", "4001").await?;
+    office.browser.gives(word, "connected").await?;
+    // What a guest has asked of the mouse is over when another begins to listen.
+    office.browser.run("document.querySelector('.xterm-helper-textarea').focus()").await?;
+    office.browser.keys("\u{e00c}[?1000h").await?;
+    let mouse = "return String(document.querySelector('.xterm.enable-mouse-events') !== null)";
+    office.browser.gives(mouse, "true").await?;
+
     let elsewhere = office.world.client.guest_console(web1).await?;
     office.browser.says("Somebody opened this console elsewhere.").await?;
     office.look("console-taken").await?;
     drop(elsewhere);
     office.browser.click("#console-connect").await?;
+    office.browser.gives(word, "connected").await?;
+    office.browser.gives(mouse, "false").await?;
+
+    // Whoever logs out in another tab has no console any more, and is told why.
+    let leave = "const token = document.querySelector(\"form[action='/logout'] [name=token]\").value; \
+        fetch('/logout', { method: 'POST', body: new URLSearchParams({ token }) })";
+    office.browser.run(leave).await?;
+    office.browser.says("Your session has ended: load this page anew to log in.").await?;
+    office.log_in("ann").await?;
+    office.browser.says("Needs attention").await?;
+    office.browser.go(&office.address(&format!("/guests/{web1}/console"))).await?;
     office.browser.gives(word, "connected").await?;
 
     office.browser.click(".console a[href$='/log']").await?;

@@ -114,6 +114,7 @@ let isMuted = true;
 let pause = 1000;
 let again = 0;
 let shortOnes = 0;
+let seat = ""; // Which one it was, so that only our own is taken back by itself.
 
 function type(bytes) {
   // What the terminal answers to what was printed before is no answer to anybody.
@@ -125,7 +126,7 @@ terminal.onBinary((text) => type(Uint8Array.from(text, (letter) => letter.charCo
 
 function later(milliseconds) {
   clearTimeout(again);
-  again = setTimeout(open, milliseconds);
+  again = setTimeout(() => open(true), milliseconds);
 }
 
 // Whether the session has ended, or the guest is gone: the answer to a WebSocket that is refused tells a script nothing.
@@ -164,7 +165,10 @@ async function closed(event, opened) {
   pause = Math.min(SLOWEST, pause * 2);
 }
 
-function open() {
+// Whatever was printed before may have left a full screen, colours, a keypad that says other keys, a mouse that types.
+const usual = "\x1b[!p\x1b[?1049l\x1b[0m\x1b[?25h\x1b[?1l\x1b>" + [9, 1000, 1002, 1003, 1004, 1005, 1006, 1015, 1016, 2004].map((mode) => `\x1b[?${mode}l`).join("");
+
+function open(byItself = false) {
   clearTimeout(again);
   if (socket !== null) return;
   state("busy", "connecting…");
@@ -172,11 +176,16 @@ function open() {
   isMuted = true;
   let opened = null;
   const address = new URL(room.dataset.socket, location.href);
+  if (byItself) address.searchParams.set("again", seat);
   address.protocol = address.protocol === "https:" ? "wss:" : "ws:";
   const mine = new WebSocket(address);
   socket = mine;
   mine.binaryType = "arraybuffer";
+  let isFirst = true;
   mine.addEventListener("message", (event) => {
+    // What was printed before comes anew.
+    if (isFirst) terminal.reset();
+    isFirst = false;
     if (event.data instanceof ArrayBuffer) {
       terminal.write(new Uint8Array(event.data));
       return;
@@ -184,8 +193,8 @@ function open() {
     opened = performance.now();
     isConnected = true;
     pause = 1000;
-    // Whatever was printed before may have left a full screen, or colours.
-    terminal.write("\x1b[!p\x1b[?1049l\x1b[0m", () => (isMuted = false));
+    seat = event.data.split(" ")[1];
+    terminal.write(usual, () => (isMuted = false));
     state("good", "connected");
     const at = document.activeElement;
     if (at === document.body || at === connect || at?.id === "main") terminal.focus();
@@ -208,6 +217,6 @@ window.addEventListener("pagehide", () => {
   old?.close();
 });
 window.addEventListener("pageshow", (event) => {
-  if (event.persisted) open();
+  if (event.persisted) open(true);
 });
 open();

@@ -63,7 +63,9 @@ pub(crate) use json::Exactly;
 pub(crate) use middleware::{archive_request, machine_request, without_json_suffix};
 pub use openapi::openapi_json;
 pub(crate) use people::{made as make_person, password_set};
-pub(crate) use placements::{Moves, capacities, drain_ordered, plan_of as drain_plan, undrained};
+pub(crate) use placements::{
+    Moves, capacities, capacities_without, drain_ordered, lost, plan_of as drain_plan, undrained,
+};
 pub(crate) use restore::refuse_unaccepted;
 pub(crate) use sessions::{refused as login_refused, try_password};
 pub(crate) use slow_queries::ranking as slow_ranking;

@@ -246,6 +246,21 @@ async fn sessions_end_by_idleness_by_age_by_logging_out_and_by_another_password(
     office.world.pass(60 * 60);
     assert_eq!(office.status(&third, "/v1/whoami").await, 401, "an hour idle");
 
+    // Whoever types at a console uses it, though nothing is asked for anew.
+    let (_, session) = office.try_login("ann", "seven green lamps").await;
+    let typing = session["secret"].as_str().unwrap().to_owned();
+    let standing = crate::credentials::find(app, &typing).await.unwrap().unwrap();
+    for _ in 0..3 {
+        office.world.pass(50 * 60);
+        assert!(standing.holds(app).await.unwrap());
+        standing.used(app).await;
+        uses_step(app.clone()).await.unwrap();
+    }
+    office.world.pass(60 * 60);
+    assert!(!standing.holds(app).await.unwrap(), "an hour in which nothing was typed");
+    standing.used(app).await;
+    assert!(!standing.holds(app).await.unwrap(), "too late");
+
     let (_, session) = office.try_login("ann", "seven green lamps").await;
     let fourth = session["secret"].as_str().unwrap().to_owned();
     let path = format!("/v1/sessions/{}", session["id"]);

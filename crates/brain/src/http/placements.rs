@@ -5,17 +5,18 @@ use super::error::{ApiError, ApiResult};
 use super::extract::{Arguments, Caller, Id, Meant, Operator};
 use crate::app::{App, Trial};
 use crate::operations::{HostDrain, MovesOrder, Wanted};
-use crate::placing::{self, Size};
+use crate::placing::{self, Lost, Size};
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use honcho_api::{Balance, Capacity, Drain, ErrorBody, Placement, PlannedMove};
 use honcho_model::{Bytes, GuestId, HostId};
-use honcho_placement::Rules;
 use honcho_placement::spread::Limits;
+use honcho_placement::{Fleet, Rules};
 use honcho_store::rooms::{PlacedGuest, Room};
-use honcho_store::{Refusal, StoreError, guests, placements, rooms};
+use honcho_store::{Refusal, StoreError, guests, hosts, placements, rooms};
 use serde::Deserialize;
+use std::sync::Arc;
 
 /// Tells why a guest is where it is.
 #[utoipa::path(get, path = "/v1/guests/{id}/placement", tag = "guests", params(("id" = i64, Path)),
@@ -52,20 +53,43 @@ async fn planned<T: Send + 'static>(
 ) -> ApiResult<T> {
     let snapshot = app.store.snapshot().await?;
     let mut rooms = rooms::list(&snapshot, None, app.now()).await?;
-    let mut guests = rooms::guests(&snapshot).await?;
+    let mut guests = rooms::guests(&snapshot, None).await?;
     rooms::look_at_the_day(&snapshot, &mut rooms, &mut guests, app.now()).await?;
     let wanted = guests.iter().flat_map(|guest| guest.features.iter().cloned()).collect();
     rooms::look_for_features(&snapshot, &mut rooms, &wanted).await?;
     drop(snapshot);
     let rules = app.rules;
-    let made = tokio::task::spawn_blocking(move || plan(&rooms, &guests, rules)).await;
+    made(move || plan(&rooms, &guests, rules)).await
+}
+
+/// Makes a plan that rehouses the guests of one host: of all others it is kept what they come to.
+async fn with_guests_of<T: Send + 'static>(
+    app: &App,
+    host: HostId,
+    plan: impl FnOnce(&Fleet, &[PlacedGuest]) -> Option<T> + Send + 'static,
+) -> ApiResult<T> {
+    let seen = app.standing.seen_with_guests_of(&app.store, app.now(), app.rules, host).await?;
+    made(move || plan(&seen.0, &seen.1)).await
+}
+
+/// Has a plan made on a thread that may be kept busy.
+async fn made<T: Send + 'static>(plan: impl FnOnce() -> Option<T> + Send + 'static) -> ApiResult<T> {
+    let made = tokio::task::spawn_blocking(plan).await;
     let made = made.map_err(|error| StoreError::Damaged { what: "plan", why: error.to_string() })?;
     made.ok_or_else(|| StoreError::from(Refusal::NotFound("host")).into())
 }
 
 /// What emptying a host would come to.
 pub(crate) async fn plan_of(app: &App, id: i64) -> ApiResult<Drain> {
-    planned(app, move |rooms, guests, rules| placing::drain_of(rooms, guests, rules, HostId(id))).await
+    let host = hosts::get(app.store.reader(), HostId(id), app.now()).await?;
+    let plan =
+        with_guests_of(app, HostId(id), move |fleet, guests| placing::drain_of(fleet, guests, HostId(id)));
+    Ok(Drain { draining_since: host.draining_since, ..plan.await? })
+}
+
+/// What the loss of a host would mean.
+pub(crate) async fn lost(app: &App, host: HostId) -> ApiResult<Lost> {
+    with_guests_of(app, host, move |fleet, guests| Lost::of(fleet, guests, host)).await
 }
 
 /// Plans where the guests of a host would go.
@@ -195,24 +219,18 @@ pub(super) async fn undrain_by_post(
     Ok(Json(undrained(&app, operator.0, id).await?))
 }
 
-/// How many more guests of each of these sizes fit, all of what is at one moment. What a host's loss would mean is asked of every
-/// guest; else what they come to is enough, which is kept.
-pub(crate) async fn capacities(
-    app: &App,
-    sizes: Vec<Size>,
-    lost: Option<HostId>,
-) -> ApiResult<Vec<Capacity>> {
-    if let Some(lost) = lost {
-        let plan = move |rooms: &[Room], guests: &[PlacedGuest], rules| {
-            placing::capacities_of(rooms, guests, rules, &sizes, lost)
-        };
-        return planned(app, plan).await;
-    }
+/// How many more guests of each of these sizes fit, all of what is at one moment.
+pub(crate) async fn capacities(app: &App, sizes: Vec<Size>) -> ApiResult<Vec<Capacity>> {
     let fleet = app.standing.seen(&app.store, app.now(), app.rules).await?.fleet;
     let counting = tokio::task::spawn_blocking(move || {
         sizes.into_iter().map(|size| placing::fitting(&fleet, size)).collect()
     });
     counting.await.map_err(|error| StoreError::Damaged { what: "plan", why: error.to_string() }.into())
+}
+
+/// The same, if a host were lost.
+pub(crate) async fn capacities_without(lost: Arc<Lost>, sizes: Vec<Size>) -> ApiResult<Vec<Capacity>> {
+    made(move || Some(sizes.into_iter().map(|size| lost.fitting(size)).collect())).await
 }
 
 /// Of which size guests are to be counted.
@@ -242,7 +260,10 @@ pub(super) async fn capacity(
         ));
     }
     let size = Size { memory: Bytes(asked.memory_bytes), vcpus: asked.vcpus, disk: Bytes(asked.disk_bytes) };
-    let mut counted = capacities(&app, vec![size], asked.if_lost.map(HostId)).await?;
+    let mut counted = match asked.if_lost {
+        None => capacities(&app, vec![size]).await?,
+        Some(host) => capacities_without(Arc::new(lost(&app, HostId(host)).await?), vec![size]).await?,
+    };
     Ok(Json(counted.remove(0)))
 }
 

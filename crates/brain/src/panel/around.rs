@@ -13,7 +13,7 @@ use super::failure::{PanelError, Undressed};
 use super::fields::Fields;
 use super::shell::{Section, Shell};
 use super::tokens;
-use super::visitor::Visit;
+use super::visitor::{Transport, Visit};
 use crate::app::App;
 use crate::http::{ApiError, ApiResult, bodies, refuse_unaccepted, request_id};
 use askama::Template;
@@ -82,7 +82,7 @@ pub(super) async fn no_forms() -> PanelError {
 async fn form(app: &App, visit: &Visit, request: Request) -> ApiResult<Request> {
     let refused = |text: &str| ApiError::new(StatusCode::FORBIDDEN, "forbidden", text);
     let path = request.uri().path().to_owned();
-    if !is_of_our_pages(request.headers()) {
+    if !is_of_our_pages(request.headers(), visit.transport) {
         return Err(refused("this form was sent by a page that is not ours"));
     }
     let (parts, body) = request.into_parts();
@@ -112,12 +112,24 @@ async fn form(app: &App, visit: &Visit, request: Request) -> ApiResult<Request> 
 }
 
 /// Whether browsers say that a form comes from a page of ours. Old ones say nothing, and there is the token, too.
-pub(super) fn is_of_our_pages(headers: &HeaderMap) -> bool {
+///
+/// A page of this host that came in the clear is none of ours where ours come by TLS: whoever sits in between may have written it.
+/// How ours come is known only as far as a proxy tells it; one that does not has the browser's own word for it.
+pub(super) fn is_of_our_pages(headers: &HeaderMap, transport: Transport) -> bool {
     let said = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let site = said(HeaderName::from_static("sec-fetch-site"));
-    let from = said(header::ORIGIN).map(|origin| origin.split_once("://").map_or(origin, |(_, host)| host));
-    let to = said(header::HOST);
-    site.is_none_or(|site| matches!(site, "same-origin" | "none")) && from.is_none_or(|from| Some(from) == to)
+    if site.is_some_and(|site| !matches!(site, "same-origin" | "none")) {
+        return false;
+    }
+    let Some(origin) = headers.get(header::ORIGIN) else { return true };
+    let Some((scheme, from)) = origin.to_str().ok().and_then(|origin| origin.split_once("://")) else {
+        return false;
+    };
+    let is_alike = match transport {
+        Transport::Tls => scheme == "https",
+        Transport::Plain => scheme == "http" || site == Some("same-origin"),
+    };
+    is_alike && Some(from) == said(header::HOST)
 }
 
 #[derive(Template)]
@@ -226,13 +238,14 @@ mod tests {
 
     #[test]
     fn forms_come_from_our_own_pages() {
-        let check = |pairs: &[(&'static str, &'static str)], expected: bool| {
+        let check_by = |transport, pairs: &[(&'static str, &'static str)], expected: bool| {
             let headers: HeaderMap = pairs
                 .iter()
                 .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
                 .collect();
-            assert_eq!(is_of_our_pages(&headers), expected, "{pairs:?}");
+            assert_eq!(is_of_our_pages(&headers, transport), expected, "{transport:?} {pairs:?}");
         };
+        let check = |pairs: &[_], expected| check_by(Transport::Plain, pairs, expected);
         check(&[("host", "brain:7070")], true);
         check(
             &[("host", "brain:7070"), ("origin", "http://brain:7070"), ("sec-fetch-site", "same-origin")],
@@ -242,5 +255,16 @@ mod tests {
         check(&[("host", "brain:7070"), ("origin", "null")], false);
         check(&[("host", "brain:7070"), ("sec-fetch-site", "cross-site")], false);
         check(&[("host", "brain:7070"), ("sec-fetch-site", "same-site")], false);
+        check(&[("host", "brain:7070"), ("origin", "http://brain:7071")], false);
+        check(&[("host", "brain"), ("origin", "http://brain")], true);
+        check(&[("host", "brain"), ("origin", "brain")], false);
+        // A page that came in the clear is none of a brain that is reached by TLS, and the other way round.
+        let (clear, by_tls) = (("origin", "http://brain"), ("origin", "https://brain"));
+        check_by(Transport::Tls, &[("host", "brain"), clear], false);
+        check_by(Transport::Tls, &[("host", "brain"), clear, ("sec-fetch-site", "same-origin")], false);
+        check_by(Transport::Tls, &[("host", "brain"), by_tls], true);
+        check(&[("host", "brain"), by_tls], false);
+        // Behind a proxy that does not tell us.
+        check(&[("host", "brain"), by_tls, ("sec-fetch-site", "same-origin")], true);
     }
 }

@@ -5,8 +5,8 @@ use super::shell::{Section, Shell, page};
 use super::shown;
 use super::visitor::{Asking, Guarded};
 use crate::app::App;
-use crate::http::{ApiError, ApiResult, capacities};
-use crate::placing::Size;
+use crate::http::{self, ApiError, ApiResult, capacities, capacities_without};
+use crate::placing::{Lost, Size};
 use crate::shared::CAPACITIES;
 use askama::Template;
 use axum::extract::State;
@@ -39,7 +39,7 @@ struct Row {
     runs_out: String,
 }
 
-struct Lost {
+struct LostHost {
     name: String,
     restarted: i64,
     homeless: Vec<honcho_api::Homeless>,
@@ -53,7 +53,7 @@ struct CapacityPage {
     rows: Vec<Row>,
     /// Each that can be chosen, and whether it is.
     hosts: Vec<(i64, String, bool)>,
-    lost: Option<Lost>,
+    lost: Option<LostHost>,
 }
 
 pub(super) fn bytes(attribute: &str, text: &str) -> ApiResult<Bytes> {
@@ -96,15 +96,36 @@ pub(super) fn size_said(size: &Size) -> String {
     format!("{}, {} {vcpus}, {} disk", bytes(size.memory), size.vcpus, bytes(size.disk))
 }
 
-/// How many fit, for all who ask the same within some seconds.
+/// What the loss of a host would mean, a few seconds old at most.
+pub(super) async fn lost(app: &App, host: HostId) -> ApiResult<Arc<Lost>> {
+    let look = async || Ok(Arc::new(http::lost(app, host).await?));
+    app.looks.losses.recent(host, CAPACITIES, || app.now(), look).await
+}
+
+/// How many fit, a few seconds old at most.
 pub(super) async fn counted(
     app: &App,
     sizes: Vec<Size>,
-    lost: Option<HostId>,
+    lost: Option<&Arc<Lost>>,
 ) -> ApiResult<Arc<[honcho_api::Capacity]>> {
-    let asked = (sizes.clone(), lost);
-    let count = async || Ok(capacities(app, sizes, lost).await?.into());
+    let asked = (sizes.clone(), lost.map(|lost| lost.host));
+    let count = async || {
+        Ok(match lost {
+            None => capacities(app, sizes).await?,
+            Some(lost) => capacities_without(lost.clone(), sizes).await?,
+        }
+        .into())
+    };
     app.looks.capacities.recent(asked, CAPACITIES, || app.now(), count).await
+}
+
+/// The host that is thought lost.
+pub(super) async fn thought_lost(app: &App, if_lost: &str) -> ApiResult<Option<Arc<Lost>>> {
+    if if_lost.is_empty() {
+        return Ok(None);
+    }
+    let id = if_lost.parse().map_err(|_| ApiError::invalid("if_lost", "is no host"))?;
+    Ok(Some(lost(app, HostId(id)).await?))
 }
 
 /// The page.
@@ -115,20 +136,19 @@ pub(super) async fn show(
 ) -> PanelResult<Response> {
     guarded.visitor.operator()?;
     let sizes = sizes(&asked)?;
-    let lost = match asked.if_lost.as_str() {
-        "" => None,
-        id => Some(HostId(id.parse().map_err(|_| ApiError::invalid("if_lost", "is no host"))?)),
-    };
+    let lost = thought_lost(&app, &asked.if_lost).await?;
     let labels: Vec<String> = sizes.iter().map(size_said).collect();
-    let counted = counted(&app, sizes, lost).await?;
+    let counted = counted(&app, sizes, lost.as_ref()).await?;
     let filters = Filters { limit: Some(HOSTS), ..Filters::default() };
     let all = hosts::list(app.store.reader(), &filters, app.now()).await?;
-    let hosts: Vec<(i64, String)> = all.into_iter().map(|host| (host.id, host.name)).collect();
-    let named = lost.map(|lost| hosts.iter().find(|(id, _)| *id == lost.0).map(|(_, name)| name.clone()));
-    let lost = named.zip(counted.first()).map(|(name, capacity)| Lost {
-        name: name.unwrap_or_default(),
-        restarted: capacity.restarted.unwrap_or(0),
-        homeless: capacity.homeless.clone().unwrap_or_default(),
+    let mut hosts: Vec<(i64, String)> = all.into_iter().map(|host| (host.id, host.name)).collect();
+    if let Some(lost) = lost.as_ref().filter(|lost| hosts.iter().all(|(id, _)| *id != lost.host.0)) {
+        hosts.push((lost.host.0, lost.name.clone()));
+    }
+    let lost = lost.map(|lost| LostHost {
+        name: lost.name.clone(),
+        restarted: lost.restarted,
+        homeless: lost.homeless.clone(),
     });
     let row = |(capacity, size): (&honcho_api::Capacity, String)| Row {
         size,

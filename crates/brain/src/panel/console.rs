@@ -3,7 +3,7 @@
 //! ```text
 //!   console.js, xterm.js <-- WebSocket --> socket() <-- streams.rs, as for the API --> the agent of its host
 //!                             binary frames: what is printed and what is typed, as it is
-//!                             one text frame "connected": what came before it is of the log
+//!                             one text frame "connected", and which seat it is: what came before it is of the log
 //!                             a close frame says why it ended: `Ending`
 //! ```
 //!
@@ -16,7 +16,7 @@ use super::assets;
 use super::failure::{PanelError, PanelResult};
 use super::shell::{Section, Shell, page};
 use super::shown;
-use super::visitor::{Guarded, PageId};
+use super::visitor::{Asking, Guarded, PageId};
 use crate::app::App;
 use crate::http::{ApiError, ApiResult, Writer, streams};
 use crate::streams::Seat;
@@ -26,6 +26,7 @@ use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
+use futures::{Sink, SinkExt as _, Stream, StreamExt as _};
 use honcho_model::GuestId;
 use honcho_model::guest::Power;
 use honcho_model::printed::LogCleaner;
@@ -33,9 +34,11 @@ use honcho_store::guests;
 use honcho_wire::StreamKind;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
+use serde::Deserialize;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::time::{Instant, timeout};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::time::timeout;
+use uuid::Uuid;
 
 /// So much may be typed, or pasted, at once: the script cuts what is longer.
 const LARGEST: usize = 64 << 10;
@@ -49,17 +52,26 @@ const TAIL: u64 = 64 << 10;
 /// An agent that cannot tell what was printed so soon is not waited for: the console is what was asked for.
 const LOG_PATIENCE: Duration = Duration::from_secs(5);
 
-/// A browser is asked so often whether it is there still, which also keeps what stands between from cutting a quiet console.
-const PING: Duration = Duration::from_secs(20);
-
-/// And is thought gone when it has said nothing for so long.
-const GONE: Duration = Duration::from_mins(1);
-
 /// So long it is waited for to be told why the other side has closed a console.
 const A_MOMENT: Duration = Duration::from_millis(300);
 
-/// A browser that takes nothing of what is sent to it for so long is gone as well.
-const UNREAD: Duration = Duration::from_secs(30);
+/// How long whoever has a console is waited for.
+#[derive(Clone, Copy)]
+struct Patience {
+    /// A browser is asked so often whether it is there still, which also keeps what stands between from cutting a quiet console.
+    ping: Duration,
+    /// And is thought gone when it has said nothing for so long.
+    silent: Duration,
+    /// Whoever takes nothing of what is sent to them for so long is gone as well.
+    unread: Duration,
+}
+
+/// What is usual.
+const PATIENCE: Patience = Patience {
+    ping: Duration::from_secs(20),
+    silent: Duration::from_mins(1),
+    unread: Duration::from_secs(30),
+};
 
 #[derive(Template)]
 #[template(path = "console.html")]
@@ -163,15 +175,33 @@ impl Ending {
     }
 }
 
+/// How the script asks for a console.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Opening {
+    /// There if it is by itself that it connects again: the seat that it had, or nothing. Then nobody loses theirs.
+    again: Option<String>,
+}
+
+/// Whose seat may be taken.
+#[derive(Clone, Copy)]
+enum Taking {
+    /// Whoever sits there.
+    Any,
+    /// The one that was one's own, whose end was not heard of yet.
+    Own(Option<Uuid>),
+}
+
 /// The other end of the page's WebSocket.
 pub(super) async fn socket(
     State(app): State<App>,
     guarded: Guarded,
     PageId(id): PageId,
+    Asking(opening): Asking<Opening>,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> PanelResult<Response> {
-    if !headers.contains_key(header::ORIGIN) || !is_of_our_pages(&headers) {
+    if !headers.contains_key(header::ORIGIN) || !is_of_our_pages(&headers, guarded.visit.transport) {
         let text = "this console was asked for by a page that is not ours";
         return Err(PanelError::Api(ApiError::new(StatusCode::FORBIDDEN, "forbidden", text)));
     }
@@ -182,28 +212,42 @@ pub(super) async fn socket(
         ApiError::new(StatusCode::UPGRADE_REQUIRED, "upgrade_required", text)
     })?;
     let upgrade = upgrade.max_message_size(LARGEST).max_frame_size(LARGEST);
+    let taking = opening.again.map_or(Taking::Any, |own| Taking::Own(own.parse().ok()));
     Ok(upgrade.on_upgrade(move |mut socket| async move {
         let standing = writer.standing.clone();
         let ending = tokio::select! {
-            ending = served(&app, &writer, id, &mut socket) => ending,
+            ending = served(&app, &writer, id, taking, &mut socket) => ending,
             () = standing.ends(app.clone()) => Ending::NoMore,
         };
         if let Some(frame) = ending.frame() {
             // Whoever does not take it in time is gone.
-            let _gone = timeout(UNREAD, socket.send(Message::Close(Some(frame)))).await;
+            let _gone = timeout(PATIENCE.unread, socket.send(Message::Close(Some(frame)))).await;
         }
     }))
 }
 
-async fn served(app: &App, writer: &Writer, id: i64, socket: &mut WebSocket) -> Ending {
-    match opened(app, writer, id).await {
+async fn served(app: &App, writer: &Writer, id: i64, taking: Taking, socket: &mut WebSocket) -> Ending {
+    let is_taken = || match taking {
+        Taking::Any => false,
+        Taking::Own(own) => app.streams.is_taken(GuestId(id), own),
+    };
+    if is_taken() {
+        return Ending::Taken;
+    }
+    match opened(app, writer, id, is_taken).await {
         Err(error) => {
             let said: Vec<&str> = error.said().map(|(_, text)| text).collect();
             Ending::Refused(said.join("; "))
         }
-        Ok(Opened { before, mut seat, agent }) => {
+        Ok(None) => Ending::Taken,
+        Ok(Some(Opened { before, mut seat, agent })) => {
+            let said = [Message::Binary(before.into()), Message::text(format!("connected {}", seat.id))];
+            let used = || {
+                let (standing, app) = (writer.standing.clone(), app.clone());
+                async move { standing.used(&app).await }
+            };
             let ending = tokio::select! {
-                ending = pumped(socket, before, agent) => ending,
+                ending = pumped(socket, said, TokioIo::new(agent), PATIENCE, used) => ending,
                 _ = &mut seat.taken => return Ending::Taken,
             };
             // The agent may end the stream a moment before the other has sat down.
@@ -223,7 +267,13 @@ struct Opened {
     agent: Upgraded,
 }
 
-async fn opened(app: &App, writer: &Writer, id: i64) -> ApiResult<Opened> {
+/// Opens it; nothing if somebody else has sat down there meanwhile who may not be disturbed.
+async fn opened(
+    app: &App,
+    writer: &Writer,
+    id: i64,
+    is_taken: impl Fn() -> bool,
+) -> ApiResult<Option<Opened>> {
     let guest = guests::get(app.store.reader(), writer.scope, GuestId(id), app.now()).await?;
     if guest.power != Power::Running {
         return Err(ApiError::conflict("it is stopped, so nobody would answer"));
@@ -234,7 +284,7 @@ async fn opened(app: &App, writer: &Writer, id: i64) -> ApiResult<Opened> {
     let before = async { whole(streams::arrival(printed).await?, BEFORE).await };
     let console = async {
         let agent = streams::arrival(console).await?;
-        Ok((app.streams.sit(GuestId(id), app.outside.uuid()), agent))
+        Ok((!is_taken()).then(|| (app.streams.sit(GuestId(id), app.outside.uuid()), agent)))
     };
     let (before, console): (_, ApiResult<_>) = tokio::join!(timeout(LOG_PATIENCE, before), console);
     let before = match before {
@@ -242,59 +292,185 @@ async fn opened(app: &App, writer: &Writer, id: i64) -> ApiResult<Opened> {
         // The console is what was asked for, and says itself whether it works.
         Ok(Err(_)) | Err(_) => Vec::new(),
     };
-    let (seat, agent) = console?;
+    let Some((seat, agent)) = console? else { return Ok(None) };
     streams::note_console(app, writer.actor.clone(), writer.scope, id).await;
-    Ok(Opened { before, seat, agent })
+    Ok(Some(Opened { before, seat, agent }))
 }
 
-/// Hands over what is printed and what is typed, until either side ends.
-async fn pumped(socket: &mut WebSocket, before: Vec<u8>, agent: Upgraded) -> Ending {
-    let (mut from_guest, mut to_guest) = tokio::io::split(TokioIo::new(agent));
-    let mut printed = vec![0; 16 << 10];
-    let mut pings = tokio::time::interval(PING);
-    let mut heard = Instant::now();
-    let first = [Message::Binary(before.into()), Message::text("connected")];
-    for message in first {
-        if !sent(socket, message).await {
+/// Hands over what is printed and what is typed, until either side ends. Neither waits for the other: who cannot read as fast as
+/// a guest prints can still interrupt it.
+async fn pumped<S, A, Noted>(
+    socket: S,
+    said: [Message; 2],
+    agent: A,
+    patience: Patience,
+    used: impl Fn() -> Noted,
+) -> Ending
+where
+    S: Sink<Message> + Stream<Item = Result<Message, axum::Error>>,
+    A: AsyncRead + AsyncWrite,
+    Noted: Future<Output = ()>,
+{
+    let (to_browser, from_browser) = socket.split();
+    let (from_guest, to_guest) = tokio::io::split(agent);
+    tokio::select! {
+        ending = printed(from_guest, to_browser, said, patience) => ending,
+        ending = typed(from_browser, to_guest, patience, used) => ending,
+    }
+}
+
+/// Sends what a guest prints, and asks whether there is somebody still.
+async fn printed(
+    mut from_guest: impl AsyncRead + Unpin,
+    mut to_browser: impl Sink<Message> + Unpin,
+    said: [Message; 2],
+    patience: Patience,
+) -> Ending {
+    for message in said {
+        if !sent(&mut to_browser, message, patience).await {
             return Ending::Left;
         }
     }
+    let mut bytes = vec![0; 16 << 10];
+    let mut pings = tokio::time::interval(patience.ping);
     loop {
-        tokio::select! {
-            count = from_guest.read(&mut printed) => match count {
+        let message = tokio::select! {
+            count = from_guest.read(&mut bytes) => match count {
                 Ok(0) | Err(_) => return Ending::Closed,
-                Ok(count) => {
-                    if !sent(socket, Message::Binary(printed[..count].to_vec().into())).await {
-                        return Ending::Left;
-                    }
-                }
+                Ok(count) => Message::Binary(bytes[..count].to_vec().into()),
             },
-            message = socket.recv() => {
-                heard = Instant::now();
-                let typed = match message {
-                    Some(Ok(Message::Binary(typed))) => typed,
-                    Some(Ok(Message::Text(typed))) => typed.into(),
-                    Some(Ok(Message::Ping(_) | Message::Pong(_))) => continue,
-                    Some(Ok(Message::Close(_)) | Err(_)) | None => return Ending::Left,
-                };
-                let written = async {
-                    to_guest.write_all(&typed).await?;
-                    to_guest.flush().await
-                };
-                if written.await.is_err() {
-                    return Ending::Closed;
-                }
-            }
-            _ = pings.tick() => {
-                if heard.elapsed() > GONE || !sent(socket, Message::Ping(Vec::new().into())).await {
-                    return Ending::Left;
-                }
-            }
+            _ = pings.tick() => Message::Ping(Vec::new().into()),
+        };
+        if !sent(&mut to_browser, message, patience).await {
+            return Ending::Left;
+        }
+    }
+}
+
+/// Hands a guest what is typed.
+async fn typed<Noted: Future<Output = ()>>(
+    mut from_browser: impl Stream<Item = Result<Message, axum::Error>> + Unpin,
+    mut to_guest: impl AsyncWrite + Unpin,
+    patience: Patience,
+    used: impl Fn() -> Noted,
+) -> Ending {
+    loop {
+        let typed = match timeout(patience.silent, from_browser.next()).await {
+            Ok(Some(Ok(Message::Binary(typed)))) => typed,
+            Ok(Some(Ok(Message::Text(typed)))) => typed.into(),
+            Ok(Some(Ok(Message::Ping(_) | Message::Pong(_)))) => continue,
+            Ok(Some(Ok(Message::Close(_)) | Err(_)) | None) | Err(_) => return Ending::Left,
+        };
+        let written = async {
+            to_guest.write_all(&typed).await?;
+            to_guest.flush().await
+        };
+        match timeout(patience.unread, written).await {
+            // Whoever types is there: a session ends when nobody was for long.
+            Ok(Ok(())) => used().await,
+            Ok(Err(_)) => return Ending::Closed,
+            Err(_) => return Ending::Refused("the guest takes nothing of what is typed".to_owned()),
         }
     }
 }
 
 /// Whether the browser took it.
-async fn sent(socket: &mut WebSocket, message: Message) -> bool {
-    matches!(timeout(UNREAD, socket.send(message)).await, Ok(Ok(())))
+async fn sent(to_browser: &mut (impl Sink<Message> + Unpin), message: Message, patience: Patience) -> bool {
+    matches!(timeout(patience.unread, to_browser.send(message)).await, Ok(Ok(())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::channel::mpsc;
+    use std::cell::Cell;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    /// The brain's end of a WebSocket whose browser takes what is sent from one channel, and types into another.
+    struct Socket {
+        to_browser: mpsc::Sender<Message>,
+        from_browser: mpsc::UnboundedReceiver<Result<Message, axum::Error>>,
+    }
+
+    impl Stream for Socket {
+        type Item = Result<Message, axum::Error>;
+        fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+            self.from_browser.poll_next_unpin(cx)
+        }
+    }
+
+    impl Sink<Message> for Socket {
+        type Error = mpsc::SendError;
+        fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+            self.to_browser.poll_ready_unpin(cx)
+        }
+        fn start_send(mut self: Pin<&mut Self>, message: Message) -> Result<(), Self::Error> {
+            self.to_browser.start_send_unpin(message)
+        }
+        fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+            self.to_browser.poll_flush_unpin(cx)
+        }
+        fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+            self.to_browser.poll_close_unpin(cx)
+        }
+    }
+
+    fn said() -> [Message; 2] {
+        [Message::text("before"), Message::text("connected")]
+    }
+
+    const SHORT: Patience = Patience {
+        ping: Duration::from_millis(50),
+        silent: Duration::from_millis(300),
+        unread: Duration::from_millis(300),
+    };
+
+    #[tokio::test]
+    async fn who_does_not_read_what_is_printed_can_still_interrupt_it() {
+        let (to_browser, taken) = mpsc::channel(4);
+        let (keyboard, from_browser) = mpsc::unbounded();
+        let (agent, guest) = tokio::io::duplex(64);
+        let uses = Cell::new(0);
+        let used = || async { uses.set(uses.get() + 1) };
+        let patience = Patience { silent: Duration::from_secs(60), ..SHORT };
+        let pump = pumped(Socket { to_browser, from_browser }, said(), agent, patience, used);
+        let (mut keys, mut line) = tokio::io::split(guest);
+        let flood = async { while line.write_all(&[b'y'; 64]).await.is_ok() {} };
+        let interrupts = async {
+            // By then nobody takes what is printed any more.
+            tokio::time::sleep(SHORT.unread / 3).await;
+            keyboard.unbounded_send(Ok(Message::Binary(vec![3].into()))).unwrap();
+            let mut heard = [0; 1];
+            keys.read_exact(&mut heard).await.unwrap();
+            heard
+        };
+        let in_time = async { timeout(SHORT.unread, interrupts).await };
+        let (ending, heard) = tokio::select! {
+            both = async { tokio::join!(pump, in_time) } => both,
+            () = flood => unreachable!("the guest prints until nobody is there"),
+        };
+        assert_eq!(heard, Ok([3]), "while what is printed waits");
+        assert!(matches!(ending, Ending::Left), "one that takes nothing for long is gone");
+        assert_eq!(uses.get(), 1, "typing is a use of the session");
+        drop(taken);
+    }
+
+    #[tokio::test]
+    async fn a_guest_that_takes_nothing_is_not_waited_for_and_a_browser_that_says_nothing_is_gone() {
+        let (to_browser, _taken) = mpsc::channel(100);
+        let (keyboard, from_browser) = mpsc::unbounded();
+        let (agent, _guest) = tokio::io::duplex(4);
+        keyboard.unbounded_send(Ok(Message::Binary(vec![b'x'; 9].into()))).unwrap();
+        let socket = Socket { to_browser, from_browser };
+        let ending = pumped(socket, said(), agent, SHORT, || async {}).await;
+        assert!(matches!(ending, Ending::Refused(_)));
+
+        let (to_browser, _taken) = mpsc::channel(100);
+        let (_keyboard, from_browser) = mpsc::unbounded();
+        let (agent, _guest) = tokio::io::duplex(4);
+        let socket = Socket { to_browser, from_browser };
+        let ending = pumped(socket, said(), agent, SHORT, || async {}).await;
+        assert!(matches!(ending, Ending::Left));
+    }
 }

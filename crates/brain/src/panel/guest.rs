@@ -7,10 +7,10 @@ use super::load::{Asked, Graphs};
 use super::problems::Problems;
 use super::shell::{Section, Shell, form_token, page_with};
 use super::shown::{self, Badge, Moment};
-use super::visitor::{Guarded, PageId, Visit, Visitor};
+use super::visitor::{Asking, Guarded, PageId, Visit, Visitor};
 use crate::app::App;
 use askama::Template;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use honcho_api::{Guest, Operation, Placement};
@@ -283,7 +283,7 @@ pub(super) async fn show(
     State(app): State<App>,
     guarded: Guarded,
     PageId(id): PageId,
-    Query(asked): Query<Asked>,
+    Asking(asked): Asking<Asked>,
 ) -> PanelResult<Response> {
     shown_with(&app, &guarded, id, None, asked.span()).await
 }
@@ -293,7 +293,7 @@ pub(super) async fn live(State(app): State<App>, visit: Visit, PageId(id): PageI
     let token = form_token(&app, &visit);
     let Some(visitor) = visit.visitor else { return Ok(live::nobody()) };
     let (of, by) = (app.clone(), visitor.clone());
-    let render = move || {
+    let render = move |_| {
         let (app, visitor, token) = (of.clone(), by.clone(), token.clone());
         async move {
             let guest = guests::get(app.store.reader(), visitor.scope(), GuestId(id), app.now()).await?;

@@ -7,11 +7,11 @@ use super::hosts::{Used, used};
 use super::load::{Asked, Graphs};
 use super::shell::{Flash, Section, Shell, go, page};
 use super::shown::{self, Badge, Moment};
-use super::visitor::{Guarded, PageId};
+use super::visitor::{Asking, Guarded, PageId};
 use crate::app::App;
 use crate::http::{Moves, drain_ordered, drain_plan, undrained};
 use askama::Template;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::Response;
 use honcho_api::{Drain, Host, Pool};
 use honcho_model::HostId;
@@ -83,7 +83,7 @@ pub(super) async fn show(
     State(app): State<App>,
     guarded: Guarded,
     PageId(id): PageId,
-    Query(asked): Query<Asked>,
+    Asking(asked): Asking<Asked>,
 ) -> PanelResult<Response> {
     guarded.visitor.operator()?;
     let reader = app.store.reader();

@@ -11,25 +11,28 @@ use axum::http::StatusCode;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
 use futures::StreamExt as _;
+use honcho_model::Timestamp;
 use std::convert::Infallible;
 use std::time::Duration;
 
 /// A part is not sent more often than this, however much happens.
-pub(crate) const CALM: Duration = Duration::from_millis(300);
+const CALM: Duration = Duration::from_millis(300);
 
 /// How often it is looked at again although nothing was written: hosts fall silent without a word.
 const AGAIN: Duration = Duration::from_secs(15);
 
-/// Sends what `render` gives, whenever it gives something else than before; until the session ends.
+/// Sends what `render` gives, whenever it gives something else than before; until the session ends. It is told since when changes
+/// are not told anew: whatever was read before that moment may lack the last of them.
 pub(super) async fn follow<F, Rendering>(app: App, visitor: Visitor, render: F) -> PanelResult<Response>
 where
-    F: Fn() -> Rendering + Send + Sync + 'static,
+    F: Fn(Timestamp) -> Rendering + Send + Sync + 'static,
     Rendering: Future<Output = PanelResult<String>> + Send,
 {
     let mut changes = app.store.wakeups().anything();
     changes.mark_unchanged();
+    let seen = app.now();
     // What cannot be seen is refused before a stream begins.
-    let first = render().await?;
+    let first = render(seen).await?;
     let ending = followed_no_more(&app, visitor.caller.standing.clone());
     let standing = visitor.caller.standing.clone();
     let state = (app, changes, render, standing, first.clone());
@@ -41,12 +44,13 @@ where
                 Err(_) => {}
             }
             changes.mark_unchanged();
+            let seen = app.now();
             // What came of it after the session ended is not told.
             if !matches!(standing.holds(&app).await, Ok(true)) {
                 return None;
             }
             let begun = tokio::time::Instant::now();
-            let rendered = render().await;
+            let rendered = render(seen).await;
             // Whoever only looks takes a tenth of a processor at most, however much happens and however large the house is.
             tokio::time::sleep(begun.elapsed() * 9).await;
             match rendered {
@@ -67,4 +71,40 @@ where
 /// What a script is told that asks for somebody who is not logged in: to ask no more.
 pub(super) fn nobody() -> Response {
     StatusCode::NO_CONTENT.into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::panel::tests::office;
+    use axum::body::Body;
+    use std::sync::Mutex;
+
+    #[tokio::test]
+    async fn a_part_is_no_older_than_the_last_moment_at_which_a_change_would_wake_it() {
+        let (office, guest) = office().await;
+        let app = &office.world.app;
+        let secret = office.login("operator").await;
+        let caller = crate::http::Caller::by_secret(app, &secret, None).await.unwrap().unwrap();
+        let visitor = Visitor::of(caller).unwrap();
+        let asked = std::sync::Arc::new(Mutex::new(Vec::new()));
+        let noted = asked.clone();
+        let render = move |since: Timestamp| {
+            let mut noted = noted.lock().unwrap();
+            noted.push(since);
+            let part = format!("part {}", noted.len());
+            async move { Ok(part) }
+        };
+        let begun = app.now();
+        let body = follow(app.clone(), visitor, render).await.unwrap().into_body();
+        let mut parts = Body::into_data_stream(body);
+        let mut next = async || String::from_utf8(parts.next().await.unwrap().unwrap().to_vec()).unwrap();
+        assert!(next().await.contains("part 1"));
+        office.world.pass(7);
+        office.world.settle(guest).await;
+        office.operate("PUT", &format!("/v1/guests/{guest}/stop"), serde_json::Value::Null).await;
+        assert!(next().await.contains("part 2"));
+        // Not so much as the calm before it: what came in the calm wakes nobody any more.
+        assert_eq!(*asked.lock().unwrap(), [begun, app.now()]);
+    }
 }

@@ -99,6 +99,8 @@ struct Series {
     look: &'static str,
     /// In a field of so many points by [`HEIGHT`].
     path: String,
+    /// The points of it that have no neighbours, each a dot.
+    alone: String,
     /// Its values for scripts, comma between; nothing where nobody looked.
     values: String,
 }
@@ -190,26 +192,22 @@ fn middle(place: usize) -> f64 {
     place as f64 + 0.5
 }
 
-/// The line through values, broken where there is none. One that stands alone is a stroke of a point's width.
-fn line(values: &[Option<f64>], top: f64) -> String {
-    let mut path = String::new();
-    let mut is_drawn = false;
+/// The line through values, broken where there is none; and those that stand alone, each of which is drawn as a dot.
+fn line(values: &[Option<f64>], top: f64) -> (String, String) {
+    let (mut path, mut alone) = (String::new(), String::new());
+    let known = |place: Option<usize>| place.and_then(|place| *values.get(place)?).is_some();
     for (place, value) in values.iter().enumerate() {
-        let Some(value) = value else {
-            is_drawn = false;
-            continue;
-        };
-        let (x, y) = (middle(place), number(HEIGHT * (1.0 - value / top)));
-        let before = if is_drawn { "L" } else { "M" };
+        let Some(value) = value else { continue };
+        let (x, y) = (number(middle(place)), number(HEIGHT * (1.0 - value / top)));
+        let follows = known(place.checked_sub(1));
         // Writing into a text does not fail.
-        let _ = write!(path, "{before}{} {y}", number(x));
-        let is_alone = !is_drawn && values.get(place + 1).is_none_or(Option::is_none);
-        if is_alone {
-            let _ = write!(path, "h.5");
-        }
-        is_drawn = true;
+        let _ = if follows || known(Some(place + 1)) {
+            write!(path, "{}{x} {y}", if follows { "L" } else { "M" })
+        } else {
+            write!(alone, "M{x} {y}h.01")
+        };
     }
-    path
+    (path, alone)
 }
 
 /// The field below values.
@@ -303,10 +301,13 @@ impl Plan {
                 None => format!("{label}: not known"),
             });
             let plain = |value: &Option<f64>| value.map(|value| format!("{value:.3e}")).unwrap_or_default();
+            let (path, alone) =
+                if *look == "peak" { (field(&values, top), String::new()) } else { line(&values, top) };
             series.push(Series {
                 label,
                 look,
-                path: if *look == "peak" { field(&values, top) } else { line(&values, top) },
+                path,
+                alone,
                 values: values.iter().map(plain).collect::<Vec<_>>().join(","),
             });
         }
@@ -403,9 +404,9 @@ mod tests {
     #[test]
     fn a_gap_is_a_gap_and_one_alone_is_seen() {
         let values = [Some(1.0), Some(2.0), None, Some(0.0), None];
-        assert_eq!(line(&values, 2.0), "M0.5 60L1.5 0M3.5 120h.5");
+        assert_eq!(line(&values, 2.0), ("M0.5 60L1.5 0".to_owned(), "M3.5 120h.01".to_owned()));
         assert_eq!(field(&values, 2.0), "M0 120V60h1V120zM1 120V0h1V120z");
-        assert_eq!(line(&[None], 1.0), "");
+        assert_eq!(line(&[None], 1.0), (String::new(), String::new()));
     }
 
     #[test]

@@ -69,7 +69,6 @@ mod visitor;
 mod tests;
 
 pub(crate) use around::unknown_page;
-pub(crate) use live::CALM;
 pub(crate) use visitor::Transport;
 
 use crate::app::App;

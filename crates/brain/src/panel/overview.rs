@@ -7,7 +7,7 @@ use super::shell::{Section, Shell, go, page};
 use super::shown::{self, Badge};
 use super::visitor::{Guarded, Visit, Visitor};
 use crate::app::App;
-use crate::shared::{self, AFTER_A_CHANGE, COUNTS};
+use crate::shared::{self, COUNTS};
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
@@ -205,12 +205,9 @@ pub(super) async fn live(State(app): State<App>, visit: Visit) -> PanelResult<Re
     let Some(visitor) = visit.visitor else { return Ok(live::nobody()) };
     visitor.operator()?;
     let (of, by) = (app.clone(), visitor.clone());
-    let render = move || {
+    let render = move |seen| {
         let (app, visitor) = (of.clone(), by.clone());
-        async move {
-            // What is asked for comes after a change and its calm, and what was begun before that does not hold it.
-            rendered(&app, &visitor, shared::since(app.now(), AFTER_A_CHANGE)).await
-        }
+        async move { rendered(&app, &visitor, seen).await }
     };
     live::follow(app, visitor, render).await
 }

@@ -3,7 +3,7 @@
 //!
 //! The map is made of what placing itself decides by, so it shows what an order would be told.
 
-use super::capacity::{bytes, count, size_said};
+use super::capacity::{bytes, count, size_said, thought_lost};
 use super::failure::PanelResult;
 use super::shell::{Section, Shell, page};
 use super::shown;
@@ -15,7 +15,6 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use honcho_api::{Capacity, PlacementHost};
-use honcho_model::HostId;
 use honcho_model::host::HostStatus;
 use honcho_placement::{Draining, Heat, Host, heat};
 use honcho_store::names::{self, Named};
@@ -153,7 +152,7 @@ struct WhatIf {
 }
 
 /// What the loss of a host would mean.
-struct Lost {
+struct LostHost {
     id: i64,
     name: String,
     restarted: i64,
@@ -174,7 +173,7 @@ struct PlacementPage {
     sums: Vec<(&'static str, String)>,
     hosts: Vec<(i64, String, bool)>,
     what_if: Option<WhatIf>,
-    lost: Option<Lost>,
+    lost: Option<LostHost>,
     more: Option<String>,
 }
 
@@ -185,6 +184,28 @@ fn percent(part: i64, whole: i64) -> Option<i64> {
 
 fn shade(percent: i64) -> String {
     format!("heat-{}", (percent * SHADES / 100).clamp(0, SHADES - 1))
+}
+
+/// How many vCPUs for each processor are as many as can be.
+#[derive(Clone, Copy)]
+struct Scale {
+    /// In percent of the processors.
+    hottest: i64,
+}
+
+impl Scale {
+    /// As many as the rules let be promised; where they know no end, as many as the fullest host has promised.
+    fn of(heats: &[Heat], limit: Option<f64>) -> Scale {
+        let promised = heats.iter().filter_map(|heat| percent(heat.cpus.1, i64::from(heat.cpus.0)));
+        let most = || promised.max().unwrap_or(100);
+        #[expect(clippy::cast_possible_truncation, reason = "a ratio of processors is far below 2^63")]
+        let hottest = limit.map_or_else(most, |limit| (limit * 100.0) as i64);
+        Scale { hottest: hottest.max(1) }
+    }
+
+    fn shade(self, promised: i64) -> String {
+        shade(percent(promised, self.hottest).unwrap_or(0))
+    }
 }
 
 /// What keeps a host from taking any guest, whatever its size.
@@ -199,7 +220,13 @@ fn shut(host: &Host) -> Option<&'static str> {
 }
 
 /// Colour, what stands in the cell, and the whole of it.
-fn drawn(by: By, host: &Host, heat: &Heat, verdict: Option<&PlacementHost>) -> (String, String, String) {
+fn drawn(
+    by: By,
+    host: &Host,
+    heat: &Heat,
+    verdict: Option<&PlacementHost>,
+    scale: Scale,
+) -> (String, String, String) {
     let of = |what: &str, (whole, part): (i64, i64)| match percent(part, whole) {
         Some(percent) => {
             let said = format!("{percent} % of {what}: {} of {}", shown::size(part), shown::size(whole));
@@ -213,10 +240,9 @@ fn drawn(by: By, host: &Host, heat: &Heat, verdict: Option<&PlacementHost>) -> (
         By::Vcpus => {
             let (cpus, vcpus) = heat.cpus;
             match percent(vcpus, i64::from(cpus)) {
-                // Sixteen for each is as much as is promised, unless it was said otherwise.
                 Some(percent) => {
                     let ratio = format!("{}.{}", percent / 100, percent % 100 / 10);
-                    (shade(percent / 16), format!("{ratio}×"), format!("{vcpus} vCPUs on {cpus} processors"))
+                    (scale.shade(percent), format!("{ratio}×"), format!("{vcpus} vCPUs on {cpus} processors"))
                 }
                 None => ("unknown".to_owned(), "–".to_owned(), "its processors are not known".to_owned()),
             }
@@ -246,19 +272,25 @@ fn drawn(by: By, host: &Host, heat: &Heat, verdict: Option<&PlacementHost>) -> (
     }
 }
 
-fn legend(by: By) -> Vec<(String, String)> {
+fn legend(by: By, scale: Scale, is_one_lost: bool) -> Vec<(String, String)> {
     let mut legend: Vec<(String, String)> = match by {
         By::Memory | By::Disk => {
             [0, 2, 4, 6, 8, 9].map(|shade| (format!("heat-{shade}"), format!("from {} %", shade * 10))).into()
         }
         By::Vcpus => [0, 3, 6, 9]
-            .map(|shade| (format!("heat-{shade}"), format!("from {}.{}×", shade * 16 / 10, shade * 16 % 10)))
+            .map(|shade| {
+                let from = scale.hottest * shade / SHADES;
+                (format!("heat-{shade}"), format!("from {}.{}×", from / 100, from % 100 / 10))
+            })
             .into(),
         By::Loss => [("good", "its guests would find room"), ("bad", "they would not all")].map(owned).into(),
         By::Verdict => [("good", "could take it"), ("no", "refuses, and by what")].map(owned).into(),
     };
     if by != By::Verdict {
         legend.push(owned(("shut", "takes no guests now")));
+    }
+    if is_one_lost {
+        legend.push(owned(("lost", "thought lost")));
     }
     legend
 }
@@ -337,55 +369,58 @@ pub(super) async fn show(
         "" => 0,
         from => from.parse().map_err(|_| ApiError::invalid("from", "must be a whole number"))?,
     };
-    let lost_id = match asked.if_lost.as_str() {
-        "" => None,
-        id => Some(HostId(id.parse().map_err(|_| ApiError::invalid("if_lost", "is no host"))?)),
+    let lost = thought_lost(&app, &asked.if_lost).await?;
+    let lost_id = lost.as_ref().map(|lost| lost.host);
+    let mut seen = app.standing.seen(&app.store, app.now(), app.rules).await?;
+    if let Some(lost) = &lost {
+        seen = seen.without(lost);
+    }
+    let counted = match size {
+        None => None,
+        Some(size) => Some(super::capacity::counted(&app, vec![size], lost.as_ref()).await?),
     };
-    let seen = app.standing.seen(&app.store, app.now(), app.rules).await?;
     let fleet = seen.fleet.clone();
-    let heats = tokio::task::spawn_blocking(move || heat(&fleet)).await;
-    let heats = heats.map_err(|error| {
+    let reckon = move || {
+        let capacity = counted.as_ref().and_then(|counted| counted.first());
+        let told = size.zip(capacity).map(|(size, capacity)| what_if(&seen, size, capacity));
+        (heat(&seen.fleet), told)
+    };
+    let (heats, told) = tokio::task::spawn_blocking(reckon).await.map_err(|error| {
         tracing::error!(%error, "the map of hosts could not be made");
         ApiError::internal("the map could not be made")
     })?;
-    // A size alone asks nothing of each guest; a host that is lost, with no size, is reckoned with a small one.
-    let small = Size { memory: honcho_model::Bytes(1 << 30), vcpus: 1, disk: honcho_model::Bytes(10 << 30) };
-    let counted = match (size, lost_id) {
-        (None, None) => None,
-        (size, lost) => Some(super::capacity::counted(&app, vec![size.unwrap_or(small)], lost).await?),
-    };
-    let capacity = counted.as_ref().and_then(|counted| counted.first());
-    let (what_if, verdicts) = match size.zip(capacity) {
-        Some((size, capacity)) => {
-            let (what_if, verdicts) = what_if(&seen, size, capacity);
-            (Some(what_if), verdicts)
-        }
-        None => (None, HashMap::new()),
-    };
-    let hosts = seen.fleet.hosts();
+    let (what_if, verdicts) = told.map_or((None, HashMap::new()), |(told, by_host)| (Some(told), by_host));
+    let hosts = fleet.hosts();
     let racks =
         names::of(app.store.reader(), Named::Rack, hosts.iter().filter_map(|host| host.rack.map(|id| id.0)))
             .await?;
-    let lost = lost_id.zip(capacity).map(|(id, capacity)| {
-        let mut homeless = capacity.homeless.clone().unwrap_or_default();
+    let lost = lost.map(|lost| {
+        let mut homeless = lost.homeless.clone();
         let all_homeless = homeless.len();
         homeless.truncate(NAMED);
-        Lost {
-            id: id.0,
-            name: seen.fleet.position(id).map(|host| hosts[host].name.clone()).unwrap_or_default(),
-            restarted: capacity.restarted.unwrap_or(0),
+        LostHost {
+            id: lost.host.0,
+            name: lost.name.clone(),
+            restarted: lost.restarted,
             unnamed: all_homeless - homeless.len(),
             homeless,
             all_homeless,
         }
     });
+    let scale = Scale::of(&heats, app.rules.vcpus_per_cpu);
     let mut groups: BTreeMap<(bool, String), Vec<Cell>> = BTreeMap::new();
-    for (host, heat) in hosts.iter().zip(&heats).skip(from).take(CELLS) {
-        let (mut tone, value, mut said) = drawn(by, host, heat, verdicts.get(&host.id.0));
-        if lost_id == Some(host.id) {
-            tone.push_str(" lost");
-            said.push_str("; thought lost");
+    let shown = from..from.saturating_add(CELLS);
+    for (place, (host, heat)) in hosts.iter().zip(&heats).enumerate() {
+        let is_lost = lost_id == Some(host.id);
+        // The one that it is about is on every page of the map.
+        if !is_lost && !shown.contains(&place) {
+            continue;
         }
+        let (tone, value, said) = if is_lost {
+            ("lost".to_owned(), "lost".to_owned(), format!("{} is thought lost", host.name))
+        } else {
+            drawn(by, host, heat, verdicts.get(&host.id.0), scale)
+        };
         let rack = host.rack.and_then(|id| racks.get(&id.0).cloned());
         let key = (rack.is_none(), rack.unwrap_or_else(|| "in no rack".to_owned()));
         let cell = Cell { id: host.id.0, name: host.name.clone(), tone, value, said };
@@ -402,12 +437,14 @@ pub(super) async fn show(
             })
             .collect(),
         racks: groups.into_iter().map(|((_, name), cells)| Rack { name, cells }).collect(),
-        legend: legend(by),
+        legend: legend(by, scale, lost_id.is_some()),
         sums: sums(&heats),
         hosts: hosts
             .iter()
-            .take(CELLS)
-            .map(|host| (host.id.0, host.name.clone(), lost_id == Some(host.id)))
+            .enumerate()
+            .map(|(place, host)| (place, host, lost_id == Some(host.id)))
+            .filter(|(place, _, is_lost)| *is_lost || *place < CELLS)
+            .map(|(_, host, is_lost)| (host.id.0, host.name.clone(), is_lost))
             .collect(),
         more: (hosts.len() > from + CELLS)
             .then(|| asked.with(|asked| asked.from = (from + CELLS).to_string())),
@@ -426,6 +463,26 @@ mod tests {
         let shades = [-5, 0, 9, 10, 55, 99, 100, 250].map(shade);
         assert_eq!(shades, ["heat-0", "heat-0", "heat-0", "heat-1", "heat-5", "heat-9", "heat-9", "heat-9"]);
         assert_eq!((percent(1, 0), percent(3, 4), percent(i64::MAX, 1)), (None, Some(75), None));
+    }
+
+    #[test]
+    fn processors_are_shaded_by_how_many_may_be_promised() {
+        let heat = |cpus| Heat {
+            host: honcho_model::HostId(1),
+            open: true,
+            memory: (1, 1),
+            disk: (1, 1),
+            cpus,
+            short: 0,
+        };
+        let heats = [heat((4, 8)), heat((0, 0)), heat((2, 1))];
+        let shades = |limit| {
+            let scale = Scale::of(&heats, limit);
+            [0, 50, 200, 400].map(|promised| scale.shade(promised))
+        };
+        assert_eq!(shades(Some(4.0)), ["heat-0", "heat-1", "heat-5", "heat-9"]);
+        assert_eq!(shades(None), ["heat-0", "heat-2", "heat-9", "heat-9"], "the fullest host has 2 for each");
+        assert_eq!(legend(By::Vcpus, Scale::of(&heats, Some(4.0)), false)[3].1, "from 3.6×");
     }
 
     #[test]

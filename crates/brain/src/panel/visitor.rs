@@ -126,7 +126,7 @@ pub(super) struct Visitor {
 }
 
 impl Visitor {
-    fn of(caller: Caller) -> Option<Visitor> {
+    pub(super) fn of(caller: Caller) -> Option<Visitor> {
         match &*caller.known {
             Known::Session(session) => Some(Visitor { session: session.clone(), caller }),
             Known::Token(_) => None,

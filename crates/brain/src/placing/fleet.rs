@@ -172,23 +172,28 @@ pub(crate) fn whole(rooms: &[Room], placed: &[PlacedGuest], rules: Rules) -> Fle
             let cluster = *clusters.entry((guest.account, cluster.as_str())).or_insert(next);
             ClusterRole { cluster: ClusterId(cluster), role: role.clone() }
         });
-        Guest {
-            id: guest.id,
-            host: guest.host,
-            pool: guest.pool,
-            holds: match guest.claims {
-                Claims::All => Holds::All,
-                Claims::DiskOnly => Holds::DiskOnly,
-            },
-            load: guest.busy.unwrap_or(UNSEEN),
-            needs: Request {
-                account: guest.account,
-                apart,
-                capabilities: needed(&guest.kinds, guest.architecture.as_deref(), &guest.features),
-                load: guest.busy.unwrap_or(UNSEEN),
-                ..Request::of_size(guest.memory, guest.vcpus, guest.disk)
-            },
-        }
+        told_apart(guest, apart)
     });
     Fleet::new(hosts, guests.collect(), rules)
+}
+
+/// A guest that plans name and move.
+pub(super) fn told_apart(guest: &PlacedGuest, apart: Option<ClusterRole>) -> Guest {
+    Guest {
+        id: guest.id,
+        host: guest.host,
+        pool: guest.pool,
+        holds: match guest.claims {
+            Claims::All => Holds::All,
+            Claims::DiskOnly => Holds::DiskOnly,
+        },
+        load: guest.busy.unwrap_or(UNSEEN),
+        needs: Request {
+            account: guest.account,
+            apart,
+            capabilities: needed(&guest.kinds, guest.architecture.as_deref(), &guest.features),
+            load: guest.busy.unwrap_or(UNSEEN),
+            ..Request::of_size(guest.memory, guest.vcpus, guest.disk)
+        },
+    }
 }

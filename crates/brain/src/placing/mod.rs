@@ -19,7 +19,7 @@ mod words;
 pub(crate) use fleet::Kin;
 use fleet::whole;
 pub(crate) use growing::{Claim, Growth, to_be_read};
-pub(crate) use plans::{Size, balance_of, capacities_of, drain_of, fitting};
+pub(crate) use plans::{Lost, Size, balance_of, drain_of, fitting};
 pub(crate) use shown::{Told, for_customers};
 pub(crate) use standing::{Now, Seen, Standing};
 pub(crate) use words::said_to;

@@ -8,6 +8,7 @@ use honcho_placement::spread::Limits;
 use honcho_placement::{Fleet, Request, Rules, balance, capacity, drain, if_lost};
 use honcho_store::rooms::{PlacedGuest, Room};
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// What plans call things by.
 struct Names<'a> {
@@ -50,19 +51,15 @@ impl<'a> Names<'a> {
     }
 }
 
-/// Where the guests of a host would go; `None` if there is no such host. That it drains is taken as said.
-pub(crate) fn drain_of(rooms: &[Room], placed: &[PlacedGuest], rules: Rules, host: HostId) -> Option<Drain> {
-    let fleet = whole(rooms, placed, rules);
-    let names = Names::new(&fleet, placed);
-    let room = rooms.iter().find(|room| room.host == host)?;
-    let plan = drain(&fleet, host)?;
+/// Where the guests of a host would go; `None` if there is no such host. Since when it drains is for the caller to say.
+pub(crate) fn drain_of(fleet: &Fleet, placed: &[PlacedGuest], host: HostId) -> Option<Drain> {
+    let names = Names::new(fleet, placed);
+    let plan = drain(fleet, host)?;
     let moves = plan.rehoused.iter().filter_map(|(guest, choice)| names.planned(*guest, choice.host, None));
     Some(Drain {
         host_id: host.0,
-        host: room.host_name.clone(),
-        draining_since: room
-            .draining_since
-            .map(|at| jiff::Timestamp::from_microsecond(at.0).unwrap_or_default()),
+        host: names.host(host),
+        draining_since: None,
         moves: moves.collect(),
         homeless: names.homeless(plan.homeless),
     })
@@ -92,26 +89,43 @@ impl Size {
     }
 }
 
-/// How many more guests of each size fit, if this host were lost; `None` if there is no such host.
-pub(crate) fn capacities_of(
-    rooms: &[Room],
-    placed: &[PlacedGuest],
-    rules: Rules,
-    sizes: &[Size],
-    lost: HostId,
-) -> Option<Vec<Capacity>> {
-    let fleet = whole(rooms, placed, rules);
-    let names = Names::new(&fleet, placed);
-    let one = |size: &Size| {
-        let after = if_lost(&fleet, lost, &size.request())?;
-        Some(Capacity {
-            lost_host_id: Some(lost.0),
-            restarted: Some(i64::try_from(after.rehoused.len()).unwrap_or(i64::MAX)),
-            homeless: Some(names.homeless(after.homeless)),
-            ..shown(&after.capacity)
+/// What the loss of a host would mean.
+pub(crate) struct Lost {
+    /// Which host.
+    pub(crate) host: HostId,
+    /// What that is called.
+    pub(crate) name: String,
+    /// How many of its guests would be restarted elsewhere.
+    pub(crate) restarted: i64,
+    /// Those that would not.
+    pub(crate) homeless: Vec<Homeless>,
+    /// What would be afterwards.
+    pub(crate) after: Arc<Fleet>,
+}
+
+impl Lost {
+    /// If this host were lost; `None` if there is no such host.
+    pub(crate) fn of(fleet: &Fleet, placed: &[PlacedGuest], host: HostId) -> Option<Lost> {
+        let loss = if_lost(fleet, host)?;
+        let names = Names::new(fleet, placed);
+        Some(Lost {
+            host,
+            name: names.host(host),
+            restarted: i64::try_from(loss.rehoused.len()).unwrap_or(i64::MAX),
+            homeless: names.homeless(loss.homeless),
+            after: Arc::new(loss.after),
         })
-    };
-    sizes.iter().map(one).collect()
+    }
+
+    /// How many more guests of a size would fit then.
+    pub(crate) fn fitting(&self, size: Size) -> Capacity {
+        Capacity {
+            lost_host_id: Some(self.host.0),
+            restarted: Some(self.restarted),
+            homeless: Some(self.homeless.clone()),
+            ..fitting(&self.after, size)
+        }
+    }
 }
 
 /// How many more guests of a size fit, as everything is.

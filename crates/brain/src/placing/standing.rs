@@ -11,10 +11,10 @@
 //! and keeps nothing. Whoever only looks has a fleet apart ([`Standing::seen`]), so that no order waits for them.
 
 use super::fleet::{self, Busy};
-use super::{Decided, Together, together};
-use honcho_model::{AccountId, Bytes, CpuFeature, Name, Timestamp};
+use super::{Decided, Lost, Together, together};
+use honcho_model::{AccountId, Bytes, CpuFeature, HostId, Name, Timestamp};
 use honcho_placement::{Alike, ClusterId, ClusterRole, Fleet, Request, Rules, Sums, Told};
-use honcho_store::rooms::{self, HostKin, KeptRooms, Loads, Renewed, Room};
+use honcho_store::rooms::{self, HostKin, KeptRooms, Loads, PlacedGuest, Renewed, Room};
 use honcho_store::{Connection, Store, StoreError, StoreResult, Tx};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -56,6 +56,10 @@ impl Clusters {
         let next = ClusterId(i64::try_from(self.0.len()).unwrap_or(i64::MAX).saturating_add(1));
         *self.0.entry((account, word.to_owned())).or_insert(next)
     }
+
+    fn known(&self, account: AccountId, word: &str) -> ClusterId {
+        self.0.get(&(account, word.to_owned())).copied().unwrap_or(NO_CLUSTER)
+    }
 }
 
 impl Standing {
@@ -87,17 +91,44 @@ impl Standing {
     pub(crate) async fn seen(&self, store: &Store, now: Timestamp, rules: Rules) -> StoreResult<Seen> {
         let mut held = self.0.seen.lock().await;
         let snapshot = store.snapshot().await?;
-        let mut kept = match held.take() {
-            Some(mut kept) => {
-                kept.renew(&snapshot, now, Loads::Unknown).await?;
-                kept
-            }
-            None => Kept::read(&snapshot, now).await?,
-        };
-        kept.hold_to(rules);
+        let kept = Kept::renewed(held.take(), &snapshot, now, rules).await?;
         let seen = Seen { fleet: kept.fleet.clone(), busy: kept.busy };
         *held = Some(kept);
         Ok(seen)
+    }
+
+    /// The same, with the guests of one host told apart: for plans that rehouse them.
+    pub(crate) async fn seen_with_guests_of(
+        &self,
+        store: &Store,
+        now: Timestamp,
+        rules: Rules,
+        host: HostId,
+    ) -> StoreResult<(Fleet, Vec<PlacedGuest>)> {
+        let mut held = self.0.seen.lock().await;
+        let snapshot = store.snapshot().await?;
+        let kept = Kept::renewed(held.take(), &snapshot, now, rules).await?;
+        let mut placed = rooms::guests(&snapshot, Some(host)).await?;
+        rooms::look_at_the_day_of(&snapshot, &mut placed, now).await?;
+        let guests = placed.iter().map(|guest| {
+            let apart = guest.apart.as_ref().map(|(cluster, role)| ClusterRole {
+                cluster: kept.clusters.known(guest.account, cluster),
+                role: role.clone(),
+            });
+            fleet::told_apart(guest, apart)
+        });
+        let mut fleet = kept.fleet.with_guests(guests.collect());
+        let wanted: BTreeSet<CpuFeature> =
+            placed.iter().flat_map(|guest| guest.features.iter().cloned()).collect();
+        if !wanted.is_empty() {
+            let mut found = kept.rooms.rooms().to_vec();
+            rooms::look_for_features(&snapshot, &mut found, &wanted).await?;
+            for (position, room) in found.iter().enumerate() {
+                fleet.add_capabilities(position, fleet::features_of(room));
+            }
+        }
+        *held = Some(kept);
+        Ok((fleet, placed))
     }
 
     /// Compares what is kept with what there is, if anything is kept. What differs is thrown away, and given in words: a change
@@ -144,6 +175,11 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
+    /// What would be said if a host were lost.
+    pub(crate) fn without(&self, lost: &Lost) -> Seen {
+        Seen { fleet: lost.after.clone(), busy: self.busy }
+    }
+
     /// What would be said to a guest of this size.
     pub(crate) fn decide(&self, request: Request) -> Decided {
         let request = Request { load: self.busy.expected(request.vcpus), ..request };
@@ -178,9 +214,8 @@ impl Now {
 
     /// What guests of an account that are in a cluster and have a role there are kept apart by.
     pub(crate) fn role(&self, account: AccountId, cluster: &Name, role: &Name) -> ClusterRole {
-        let known = self.kept.as_ref().map(|kept| &kept.clusters.0);
-        let number = known.and_then(|known| known.get(&(account, cluster.as_str().to_owned())));
-        ClusterRole { cluster: number.copied().unwrap_or(NO_CLUSTER), role: role.as_str().to_owned() }
+        let known = self.kept.as_ref().map(|kept| kept.clusters.known(account, cluster.as_str()));
+        ClusterRole { cluster: known.unwrap_or(NO_CLUSTER), role: role.as_str().to_owned() }
     }
 
     /// Notes which hosts' processors can do what is wanted: nobody keeps what few ask for.
@@ -232,6 +267,24 @@ impl Kept {
         let busy = Busy::of(rooms.rooms());
         let fleet = Arc::new(prepared(&rooms, &mut clusters, busy, Rules::default()));
         Ok(Kept { rooms, clusters, fleet, busy })
+    }
+
+    /// What is kept for those who only look, as it is now; what could not be renewed is read anew by the next.
+    async fn renewed(
+        held: Option<Kept>,
+        connection: &impl Connection,
+        now: Timestamp,
+        rules: Rules,
+    ) -> StoreResult<Kept> {
+        let mut kept = match held {
+            Some(mut kept) => {
+                kept.renew(connection, now, Loads::Unknown).await?;
+                kept
+            }
+            None => Kept::read(connection, now).await?,
+        };
+        kept.hold_to(rules);
+        Ok(kept)
     }
 
     async fn renew(&mut self, connection: &impl Connection, now: Timestamp, loads: Loads) -> StoreResult<()> {

@@ -72,12 +72,12 @@ pub(crate) async fn run(context: &Context, arguments: &CapacityArguments) -> Res
         None => answer(&capacity(&fleet, &request), None),
         Some(name) => {
             let host = fleet.hosts().iter().find(|host| host.name == *name);
-            let loss = host.and_then(|host| if_lost(&fleet, host.id, &request));
+            let loss = host.and_then(|host| if_lost(&fleet, host.id));
             let loss = loss.ok_or_else(|| {
                 CommandError::failed(format!("there is no host {name} in {}", file.path.display()))
                     .hint("its name stands first on its line in the file; give all of it")
             })?;
-            answer(&loss.capacity, Some(lost(&file.cluster, name, &loss)))
+            answer(&capacity(&loss.after, &request), Some(lost(&file.cluster, name, &loss)))
         }
     };
     let output = &context.output;

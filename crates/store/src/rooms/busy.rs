@@ -14,15 +14,29 @@ pub async fn look_at_the_day(
     guests: &mut [PlacedGuest],
     now: Timestamp,
 ) -> StoreResult<()> {
-    let of_hosts = busy_of_a_day(connection, Kind::Host, now).await?;
+    let of_hosts = busy_of_a_day(connection, Kind::Host, None, now).await?;
     for room in rooms {
         if let Some(busy) = of_hosts.get(&room.host.0) {
             room.load = Some((busy / f64::from(room.cpus.max(1))).min(1.0));
         }
     }
-    let of_guests = busy_of_a_day(connection, Kind::Guest, now).await?;
+    let of_guests = busy_of_a_day(connection, Kind::Guest, None, now).await?;
     for guest in guests {
         guest.busy = of_guests.get(&guest.id.0).copied();
+    }
+    Ok(())
+}
+
+/// Notes it of these guests alone.
+pub async fn look_at_the_day_of(
+    connection: &impl Connection,
+    guests: &mut [PlacedGuest],
+    now: Timestamp,
+) -> StoreResult<()> {
+    let ids: Vec<i64> = guests.iter().map(|guest| guest.id.0).collect();
+    let busy = busy_of_a_day(connection, Kind::Guest, Some(&ids), now).await?;
+    for guest in guests {
+        guest.busy = busy.get(&guest.id.0).copied();
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ use super::periods;
 use super::ranges::{Against, DAY_LONG, Range, Ranges, Span};
 use super::texts::{Text, Texts};
 use crate::StoreResult;
-use crate::sql::{Connection, rows, signed, unsigned, values};
+use crate::sql::{Connection, is_postgres, rows, signed, unsigned, values};
 use honcho_api::SlowQuery;
 use honcho_model::slow::{QueryFlag, QueryState};
 use honcho_model::{SlowQueryId, SlowServerId, Timestamp};
@@ -263,8 +263,14 @@ impl Ranking {
         let has_text = match &self.text {
             None => "1".to_owned(),
             Some(text) => {
-                bound.push(Value::from(format!("%{}%", crate::search::literal(&text.to_lowercase()))));
-                format!("CASE WHEN LOWER(c.fingerprint) LIKE ${} ESCAPE '\\' THEN 1 ELSE 0 END", bound.len())
+                bound.push(Value::from(format!("%{}%", crate::search::literal(&text.to_ascii_lowercase()))));
+                // Only A to Z: SQLite knows no other capitals, and PostgreSQL's depend on how its database was made.
+                let lowered = if is_postgres(connection) {
+                    "LOWER(c.fingerprint COLLATE \"C\")"
+                } else {
+                    "LOWER(c.fingerprint)"
+                };
+                format!("CASE WHEN {lowered} LIKE ${} ESCAPE '\\' THEN 1 ELSE 0 END", bound.len())
             }
         };
         let sql = format!(

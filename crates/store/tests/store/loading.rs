@@ -121,7 +121,8 @@ async fn coarser_samples_are_there_before_and_after_they_are_kept() {
     assert!(close(&fives, &fives_after), "{fives:?} {fives_after:?}");
     assert!(close(&hours, &hours_after), "{hours:?} {hours_after:?}");
     // What a day came to, by its hours: one of them is complete.
-    let of_a_day = async |kind| load::busy_of_a_day(world.store.reader(), kind, world.now()).await.unwrap();
+    let of_a_day =
+        async |kind| load::busy_of_a_day(world.store.reader(), kind, None, world.now()).await.unwrap();
     let guests = of_a_day(Kind::Guest).await;
     assert_eq!(guests.keys().copied().collect::<Vec<_>>(), [id.0]);
     assert!((guests[&id.0] / hours[0].1 - 1.0).abs() < 0.002, "{guests:?} {hours:?}");

@@ -26,10 +26,16 @@ async fn no_page_of_another_site_opens_a_console() {
     let app = &office.world.app;
     let path = format!("/guests/{guest}/console/socket");
     let mut admin = Browser::logged_in(app, "admin").await;
-    let own = Some("https://brain.example");
-    for origin in
-        [None, Some("https://evil.example"), Some("null"), Some("https://brain.example.evil.example")]
-    {
+    let own = Some("http://brain.example");
+    for origin in [
+        None,
+        Some("http://evil.example"),
+        Some("null"),
+        Some("http://brain.example.evil.example"),
+        // The same site to a browser, which sends the cookie along: another service of the same machine.
+        Some("http://brain.example:8080"),
+        Some("https://brain.example"),
+    ] {
         assert_eq!(opens(&mut admin, &path, origin).await, 403, "{origin:?}");
     }
     // Without a connection that could be handed over there is nothing but that to refuse.
@@ -49,6 +55,8 @@ async fn who_may_only_look_is_shown_the_log_and_no_console() {
     let app = &office.world.app;
     let (console, log) = (format!("/guests/{guest}/console\""), format!("/guests/{guest}/log\""));
     let path = format!("/guests/{guest}");
+    let mut stranger = Browser::logged_in(app, "stranger").await;
+    assert_eq!(stranger.get(&format!("{path}/log")).await.status, 404, "it exists, which is nothing to them");
     let page = Browser::logged_in(app, "viewer").await.get(&path).await.body;
     assert!(page.contains(&log) && !page.contains(&console), "{page}");
     let mut admin = Browser::logged_in(app, "admin").await;

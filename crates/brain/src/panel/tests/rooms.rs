@@ -49,8 +49,14 @@ async fn a_map_shows_how_full_hosts_are_and_what_they_would_say() {
     // Who refuses, and why, as an order would be told.
     let page = operator.get("/placement?memory=9T&vcpus=1&disk=1G").await.body;
     assert!(page.contains("No host can take it.") && page.contains("9T needed"), "{page}");
-    let page = operator.get("/placement?if_lost=1").await.body;
+    // What is thought lost is drawn so, stays chosen, and is not said to be silent, for it is not.
+    let page = operator.get("/placement?if_lost=1&memory=64M&vcpus=1&disk=1G").await.body;
     assert!(page.contains("were lost") && page.contains("acme-web"), "{page}");
+    assert!(page.contains("is thought lost") && !page.contains("is silent"), "{page}");
+    assert!(page.contains("class=\"lost\"") && page.contains("<option value=\"1\" selected>"), "{page}");
+    // The one that is asked for is drawn and chosen wherever the map begins.
+    let page = operator.get("/placement?if_lost=1&from=1000").await.body;
+    assert!(page.contains("class=\"lost\"") && page.contains("<option value=\"1\" selected>"), "{page}");
     // What has changed since is seen at once.
     operator.get("/hosts/1").await;
     operator.post("/hosts/1/drain", "wanted=drained").await;
