@@ -13,7 +13,6 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -274,21 +273,7 @@ impl Hypervisor for SimulatedHypervisor {
     async fn console(&self, uuid: Uuid) -> DriverResult<Box<dyn Duplex>> {
         let found = self.files.find(uuid).map_err(later(&self.files.directory))?;
         let Some(file) = found else { return Err(DriverError::Later("the guest does not run".to_owned())) };
-        let (ours, theirs) = tokio::io::duplex(4096);
-        tokio::spawn(async move {
-            let (mut from, mut to) = tokio::io::split(theirs);
-            let greeting = format!("{} (simulated): echoes what is typed\r\n", file.domain.name);
-            let mut buffer = [0; 1024];
-            let mut write = to.write_all(greeting.as_bytes()).await;
-            // Ends when the other half is dropped.
-            while write.is_ok() {
-                match from.read(&mut buffer).await {
-                    Ok(0) | Err(_) => return,
-                    Ok(count) => write = to.write_all(&buffer[..count]).await,
-                }
-            }
-        });
-        Ok(Box::new(ours))
+        Ok(super::console(&file.domain.name))
     }
 
     fn changes(&self) -> watch::Receiver<u64> {

@@ -5,8 +5,10 @@
 
 use crate::sampling::taken::Counters;
 use honcho_model::{Bytes, GuestId};
+use std::collections::BTreeMap;
 use std::f64::consts::TAU;
 use std::time::Duration;
+use uuid::Uuid;
 
 /// Swings, each of a period in seconds and a part of the mean; together they take less than all of it away.
 const SWINGS: [(f64, f64); 4] = [(86_400.0, 0.45), (5_820.0, 0.2), (1_380.0, 0.15), (420.0, 0.1)];
@@ -43,7 +45,7 @@ fn counted(guest: GuestId, which: u64, at: f64) -> f64 {
     })
 }
 
-/// A machine's counters: those of its guests together, and a little of its own.
+/// The counters of a machine whose guests were always there: theirs together, and a little of its own.
 pub fn of_machine(guests: impl Iterator<Item = Counters>) -> Counters {
     let sum =
         |one: Option<u64>, other: Option<u64>| Some(one.unwrap_or(0).saturating_add(other.unwrap_or(0)));
@@ -57,6 +59,40 @@ pub fn of_machine(guests: impl Iterator<Item = Counters>) -> Counters {
         received: sum(all.received, guest.received),
         sent: sum(all.sent, guest.sent),
     })
+}
+
+/// A machine's counters: what its guests have taken while they were there, and a little of its own.
+#[derive(Debug, Default)]
+pub struct OfMachine {
+    sum: Counters,
+    last: BTreeMap<Uuid, Counters>,
+}
+
+impl OfMachine {
+    /// Counts what these guests, all that there are, took since they were counted last. What a guest took before it came is none of it.
+    pub fn counted(&mut self, guests: &[(Uuid, Counters)]) -> Counters {
+        let mut memory = Bytes::gib(2);
+        for (uuid, now) in guests {
+            memory.0 = memory.0.saturating_add(now.memory.map_or(0, |memory| memory.0));
+            let before = self.last.get(uuid).unwrap_or(now);
+            let sum = |all: Option<u64>, of: fn(&Counters) -> Option<u64>| {
+                let rise = of(now).unwrap_or(0).saturating_sub(of(before).unwrap_or(0));
+                Some(all.unwrap_or(0).saturating_add(rise))
+            };
+            self.sum = Counters {
+                cpu_ns: sum(self.sum.cpu_ns, |one| one.cpu_ns),
+                memory: None,
+                disk_read: sum(self.sum.disk_read, |one| one.disk_read),
+                disk_written: sum(self.sum.disk_written, |one| one.disk_written),
+                disk_reads: sum(self.sum.disk_reads, |one| one.disk_reads),
+                disk_writes: sum(self.sum.disk_writes, |one| one.disk_writes),
+                received: sum(self.sum.received, |one| one.received),
+                sent: sum(self.sum.sent, |one| one.sent),
+            };
+        }
+        self.last = guests.iter().copied().collect();
+        Counters { memory: Some(memory), ..self.sum }
+    }
 }
 
 /// A guest's counters at a moment, which may be one of its machine or of the world.
@@ -95,6 +131,24 @@ pub fn counters(guest: GuestId, vcpus: u32, memory: Bytes, at: Duration) -> Coun
 mod tests {
     use super::*;
     use crate::sampling::taken::taken;
+
+    #[test]
+    fn a_machine_takes_what_its_guests_take_while_they_are_there() {
+        let of = |guest: i64, minute: u64| {
+            let at = Duration::from_secs(1_700_000_000 + 60 * minute);
+            (Uuid::from_u64_pair(0, guest.unsigned_abs()), counters(GuestId(guest), 1, Bytes::gib(1), at))
+        };
+        let mut machine = OfMachine::default();
+        let mut last = machine.counted(&[of(1, 0)]);
+        // One comes, one goes, one comes back: none of them brings its past along.
+        for guests in [vec![of(1, 1), of(2, 1)], vec![of(2, 2)], vec![of(1, 3), of(2, 3)], vec![]] {
+            let now = machine.counted(&guests);
+            let cpu_ms = taken(&last, &now).cpu_ms.unwrap();
+            assert!(cpu_ms <= 2 * 60_000, "{cpu_ms} ms in a minute");
+            last = now;
+        }
+        assert_eq!(last.memory, Some(Bytes::gib(2)), "what it holds is what it holds now");
+    }
 
     #[test]
     fn it_only_rises_stays_within_the_guest_and_is_the_same_again() {

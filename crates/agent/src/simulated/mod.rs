@@ -23,9 +23,10 @@ mod storage;
 
 pub use settings::Settings;
 
-use crate::drivers::{Calls, Drivers};
+use crate::drivers::{Calls, Drivers, Duplex};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use uuid::Uuid;
 
 /// Opens a directory as a simulated host. Must be called within a Tokio runtime.
@@ -49,4 +50,23 @@ pub fn open(directory: &Path) -> std::io::Result<Drivers> {
 /// Where the simulated host's boot id stands.
 pub fn boot_id_file(directory: &Path) -> PathBuf {
     directory.join("boot-id")
+}
+
+/// The console of a simulated guest of this name: it says so, and echoes what is typed.
+pub fn console(name: &str) -> Box<dyn Duplex> {
+    let (ours, theirs) = tokio::io::duplex(4096);
+    let greeting = format!("{name} (simulated): echoes what is typed\r\n");
+    tokio::spawn(async move {
+        let (mut from, mut to) = tokio::io::split(theirs);
+        let mut buffer = [0; 1024];
+        let mut write = to.write_all(greeting.as_bytes()).await;
+        // Ends when the other half is dropped.
+        while write.is_ok() {
+            match from.read(&mut buffer).await {
+                Ok(0) | Err(_) => return,
+                Ok(count) => write = to.write_all(&buffer[..count]).await,
+            }
+        }
+    });
+    Box::new(ours)
 }

@@ -66,6 +66,8 @@ struct State {
     boot: Option<Uuid>,
     random: StdRng,
     domains: BTreeMap<Uuid, DomainSeen>,
+    /// What they have taken together.
+    taken: made_up::OfMachine,
     /// How large each of them is.
     sizes: BTreeMap<Uuid, (u32, Bytes)>,
     pools: BTreeMap<PoolId, Pool>,
@@ -112,6 +114,7 @@ impl Machine {
             boot: None,
             random: StdRng::seed_from_u64(seed ^ host.0.unsigned_abs().wrapping_mul(0x9e37_79b9_7f4a_7c15)),
             domains: BTreeMap::new(),
+            taken: made_up::OfMachine::default(),
             sizes: BTreeMap::new(),
             pools: BTreeMap::new(),
             bridges: BTreeMap::new(),
@@ -319,8 +322,10 @@ impl Hypervisor for Hands {
         self.half_a_step().await
     }
 
-    async fn console(&self, _: Uuid) -> DriverResult<Box<dyn Duplex>> {
-        Err(DriverError::Later("a simulated guest has no console".to_owned()))
+    async fn console(&self, uuid: Uuid) -> DriverResult<Box<dyn Duplex>> {
+        let name = self.hold()?.domains.get(&uuid).map(|domain| domain.name.clone());
+        let name = name.ok_or_else(|| DriverError::Later("the guest does not run".to_owned()))?;
+        Ok(honcho_agent_lib::simulated::console(&name))
     }
 
     fn changes(&self) -> watch::Receiver<u64> {
@@ -332,12 +337,11 @@ impl Hypervisor for Hands {
     }
 
     fn machine_counters(&self) -> Counters {
-        match self.counted() {
-            Ok(domains) if self.machine.build.tells_load => {
-                made_up::of_machine(domains.into_iter().map(|(_, counters)| counters))
-            }
-            _ => Counters::default(),
+        if !self.machine.build.tells_load {
+            return Counters::default();
         }
+        let counted = self.counted().and_then(|domains| Ok(self.hold()?.taken.counted(&domains)));
+        counted.unwrap_or_default()
     }
 
     fn load(&self) -> Option<LoadObserved> {
