@@ -146,6 +146,12 @@ impl App {
         Parts { credentials, standing, ..Parts::clone(self) }.into()
     }
 
+    /// A brain of the same store that serves no archive.
+    #[cfg(test)]
+    pub(crate) fn without_archive(&self) -> App {
+        Parts { archive: None, ..Parts::clone(self) }.into()
+    }
+
     /// The same for what takes something away from whoever shows a secret: it ends at once on this brain, and on others
     /// within [`crate::credentials::FRESH`].
     pub(crate) async fn write_taking_away<C: Change>(&self, actor: Actor, change: &C) -> StoreResult<C::Out> {

@@ -11,7 +11,8 @@ use crate::installed::Served;
 use anyhow::Context as _;
 use honcho_api::Suite;
 use honcho_archive::{
-    Archive, ArchiveError, ArchiveResult, Changing, Publication, Published, SuiteName, SuiteSettings, Which,
+    Archive, ArchiveError, ArchiveResult, Change, Changing, Publication, Published, SuiteName, SuiteSettings,
+    Which,
 };
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -77,6 +78,29 @@ impl OwnArchive {
             Ok(suites)
         })
         .await
+    }
+
+    /// Fingerprints of the keys that sign.
+    pub(crate) async fn keys(&self) -> ArchiveResult<Vec<String>> {
+        let root = self.root.clone();
+        blocking(move || Ok(Archive::open(&root)?.settings().keys.clone())).await
+    }
+
+    /// A suite's publications that are kept, oldest first; and which of them is served.
+    pub(crate) async fn history(&self, suite: SuiteName) -> ArchiveResult<(Option<u64>, Vec<Publication>)> {
+        let root = self.root.clone();
+        blocking(move || {
+            let archive = Archive::open(&root)?;
+            Ok((archive.current(&suite)?, archive.history(&suite)?))
+        })
+        .await
+    }
+
+    /// What changed from one publication to another.
+    pub(crate) async fn changes(&self, suite: SuiteName, from: u64, to: u64) -> ArchiveResult<Vec<Change>> {
+        let root = self.root.clone();
+        let which = move |number| Which { suite: suite.clone(), number: Some(number) };
+        blocking(move || Archive::open(&root)?.changes(&which(from), &which(to))).await
     }
 
     /// Changes it when its turn has come.

@@ -20,6 +20,9 @@ const MOST_VERSIONS: usize = 50;
 /// So far behind what guests say may be what is shown of it.
 const AGE: Duration = crate::shared::age(Duration::from_secs(10));
 
+/// So far may be what pages show of it: with ten thousand guests it takes seconds to count.
+const LATELY: Duration = crate::shared::age(Duration::from_mins(10));
+
 /// What a suite serves, by name.
 #[derive(Debug, Default)]
 pub(crate) struct Served {
@@ -78,11 +81,15 @@ impl ServedPackage {
     /// Whether there is a newer version for a machine that has this one. What is for all machines is compared with the newest of any:
     /// which one it is on, nobody said.
     fn is_outdated(&self, version: &str, architecture: &str) -> bool {
+        self.newer(version, architecture).is_some()
+    }
+
+    fn newer(&self, version: &str, architecture: &str) -> Option<&str> {
         let newest = match architecture {
             "all" => self.versions.last(),
             architecture => self.newest.get(architecture),
         };
-        newest.is_some_and(|newest| compare_versions(version, newest) == Ordering::Less)
+        newest.map(String::as_str).filter(|newest| compare_versions(version, newest) == Ordering::Less)
     }
 
     fn serves(&self, version: &str) -> bool {
@@ -186,6 +193,68 @@ async fn counted(app: &App, scope: Scope, suite: SuiteName, served: &Served) -> 
     app.looks.installed.recent(asked, AGE, || app.now(), count).await
 }
 
+/// The same for pages: what was counted in the last minutes. Where that is longer ago it is counted anew beside them, and where it never
+/// was a page waits for a moment.
+async fn counted_lately(
+    app: &App,
+    scope: Scope,
+    suite: SuiteName,
+    served: &Arc<Served>,
+) -> ApiResult<Option<Arc<Counted>>> {
+    let known = app.looks.installed.last((suite.clone(), served.number, format!("{scope:?}")));
+    let since = crate::shared::since(app.now(), LATELY);
+    if let Some((made, counted)) = &known
+        && (since..=app.now()).contains(made)
+    {
+        return Ok(Some(counted.clone()));
+    }
+    let (of, served) = (app.clone(), served.clone());
+    let counting = tokio::spawn(async move { counted(&of, scope, suite, &served).await });
+    if let Some((_, counted)) = known.filter(|_| !cfg!(test)) {
+        return Ok(Some(counted));
+    }
+    match tokio::time::timeout(crate::shared::WAIT, counting).await {
+        Err(_) => Ok(None),
+        Ok(Ok(counted)) => counted.map(Some),
+        Ok(Err(error)) => {
+            tracing::error!(%error, "what guests have could not be counted");
+            Err(ApiError::internal("what guests have could not be counted"))
+        }
+    }
+}
+
+/// A package that is older than what a suite serves.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Behind {
+    /// Which, as it is installed.
+    pub(crate) package: ImagePackage,
+    /// The suite that serves a newer one,
+    pub(crate) suite: String,
+    /// and its version there.
+    pub(crate) served: String,
+}
+
+/// What of these packages some suite serves newer; nothing where no archive is served.
+pub(crate) async fn behind(app: &App, packages: &[ImagePackage]) -> ApiResult<Vec<Behind>> {
+    let Some(archive) = &app.archive else { return Ok(Vec::new()) };
+    let mut behind = Vec::new();
+    for suite in archive.suites().await.map_err(ApiError::of_archive)? {
+        let (_, served) = served(app, &suite.name).await?;
+        for package in packages {
+            let newer = served
+                .packages
+                .get(&package.name)
+                .and_then(|served| served.newer(&package.version, &package.architecture));
+            behind.extend(newer.map(|newer| Behind {
+                package: package.clone(),
+                suite: suite.name.clone(),
+                served: newer.to_owned(),
+            }));
+        }
+    }
+    Ok(behind)
+}
+
 /// The suites of the archive; and of how many guests in scope it is known what they have.
 pub(crate) async fn suites(app: &App, scope: Scope) -> ApiResult<Vec<Suite>> {
     let archive = app.archive.as_ref().ok_or_else(ApiError::no_archive)?;
@@ -211,6 +280,14 @@ impl SuiteInstalled {
         let (suite, served) = served(app, suite).await?;
         let counted = counted(app, scope, suite, &served).await?;
         Ok(SuiteInstalled { served, counted })
+    }
+
+    /// The same for pages, as of the last minutes; and whether guests were counted at all yet.
+    pub(crate) async fn lately(app: &App, scope: Scope, suite: &str) -> ApiResult<(Self, bool)> {
+        let (suite, served) = served(app, suite).await?;
+        let counted = counted_lately(app, scope, suite, &served).await?;
+        let is_counted = counted.is_some();
+        Ok((SuiteInstalled { served, counted: counted.unwrap_or_default() }, is_counted))
     }
 
     /// Its packages whose names are wanted, by name.

@@ -41,6 +41,9 @@ pub(crate) const COUNTS: Duration = age(Duration::from_secs(1));
 /// So far behind may be what fits still.
 pub(crate) const CAPACITIES: Duration = age(Duration::from_secs(5));
 
+/// A page waits so long for what was never counted, and is there without it then.
+pub(crate) const WAIT: Duration = Duration::from_millis(if cfg!(test) { 10_000 } else { 50 });
+
 /// Time stands still in tests, which want to see what they did.
 pub(crate) const fn age(age: Duration) -> Duration {
     if cfg!(test) { Duration::ZERO } else { age }
@@ -58,8 +61,25 @@ pub(crate) struct Shared<K, V> {
     cells: Mutex<HashMap<K, Arc<Cell<V>>>>,
 }
 
-/// Made by one, while the others wait for it.
-type Cell<V> = tokio::sync::Mutex<Option<(Timestamp, V)>>;
+/// What is kept of one thing.
+struct Cell<V> {
+    /// Made by one, while the others wait for it.
+    turn: tokio::sync::Mutex<()>,
+    /// When the last one was begun, and what came of it.
+    made: Mutex<Option<(Timestamp, V)>>,
+}
+
+impl<V> Default for Cell<V> {
+    fn default() -> Self {
+        Cell { turn: tokio::sync::Mutex::default(), made: Mutex::default() }
+    }
+}
+
+impl<V: Clone> Cell<V> {
+    fn made(&self) -> Option<(Timestamp, V)> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
 
 impl<K, V> Default for Shared<K, V> {
     fn default() -> Self {
@@ -77,18 +97,23 @@ impl<K: Eq + Hash, V: Clone> Shared<K, V> {
         make: impl AsyncFnOnce() -> Result<V, E>,
     ) -> Result<V, E> {
         let cell = self.cell(asked);
-        let mut held = cell.lock().await;
+        let _turn = cell.turn.lock().await;
         // A clock that was put back makes what was made "later" of unknown age.
-        if let Some((made, value)) = &*held
-            && (since..=now()).contains(made)
+        if let Some((made, value)) = cell.made()
+            && (since..=now()).contains(&made)
         {
-            return Ok(value.clone());
+            return Ok(value);
         }
         // What is written while it is made may not be in it.
         let begun = now();
         let value = make().await?;
-        *held = Some((begun, value.clone()));
+        *cell.made.lock().unwrap_or_else(PoisonError::into_inner) = Some((begun, value.clone()));
         Ok(value)
+    }
+
+    /// What was made last, however long ago; also while it is made anew.
+    pub(crate) fn last(&self, asked: K) -> Option<(Timestamp, V)> {
+        self.cell(asked).made()
     }
 
     /// The same, made within the last `age`.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// A package, as dpkg-deb makes it: of one version the same bytes, however often it is built.
-fn built(directory: &Path, version: &str) -> Result<PathBuf> {
+pub(super) fn built(directory: &Path, version: &str) -> Result<PathBuf> {
     let tree = directory.join(format!("tree-{version}"));
     std::fs::create_dir_all(tree.join("DEBIAN"))?;
     let control = format!(
@@ -21,7 +21,7 @@ fn built(directory: &Path, version: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
-fn run(command: &mut Command) -> Result<String> {
+pub(super) fn run(command: &mut Command) -> Result<String> {
     let output = command.output()?;
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{command:?}: {}: {said}", output.status);

@@ -235,6 +235,7 @@ async fn operator(office: &mut Office, web1: i64) -> Result<()> {
     }
 
     console(office, web1).await?;
+    archive(office, web1).await?;
 
     // What happens is seen without loading the page anew.
     office.browser.go(&office.address(&format!("/guests/{web1}"))).await?;
@@ -253,6 +254,49 @@ async fn operator(office: &mut Office, web1: i64) -> Result<()> {
         .await?;
     office.browser.gives("return document.activeElement.textContent.trim()", "Cancel web1").await?;
     Ok(())
+}
+
+/// What the archive serves, what changed in it, who has it, and that somebody is told whose guests are behind.
+async fn archive(office: &mut Office, web1: i64) -> Result<()> {
+    let directory = office.directory.path().to_owned();
+    let root = directory.join("apt");
+    let honcho = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(honcho_e2e::programs::program("honcho")?);
+        command.env("HONCHO_ARCHIVE", &root).arg("archive").args(arguments);
+        super::apt::run(&mut command)
+    };
+    let at = root.display().to_string();
+    honcho(&["init", "--archive", &at, "--origin", "Acme", "--suite", "bookworm"])?;
+    for version in ["1.9", "1.10"] {
+        let package = super::apt::built(&directory, version)?.display().to_string();
+        honcho(&["add", &package, "--suite", "bookworm", "--publish"])?;
+    }
+    office.brain.serve_archive(&root).await?;
+    let status = "Package: acme-tool\nStatus: install ok installed\nVersion: 1.9\nArchitecture: all\n\n";
+    let path = format!("/v1/guests/{web1}/packages");
+    let said = office.world.client.request(reqwest::Method::PUT, &path).body(status);
+    office.world.client.send(said).await?;
+
+    office.browser.go(&office.address("/")).await?;
+    office.browser.says("guests have an older acme-tool than it serves").await?;
+    office.browser.console_errors().await?;
+    office.look("overview-outdated").await?;
+    for (name, path) in [
+        ("archive", "/archive"),
+        ("archive-suite", "/archive/bookworm"),
+        ("archive-outdated", "/archive/bookworm?show=outdated"),
+        ("archive-history", "/archive/bookworm/history"),
+        ("archive-diff", "/archive/bookworm/history?from=1&to=2"),
+        ("archive-package", "/archive/bookworm/packages/acme-tool"),
+    ] {
+        office.browser.go(&office.address(path)).await?;
+        office.look(name).await?;
+    }
+    office.browser.says("outdated on 1").await?;
+    office.browser.go(&office.address(&format!("/guests/{web1}"))).await?;
+    office.browser.click("a[href$='/packages']").await?;
+    office.browser.says("The archive serves newer versions of 1").await?;
+    office.look("guest-packages").await
 }
 
 /// What a guest and its host took is drawn once their agent has told it, without scripts too; with them it says what a place means.
@@ -274,7 +318,7 @@ async fn graphs(office: &mut Office, db1: i64) -> Result<()> {
         office.browser.run("return document.querySelectorAll('.graphs figure svg[role=img]').length").await?;
     assert_eq!(count, 5, "processors, memory, disk, its operations, network");
     let hover = "const picture = document.querySelector('.graph svg'); const box = picture.getBoundingClientRect(); \
-        picture.dispatchEvent(new PointerEvent('pointermove', { clientX: box.right - 1, clientY: box.top + 9 })); \
+        picture.dispatchEvent(new PointerEvent('pointermove', { bubbles: true, clientX: box.right - 1, clientY: box.top + 9 })); \
         return document.querySelector('.graph-said').textContent";
     let said = office.browser.run(hover).await?;
     let said = said.as_str().context("a text")?;

@@ -64,7 +64,7 @@ const kept = (name) => {
 function fit() {
   const [cols, rows] = size.value.split("x").map(Number);
   const room = screen.clientWidth - 28;
-  const fontSize = Math.max(9, Math.min(18, Math.floor(room / (cols * 0.605))));
+  const fontSize = Math.max(6, Math.min(18, Math.floor((room / (cols * 0.605)) * 4) / 4));
   if (terminal.options.fontSize !== fontSize) terminal.options.fontSize = fontSize;
   if (terminal.cols !== cols || terminal.rows !== rows) terminal.resize(cols, rows);
   stty.hidden = size.value === "80x24";

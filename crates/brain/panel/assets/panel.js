@@ -40,33 +40,47 @@ const inUnit = {
   "bytes-per-second": (value) => `${asBytes(value)}/s`,
   "per-second": (value) => `${value < 10 ? value.toFixed(1) : value.toFixed(0)}/s`,
 };
-for (const graph of document.querySelectorAll("[data-graph]")) {
-  const picture = graph.querySelector("svg");
-  const said = graph.querySelector(".graph-said");
-  const usual = said.textContent;
+// They are made anew while somebody looks, so it is the page that listens.
+let pointed = null;
+function leave() {
+  if (pointed === null) return;
+  pointed.cursor.remove();
+  pointed.said.textContent = pointed.usual;
+  pointed = null;
+}
+document.addEventListener("pointermove", (event) => {
+  const picture = event.target instanceof Element ? event.target.closest("[data-graph] svg.plot") : null;
+  if (pointed !== null && pointed.picture !== picture) leave();
+  if (picture === null) return;
+  const graph = picture.closest("[data-graph]");
+  if (pointed === null) {
+    const cursor = document.createElementNS("http://www.w3.org/2000/svg", "line");
+    cursor.setAttribute("class", "cursor");
+    cursor.setAttribute("y1", "0");
+    cursor.setAttribute("y2", "120");
+    const said = graph.querySelector(".graph-said");
+    pointed = { picture, cursor, said, usual: said.textContent };
+  }
+  const { cursor, said } = pointed;
   const lines = [...graph.querySelectorAll("path[data-values]")].map((path) => [path.dataset.label, path.dataset.values.split(",")]);
   const count = lines[0][1].length;
-  const cursor = document.createElementNS("http://www.w3.org/2000/svg", "line");
-  cursor.setAttribute("class", "cursor");
-  cursor.setAttribute("y1", "0");
-  cursor.setAttribute("y2", "120");
-  picture.addEventListener("pointermove", (event) => {
-    const box = picture.getBoundingClientRect();
-    const place = Math.min(count - 1, Math.max(0, Math.floor(((event.clientX - box.left) / box.width) * count)));
-    const across = `${((place + 0.5) * 100) / count}%`;
-    cursor.setAttribute("x1", across);
-    cursor.setAttribute("x2", across);
-    picture.append(cursor);
-    const at = new Date(Number(graph.dataset.begins) + place * Number(graph.dataset.step));
-    const when = at.toLocaleString("en-GB", { timeZone: "UTC", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
-    const values = lines.map(([label, values]) => `${label} ${values[place] === "" ? "–" : inUnit[graph.dataset.graph](Number(values[place]))}`);
-    said.textContent = `${when}: ${values.join(", ")}`;
-  });
-  picture.addEventListener("pointerleave", () => {
-    cursor.remove();
-    said.textContent = usual;
-  });
-}
+  const box = picture.getBoundingClientRect();
+  const place = Math.min(count - 1, Math.max(0, Math.floor(((event.clientX - box.left) / box.width) * count)));
+  const across = `${((place + 0.5) * 100) / count}%`;
+  cursor.setAttribute("x1", across);
+  cursor.setAttribute("x2", across);
+  picture.append(cursor);
+  const at = new Date(Number(graph.dataset.begins) + place * Number(graph.dataset.step));
+  const when = at.toLocaleString("en-GB", { timeZone: "UTC", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+  const values = lines.map(([label, values]) => `${label} ${values[place] === "" ? "–" : inUnit[graph.dataset.graph](Number(values[place]))}`);
+  said.textContent = `${when}: ${values.join(", ")}`;
+});
+document.addEventListener("pointerleave", leave);
+
+// Where the parts of the panel are a row that is wider than the window, the one that is shown is seen.
+const side = document.querySelector(".side");
+const here = side?.querySelector("[aria-current]");
+if (here && side.scrollWidth > side.clientWidth) side.scrollLeft = here.offsetLeft - (side.clientWidth - here.offsetWidth) / 2;
 
 // A form is sent once.
 document.addEventListener("submit", (event) => {

@@ -54,7 +54,7 @@ mod stream_tests;
 #[cfg(test)]
 mod suite_packages_tests;
 #[cfg(test)]
-mod suites_tests;
+pub(crate) mod suites_tests;
 
 pub(crate) use error::{ApiError, ApiResult, request_id};
 pub(crate) use events::followed_no_more;

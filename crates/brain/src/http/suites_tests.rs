@@ -11,15 +11,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use tower::ServiceExt as _;
 
-pub(super) struct Shop {
-    pub(super) office: Office,
+pub(crate) struct Shop {
+    pub(crate) office: Office,
     directory: tempfile::TempDir,
     /// A token of bookworm.
-    pub(super) secret: String,
+    pub(crate) secret: String,
 }
 
 impl Shop {
-    pub(super) async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let office = Office::new().await;
         let token = office.operate("POST", "/v1/tokens", json!({ "name": "ci", "suite": "bookworm" })).await;
         assert_eq!((&token["scope"], &token["suite"]), (&json!("suite"), &json!("bookworm")));
@@ -28,7 +28,7 @@ impl Shop {
     }
 
     /// A real package.
-    pub(super) fn deb(&self, name: &str, version: &str) -> PathBuf {
+    pub(crate) fn deb(&self, name: &str, version: &str) -> PathBuf {
         let tree = self.directory.path().join(format!("tree-{name}"));
         std::fs::create_dir_all(tree.join("DEBIAN")).unwrap();
         let control = format!(
@@ -41,7 +41,7 @@ impl Shop {
         path
     }
 
-    pub(super) async fn ask(
+    pub(crate) async fn ask(
         &self,
         secret: &str,
         method: &str,
@@ -71,7 +71,7 @@ impl Shop {
     }
 
     /// Uploads and publishes.
-    pub(super) async fn publish(&self, upload: &str, files: &[PathBuf]) {
+    pub(crate) async fn publish(&self, upload: &str, files: &[PathBuf]) {
         let to = format!("bookworm/uploads/{upload}");
         for file in files {
             assert_eq!(self.send(&self.secret, &to, file).await, 201);

@@ -7,7 +7,7 @@ use super::visitor::{Asking, Guarded};
 use crate::app::App;
 use crate::http::{self, ApiError, ApiResult, capacities, capacities_without};
 use crate::placing::{Lost, Size};
-use crate::shared::CAPACITIES;
+use crate::shared::{CAPACITIES, WAIT};
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
@@ -60,14 +60,19 @@ pub(super) fn bytes(attribute: &str, text: &str) -> ApiResult<Bytes> {
     text.trim().parse::<Bytes>().map_err(|error| ApiError::invalid(attribute, error.to_string()))
 }
 
+/// The sizes that are counted if none is asked for.
+pub(super) fn usual_sizes() -> Vec<Size> {
+    let size = |(memory, vcpus, disk): (u64, u32, u64)| Size {
+        memory: Bytes(memory << 30),
+        vcpus,
+        disk: Bytes(disk << 30),
+    };
+    SIZES.into_iter().map(size).collect()
+}
+
 fn sizes(asked: &Asked) -> ApiResult<Vec<Size>> {
     if [&asked.memory, &asked.vcpus, &asked.disk].into_iter().all(|text| text.trim().is_empty()) {
-        let size = |(memory, vcpus, disk): (u64, u32, u64)| Size {
-            memory: Bytes(memory << 30),
-            vcpus,
-            disk: Bytes(disk << 30),
-        };
-        return Ok(SIZES.into_iter().map(size).collect());
+        return Ok(usual_sizes());
     }
     let memory = bytes("memory", &asked.memory)?;
     if memory.0 < 1 << 20 {
@@ -85,7 +90,7 @@ pub(super) fn count(n: i64, capped: bool) -> String {
 /// What ends first, in words.
 pub(super) fn runs_out(capacity: &honcho_api::Capacity) -> String {
     let said =
-        |one: &honcho_api::PlacementCount| format!("{} on {} hosts", shown::words(&one.filter), one.hosts);
+        |one: &honcho_api::PlacementCount| format!("{} on {} hosts", shown::filter(&one.filter), one.hosts);
     capacity.runs_out.iter().map(said).collect::<Vec<_>>().join(", ")
 }
 
@@ -117,6 +122,25 @@ pub(super) async fn counted(
         .into())
     };
     app.looks.capacities.recent(asked, CAPACITIES, || app.now(), count).await
+}
+
+/// The same for a page where it stands beside other things: as it was counted last, and counted anew beside the page. Where it never
+/// was a page waits for a moment.
+pub(super) async fn counted_lately(app: &App, sizes: Vec<Size>) -> ApiResult<Arc<[honcho_api::Capacity]>> {
+    let known = app.looks.capacities.last((sizes.clone(), None));
+    let of = app.clone();
+    let counting = tokio::spawn(async move { counted(&of, sizes, None).await });
+    if let Some((_, counted)) = known.filter(|_| !cfg!(test)) {
+        return Ok(counted);
+    }
+    match tokio::time::timeout(WAIT, counting).await {
+        Err(_) => Ok(Arc::new([])),
+        Ok(Ok(counted)) => counted,
+        Ok(Err(error)) => {
+            tracing::error!(%error, "what fits could not be counted");
+            Err(ApiError::internal("what fits could not be counted"))
+        }
+    }
 }
 
 /// The host that is thought lost.

@@ -431,9 +431,9 @@ mod tests {
         let (to_browser, taken) = mpsc::channel(4);
         let (keyboard, from_browser) = mpsc::unbounded();
         let (agent, guest) = tokio::io::duplex(64);
-        let uses = Cell::new(0);
-        let used = || async { uses.set(uses.get() + 1) };
-        let patience = Patience { silent: Duration::from_secs(60), ..SHORT };
+        let times = Cell::new(0);
+        let used = || async { times.set(times.get() + 1) };
+        let patience = Patience { silent: Duration::from_mins(1), ..SHORT };
         let pump = pumped(Socket { to_browser, from_browser }, said(), agent, patience, used);
         let (mut keys, mut line) = tokio::io::split(guest);
         let flood = async { while line.write_all(&[b'y'; 64]).await.is_ok() {} };
@@ -452,7 +452,7 @@ mod tests {
         };
         assert_eq!(heard, Ok([3]), "while what is printed waits");
         assert!(matches!(ending, Ending::Left), "one that takes nothing for long is gone");
-        assert_eq!(uses.get(), 1, "typing is a use of the session");
+        assert_eq!(times.get(), 1, "typing is a use of the session");
         drop(taken);
     }
 

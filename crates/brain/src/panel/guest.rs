@@ -2,7 +2,7 @@
 
 use super::event_log::{self, EventRow};
 use super::failure::{PanelResult, unwritable};
-use super::live;
+use super::live::{self, Pace};
 use super::load::{Asked, Graphs};
 use super::problems::Problems;
 use super::shell::{Section, Shell, form_token, page_with};
@@ -66,6 +66,7 @@ struct Card {
 }
 
 struct Candidate {
+    host_id: i64,
     host: String,
     score: String,
     said: String,
@@ -186,6 +187,7 @@ async fn live_part(
 
 fn candidate(host: &honcho_api::PlacementHost) -> Candidate {
     Candidate {
+        host_id: host.host_id,
         host: host.host.clone(),
         score: host.score.map(|score| format!("{score:.3}")).unwrap_or_default(),
         said: host.reason.clone().unwrap_or_default(),
@@ -196,7 +198,7 @@ fn placed(placement: Placement, app: &App) -> Placed {
     let refused = placement.refused.unwrap_or_default();
     Placed {
         decided: placement.decided_at.map(|at| shown::moment(at, app.now())),
-        refused: refused.into_iter().map(|count| (shown::words(&count.filter), count.hosts)).collect(),
+        refused: refused.into_iter().map(|count| (shown::filter(&count.filter), count.hosts)).collect(),
         best: placement.best.unwrap_or_default().iter().map(candidate).collect(),
     }
 }
@@ -253,9 +255,9 @@ pub(super) async fn shown_with(
     let Possible { may_change, is_running, is_cancelled } = possible(visitor, &guest);
     let of_guest = Filters { limit: Some(1), ..Filters::default() }.and("guest_id", id);
     let servers = slow::list(reader, visitor.scope(), &of_guest).await?;
-    let samples = load::of_guest(reader, visitor.scope(), GuestId(id), span, app.now()).await?;
+    let graphs = graphs(app, visitor, id, span).await?;
     let page = GuestPage {
-        graphs: Graphs::new(format!("/guests/{id}"), Kind::Guest, span, app.now(), &samples),
+        graphs,
         slow_server: servers.first().map(|server| server.id),
         shell,
         account: accounts.get(&guest.account_id).cloned().unwrap_or_default(),
@@ -302,5 +304,30 @@ pub(super) async fn live(State(app): State<App>, visit: Visit, PageId(id): PageI
             Ok(part.render().map_err(|error| unwritable(&error))?)
         }
     };
-    live::follow(app, visitor, render).await
+    live::follow(app, visitor, Pace::Changes, render).await
+}
+
+async fn graphs(app: &App, visitor: &Visitor, id: i64, span: Span) -> PanelResult<Graphs> {
+    let samples = load::of_guest(app.store.reader(), visitor.scope(), GuestId(id), span, app.now()).await?;
+    Ok(Graphs::new(format!("/guests/{id}"), Kind::Guest, span, app.now(), &samples))
+}
+
+/// Its graphs, as they grow.
+pub(super) async fn load_live(
+    State(app): State<App>,
+    visit: Visit,
+    PageId(id): PageId,
+    Asking(asked): Asking<Asked>,
+) -> PanelResult<Response> {
+    let Some(visitor) = visit.visitor else { return Ok(live::nobody()) };
+    let (of, by) = (app.clone(), visitor.clone());
+    let span = asked.span();
+    let render = move |_| {
+        let (app, visitor) = (of.clone(), by.clone());
+        async move {
+            let graphs = graphs(&app, &visitor, id, span).await?;
+            Ok(graphs.render().map_err(|error| unwritable(&error))?)
+        }
+    };
+    live::follow(app, visitor, Pace::Clock, render).await
 }

@@ -171,6 +171,7 @@ struct GuestsPage {
     chips: Vec<Chip>,
     is_operator: bool,
     shows_accounts: bool,
+    shows_hosts: bool,
     everything: String,
     views: Vec<ViewLink>,
     /// What is filtered by, as the form of a view has it; nothing, if nothing is.
@@ -266,6 +267,7 @@ pub(super) async fn show(
         chips: if guarded.visitor.is_operator() { chips(&app, &asked).await? } else { Vec::new() },
         is_operator: guarded.visitor.is_operator(),
         shows_accounts: scope.sole_account().is_none(),
+        shows_hosts: guarded.visitor.is_operator(),
         may_order: guarded.visitor.writer().is_ok(),
         everything: asked.with(|asked| asked.status.clear()),
         views: guest_views::links(&app, &guarded, &asked).await?,

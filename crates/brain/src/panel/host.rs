@@ -1,13 +1,14 @@
 //! The page of a host, and emptying it: the plan is shown before anything is done.
 
-use super::failure::PanelResult;
+use super::failure::{PanelResult, unwritable};
 use super::fields::Fields;
 use super::guests::{Row, rows};
 use super::hosts::{Used, used};
+use super::live::{self, Pace};
 use super::load::{Asked, Graphs};
 use super::shell::{Flash, Section, Shell, go, page};
 use super::shown::{self, Badge, Moment};
-use super::visitor::{Asking, Guarded, PageId};
+use super::visitor::{Asking, Guarded, PageId, Visit};
 use crate::app::App;
 use crate::http::{Moves, drain_ordered, drain_plan, undrained};
 use askama::Template;
@@ -15,7 +16,7 @@ use axum::extract::State;
 use axum::response::Response;
 use honcho_api::{Drain, Host, Pool};
 use honcho_model::HostId;
-use honcho_model::load::Kind;
+use honcho_model::load::{Kind, Span};
 use honcho_store::names::{self, Named};
 use honcho_store::{Filters, guests, hosts, load, pools};
 
@@ -47,6 +48,7 @@ struct HostPage {
     has_more: bool,
     is_operator: bool,
     shows_accounts: bool,
+    shows_hosts: bool,
 }
 
 fn pool_row(pool: Pool) -> PoolRow {
@@ -96,10 +98,8 @@ pub(super) async fn show(
     let has_more = found.len() > limit;
     found.truncate(limit);
     let of_host = pools::list(reader, &Filters::default().and("host_id", id)).await?;
-    let span = asked.span();
-    let samples = load::of_host(reader, HostId(id), span, app.now()).await?;
     page(&HostPage {
-        graphs: Graphs::new(format!("/hosts/{id}"), Kind::Host, span, app.now(), &samples),
+        graphs: graphs(&app, id, asked.span()).await?,
         shell: Shell::new(&app, &guarded.visit, Section::Hosts, host.name.clone()),
         status: shown::host_status(host.status),
         place: place(&app, &host).await?,
@@ -111,8 +111,36 @@ pub(super) async fn show(
         has_more,
         is_operator: true,
         shows_accounts: true,
+        shows_hosts: false,
         host,
     })
+}
+
+async fn graphs(app: &App, id: i64, span: Span) -> PanelResult<Graphs> {
+    let samples = load::of_host(app.store.reader(), HostId(id), span, app.now()).await?;
+    Ok(Graphs::new(format!("/hosts/{id}"), Kind::Host, span, app.now(), &samples))
+}
+
+/// Its graphs, as they grow.
+pub(super) async fn load_live(
+    State(app): State<App>,
+    visit: Visit,
+    PageId(id): PageId,
+    Asking(asked): Asking<Asked>,
+) -> PanelResult<Response> {
+    let Some(visitor) = visit.visitor else { return Ok(live::nobody()) };
+    visitor.operator()?;
+    hosts::get(app.store.reader(), HostId(id), app.now()).await?;
+    let of = app.clone();
+    let span = asked.span();
+    let render = move |_| {
+        let app = of.clone();
+        async move {
+            let graphs = graphs(&app, id, span).await?;
+            Ok(graphs.render().map_err(|error| unwritable(&error))?)
+        }
+    };
+    live::follow(app, visitor, Pace::Clock, render).await
 }
 
 /// How many guests that fit nowhere are listed.

@@ -21,9 +21,23 @@ const CALM: Duration = Duration::from_millis(300);
 /// How often it is looked at again although nothing was written: hosts fall silent without a word.
 const AGAIN: Duration = Duration::from_secs(15);
 
+/// When a part is made anew.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// After whatever is written, and every so often.
+    Changes,
+    /// Every so often alone: it is of what is measured.
+    Clock,
+}
+
 /// Sends what `render` gives, whenever it gives something else than before; until the session ends. It is told since when changes
 /// are not told anew: whatever was read before that moment may lack the last of them.
-pub(super) async fn follow<F, Rendering>(app: App, visitor: Visitor, render: F) -> PanelResult<Response>
+pub(super) async fn follow<F, Rendering>(
+    app: App,
+    visitor: Visitor,
+    pace: Pace,
+    render: F,
+) -> PanelResult<Response>
 where
     F: Fn(Timestamp) -> Rendering + Send + Sync + 'static,
     Rendering: Future<Output = PanelResult<String>> + Send,
@@ -36,33 +50,37 @@ where
     let ending = followed_no_more(&app, visitor.caller.standing.clone());
     let standing = visitor.caller.standing.clone();
     let state = (app, changes, render, standing, first.clone());
-    let later = futures::stream::unfold(state, |(app, mut changes, render, standing, last)| async move {
-        loop {
-            match tokio::time::timeout(AGAIN, changes.changed()).await {
-                Ok(Ok(())) => tokio::time::sleep(CALM).await,
-                Ok(Err(_)) => return None,
-                Err(_) => {}
-            }
-            changes.mark_unchanged();
-            let seen = app.now();
-            // What came of it after the session ended is not told.
-            if !matches!(standing.holds(&app).await, Ok(true)) {
-                return None;
-            }
-            let begun = tokio::time::Instant::now();
-            let rendered = render(seen).await;
-            // Whoever only looks takes a tenth of a processor at most, however much happens and however large the house is.
-            tokio::time::sleep(begun.elapsed() * 9).await;
-            match rendered {
-                Ok(part) if part != last => {
-                    return Some((part.clone(), (app, changes, render, standing, part)));
+    let later =
+        futures::stream::unfold(state, move |(app, mut changes, render, standing, last)| async move {
+            loop {
+                match pace {
+                    Pace::Clock => tokio::time::sleep(AGAIN).await,
+                    Pace::Changes => match tokio::time::timeout(AGAIN, changes.changed()).await {
+                        Ok(Ok(())) => tokio::time::sleep(CALM).await,
+                        Ok(Err(_)) => return None,
+                        Err(_) => {}
+                    },
                 }
-                Ok(_) => {}
-                // It is gone, or the database is away: the page asks again.
-                Err(_) => return None,
+                changes.mark_unchanged();
+                let seen = app.now();
+                // What came of it after the session ended is not told.
+                if !matches!(standing.holds(&app).await, Ok(true)) {
+                    return None;
+                }
+                let begun = tokio::time::Instant::now();
+                let rendered = render(seen).await;
+                // Whoever only looks takes a tenth of a processor at most, however much happens and however large the house is.
+                tokio::time::sleep(begun.elapsed() * 9).await;
+                match rendered {
+                    Ok(part) if part != last => {
+                        return Some((part.clone(), (app, changes, render, standing, part)));
+                    }
+                    Ok(_) => {}
+                    // It is gone, or the database is away: the page asks again.
+                    Err(_) => return None,
+                }
             }
-        }
-    });
+        });
     let parts = futures::stream::once(std::future::ready(first)).chain(later).take_until(ending);
     let events = parts.map(|part| Ok::<_, Infallible>(Event::default().event("part").data(part)));
     Ok(Sse::new(events).keep_alive(KeepAlive::default()).into_response())
@@ -96,7 +114,7 @@ mod tests {
             async move { Ok(part) }
         };
         let begun = app.now();
-        let body = follow(app.clone(), visitor, render).await.unwrap().into_body();
+        let body = follow(app.clone(), visitor, Pace::Changes, render).await.unwrap().into_body();
         let mut parts = Body::into_data_stream(body);
         let mut next = async || String::from_utf8(parts.next().await.unwrap().unwrap().to_vec()).unwrap();
         assert!(next().await.contains("part 1"));

@@ -16,7 +16,7 @@ const POINTS: usize = 360;
 const ROWS: usize = 24;
 
 /// What stands in the query of a page that has graphs.
-#[derive(Debug, Default, serde::Deserialize)]
+#[derive(Clone, Debug, Default, serde::Deserialize)]
 #[serde(default)]
 pub(super) struct Asked {
     span: String,
@@ -142,6 +142,8 @@ struct Choice {
 pub(super) struct Graphs {
     /// The page on which it stands.
     page: String,
+    /// From where it is told anew.
+    pub(super) live: String,
     choices: Vec<Choice>,
     is_empty: bool,
     of_host: bool,
@@ -281,7 +283,7 @@ impl Plan {
         let top = self.unit.top(all.fold(0.0, f64::max));
         let line_at = |part: f64| Line {
             y: number(HEIGHT * (1.0 - part)),
-            label_y: number(HEIGHT * (1.0 - part) + 12.0),
+            label_y: number(HEIGHT * (1.0 - part) + 4.0),
             label: self.unit.said(top * part),
         };
         let mut said = Vec::new();
@@ -347,6 +349,7 @@ impl Graphs {
         let headings = plans().flat_map(|plan| plan.lines(span).map(|(measure, ..)| heading(*measure)));
         let choice = |one: Span| Choice { word: one.as_str(), label: label(one), is_chosen: one == span };
         Graphs {
+            live: format!("{page}/load/live?span={}", span.as_str()),
             page,
             choices: Span::ALL.map(choice).into(),
             is_empty: samples.is_empty(),

@@ -28,6 +28,8 @@
 //! The panel knows sessions alone, and the API no cookies: no other site's page can make a browser ask the API anything.
 
 mod accounts;
+mod archive;
+mod archive_history;
 mod around;
 mod assets;
 mod capacity;
@@ -41,6 +43,7 @@ mod guest_acts;
 mod guest_bulk;
 mod guest_export;
 mod guest_order;
+mod guest_packages;
 mod guest_views;
 mod guests;
 mod host;
@@ -84,6 +87,7 @@ pub(crate) fn routes(app: &App) -> Router<App> {
         .route("/overview/live", get(overview::live))
         .route("/hosts", get(hosts::show))
         .route("/hosts/{id}", get(host::show))
+        .route("/hosts/{id}/load/live", get(host::load_live))
         .route("/hosts/{id}/drain", get(host::plan).post(host::drain))
         .route("/networks", get(networks::show))
         .route("/networks/{id}", get(networks::one))
@@ -93,6 +97,10 @@ pub(crate) fn routes(app: &App) -> Router<App> {
         .route("/accounts/{id}/tokens/end", post(accounts::end_token))
         .route("/accounts/{id}/usage", get(usage::show))
         .route("/accounts/{id}/usage.csv", get(usage::csv))
+        .route("/archive", get(archive::show))
+        .route("/archive/{suite}", get(archive::suite))
+        .route("/archive/{suite}/history", get(archive_history::show))
+        .route("/archive/{suite}/packages/{package}", get(archive::package))
         .route("/capacity", get(capacity::show))
         .route("/placement", get(placement::show))
         .route("/images", get(images::show))
@@ -122,6 +130,8 @@ pub(crate) fn routes(app: &App) -> Router<App> {
         .route("/guests/{id}/console/socket", get(console::socket))
         .route("/guests/{id}/live", get(guest::live))
         .route("/guests/{id}/log", get(console::log))
+        .route("/guests/{id}/packages", get(guest_packages::show))
+        .route("/guests/{id}/load/live", get(guest::load_live))
         .route("/guests/{id}/start", post(guest_acts::start))
         .route("/guests/{id}/stop", post(guest_acts::stop))
         .route("/guests/{id}/reboot", post(guest_acts::reboot))

@@ -2,11 +2,13 @@
 
 use super::event_log::{self, EventRow};
 use super::failure::{PanelResult, unwritable};
-use super::live;
+use super::live::{self, Pace};
 use super::shell::{Section, Shell, go, page};
 use super::shown::{self, Badge};
 use super::visitor::{Guarded, Visit, Visitor};
+use super::{archive, capacity};
 use crate::app::App;
+use crate::installed::{self, SuiteInstalled};
 use crate::shared::{self, COUNTS};
 use askama::Template;
 use axum::extract::State;
@@ -44,6 +46,13 @@ struct Tally {
     tone: &'static str,
 }
 
+/// How many more guests of a size fit.
+struct Room {
+    size: String,
+    fit: String,
+    fit_with_n_plus_one: String,
+}
+
 /// The part of the page that is live.
 #[derive(Template)]
 #[template(path = "overview_live.html")]
@@ -51,6 +60,7 @@ struct LivePart {
     concerns: Vec<Concern>,
     hosts: Vec<Tally>,
     guests: Vec<Tally>,
+    room: Vec<Room>,
     events: Vec<EventRow>,
 }
 
@@ -135,6 +145,59 @@ fn of_server(server: attention::TroubledServer) -> Concern {
     }
 }
 
+/// Suites that apt will not believe for long, and those of whose packages guests have older ones.
+async fn of_archive(app: &App, visitor: &Visitor) -> PanelResult<Vec<Concern>> {
+    let mut all = Vec::new();
+    if app.archive.is_none() {
+        return Ok(all);
+    }
+    for suite in installed::suites(app, visitor.scope()).await? {
+        let (badge, until) = archive::valid(&suite, app);
+        if let Some(until) = until.filter(|_| badge.tone != "good") {
+            all.push(Concern {
+                badge: Badge { word: "archive", tone: badge.tone },
+                address: Some(format!("/archive/{}", suite.name)),
+                text: format!("apt believes it until {}, and it is not signed anew", until.short),
+                name: suite.name.clone(),
+            });
+        }
+        let (seen, _) = SuiteInstalled::lately(app, visitor.scope(), &suite.name).await?;
+        let behind = seen.packages(|_| true).filter(|package| package.outdated_count > 0);
+        let behind: Vec<_> = behind.collect();
+        let Some(most) = behind.iter().max_by_key(|package| package.outdated_count) else { continue };
+        let text = match behind.len() {
+            1 => format!(
+                "guests have an older {} than it serves: {} of them",
+                most.package, most.outdated_count
+            ),
+            count => format!(
+                "guests have older ones of {count} of its packages: {} most, on {}",
+                most.package, most.outdated_count
+            ),
+        };
+        all.push(Concern {
+            badge: Badge { word: "outdated", tone: "warn" },
+            address: Some(format!("/archive/{}?show=outdated", suite.name)),
+            text,
+            name: suite.name,
+        });
+    }
+    Ok(all)
+}
+
+/// What fits still, of the usual sizes.
+async fn room(app: &App) -> PanelResult<Vec<Room>> {
+    let sizes = capacity::usual_sizes();
+    let labels: Vec<String> = sizes.iter().map(capacity::size_said).collect();
+    let counted = capacity::counted_lately(app, sizes).await?;
+    let room = |(size, counted): (String, &honcho_api::Capacity)| Room {
+        size,
+        fit: capacity::count(counted.fit, counted.capped),
+        fit_with_n_plus_one: shown::count(counted.fit_with_n_plus_one),
+    };
+    Ok(labels.into_iter().zip(counted.iter()).map(room).collect())
+}
+
 async fn concerns(app: &App, visitor: &Visitor) -> PanelResult<Vec<Concern>> {
     let reader = app.store.reader();
     let mut all: Vec<Concern> = Vec::new();
@@ -148,6 +211,7 @@ async fn concerns(app: &App, visitor: &Visitor) -> PanelResult<Vec<Concern>> {
     let most = usize::try_from(MOST).unwrap_or(usize::MAX);
     all.extend(found.into_iter().filter_map(of_network).take(most));
     all.extend(attention::slow_servers(reader, MOST).await?.into_iter().map(of_server));
+    all.extend(of_archive(app, visitor).await?);
     Ok(all)
 }
 
@@ -177,6 +241,7 @@ async fn live_part(app: &App, visitor: &Visitor) -> PanelResult<LivePart> {
             .map(|(label, count, tone)| Tally { label, count, tone, address: "/hosts".to_owned() })
             .collect(),
         guests: guests.collect(),
+        room: if counted.all > 0 { room(app).await? } else { Vec::new() },
         events: event_log::newest(app, visitor, NEWEST).await?,
     })
 }
@@ -209,5 +274,5 @@ pub(super) async fn live(State(app): State<App>, visit: Visit) -> PanelResult<Re
         let (app, visitor) = (of.clone(), by.clone());
         async move { rendered(&app, &visitor, seen).await }
     };
-    live::follow(app, visitor, render).await
+    live::follow(app, visitor, Pace::Changes, render).await
 }

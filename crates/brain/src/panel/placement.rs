@@ -260,7 +260,7 @@ fn drawn(
         }
         By::Verdict => match verdict {
             Some(PlacementHost { filter: Some(filter), reason, .. }) => {
-                ("no".to_owned(), shown::words(filter), reason.clone().unwrap_or_default())
+                ("no".to_owned(), shown::filter(filter), reason.clone().unwrap_or_default())
             }
             Some(_) => ("good".to_owned(), "fits".to_owned(), "it could take it".to_owned()),
             None => ("unknown".to_owned(), "–".to_owned(), String::new()),
@@ -349,7 +349,7 @@ fn what_if(seen: &Seen, size: Size, counted: &Capacity) -> (WhatIf, HashMap<i64,
         fit_with_n_plus_one: shown::count(counted.fit_with_n_plus_one),
         runs_out: super::capacity::runs_out(counted),
         best: best.collect(),
-        refused: refused.into_iter().map(|one| (shown::words(&one.filter), one.hosts)).collect(),
+        refused: refused.into_iter().map(|one| (shown::filter(&one.filter), one.hosts)).collect(),
         reasons,
         unnamed,
     };

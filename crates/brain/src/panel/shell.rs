@@ -19,6 +19,7 @@ pub(super) enum Section {
     Guests,
     Networks,
     Images,
+    Archive,
     Placement,
     Capacity,
     SlowQueries,
@@ -38,9 +39,9 @@ pub(super) struct Link {
 }
 
 /// Where a visitor may go.
-fn links(visitor: &Visitor) -> Vec<Link> {
+fn links(app: &App, visitor: &Visitor) -> Vec<Link> {
     let link = |section, address, label| Link { section, address, label };
-    if visitor.is_operator() {
+    let mut links = if visitor.is_operator() {
         vec![
             link(Section::Overview, "/", "Overview"),
             link(Section::Hosts, "/hosts", "Hosts"),
@@ -63,7 +64,13 @@ fn links(visitor: &Visitor) -> Vec<Link> {
             link(Section::Accounts, "/accounts", account),
             link(Section::Events, "/events", "Events"),
         ]
+    };
+    if app.archive.is_some() {
+        let behind = |link: &Link| matches!(link.section, Section::Images | Section::SlowQueries);
+        let at = links.iter().position(behind).map_or(links.len(), |at| at + 1);
+        links.insert(at, link(Section::Archive, "/archive", "Archive"));
     }
+    links
 }
 
 /// What a page says once, about what was done on the page before.
@@ -145,7 +152,7 @@ impl Shell {
         Shell {
             title: title.into(),
             section,
-            links: visitor.map(links).unwrap_or_default(),
+            links: visitor.map(|visitor| links(app, visitor)).unwrap_or_default(),
             person: visitor.map(|visitor| visitor.session.person_name.clone()),
             standing: standing.unwrap_or_default(),
             theme: visit.theme.word(),

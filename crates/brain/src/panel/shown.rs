@@ -155,6 +155,24 @@ pub(super) fn times(ratio: f64) -> Option<String> {
     (!(0.95..1.05).contains(&ratio)).then_some(text)
 }
 
+/// Why placing refuses hosts, in few words; the words of the API are names of its filters.
+pub(super) fn filter(word: &str) -> String {
+    let said = match word {
+        "wanted" => "another is wanted",
+        "enabled" => "not up",
+        "duty" => "runs no guests",
+        "draining" => "being emptied",
+        "capability" => "lacks something",
+        "network" => "does not reach its network",
+        "vcpus" => "vCPUs",
+        "anti_affinity" => "same role there",
+        "failure_domain" => "same role beside it",
+        "n_plus_one" => "N+1",
+        word => return words(word),
+    };
+    said.to_owned()
+}
+
 /// A kind of operation or a step, for people.
 pub(super) fn words(word: &str) -> String {
     word.replace('_', " ")

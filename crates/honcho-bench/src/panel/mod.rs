@@ -151,6 +151,7 @@ fn pages(seeded: &Seeded, server: i64, query: i64) -> Result<Vec<String>> {
         "/placement?by=loss",
         "/placement?memory=1G&vcpus=1&disk=10G",
         "/placement?if_lost=1",
+        "/placement?memory=1G&vcpus=1&disk=10G&if_lost=1",
         "/capacity",
         "/capacity?if_lost=1",
         "/images",
@@ -168,6 +169,7 @@ fn pages(seeded: &Seeded, server: i64, query: i64) -> Result<Vec<String>> {
     let mut pages: Vec<String> = plain.map(str::to_owned).into();
     pages.extend([
         format!("/guests/{guest}"),
+        format!("/guests/{guest}/packages"),
         format!("/guests?after={guest}"),
         format!("/guests?account_id={account}"),
         format!("/accounts/{account}"),

@@ -169,7 +169,7 @@ impl Chart {
         let top = round_up(most);
         let line = |part: f64| Line {
             y: number(HEIGHT * (1.0 - part)),
-            label_y: number(HEIGHT * (1.0 - part) + 12.0),
+            label_y: number(HEIGHT * (1.0 - part) + 4.0),
             label: shown::seconds(top * part),
         };
         Chart {

@@ -1,5 +1,6 @@
 //! The panel as a browser sees it, without a browser: who gets which page, which forms are heard.
 
+mod archive;
 mod console;
 mod guests;
 mod login;

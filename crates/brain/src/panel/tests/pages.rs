@@ -47,6 +47,8 @@ const PAGES: &str = "
 /guests?after=x 303 422 422 422 422
 /guests/{id}    303 404 200 200 200
 /guests/{id}/console  303 404 403 200 200
+/guests/{id}/packages  303 404 200 200 200
+/guests/{id}?span=2d&span=90d  303 400 400 400 400
 /guests/{id}/console/socket  303 403 403 403 403
 /guests/999/log  303 404 404 404 404
 /guests/new     303 200 403 200 200
@@ -118,6 +120,9 @@ async fn what_is_live_is_for_whom_the_page_is_for() {
     let mut stranger = Browser::logged_in(app, "stranger").await;
     assert_eq!(stranger.get(&path).await.status, 404);
     assert_eq!(stranger.get("/overview/live").await.status, 403);
+    assert_eq!(stranger.get(&format!("/guests/{guest}/load/live?span=6h")).await.status, 404);
+    assert_eq!(stranger.get("/hosts/1/load/live").await.status, 403);
+    assert_eq!(Browser::new(app).get("/hosts/1/load/live").await.status, 204);
 }
 
 #[tokio::test]
