@@ -142,3 +142,36 @@ pub struct SuitePackageGuest {
     #[schema(value_type = Option<String>, format = DateTime)]
     pub reported_at: Option<jiff::Timestamp>,
 }
+
+/// Which packages are asked for.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub struct InstalledPackagesAsked {
+    /// At most 5000.
+    pub packages: Option<Vec<ImagePackage>>,
+}
+
+/// Those of packages that guests have.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct InstalledPackages {
+    /// What some guest has, of what was asked for.
+    pub packages: Vec<InstalledPackage>,
+    /// Of how many guests it is known what they have: those that said so,
+    pub guests_said_count: i64,
+    /// those that never said anything, whose image's packages are known,
+    pub guests_by_image_count: i64,
+    /// and those of which nothing is known.
+    pub guests_unknown_count: i64,
+}
+
+/// A package that guests have.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct InstalledPackage {
+    /// What it is called.
+    pub name: String,
+    /// Which version.
+    pub version: String,
+    /// `amd64`, `all`.
+    pub architecture: String,
+    /// How many guests have it.
+    pub guests_count: i64,
+}

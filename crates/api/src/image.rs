@@ -234,7 +234,7 @@ pub struct ImageKeyCreate {
 }
 
 /// A package in an image.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 pub struct ImagePackage {
     /// As in `openssl`.
     pub name: String,

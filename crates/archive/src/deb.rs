@@ -86,6 +86,11 @@ impl Deb {
         }
     }
 
+    /// Its version as its control file has it, and dpkg's status.
+    pub fn written_version(&self) -> &str {
+        self.paragraph.get("Version").unwrap_or_default()
+    }
+
     /// Where it lies below `public/`. An epoch is left out, as everybody does: a colon means something in URLs.
     pub fn place(&self, component: &Component) -> String {
         let version = self.version.to_string();

@@ -49,7 +49,7 @@ pub use error::{ArchiveError, ArchiveResult};
 pub use index::compare_versions;
 pub use names::{Architecture, Component, PackageName, SuiteName};
 pub use paragraph::Paragraph;
-pub use prune::{Pruned, Pruning};
+pub use prune::{Loose, Pruned, Pruning, Retention};
 pub use publication::{Change, Publication, Which};
 pub use publish::Published;
 pub use settings::{Settings, SuiteSettings};

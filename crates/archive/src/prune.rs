@@ -1,16 +1,21 @@
-//! Letting go of what nothing names any more: old publications, then chunks, then files of the pool.
+//! Letting go of what nothing names any more: old publications, then chunks, then files of the pool. What machines have installed may
+//! be held: then its file stays, and whoever has that version can still fetch it anew.
 
 use crate::archive::Changing;
+use crate::deb::Deb;
+use crate::digests::Digest;
 use crate::error::Tried as _;
 use crate::index::Stanza;
-use crate::publication::{Indexes, Which};
-use crate::{ArchiveResult, files};
-use std::collections::HashSet;
-use std::fs;
+use crate::publication::{Indexes, Publication, Which};
+use crate::{ArchiveResult, SuiteName, files};
+use serde::Serialize;
+use std::collections::{BTreeSet, HashSet};
+use std::fs::{self, File};
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 /// What went.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Pruned {
     /// Publications.
     pub publications: usize,
@@ -20,6 +25,28 @@ pub struct Pruned {
     pub packages: usize,
     /// Their bytes.
     pub bytes: u64,
+    /// What none lists any more, and stayed because somebody has it installed.
+    pub held: BTreeSet<Loose>,
+}
+
+/// A package in the pool that no publication and no draft lists.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct Loose {
+    /// What it is called.
+    pub package: String,
+    /// Which version.
+    pub version: String,
+    /// `amd64`, `all`.
+    pub architecture: String,
+}
+
+/// What is kept of publications.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Of each suite the newest so many,
+    pub newest: usize,
+    /// and those made at this second since 1970 or later.
+    pub since: i64,
 }
 
 /// Whether it is only said what would go.
@@ -31,42 +58,44 @@ pub enum Pruning {
     Done,
 }
 
+/// What retention makes of an archive.
+struct Sorted {
+    /// What stays, of publications and drafts.
+    kept: Vec<Indexes>,
+    /// Publications that go.
+    old: Vec<(SuiteName, Publication)>,
+    /// The chunks of what stays.
+    chunks: HashSet<Digest>,
+    /// Files of the pool that nothing names that stays.
+    unlisted: Vec<PathBuf>,
+}
+
 impl Changing {
-    /// Removes each suite's publications but the newest `keep` and those made at `since` or later; and then what no publication
-    /// and no draft names.
-    pub fn prune(&mut self, keep: usize, since: i64, pruning: Pruning) -> ArchiveResult<Pruned> {
-        let mut pruned = Pruned::default();
-        let mut kept: Vec<Indexes> = Vec::new();
-        let suites: Vec<_> = self.archive.settings().suites.keys().cloned().collect();
-        for suite in suites {
-            kept.extend(self.archive.draft(&suite)?.map(|draft| draft.indexes));
-            for (age, publication) in self.archive.history(&suite)?.into_iter().rev().enumerate() {
-                // The one that is served stays, whatever was asked for.
-                if age == 0 || age < keep || publication.made_at >= since {
-                    kept.push(publication.indexes);
-                    continue;
-                }
-                pruned.publications += 1;
-                if pruning == Pruning::Done {
-                    // The record last: by it, what is left of a pruning that was killed is found by the next.
-                    files::remove(&self.archive.served(&suite, publication.number))?;
-                    files::remove(&self.archive.record(&suite, publication.number))?;
-                }
+    /// The packages that [pruning](Self::prune) would remove, if nothing held them.
+    pub fn loose(&self, retention: Retention) -> ArchiveResult<BTreeSet<Loose>> {
+        Ok(self.sorted(retention)?.unlisted.iter().filter_map(|path| loose(path)).collect())
+    }
+
+    /// Removes each suite's publications but those that are kept; and then what no publication and no draft names, save packages
+    /// that are held.
+    pub fn prune(
+        &mut self,
+        retention: Retention,
+        is_held: impl Fn(&Loose) -> bool,
+        pruning: Pruning,
+    ) -> ArchiveResult<Pruned> {
+        let Sorted { old, chunks, unlisted, .. } = self.sorted(retention)?;
+        let mut pruned = Pruned { publications: old.len(), ..Pruned::default() };
+        for (suite, publication) in old {
+            if pruning == Pruning::Done {
+                // The record last: by it, what is left of a pruning that was killed is found by the next.
+                files::remove(&self.archive.served(&suite, publication.number))?;
+                files::remove(&self.archive.record(&suite, publication.number))?;
             }
         }
-        let indexes = || kept.iter().flat_map(|indexes| indexes.values().flat_map(|own| own.values()));
-        let mut named = HashSet::new();
-        let mut seen = HashSet::new();
-        for chunk in indexes().flat_map(|index| &index.chunks) {
-            if seen.insert(chunk.digest) {
-                let stanzas = self.archive.chunks.stanzas(chunk.digest)?;
-                named.extend(stanzas.iter().flat_map(Stanza::files));
-            }
-        }
-        let public = self.archive.public();
-        for path in files_below(&public.join("pool"))? {
-            let below = path.strip_prefix(&public).unwrap_or(&path);
-            if named.contains(below) {
+        for path in unlisted {
+            if let Some(one) = loose(&path).filter(&is_held) {
+                pruned.held.insert(one);
                 continue;
             }
             pruned.packages += 1;
@@ -77,11 +106,52 @@ impl Changing {
         }
         if pruning == Pruning::Done {
             self.forget()?;
-            pruned.chunks = self.archive.chunks.keep(&seen)?;
+            pruned.chunks = self.archive.chunks.keep(&chunks)?;
             files::remove(&self.incoming())?;
         }
         Ok(pruned)
     }
+
+    fn sorted(&self, retention: Retention) -> ArchiveResult<Sorted> {
+        let mut sorted =
+            Sorted { kept: Vec::new(), old: Vec::new(), chunks: HashSet::new(), unlisted: Vec::new() };
+        for suite in self.archive.settings().suites.keys() {
+            sorted.kept.extend(self.archive.draft(suite)?.map(|draft| draft.indexes));
+            for (age, publication) in self.archive.history(suite)?.into_iter().rev().enumerate() {
+                // The one that is served stays, whatever was asked for.
+                if age == 0 || age < retention.newest || publication.made_at >= retention.since {
+                    sorted.kept.push(publication.indexes);
+                } else {
+                    sorted.old.push((suite.clone(), publication));
+                }
+            }
+        }
+        let indexes = sorted.kept.iter().flat_map(|indexes| indexes.values().flat_map(|own| own.values()));
+        let mut named = HashSet::new();
+        for chunk in indexes.flat_map(|index| &index.chunks) {
+            if sorted.chunks.insert(chunk.digest) {
+                let stanzas = self.archive.chunks.stanzas(chunk.digest)?;
+                named.extend(stanzas.iter().flat_map(Stanza::files));
+            }
+        }
+        let public = self.archive.public();
+        sorted.unlisted = files_below(&public.join("pool"))?;
+        sorted.unlisted.retain(|path| !named.contains(path.strip_prefix(&public).unwrap_or(path)));
+        Ok(sorted)
+    }
+}
+
+/// What a file of the pool says that it is; nothing, where it is a source's, or half of a package.
+fn loose(path: &Path) -> Option<Loose> {
+    if path.extension().is_none_or(|ending| ending != "deb") {
+        return None;
+    }
+    let deb = Deb::read(path, BufReader::new(File::open(path).ok()?)).ok()?;
+    Some(Loose {
+        package: deb.name.to_string(),
+        version: deb.written_version().to_owned(),
+        architecture: deb.architecture_word().to_owned(),
+    })
 }
 
 impl Changing {

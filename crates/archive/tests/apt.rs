@@ -5,8 +5,8 @@
 #![allow(clippy::unwrap_used, reason = "a test ends where something fails")]
 
 use honcho_archive::{
-    Architecture, Archive, Changing, Component, Digest, Pruning, Published, Settings, SuiteName,
-    SuiteSettings, Which, keyring,
+    Architecture, Archive, Changing, Component, Digest, Loose, Pruning, Published, Retention, Settings,
+    SuiteName, SuiteSettings, Which, keyring,
 };
 use rand_core_06::OsRng;
 use std::collections::BTreeMap;
@@ -257,7 +257,7 @@ fn sources_come_with_what_was_built_of_them_and_apt_fetches_both() {
         changing.remove(&suite, &[("hello".parse().unwrap(), Some("2.10-1".to_owned()))]).unwrap();
         changing.publish(&suite, None, now()).unwrap();
     }
-    changing.prune(1, now() + 1, Pruning::Done).unwrap();
+    changing.prune(Retention { newest: 1, since: now() + 1 }, |_| false, Pruning::Done).unwrap();
     let mut left: Vec<String> =
         fs::read_dir(&pool).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
     left.sort();
@@ -392,9 +392,18 @@ fn what_was_published_is_gone_back_to_and_taken_over() {
     assert_eq!(changed("bookworm", "testing"), ["main amd64 tool removed 1"]);
     // What no publication names goes; what one still names stays.
     let kept = |name: &str| world.root().join("public/pool/main").join(name).exists();
-    let forecast = changing.prune(2, i64::MAX, Pruning::DryRun).unwrap();
+    let forecast =
+        changing.prune(Retention { newest: 2, since: i64::MAX }, |_| false, Pruning::DryRun).unwrap();
     assert_eq!((forecast.publications, forecast.packages), (2, 0), "{forecast:?}");
-    changing.prune(1, i64::MAX, Pruning::Done).unwrap();
+    // What a guest has installed stays; nothing else that none lists.
+    let strict = Retention { newest: 1, since: i64::MAX };
+    let loose: Vec<String> = changing.loose(strict).unwrap().into_iter().map(|one| one.version).collect();
+    assert_eq!(loose, ["1"]);
+    let held = |one: &Loose| (one.package.as_str(), one.architecture.as_str()) == ("hello", "all");
+    let pruned = changing.prune(strict, held, Pruning::Done).unwrap();
+    assert_eq!((pruned.packages, pruned.held.len()), (0, 1), "{pruned:?}");
+    assert!(kept("h/hello/hello_1_all.deb"));
+    changing.prune(strict, |_| false, Pruning::Done).unwrap();
     assert!(
         !kept("h/hello/hello_1_all.deb")
             && kept("h/hello/hello_2_all.deb")

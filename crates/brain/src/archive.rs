@@ -9,13 +9,14 @@
 
 use crate::installed::Served;
 use anyhow::Context as _;
-use honcho_api::Suite;
+use honcho_api::{ImagePackage, Suite};
 use honcho_archive::{
-    Archive, ArchiveError, ArchiveResult, Change, Changing, Publication, Published, SuiteName, SuiteSettings,
-    Which,
+    Archive, ArchiveError, ArchiveResult, Change, Changing, Loose, Pruned, Pruning, Publication, Published,
+    Retention, SuiteName, SuiteSettings, Which,
 };
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -29,14 +30,31 @@ pub(crate) struct OwnArchive {
     turn: tokio::sync::Mutex<()>,
     /// What each suite serves, as it was read last.
     served: Arc<Mutex<HashMap<SuiteName, Arc<Served>>>>,
+    /// What is kept, if not all is.
+    keeps: Option<ArchiveKeep>,
+    /// When something was last removed by that, in seconds since 1970.
+    pruned_at: AtomicI64,
 }
 
+/// What of an archive's past a brain keeps.
+#[derive(Clone, Copy, Debug)]
+pub struct ArchiveKeep {
+    /// Of each suite the newest so many publications,
+    pub newest: usize,
+    /// and those that are so many days old or younger.
+    pub days: u32,
+}
+
+/// A day has so many seconds.
+const DAY: i64 = 86_400;
+
 impl OwnArchive {
-    pub(crate) fn open(root: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn open(root: &Path, keeps: Option<ArchiveKeep>) -> anyhow::Result<Self> {
         let root =
             root.canonicalize().with_context(|| format!("looking for the archive {}", root.display()))?;
         Archive::open(&root)?;
-        Ok(OwnArchive { root, turn: tokio::sync::Mutex::new(()), served: Arc::default() })
+        let (turn, served, pruned_at) = (tokio::sync::Mutex::new(()), Arc::default(), AtomicI64::new(0));
+        Ok(OwnArchive { root, turn, served, keeps, pruned_at })
     }
 
     /// What is served of it.
@@ -178,6 +196,40 @@ fn told(
         guests_said_count: 0,
         guests_by_image_count: 0,
         guests_unknown_count: 0,
+    }
+}
+
+/// A package as guests tell of it.
+pub(crate) fn as_guests_say(one: &Loose) -> ImagePackage {
+    let Loose { package, version, architecture } = one.clone();
+    ImagePackage { name: package, version, architecture }
+}
+
+impl OwnArchive {
+    /// What is to be kept, if a day has passed since something was removed by that.
+    pub(crate) fn due(&self, now: i64) -> Option<Retention> {
+        let keeps = self.keeps.filter(|_| now - self.pruned_at.load(Ordering::Relaxed) >= DAY)?;
+        Some(Retention { newest: keeps.newest, since: now - i64::from(keeps.days) * DAY })
+    }
+
+    /// What [`OwnArchive::prune`] would remove, if nobody had it installed.
+    pub(crate) async fn loose(&self, retention: Retention) -> ArchiveResult<BTreeSet<Loose>> {
+        self.change(move |changing| changing.loose(retention)).await
+    }
+
+    /// Removes what is not kept: old publications, and of these packages those that nobody has installed.
+    pub(crate) async fn prune(
+        &self,
+        retention: Retention,
+        loose: BTreeSet<Loose>,
+        installed: HashSet<ImagePackage>,
+        now: i64,
+    ) -> ArchiveResult<Pruned> {
+        // What became loose a moment ago was not asked for: it stays until tomorrow.
+        let is_held = move |one: &Loose| !loose.contains(one) || installed.contains(&as_guests_say(one));
+        let pruned = self.change(move |changing| changing.prune(retention, is_held, Pruning::Done)).await?;
+        self.pruned_at.store(now, Ordering::Relaxed);
+        Ok(pruned)
     }
 }
 

@@ -143,6 +143,7 @@ impl Door {
             largest_image: crate::LARGEST_IMAGE,
             simulated: false,
             archive: None,
+            archive_keep: None,
             archive_listen: None,
         };
         let app = open(&options, outside, CancellationToken::new()).await?;

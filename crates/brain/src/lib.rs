@@ -46,6 +46,7 @@ mod uploads;
 mod watching;
 mod webhooks;
 
+pub use archive::ArchiveKeep;
 pub use backup::{
     BackedUp, BackupManifest, BackupOptions, BlobListed, Blobs, Existing, Extent, MissingBlob, Part,
     RestoreOptions, Restored, Told, back_up, restore,

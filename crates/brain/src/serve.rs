@@ -1,6 +1,7 @@
 //! Starting a brain.
 
 use crate::app::{App, Parts, hash_secret};
+use crate::archive::{ArchiveKeep, OwnArchive};
 use crate::authority::{Authority, write_durably};
 use crate::outside::Outside;
 use crate::panel::Transport;
@@ -49,6 +50,8 @@ pub struct ServeOptions {
     pub simulated: bool,
     /// The archive that it serves below `/apt`, and takes uploads into.
     pub archive: Option<PathBuf>,
+    /// What is kept of it; all, where nothing is said.
+    pub archive_keep: Option<ArchiveKeep>,
     /// Where that is served besides, alone and without TLS: what apt reads is signed.
     pub archive_listen: Option<SocketAddr>,
 }
@@ -142,7 +145,12 @@ pub(crate) async fn open(
     ending: CancellationToken,
 ) -> anyhow::Result<App> {
     let data = &options.data;
-    let archive = options.archive.as_deref().map(crate::archive::OwnArchive::open).transpose()?.map(Arc::new);
+    let archive = options
+        .archive
+        .as_deref()
+        .map(|root| OwnArchive::open(root, options.archive_keep))
+        .transpose()?
+        .map(Arc::new);
     crate::backup::refuse_unfinished(data)?;
     std::fs::create_dir_all(data).with_context(|| format!("making {}", data.display()))?;
     std::fs::set_permissions(data, std::fs::Permissions::from_mode(0o700))

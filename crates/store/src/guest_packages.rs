@@ -9,6 +9,7 @@ use honcho_model::{GuestId, Timestamp};
 use sea_orm::FromQueryResult;
 use serde::Deserialize;
 use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 
 /// So many lists are read at a time. One has some tens of kilobytes, and at most some megabytes.
 const AT_ONCE: i64 = 16;
@@ -130,6 +131,29 @@ pub async fn each(
         }
     }
     Ok(())
+}
+
+/// Those of these packages (name, version, architecture) that some guest has that is not deleted, and how many guests have each.
+pub async fn installed_of(
+    connection: &impl Connection,
+    scope: Scope,
+    wanted: &HashSet<ImagePackage>,
+) -> StoreResult<HashMap<ImagePackage, i64>> {
+    let names: HashMap<&str, Vec<&ImagePackage>> = wanted.iter().fold(HashMap::new(), |mut names, one| {
+        names.entry(one.name.as_str()).or_default().push(one);
+        names
+    });
+    let mut found: HashMap<&ImagePackage, i64> = HashMap::new();
+    each(connection, scope, &mut |guests, list| {
+        for Installed { name, version, architecture } in list {
+            let same = names.get(name.as_ref()).into_iter().flatten();
+            for one in same.filter(|one| one.version == *version && one.architecture == *architecture) {
+                *found.entry(one).or_default() += guests;
+            }
+        }
+    })
+    .await?;
+    Ok(found.into_iter().map(|(one, guests)| (one.clone(), guests)).collect())
 }
 
 /// Of how many guests in scope, not deleted, it is known what they have.

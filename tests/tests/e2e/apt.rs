@@ -115,5 +115,16 @@ async fn apt_reads_what_a_token_of_a_suite_uploads() -> Result<()> {
     apt.update()?;
     let versions = apt.run("apt-cache", &["madison", "acme-tool"])?;
     ensure!(versions.contains("| 2.0 |") || versions.contains(" 2.0 "), "{versions}");
+    // The brain says who has what, and is asked before anything goes.
+    let (content, said) = brain.honcho(&["archive", "guests", "stable", "--all"])?;
+    ensure!(content && said.contains("acme-tool") && said.contains("1.0, 2.0"), "{said}");
+    let (content, said) = brain.honcho(&["archive", "guests", "stable", "--package", "acme-tool"])?;
+    ensure!(content && said.contains("No guest has it."), "{said}");
+    let (content, said) =
+        brain.honcho(&["archive", "prune", "--archive", shown, "--keep", "1", "--days", "0", "--yes"])?;
+    ensure!(
+        content && said.contains("removed 1 publications") && !said.contains("no brain was asked"),
+        "{said}"
+    );
     Ok(())
 }

@@ -55,6 +55,7 @@ async fn serving(data: &Path, database: Option<Engine>) -> crate::app::App {
         largest_image: crate::LARGEST_IMAGE,
         simulated: false,
         archive: None,
+        archive_keep: None,
         archive_listen: None,
     };
     let outside = Outside::new(|| NOW, |bytes| bytes.fill(7));

@@ -183,6 +183,7 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(suite_packages::list))
         .routes(routes!(suite_packages::packages))
         .routes(routes!(suite_packages::guests))
+        .routes(routes!(suite_packages::installed_packages))
         .routes(routes!(suites::upload_add, suites::upload_forget))
         .layer(DefaultBodyLimit::max(bodies::LARGEST))
         .merge(

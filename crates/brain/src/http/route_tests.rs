@@ -163,6 +163,7 @@ HEAD   /v1/blobs/{digest}                 401 403 403 403 403 200
 GET    /v1/suites                                         401 200 200 200 200 200
 GET    /v1/suites/{suite}/packages                        401 200 200 200 200 200
 GET    /v1/suites/{suite}/packages/{package}/guests       401 404 404 404 404 404
+POST   /v1/installed_packages                             401 403 403 403 403 200 {"packages":[]}
 PUT    /v1/suites/{suite}/uploads/{upload}/files/{name}   401 403 403 403 403 201 blob
 POST   /v1/suites/{suite}/uploads/{upload}                401 403 403 403 403 422 {"publish":false}
 DELETE /v1/suites/{suite}/uploads/{upload}                401 403 403 403 403 204

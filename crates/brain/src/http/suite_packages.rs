@@ -1,7 +1,7 @@
 //! `/v1/suites` and what is below them: what the archive serves, and what guests have of it.
 
 use super::error::{ApiError, ApiResult};
-use super::extract::{Caller, ListQuery};
+use super::extract::{Body, Caller, ListQuery, Operator};
 use super::listing::{Listed, listed};
 use crate::app::App;
 use crate::installed::{self, SuiteInstalled};
@@ -9,8 +9,16 @@ use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use honcho_api::{ErrorBody, Suite, SuitePackage, SuitePackageGuest};
-use honcho_store::Filters;
+use honcho_api::{
+    ErrorBody, InstalledPackage, InstalledPackages, InstalledPackagesAsked, Suite, SuitePackage,
+    SuitePackageGuest,
+};
+use honcho_store::guest_packages::{self, Known};
+use honcho_store::{Filters, Scope};
+use std::collections::HashSet;
+
+/// So many packages are asked for at once.
+const MOST: usize = 5000;
 
 impl Listed for SuitePackageGuest {
     fn go_behind(&self, filters: &mut Filters) {
@@ -103,4 +111,42 @@ pub(super) async fn guests(
         async move { found.page(outdated, &filters).await }
     };
     listed(filters, read).await
+}
+
+/// Says which of these packages guests have.
+#[utoipa::path(post, path = "/v1/installed_packages", tag = "archive", request_body = InstalledPackagesAsked,
+    description = "Says which of these packages, in exactly this version and architecture, some guest has that is not deleted. Nothing is changed: whoever prunes an archive \
+        asks it. For operators, who are told of all guests.",
+    responses((status = 200, body = InstalledPackages), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
+        (status = 422, body = ErrorBody)))]
+pub(super) async fn installed_packages(
+    State(app): State<App>,
+    _: Operator,
+    body: Body<InstalledPackagesAsked>,
+) -> ApiResult<Json<InstalledPackages>> {
+    let asked = body.value.packages.ok_or_else(|| ApiError::invalid("packages", "is missing"))?;
+    if asked.len() > MOST {
+        return Err(ApiError::invalid("packages", format!("has more than {MOST}: ask several times")));
+    }
+    let (reader, asked) = (app.store.reader(), HashSet::from_iter(asked));
+    let found = guest_packages::installed_of(reader, Scope::Operator, &asked).await?;
+    let Known { said, by_image, unknown } = guest_packages::known(reader, Scope::Operator).await?;
+    let mut packages: Vec<InstalledPackage> = found
+        .into_iter()
+        .map(|(one, guests_count)| InstalledPackage {
+            name: one.name,
+            version: one.version,
+            architecture: one.architecture,
+            guests_count,
+        })
+        .collect();
+    packages.sort_by(|one, other| {
+        (&one.name, &one.version, &one.architecture).cmp(&(&other.name, &other.version, &other.architecture))
+    });
+    Ok(Json(InstalledPackages {
+        packages,
+        guests_said_count: said,
+        guests_by_image_count: by_image,
+        guests_unknown_count: unknown,
+    }))
 }

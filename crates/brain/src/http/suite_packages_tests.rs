@@ -2,6 +2,9 @@
 
 use super::people_tests::ask;
 use super::suites_tests::Shop;
+use crate::app::{App, Parts};
+use crate::archive::{ArchiveKeep, OwnArchive};
+use crate::controllers::archive_step;
 use crate::operations::{AccountCreate, GuestDelete, ImageCreate};
 use axum::body::Body;
 use honcho_api::ImagePackage;
@@ -9,6 +12,7 @@ use honcho_model::GuestId;
 use honcho_store::Scope;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A guest of this account and image; gives its id.
 async fn guest(shop: &Shop, account: i64, image: i64, name: &str) -> i64 {
@@ -174,4 +178,78 @@ async fn everybody_is_told_which_of_their_guests_have_what_a_suite_serves() {
     ] {
         assert_eq!(ask(&world.app, operator, "GET", path, Value::Null).await.0, status, "{path}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_living_guest_has_installed_stays_in_the_pool() {
+    let shop = Shop::new().await;
+    let (world, operator) = (&shop.office.world, shop.office.operator.as_str());
+    shop.publish("a", &[shop.deb("hello", "1"), shop.deb("tool", "1")]).await;
+    shop.publish("b", &[shop.deb("hello", "2"), shop.deb("tool", "2")]).await;
+    let plain = world.image.id;
+    let (old, gone) = (
+        guest(&shop, world.account.id, plain, "old").await,
+        guest(&shop, world.account.id, plain, "gone").await,
+    );
+    says(&shop, old, &[("hello", "1"), ("tool", "2")]).await;
+    says(&shop, gone, &[("tool", "1")]).await;
+    let root = world.directory().join("archive");
+    let keeping = OwnArchive::open(&root, Some(ArchiveKeep { newest: 1, days: 0 })).unwrap();
+    let app = App::from(Parts { archive: Some(Arc::new(keeping)), ..Parts::clone(&world.app) });
+    let suite: honcho_archive::SuiteName = "bookworm".parse().unwrap();
+    let now = world.app.now().0.div_euclid(1_000_000);
+    let archive = app.archive.clone().unwrap();
+    archive
+        .change(move |changing| {
+            let version = Some("1".to_owned());
+            changing
+                .remove(&suite, &["hello", "tool"].map(|name| (name.parse().unwrap(), version.clone())))?;
+            changing.publish(&suite, None, now)
+        })
+        .await
+        .unwrap();
+
+    let ask_for =
+        |name: &str, version: &str| json!({ "name": name, "version": version, "architecture": "all" });
+    let asked = json!({ "packages": [ask_for("hello", "1"), ask_for("hello", "3"), ask_for("tool", "1")] });
+    let (status, answer) = ask(&world.app, operator, "POST", "/v1/installed_packages", asked.clone()).await;
+    assert_eq!(status, 200, "{answer}");
+    assert_eq!(
+        answer["packages"],
+        json!([
+            { "name": "hello", "version": "1", "architecture": "all", "guests_count": 1 },
+            { "name": "tool", "version": "1", "architecture": "all", "guests_count": 1 }
+        ])
+    );
+    assert_eq!(answer["guests_said_count"], json!(2));
+    let (status, _) = ask(&world.app, &shop.secret, "POST", "/v1/installed_packages", asked).await;
+    assert_eq!(status, 403);
+
+    let there = || {
+        let is_there = |file: &str| root.join("public/pool/main").join(file).exists();
+        [
+            "h/hello/hello_1_all.deb",
+            "h/hello/hello_2_all.deb",
+            "t/tool/tool_1_all.deb",
+            "t/tool/tool_2_all.deb",
+        ]
+        .map(is_there)
+    };
+    world.pass(1);
+    archive_step(app.clone()).await.unwrap();
+    assert_eq!(there(), [true, true, true, true], "both have one that no publication lists");
+    world.ask(&GuestDelete { scope: Scope::Operator, id: GuestId(gone) }).await.unwrap();
+    world.bury(gone).await;
+    archive_step(app.clone()).await.unwrap();
+    assert_eq!(there(), [true, true, true, true], "once a day");
+    world.pass(24 * 3600);
+    archive_step(app.clone()).await.unwrap();
+    assert_eq!(there(), [true, true, false, true], "a guest that is gone holds nothing");
+    says(&shop, old, &[("hello", "2"), ("tool", "2")]).await;
+    world.pass(24 * 3600);
+    archive_step(world.app.clone()).await.unwrap();
+    assert_eq!(there(), [true, true, false, true], "a brain that was not told to removes nothing");
+    archive_step(app.clone()).await.unwrap();
+    assert_eq!(there(), [false, true, false, true]);
+    assert_eq!(archive.suites().await.unwrap()[0].publication, Some(3));
 }

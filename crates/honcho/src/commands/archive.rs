@@ -1,7 +1,8 @@
-//! `honcho archive`: an apt repository in a directory. Needs no brain, but for `upload` and `guests`, which speak to one.
+//! `honcho archive`: an apt repository in a directory. Needs no brain, but for `upload` and `guests`, which speak to one; `prune` asks one if it can.
 
 mod contents;
 mod guests;
+mod held;
 mod history;
 mod key;
 mod packages;
@@ -86,7 +87,7 @@ pub(crate) async fn run(context: &Context, command: ArchiveCommand) -> Result<()
         ArchiveCommand::Guests(arguments) => guests::run(context, arguments).await,
         ArchiveCommand::History(arguments) => history::history(context, &arguments),
         ArchiveCommand::Diff(arguments) => history::diff(context, &arguments),
-        ArchiveCommand::Prune(arguments) => history::prune(context, &arguments),
+        ArchiveCommand::Prune(arguments) => history::prune(context, &arguments).await,
         ArchiveCommand::Key(command) => key::run(context, &command),
     }
 }

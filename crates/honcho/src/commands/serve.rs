@@ -96,6 +96,15 @@ pub(crate) struct ServeArguments {
     #[arg(long, value_name = "ADDRESS:PORT", env = "HONCHO_ARCHIVE_LISTEN", requires = "archive")]
     pub(crate) archive_listen: Option<SocketAddr>,
 
+    /// Once a day, remove publications of it but the newest so many of each suite, and packages that none lists any more and no guest has
+    /// installed. When absent, nothing is removed
+    #[arg(long, value_name = "NUMBER", env = "HONCHO_ARCHIVE_KEEP", requires = "archive")]
+    pub(crate) archive_keep: Option<usize>,
+
+    /// Younger publications stay too, however many
+    #[arg(long, value_name = "DAYS", env = "HONCHO_ARCHIVE_KEEP_DAYS", default_value_t = 30)]
+    pub(crate) archive_keep_days: u32,
+
     /// Say on every page that all of it is simulated (`honcho demo` does)
     #[arg(long, env = "HONCHO_SIMULATED")]
     pub(crate) simulated: bool,
@@ -176,6 +185,9 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<(), CommandError> {
         largest_image: arguments.largest_image,
         simulated: arguments.simulated,
         archive: arguments.archive,
+        archive_keep: arguments
+            .archive_keep
+            .map(|newest| honcho_brain::ArchiveKeep { newest, days: arguments.archive_keep_days }),
         archive_listen: arguments.archive_listen,
     };
     let data = arguments.data.display().to_string();

@@ -154,6 +154,33 @@ async fn from_nothing_to_an_archive_and_back_to_an_earlier_one() {
 }
 
 #[tokio::test]
+async fn who_asks_no_brain_what_guests_have_is_told_so() {
+    let place = Place::new();
+    place.told("archive init --origin Acme --suite bookworm").await;
+    for version in ["1", "2"] {
+        let deb = place.deb("hello", version);
+        place.told(&format!("archive add {deb} --suite bookworm --publish")).await;
+    }
+    place.told("archive remove hello=1 --suite bookworm --publish --yes").await;
+    let told = place.told("archive prune --keep 1 --days 0 --dry-run --without-brain").await;
+    let lines: Vec<&str> = told.lines().filter(|line| !line.contains("Would do this")).collect();
+    expect![[r#"
+        no brain was asked: packages go whether guests have them installed or not. An operator's token (--token-file) lets the brain be asked
+    "#]]
+    .assert_eq(&(lines.join("\n") + "\n"));
+    assert!(told.contains("and 1 packages that none lists any more"), "{told}");
+    // A brain that does not answer removes nothing.
+    let mut command = place.command(&["archive", "prune", "--keep", "1", "--days", "0", "--yes"]);
+    command.env("HONCHO_TOKEN", "a-token").env("HONCHO_URL", "http://127.0.0.1:1");
+    let told = transcript(&run(command, b"").await);
+    assert!(told.contains("--without-brain"), "{told}");
+    let pool = place.root().join("public/pool/main/h/hello");
+    assert!(pool.join("hello_1_all.deb").exists());
+    place.told("archive prune --keep 1 --days 0 --yes --without-brain").await;
+    assert!(!pool.join("hello_1_all.deb").exists() && pool.join("hello_2_all.deb").exists());
+}
+
+#[tokio::test]
 async fn two_that_publish_at_once_queue() {
     let place = Place::new();
     place.told("archive init --origin Acme --suite bookworm").await;

@@ -143,6 +143,7 @@ impl World {
             largest_image: crate::LARGEST_IMAGE,
             simulated: false,
             archive: Some(archive),
+            archive_keep: None,
             archive_listen: None,
         };
         let app = open(&options, outside, tokio_util::sync::CancellationToken::new()).await.unwrap();

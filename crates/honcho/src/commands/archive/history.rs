@@ -1,5 +1,6 @@
 //! `honcho archive history`, `diff` and `prune`.
 
+use super::held::{Held, held};
 use super::{WhichArchive, now};
 use crate::age::age;
 use crate::command_error::CommandError;
@@ -8,7 +9,7 @@ use crate::listing;
 use crate::question::{Answer, ConfirmArguments};
 use crate::table::Cell;
 use crate::values::size_text;
-use honcho_archive::{Pruned, Pruning, SuiteName, Which};
+use honcho_archive::{Pruned, Pruning, Retention, SuiteName, Which};
 use serde::Serialize;
 
 pub(super) const HISTORY_HELP: &str = "\
@@ -25,11 +26,13 @@ Examples:
   honcho archive diff bookworm@11 bookworm@12 --json";
 
 pub(super) const PRUNE_HELP: &str = "\
-What is served stays, and so does what is not yet published. A package goes when no publication that is kept lists it.
+What is served stays, and so does what is not yet published. A package goes when no publication that is kept lists it and, by what the \
+brain knows, no guest has it installed.
 
 Examples:
   honcho archive prune --dry-run
-  honcho archive prune --keep 20 --days 90 --yes";
+  honcho archive prune --keep 20 --days 90 --yes
+  honcho archive prune --without-brain --yes";
 
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct HistoryArguments {
@@ -120,23 +123,29 @@ pub(crate) struct PruneArguments {
     /// Younger publications stay too, however many
     #[arg(long, value_name = "DAYS", default_value_t = 30)]
     days: u32,
+    /// Ask no brain what guests have installed
+    #[arg(long)]
+    without_brain: bool,
     #[command(flatten)]
     confirm: ConfirmArguments,
 }
 
-pub(super) fn prune(context: &Context, arguments: &PruneArguments) -> Result<(), CommandError> {
+pub(super) async fn prune(context: &Context, arguments: &PruneArguments) -> Result<(), CommandError> {
     let mut changing = arguments.which.change(context)?;
     let since = now(context) - i64::from(arguments.days) * 86_400;
-    let would = changing.prune(arguments.keep, since, Pruning::DryRun)?;
+    let retention = Retention { newest: arguments.keep, since };
+    let held: Held = held(context, &changing.loose(retention)?, arguments.without_brain).await?;
+    let would = changing.prune(retention, |one| held.holds(one), Pruning::DryRun)?;
     let Pruned { publications, packages, bytes, .. } = would;
     let size = size_text(i64::try_from(bytes).unwrap_or(i64::MAX));
+    held.tell(context, &would);
     let what = format!(
         "remove {publications} publications and {packages} packages that none lists any more ({size})"
     );
     if arguments.confirm.ask(context, &what)? == Answer::Stop {
         return Ok(());
     }
-    let pruned = changing.prune(arguments.keep, since, Pruning::Done)?;
+    let pruned = changing.prune(retention, |one| held.holds(one), Pruning::Done)?;
     if context.output.json {
         return context.output.json(&pruned);
     }
