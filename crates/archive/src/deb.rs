@@ -13,6 +13,13 @@ use std::path::Path;
 /// So much is decompressed of a package's control archive at most.
 const LONGEST_CONTROL: u64 = 16 << 20;
 
+/// So much of what it brings along is looked through for names.
+const LONGEST_DATA: u64 = 64 << 30;
+
+/// So long is one of them, and all of them together.
+const LONGEST_NAME: u64 = 64 << 10;
+const LONGEST_LIST: usize = 64 << 20;
+
 /// So much memory decompressing may take.
 const MEMORY: u64 = 128 << 20;
 
@@ -140,22 +147,89 @@ fn control(file: impl Read) -> Result<Vec<u8>, String> {
     drop(first);
     let second = members.next_entry().ok_or("it has no control.tar")?.map_err(broken)?;
     let name = String::from_utf8_lossy(second.header().identifier()).into_owned();
-    let unpacked: Box<dyn Read + '_> = match name.as_str() {
-        "control.tar" => Box::new(second),
-        "control.tar.gz" => Box::new(flate2::read::GzDecoder::new(second)),
-        "control.tar.xz" => {
-            let decoder = liblzma::stream::Stream::new_stream_decoder(MEMORY, 0)
-                .map_err(|error| format!("its {name} cannot be decompressed: {error}"))?;
-            Box::new(liblzma::read::XzDecoder::new_stream(second, decoder))
+    let Some(ending) = name.strip_prefix("control.tar").filter(|ending| COMPRESSIONS.contains(ending)) else {
+        return Err(format!("its second member is {name:?} and no control.tar"));
+    };
+    let tar = unpacked(second, ending).map_err(|why| format!("its {name} cannot be decompressed: {why}"))?;
+    control_of_tar(tar.take(LONGEST_CONTROL)).map_err(|why| format!("its {name}: {why}"))
+}
+
+/// What the archives in a package are compressed by, as their names end.
+const COMPRESSIONS: &[&str] = &["", ".gz", ".xz", ".zst"];
+
+fn unpacked<'m>(member: impl Read + 'm, ending: &str) -> Result<Box<dyn Read + 'm>, String> {
+    let broken = |error: std::io::Error| error.to_string();
+    Ok(match ending {
+        ".gz" => Box::new(flate2::read::GzDecoder::new(member)),
+        ".xz" => {
+            let decoder =
+                liblzma::stream::Stream::new_stream_decoder(MEMORY, 0).map_err(|error| error.to_string())?;
+            Box::new(liblzma::read::XzDecoder::new_stream(member, decoder))
         }
-        "control.tar.zst" => {
-            let mut decoder = zstd::Decoder::with_buffer(BufReader::new(second)).map_err(broken)?;
+        ".zst" => {
+            let mut decoder = zstd::Decoder::with_buffer(BufReader::new(member)).map_err(broken)?;
             decoder.window_log_max(MEMORY.ilog2()).map_err(broken)?;
             Box::new(decoder)
         }
-        _ => return Err(format!("its second member is {name:?} and no control.tar")),
-    };
-    control_of_tar(unpacked.take(LONGEST_CONTROL)).map_err(|why| format!("its {name}: {why}"))
+        _ => Box::new(member),
+    })
+}
+
+/// The names of all that a package brings along, save directories, by line.
+pub(crate) fn files(file: impl Read) -> Result<String, String> {
+    let broken = |error: std::io::Error| format!("it is no Debian package: {error}");
+    let mut members = ar::Archive::new(file);
+    while let Some(member) = members.next_entry() {
+        let member = member.map_err(broken)?;
+        let name = String::from_utf8_lossy(member.header().identifier()).into_owned();
+        let Some(ending) = name.strip_prefix("data.tar") else { continue };
+        if !COMPRESSIONS.contains(&ending) {
+            return Err(format!(
+                "its {name} is compressed in a way that is not read here: use xz, zstd or gzip"
+            ));
+        }
+        let tar =
+            unpacked(member, ending).map_err(|why| format!("its {name} cannot be decompressed: {why}"))?;
+        return files_of_tar(tar.take(LONGEST_DATA)).map_err(|why| format!("its {name}: {why}"));
+    }
+    Err("it holds no data.tar".to_owned())
+}
+
+fn files_of_tar(tar: impl Read) -> Result<String, String> {
+    let broken = |error: std::io::Error| error.to_string();
+    let mut tar = tar::Archive::new(BufReader::with_capacity(1 << 16, tar));
+    let (mut list, mut long_name) = (String::new(), None);
+    // As they lie there: the reader would gather a long name however long it is.
+    for entry in tar.entries().map_err(broken)?.raw(true) {
+        let mut entry = entry.map_err(broken)?;
+        let kind = entry.header().entry_type();
+        if kind.is_gnu_longname() {
+            let mut name = Vec::new();
+            entry.by_ref().take(LONGEST_NAME + 1).read_to_end(&mut name).map_err(broken)?;
+            if name.len() as u64 > LONGEST_NAME {
+                return Err(format!("a name in it has more than {LONGEST_NAME} bytes"));
+            }
+            long_name = Some(name.split(|byte| *byte == 0).next().unwrap_or_default().to_vec());
+            continue;
+        }
+        if kind.is_gnu_longlink() {
+            continue;
+        }
+        if kind.is_pax_local_extensions() || kind.is_pax_global_extensions() {
+            return Err("it has PAX headers, which dpkg does not read".to_owned());
+        }
+        let name = long_name.take().unwrap_or_else(|| entry.header().path_bytes().into_owned());
+        if kind.is_dir() {
+            continue;
+        }
+        if let Some(line) = crate::contents::as_line(&name) {
+            list.extend([line.as_str(), "\n"]);
+        }
+        if list.len() > LONGEST_LIST {
+            return Err(format!("the names in it have more than {LONGEST_LIST} bytes"));
+        }
+    }
+    Ok(list)
 }
 
 fn control_of_tar(tar: impl Read) -> Result<Vec<u8>, String> {

@@ -4,6 +4,7 @@
 //! added it was killed) is found there by the next who adds it, replaced if it is another or half of it, or goes by [pruning](crate::Changing::prune).
 
 use crate::archive::{Archive, Changing};
+use crate::contents::Held;
 use crate::deb::{Deb, For};
 use crate::digests::{Digest, Hashing};
 use crate::error::Tried as _;
@@ -179,6 +180,9 @@ impl Changing {
         }
         files::empty(&self.incoming())?;
         let mut incoming = self.all_taken_in(paths, component)?;
+        if settings.contents {
+            self.archive.read_files(&held(&incoming))?;
+        }
         let mut places = HashMap::new();
         for one in &mut incoming {
             self.check(one, suite, &settings.architectures)?;
@@ -554,6 +558,19 @@ impl Changing {
         self.archive.settings().suite(suite)?;
         files::remove(&self.archive.draft_path(suite))
     }
+}
+
+/// Packages whose files are to be told.
+fn held(incoming: &[Incoming]) -> Vec<Held> {
+    let packages = incoming.iter().filter(|one| one.architecture != For::None);
+    let files = packages.filter_map(|one| one.files.first());
+    files
+        .map(|file| Held {
+            bytes: file.copy.to_path_buf(),
+            told: PathBuf::from(&file.place),
+            digest: file.digest,
+        })
+        .collect()
 }
 
 /// All of a file that has to be short.

@@ -4,7 +4,7 @@ use crate::error::Tried as _;
 use crate::{ArchiveError, ArchiveResult};
 use std::fs::{self, File};
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Writes a file beside its place, syncs it, and puts it there in one step.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> ArchiveResult<()> {
@@ -81,6 +81,27 @@ fn json<T: serde::Serialize>(path: &Path, value: &T) -> ArchiveResult<Vec<u8>> {
 /// The directory that a path is in.
 pub(crate) fn parent(path: &Path) -> &Path {
     path.parent().unwrap_or(Path::new("."))
+}
+
+/// All files below a directory.
+pub(crate) fn below(directory: &Path) -> ArchiveResult<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let mut directories = vec![directory.to_owned()];
+    while let Some(directory) = directories.pop() {
+        let entries = match fs::read_dir(&directory) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            entries => entries.tried("listing", &directory)?,
+        };
+        for entry in entries {
+            let entry = entry.tried("listing", &directory)?;
+            if entry.file_type().tried("listing", &directory)?.is_dir() {
+                directories.push(entry.path());
+            } else {
+                found.push(entry.path());
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// Makes a directory, or what somebody has left in it go.

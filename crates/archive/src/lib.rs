@@ -7,6 +7,7 @@
 //! lock                        held by whoever changes something; others wait
 //! keys/FINGERPRINT.asc        secret keys, for root's eyes
 //! chunks/ab/abcd….{txt,gz,zst}   pieces of indexes, named by their digest, shared by all suites and publications
+//! files/ab/abcd….zst         which files a package holds, by its digest, for suites with Contents
 //! drafts/SUITE.json           what the next publication of a suite will list
 //! publications/SUITE/12.json  what the twelfth lists; never changed once written
 //! public/                     what a web server serves
@@ -24,6 +25,7 @@
 //! It never runs what is in a package, and never trusts what a package says of itself with a path.
 
 mod archive;
+mod contents;
 mod deb;
 mod digests;
 mod draft;

@@ -59,13 +59,16 @@ pub enum Pruning {
 }
 
 /// What retention makes of an archive.
+#[derive(Default)]
 struct Sorted {
     /// What stays, of publications and drafts.
     kept: Vec<Indexes>,
     /// Publications that go.
     old: Vec<(SuiteName, Publication)>,
-    /// The chunks of what stays.
+    /// The chunks of what stays,
     chunks: HashSet<Digest>,
+    /// and its packages.
+    packages: BTreeSet<Digest>,
     /// Files of the pool that nothing names that stays.
     unlisted: Vec<PathBuf>,
 }
@@ -84,7 +87,7 @@ impl Changing {
         is_held: impl Fn(&Loose) -> bool,
         pruning: Pruning,
     ) -> ArchiveResult<Pruned> {
-        let Sorted { old, chunks, unlisted, .. } = self.sorted(retention)?;
+        let Sorted { old, chunks, packages, unlisted, .. } = self.sorted(retention)?;
         let mut pruned = Pruned { publications: old.len(), ..Pruned::default() };
         for (suite, publication) in old {
             if pruning == Pruning::Done {
@@ -107,19 +110,21 @@ impl Changing {
         if pruning == Pruning::Done {
             self.forget()?;
             pruned.chunks = self.archive.chunks.keep(&chunks)?;
+            self.keep_files(&packages)?;
             files::remove(&self.incoming())?;
         }
         Ok(pruned)
     }
 
     fn sorted(&self, retention: Retention) -> ArchiveResult<Sorted> {
-        let mut sorted =
-            Sorted { kept: Vec::new(), old: Vec::new(), chunks: HashSet::new(), unlisted: Vec::new() };
+        let mut sorted = Sorted::default();
+        let mut pieces = Vec::new();
         for suite in self.archive.settings().suites.keys() {
             sorted.kept.extend(self.archive.draft(suite)?.map(|draft| draft.indexes));
             for (age, publication) in self.archive.history(suite)?.into_iter().rev().enumerate() {
                 // The one that is served stays, whatever was asked for.
                 if age == 0 || age < retention.newest || publication.made_at >= retention.since {
+                    pieces.extend(publication.contents.into_values());
                     sorted.kept.push(publication.indexes);
                 } else {
                     sorted.old.push((suite.clone(), publication));
@@ -132,10 +137,13 @@ impl Changing {
             if sorted.chunks.insert(chunk.digest) {
                 let stanzas = self.archive.chunks.stanzas(chunk.digest)?;
                 named.extend(stanzas.iter().flat_map(Stanza::files));
+                let digests = stanzas.iter().map(|stanza| stanza.field("SHA256").to_owned());
+                sorted.packages.extend(digests.filter_map(|digest| Digest::try_from(digest).ok()));
             }
         }
+        sorted.chunks.extend(pieces);
         let public = self.archive.public();
-        sorted.unlisted = files_below(&public.join("pool"))?;
+        sorted.unlisted = files::below(&public.join("pool"))?;
         sorted.unlisted.retain(|path| !named.contains(path.strip_prefix(&public).unwrap_or(path)));
         Ok(sorted)
     }
@@ -161,7 +169,7 @@ impl Changing {
             let Some(_) = self.archive.current(suite)? else { continue };
             let current = self.archive.publication(&Which { suite: suite.clone(), number: None })?;
             let directory = self.archive.found(suite);
-            for path in files_below(&directory)? {
+            for path in files::below(&directory)? {
                 let place = path.strip_prefix(&directory).ok().and_then(Path::to_str).unwrap_or_default();
                 if !current.found.contains_key(place) {
                     files::remove(&path)?;
@@ -170,24 +178,4 @@ impl Changing {
         }
         Ok(())
     }
-}
-
-fn files_below(directory: &Path) -> ArchiveResult<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    let mut directories = vec![directory.to_owned()];
-    while let Some(directory) = directories.pop() {
-        let entries = match fs::read_dir(&directory) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-            entries => entries.tried("listing", &directory)?,
-        };
-        for entry in entries {
-            let entry = entry.tried("listing", &directory)?;
-            if entry.file_type().tried("listing", &directory)?.is_dir() {
-                directories.push(entry.path());
-            } else {
-                found.push(entry.path());
-            }
-        }
-    }
-    Ok(found)
 }

@@ -1,5 +1,6 @@
 //! What a suite listed at one time; and what changed between two such times.
 
+use crate::contents::Pieces;
 use crate::index::compare_versions;
 use crate::index::{Chunks, Index, Stanza};
 use crate::{Architecture, ArchiveError, ArchiveResult, Component, SuiteName};
@@ -30,6 +31,9 @@ pub struct Publication {
     /// of those that are not its own.
     #[serde(default)]
     pub(crate) found: BTreeMap<String, Option<i64>>,
+    /// Where which files are in which packages is told: the pieces of that.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) contents: Pieces,
 }
 
 /// A suite, as it is or as it once was: `bookworm`, `bookworm@12`.

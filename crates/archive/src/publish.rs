@@ -10,12 +10,12 @@ use crate::error::Tried as _;
 use crate::index::{Form, Index};
 use crate::publication::{Change, Indexes, Publication, Which, changes};
 use crate::release::{self, Named, Validity};
-use crate::{Architecture, ArchiveResult, Component, SuiteName, files, signing};
+use crate::{Architecture, ArchiveError, ArchiveResult, Component, SuiteName, contents, files, signing};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// For so many seconds after it was replaced, what a publication names is found by its digest: longer than an `apt update` takes
 /// over the slowest line, shorter than an archive of a hundred publications a day would notice.
@@ -76,17 +76,19 @@ impl Changing {
         let valid_for = i64::from(settings.valid_days) * DAY;
         if let Some(current) = &current
             && current.indexes == indexes
+            && has_contents_as(current, settings.contents)
             && !is_due(current, valid_for, now)
         {
             return Ok(Published::Nothing);
         }
-        let (number, before, found) = match current {
-            Some(current) => (current.number + 1, current.indexes, current.found),
-            None => (1, Indexes::new(), BTreeMap::new()),
+        let (number, before, found, pieces) = match current {
+            Some(current) => (current.number + 1, current.indexes, current.found, current.contents),
+            None => (1, Indexes::new(), BTreeMap::new(), BTreeMap::new()),
         };
+        let contents = if settings.contents { self.pieces(&indexes, &pieces)? } else { BTreeMap::new() };
         let changes = changes(&archive.chunks, &before, &indexes)?;
         let valid_until = now + valid_for;
-        let publication = Publication { number, made_at: now, valid_until, note, indexes, found };
+        let publication = Publication { number, made_at: now, valid_until, note, indexes, found, contents };
         let forgotten = self.lay_out(suite, publication)?;
         self.serve(suite, number)?;
         for place in forgotten {
@@ -104,7 +106,7 @@ impl Changing {
         let directory = archive.served(suite, publication.number);
         // Whoever was killed while making this one has left some of it.
         files::remove(&directory)?;
-        let named = archive.write_indexes(suite, &publication.indexes, &directory)?;
+        let named = archive.write_indexes(suite, &publication, &directory)?;
         let forgotten = publication.find(&named);
         let validity = Validity { from: publication.made_at, until: publication.valid_until };
         let text = release::text(settings, suite, settings.suite(suite)?, validity, &named)?;
@@ -159,69 +161,98 @@ impl Archive {
     fn write_indexes(
         &self,
         suite: &SuiteName,
-        indexes: &Indexes,
+        publication: &Publication,
         directory: &Path,
     ) -> ArchiveResult<Vec<Named>> {
         let mut named = Vec::new();
-        for (component, indexes) in indexes {
+        let contents = self.settings().suite(suite)?.contents;
+        for (component, indexes) in &publication.indexes {
             for (architecture, index) in indexes {
                 let of = IndexOf { suite, component, architecture };
                 named.extend(self.write_index(&of, index, directory)?);
+                if contents && !architecture.is_source() {
+                    let pieces = index.chunks.iter().map(|chunk| publication.piece(chunk.digest));
+                    let pieces = pieces.collect::<ArchiveResult<Vec<_>>>()?;
+                    named.extend(self.write_contents(&of, &pieces, directory)?);
+                }
             }
         }
         Ok(named)
     }
 
+    /// Which files are in which packages of an architecture.
+    fn write_contents(
+        &self,
+        of: &IndexOf<'_>,
+        pieces: &[Digest],
+        directory: &Path,
+    ) -> ArchiveResult<Vec<Named>> {
+        let place = self.place(of.suite, of.component.as_str(), directory)?;
+        self.write_forms(&place, &contents::name(of.architecture), pieces)
+    }
+
     /// An index in each form, found by its name and by its digest.
     fn write_index(&self, of: &IndexOf<'_>, index: &Index, directory: &Path) -> ArchiveResult<Vec<Named>> {
-        let below = of.directory();
-        let own = directory.join(&below);
+        let place = self.place(of.suite, &of.directory(), directory)?;
+        let list = if of.architecture.is_source() { "Sources" } else { "Packages" };
+        let chunks: Vec<Digest> = index.chunks.iter().map(|chunk| chunk.digest).collect();
+        let mut named = self.write_forms(&place, list, &chunks)?;
+        let text = release::of_index(self.settings(), of.suite, of.component, of.architecture);
+        let (path, digest) = (place.own.join("Release"), Digest::of(text.as_bytes()));
+        write(&path, text.as_bytes())?;
+        named.push(place.named("Release", digest, text.len() as u64));
+        second_name(&path, &place.by_hash, digest)?;
+        Ok(named)
+    }
+
+    /// Makes a directory of a publication, in which what is named by its digest is found, too.
+    fn place(&self, suite: &SuiteName, below: &str, directory: &Path) -> ArchiveResult<Place> {
+        let own = directory.join(below);
         fs::create_dir_all(&own).tried("making", &own)?;
         // One directory of a suite for all its publications: from `12/main/binary-amd64`, three up.
-        let found = self.found(of.suite).join(&below);
-        let by_hash = found.join("SHA256");
+        let by_hash = self.found(suite).join(below).join("SHA256");
         fs::create_dir_all(&by_hash).tried("making", &by_hash)?;
-        let up = "../".repeat(Path::new(&below).components().count() + 1);
+        let up = "../".repeat(Path::new(below).components().count() + 1);
         let link = own.join("by-hash");
-        symlink(Path::new(&format!("{up}{FOUND}/{below}")), &link).tried("linking", &link)?;
+        match symlink(Path::new(&format!("{up}{FOUND}/{below}")), &link) {
+            // Another architecture's Contents are there.
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            linked => linked.tried("linking", &link)?,
+        }
+        Ok(Place { below: below.to_owned(), own, by_hash })
+    }
+
+    /// What is made of these chunks, in each form.
+    fn write_forms(&self, place: &Place, list: &str, chunks: &[Digest]) -> ArchiveResult<Vec<Named>> {
         let mut named = Vec::new();
-        let mut tell = |name: &str, digest, length| {
-            named.push(Named { path: format!("{below}/{name}"), digest, length });
-        };
         for form in Form::ALL {
-            let list = if of.architecture.is_source() { "Sources" } else { "Packages" };
             let name = format!("{list}{}", form.ending());
             if form == Form::Plain {
-                let (digest, length) = self.write_chunks(index, form, std::io::sink(), &own)?;
-                tell(&name, digest, length);
+                let (digest, length) = self.write_chunks(chunks, form, std::io::sink(), &place.own)?;
+                named.push(place.named(&name, digest, length));
                 continue;
             }
-            let path = own.join(&name);
+            let path = place.own.join(&name);
             let file = File::create(&path).tried("writing", &path)?;
-            let (digest, length) = self.write_chunks(index, form, file, &path)?;
-            tell(&name, digest, length);
-            second_name(&path, &by_hash, digest)?;
+            let (digest, length) = self.write_chunks(chunks, form, file, &path)?;
+            named.push(place.named(&name, digest, length));
+            second_name(&path, &place.by_hash, digest)?;
         }
-        let text = release::of_index(self.settings(), of.suite, of.component, of.architecture);
-        let (path, digest) = (own.join("Release"), Digest::of(text.as_bytes()));
-        write(&path, text.as_bytes())?;
-        tell("Release", digest, text.len() as u64);
-        second_name(&path, &by_hash, digest)?;
         Ok(named)
     }
 
     fn write_chunks(
         &self,
-        index: &Index,
+        chunks: &[Digest],
         form: Form,
         into: impl std::io::Write,
         path: &Path,
     ) -> ArchiveResult<(Digest, u64)> {
         let mut out = Hashing::new(std::io::BufWriter::with_capacity(1 << 16, into));
-        for chunk in &index.chunks {
-            out.write_all(&self.chunks.bytes(chunk.digest, form)?).tried("writing", path)?;
+        for chunk in chunks {
+            out.write_all(&self.chunks.bytes(*chunk, form)?).tried("writing", path)?;
         }
-        if index.chunks.is_empty() {
+        if chunks.is_empty() {
             out.write_all(&form.of(b"").tried("compressing", path)?).tried("writing", path)?;
         }
         out.flush().tried("writing", path)?;
@@ -230,7 +261,37 @@ impl Archive {
     }
 }
 
+/// A directory of a publication.
+struct Place {
+    /// Where it is, below the suite's.
+    below: String,
+    own: PathBuf,
+    by_hash: PathBuf,
+}
+
+impl Place {
+    fn named(&self, name: &str, digest: Digest, length: u64) -> Named {
+        Named { path: format!("{}/{name}", self.below), digest, length }
+    }
+}
+
+/// Whether it tells which files are in which packages if, and only if, that is wanted. One without packages tells all that it could.
+fn has_contents_as(publication: &Publication, wanted: bool) -> bool {
+    let lists = |(architecture, index): (&Architecture, &Index)| {
+        !architecture.is_source() && !index.chunks.is_empty()
+    };
+    publication.contents.is_empty() != wanted || !publication.indexes.values().flatten().any(lists)
+}
+
 impl Publication {
+    /// The piece of Contents of one of its chunks.
+    fn piece(&self, chunk: Digest) -> ArchiveResult<Digest> {
+        self.contents.get(&chunk).copied().ok_or_else(|| {
+            let why = format!("publication {} has no contents of chunk {chunk}", self.number);
+            ArchiveError::Damaged { path: PathBuf::from("publications"), why }
+        })
+    }
+
     /// What is found by its digest from now on: what this one names, and what earlier ones named and a machine may still ask for.
     /// What is not any more is given back.
     fn find(&mut self, named: &[Named]) -> Vec<String> {

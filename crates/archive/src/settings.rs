@@ -38,6 +38,9 @@ pub struct SuiteSettings {
     /// apt installs from it only what is asked for from there, as with backports.
     #[serde(default, skip_serializing_if = "is_no")]
     pub not_automatic: bool,
+    /// Which files are in which packages is told, too.
+    #[serde(default, skip_serializing_if = "is_no")]
+    pub contents: bool,
 }
 
 /// Two weeks: longer than any holiday in which nobody refreshes, short enough that a mirror that was frozen is noticed.
@@ -54,7 +57,14 @@ impl SuiteSettings {
     /// A suite of these parts for these machines.
     pub fn new(components: Vec<Component>, architectures: Vec<Architecture>) -> Self {
         let (description, valid_days) = (None, valid_days());
-        SuiteSettings { components, architectures, description, valid_days, not_automatic: false }
+        SuiteSettings {
+            components,
+            architectures,
+            description,
+            valid_days,
+            not_automatic: false,
+            contents: false,
+        }
     }
 }
 

@@ -36,6 +36,8 @@ pub(crate) struct CommandError {
     hints: Vec<String>,
     /// The code of the brain's answer, if it was a 401.
     unauthorized: Option<String>,
+    /// Whether there is no token to show to a brain.
+    tokenless: bool,
 }
 
 impl CommandError {
@@ -47,6 +49,7 @@ impl CommandError {
             causes: Vec::new(),
             hints: Vec::new(),
             unauthorized: None,
+            tokenless: false,
         }
     }
 
@@ -97,6 +100,17 @@ impl CommandError {
     /// Whether the brain did not take the token or session that it was shown.
     pub(crate) fn is_about_the_credential(&self) -> bool {
         self.unauthorized.as_deref().is_some_and(|code| code != "login_refused")
+    }
+
+    /// This error as one of having no token at all.
+    #[must_use]
+    pub(crate) fn tokenless(self) -> Self {
+        CommandError { tokenless: true, ..self }
+    }
+
+    /// Whether nobody gave a token or logged in: a command that can do without a brain does.
+    pub(crate) fn is_tokenless(&self) -> bool {
+        self.tokenless
     }
 
     /// The program's exit code.

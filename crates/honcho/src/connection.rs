@@ -141,7 +141,7 @@ fn credential(arguments: &GlobalArguments, url: &reqwest::Url) -> Result<(String
     if let Some(file) = TOKEN_FILES.iter().map(Path::new).find(|file| here && file.exists()) {
         return Ok((read(file)?, Credential::TokenFile(file.to_owned())));
     }
-    let error = CommandError::usage("no token for the brain, and nobody has logged in");
+    let error = CommandError::usage("no token for the brain, and nobody has logged in").tokenless();
     let tried = TOKEN_FILES.join(" or ");
     Err(error
         .hint("`honcho login` lets a person in; a token is given by --token-file FILE or HONCHO_TOKEN_FILE")

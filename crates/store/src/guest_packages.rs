@@ -134,6 +134,7 @@ pub async fn each(
 }
 
 /// Those of these packages (name, version, architecture) that some guest has that is not deleted, and how many guests have each.
+#[expect(clippy::implicit_hasher, reason = "whoever asks has a set of the usual kind")]
 pub async fn installed_of(
     connection: &impl Connection,
     scope: Scope,

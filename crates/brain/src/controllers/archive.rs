@@ -27,7 +27,10 @@ async fn let_go(app: &App, archive: &OwnArchive, now: i64) -> StoreResult<()> {
     let failed = |error| tracing::error!(%error, "the archive cannot be pruned");
     let loose = match archive.loose(retention).await {
         Ok(loose) => loose,
-        Err(error) => return Ok(failed(error)),
+        Err(error) => {
+            failed(error);
+            return Ok(());
+        }
     };
     let reader = app.store.reader();
     let asked: HashSet<_> = loose.iter().map(as_guests_say).collect();

@@ -29,10 +29,14 @@ pub(super) async fn held(
     loose: &BTreeSet<Loose>,
     without_brain: bool,
 ) -> Result<Held, CommandError> {
+    if without_brain {
+        return Ok(Held::Unknown);
+    }
     let client = match context.client() {
-        Ok(client) if !without_brain => client,
-        // Who has no token for a brain may well have none.
-        _ => return Ok(Held::Unknown),
+        Ok(client) => client,
+        // Who has no token for a brain may well have no brain.
+        Err(error) if error.is_tokenless() => return Ok(Held::Unknown),
+        Err(error) => return Err(error),
     };
     let asked: Vec<ImagePackage> = loose.iter().cloned().map(as_guests_say).collect();
     let (mut installed, mut by_image, mut unknown) = (BTreeMap::new(), 0, 0);

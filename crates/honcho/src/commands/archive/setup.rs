@@ -23,6 +23,7 @@ names. What its indexes are changes with its next publication.
 Examples:
   honcho archive suite testing
   honcho archive suite bookworm --architecture amd64 --architecture arm64
+  honcho archive suite bookworm --contents && honcho archive publish bookworm
   honcho archive suite bookworm-backports --not-automatic --description 'newer than bookworm'";
 
 pub(super) const SOURCES_HELP: &str = "\
@@ -118,10 +119,18 @@ pub(crate) struct SuiteArguments {
     /// apt installs from it like from any other
     #[arg(long)]
     automatic: bool,
+    /// Tell which files are in which packages, for apt-file: each package's data is then read once
+    #[arg(long, conflicts_with = "without_contents")]
+    contents: bool,
+    /// Do not tell it
+    #[arg(long)]
+    without_contents: bool,
 }
 
 pub(super) fn suite(context: &Context, arguments: SuiteArguments) -> Result<(), CommandError> {
-    let SuiteArguments { which, name, parts, description, valid_days, not_automatic, automatic } = arguments;
+    let SuiteArguments { which, name, parts, description, valid_days, not_automatic, automatic, .. } =
+        arguments;
+    let (contents, without_contents) = (arguments.contents, arguments.without_contents);
     let new = parts.settings()?;
     let mut changing = which.change(context)?;
     let known = changing.archive().settings().suites.contains_key(&name);
@@ -136,6 +145,7 @@ pub(super) fn suite(context: &Context, arguments: SuiteArguments) -> Result<(), 
         suite.description = description.or(suite.description.take());
         suite.valid_days = valid_days.unwrap_or(suite.valid_days);
         suite.not_automatic = (suite.not_automatic || not_automatic) && !automatic;
+        suite.contents = (suite.contents || contents) && !without_contents;
         Ok(())
     })?;
     if !known {
