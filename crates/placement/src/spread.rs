@@ -5,17 +5,20 @@
 //! squares are kept, so that a move is judged in constant time, however large the fleet; hbal judges one in time that
 //! grows with the fleet. `docs/design/0004-placement.md` says more.
 
+mod members;
 mod order;
+mod score;
 mod search;
 mod state;
 mod steepest;
 mod trial;
 
+pub use members::{Movable, Online, SpreadGuest, SpreadHost};
 pub use order::Step;
+pub(crate) use score::Moments;
 pub(crate) use search::lowest;
 pub use search::{Limits, Outcome, balance};
-pub(crate) use state::Moments;
-pub use state::{Compare, Movable, Online, Spread, SpreadGuest, SpreadHost};
+pub use state::{Compare, Spread};
 
 /// A host's place in [`Spread::hosts`].
 pub type HostIndex = u32;

@@ -4,8 +4,10 @@
 //! not sent round for nothing, and why of two plans that are as good the shorter one is found. The same input gives
 //! the same plan: where a sample stands for the whole, the same sample is drawn each time.
 
+use super::members::{JustEnough, Movable, Online};
 use super::order::{Step, in_legal_order, step};
-use super::state::{JustEnough, Movable, Online, Spread, WEIGHTS};
+use super::score::WEIGHTS;
+use super::state::Spread;
 use super::{GuestIndex, HostIndex, Place, SpreadGuest};
 
 /// How far balancing may go.

@@ -4,8 +4,8 @@
 //! places with others where that costs no further move, and the few moves that bring least are taken back, as long as
 //! the score stays well below where the descent ended. So it ends lower than hbal, and not later.
 
+use super::members::{Movable, Online};
 use super::search::{Search, TINY};
-use super::state::{Movable, Online};
 use super::{GuestIndex, HostIndex, Place};
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;

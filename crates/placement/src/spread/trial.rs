@@ -1,9 +1,8 @@
 //! What the score would be after a move, in constant time, and whether the move is legal.
 
-use super::state::{
-    Compare, DEVIATIONS, JustEnough, Moments, Movable, Online, Shares, Spread, WEIGHTS, is_short, is_unsafe,
-    sums_of,
-};
+use super::members::{JustEnough, Movable, Online};
+use super::score::{DEVIATIONS, Moments, Shares, WEIGHTS, is_short, is_unsafe, sums_of};
+use super::state::{Compare, Spread};
 use super::{GuestIndex, HostIndex, Place, SpreadGuest, SpreadHost};
 
 impl Spread {
