@@ -4,8 +4,8 @@
 //! A brain that does not answer is asked again, as a back-end system would: an order carries a reference, so that the same
 //! order twice is one guest. What may have been done or not is told apart from what was acknowledged.
 
-use super::invariants::{Acknowledged, Asked};
 use super::ledger::Ledger;
+use super::witness::{Acknowledged, Asked};
 use anyhow::{Context as _, Result};
 use honcho_api::client::{Client, ClientError};
 use honcho_api::{

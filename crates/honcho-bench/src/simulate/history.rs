@@ -1,10 +1,10 @@
 //! Reads what the brain knows at the end: its event log, operations and guests, a page at a time.
 
 use super::customers::{Customers, bytes};
-use super::invariants::{History, SeenEvent, SeenGuest, SeenOperation, Standing};
 use super::ledger::Ledger;
 use super::machine::Build;
 use super::progress::Progress;
+use super::witness::{History, SeenEvent, SeenGuest, SeenOperation, Standing};
 use anyhow::{Context as _, Result};
 use honcho_api::client::Client;
 use honcho_api::{Guest, Operation};

@@ -23,6 +23,7 @@ pub(crate) mod ledger;
 pub(crate) mod machine;
 mod phases;
 pub(crate) mod progress;
+mod witness;
 
 pub(crate) use figures::{SimulationFigures, Soundness};
 
