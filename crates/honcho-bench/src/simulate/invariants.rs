@@ -5,8 +5,8 @@
 //! with how many things were looked at, so that "nothing is broken" cannot mean "nothing was looked at".
 
 use super::ledger::{Deed, End, Entry};
-use super::witness::{Acknowledged, Asked, History, SeenEvent, SeenGuest, SeenOperation, Standing};
-use honcho_model::operation::{OperationKind, OperationState};
+use super::witness::{Acknowledged, Asked, History, SeenGuest, Standing};
+use honcho_model::operation::OperationState;
 use honcho_model::{Bytes, Epoch, GuestId, HostId, Mac, NetworkId};
 use honcho_store::Cursor;
 use serde::Serialize;

@@ -1,6 +1,8 @@
 //! Each invariant finds the history that breaks it, and no other does.
 
+use super::super::witness::{SeenEvent, SeenOperation};
 use super::*;
+use honcho_model::operation::OperationKind;
 
 const HOST: HostId = HostId(1);
 const OTHER: HostId = HostId(2);
