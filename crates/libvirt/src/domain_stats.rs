@@ -172,7 +172,11 @@ mod tests {
 
     #[test]
     fn libvirts_own_mock_tells_of_its_domain() {
-        let connect = Connect::open(Some("test:///default")).unwrap();
+        // The default one is every test's of this process; one from a file is its own.
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let node = "<node><domain type='test'><name>test</name><memory>1024</memory><os><type>hvm</type></os></domain></node>";
+        std::fs::write(file.path(), node).unwrap();
+        let connect = Connect::open(Some(&format!("test://{}", file.path().display()))).unwrap();
         let domain = connect.lookup_domain_by_name("test").unwrap();
         let uuid = domain.uuid().unwrap();
         // It counts nothing, but tells what state it is in: enough to see that numbers are read for what they are.
