@@ -13,9 +13,10 @@ use crate::release::{self, Named, Validity};
 use crate::{Architecture, ArchiveError, ArchiveResult, Component, SuiteName, contents, files, signing};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::Write as _;
-use std::os::unix::fs::symlink;
+use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, UNIX_EPOCH};
 
 /// For so many seconds after it was replaced, what a publication names is found by its digest: longer than an `apt update` takes
 /// over the slowest line, shorter than an archive of a hundred publications a day would notice.
@@ -112,8 +113,13 @@ impl Changing {
         let text = release::text(settings, suite, settings.suite(suite)?, validity, &named)?;
         let inline = signing::sign_inline(&keys, &text, publication.made_at)?;
         let apart = signing::sign_apart(&keys, &text, publication.made_at)?;
+        // Times in HTTP have seconds, and apt asks by them whether it has the release that is there: no two have the same.
+        let before = seconds_of(&archive.public().join("dists").join(suite.as_str()).join("InRelease"))?;
+        let dated = before.map_or(publication.made_at, |before| publication.made_at.max(before + 1));
         for (name, bytes) in [("Release", text.as_bytes()), ("Release.gpg", &apart), ("InRelease", &inline)] {
-            write(&directory.join(name), bytes)?;
+            let path = directory.join(name);
+            write(&path, bytes)?;
+            date(&path, dated)?;
         }
         let mut keyring = Vec::new();
         for key in &keys {
@@ -140,6 +146,22 @@ impl Changing {
         fs::rename(&new, &link).tried("renaming", &link)?;
         files::sync_directory(&dists)
     }
+}
+
+/// When a file was changed, in seconds since 1970; `None` if there is no such file.
+fn seconds_of(path: &Path) -> ArchiveResult<Option<i64>> {
+    match fs::metadata(path) {
+        Ok(about) => Ok(Some(about.mtime())),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).tried("looking at", path),
+    }
+}
+
+/// Says that a file was changed at these seconds since 1970.
+fn date(path: &Path, seconds: i64) -> ArchiveResult<()> {
+    let at = UNIX_EPOCH + Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
+    let dated = File::options().write(true).open(path).and_then(|file| file.set_modified(at));
+    dated.tried("dating", path)
 }
 
 /// Whether so little is left of its time that it is signed anew.

@@ -24,10 +24,6 @@ use tokio_util::io::ReaderStream;
 /// So much is read at a time, of each that somebody downloads.
 const PIECE: usize = 64 << 10;
 
-/// Times in HTTP have seconds, and two releases may come within one: what is this young is said to be older by as much, so that
-/// whoever has the first asks and gets the second.
-const YOUNG: Duration = Duration::from_secs(2);
-
 pub(crate) fn routes() -> Router<App> {
     Router::new().route("/apt/{*path}", get(serve))
 }
@@ -74,11 +70,10 @@ async fn serve(
     }
     let changed = metadata.modified().map_err(|error| unreadable(&asked, &error))?;
     let now = SystemTime::UNIX_EPOCH + Duration::from_micros(u64::try_from(app.now().0).unwrap_or(0));
-    let young = now.duration_since(changed).is_ok_and(|age| age < YOUNG) || changed > now;
     let facts = Facts {
         length: metadata.len(),
         tag: format!("\"{:x}-{:x}-{:x}\"", metadata.ino(), metadata.mtime(), metadata.mtime_nsec()),
-        changed: if young { changed - YOUNG } else { changed },
+        changed: Some(changed).filter(|changed| *changed <= now),
     };
     let answer = facts.answer(&headers);
     let mut response = match answer {
@@ -98,7 +93,9 @@ async fn serve(
         }
     };
     put(&mut response, header::ETAG, &facts.tag);
-    put(&mut response, header::LAST_MODIFIED, &httpdate::fmt_http_date(facts.changed));
+    if let Some(changed) = facts.changed {
+        put(&mut response, header::LAST_MODIFIED, &httpdate::fmt_http_date(changed));
+    }
     put(&mut response, header::ACCEPT_RANGES, "bytes");
     put(&mut response, header::CACHE_CONTROL, kept_for(&asked));
     put(&mut response, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
@@ -163,7 +160,8 @@ fn kept_for(asked: &str) -> &'static str {
 struct Facts {
     length: u64,
     tag: String,
-    changed: SystemTime,
+    /// None where that is still to come: several releases of one second have those after it, and no answer may tell of them.
+    changed: Option<SystemTime>,
 }
 
 /// What is sent of it (RFC 9110, 13 and 14).
@@ -190,7 +188,8 @@ impl Facts {
             }
             None => text(header::IF_MODIFIED_SINCE)
                 .and_then(|since| httpdate::parse_http_date(since).ok())
-                .is_some_and(|since| self.seconds() <= seconds(since)),
+                // No less than that: an archive that was put back from a copy has older files, and others.
+                .is_some_and(|since| self.seconds() == Some(seconds(since))),
         };
         if same {
             return Answer::Same;
@@ -198,7 +197,7 @@ impl Facts {
         // Somebody who has a part of another file wants all of this one.
         let still_that = text(header::IF_RANGE).is_none_or(|known| {
             known == self.tag
-                || httpdate::parse_http_date(known).is_ok_and(|known| seconds(known) == self.seconds())
+                || httpdate::parse_http_date(known).is_ok_and(|known| self.seconds() == Some(seconds(known)))
         });
         match text(header::RANGE).filter(|_| still_that) {
             Some(range) => self.part(range),
@@ -206,8 +205,8 @@ impl Facts {
         }
     }
 
-    fn seconds(&self) -> u64 {
-        seconds(self.changed)
+    fn seconds(&self) -> Option<u64> {
+        self.changed.map(seconds)
     }
 
     /// One range; of several, or of other units, all is sent, as everybody may.
@@ -267,12 +266,12 @@ mod tests {
 
     #[test]
     fn conditions_and_ranges_are_what_they_are_in_the_standard() {
-        let facts = Facts {
+        let mut facts = Facts {
             length: 100,
             tag: "\"t\"".to_owned(),
-            changed: SystemTime::UNIX_EPOCH + Duration::from_millis(1_000_000_500),
+            changed: Some(SystemTime::UNIX_EPOCH + Duration::from_millis(1_000_000_500)),
         };
-        let check = |given: &[(&str, &str)], expected: Answer| {
+        let check = |facts: &Facts, given: &[(&str, &str)], expected: Answer| {
             let mut headers = HeaderMap::new();
             for (name, value) in given {
                 headers
@@ -282,26 +281,31 @@ mod tests {
         };
         let (at, before) = ("Mon, 12 Jan 1970 13:46:40 GMT", "Mon, 12 Jan 1970 13:46:39 GMT");
         let part = |from, length| Answer::Part { from, length };
-        check(&[], Answer::Whole);
-        check(&[("if-modified-since", at)], Answer::Same);
-        check(&[("if-modified-since", before)], Answer::Whole);
-        check(&[("if-modified-since", "yesterday")], Answer::Whole);
-        check(&[("if-none-match", "\"x\", W/\"t\"")], Answer::Same);
-        check(&[("if-none-match", "*")], Answer::Same);
-        check(&[("if-none-match", "\"x\""), ("if-modified-since", at)], Answer::Whole);
-        check(&[("range", "bytes=0-9")], part(0, 10));
-        check(&[("range", "bytes=90-")], part(90, 10));
-        check(&[("range", "bytes=90-1000")], part(90, 10));
-        check(&[("range", "bytes=-10")], part(90, 10));
-        check(&[("range", "bytes=-1000")], part(0, 100));
-        check(&[("range", "bytes=100-")], Answer::Beyond);
-        check(&[("range", "bytes=-0")], Answer::Beyond);
+        check(&facts, &[], Answer::Whole);
+        check(&facts, &[("if-modified-since", at)], Answer::Same);
+        check(&facts, &[("if-modified-since", before)], Answer::Whole);
+        check(&facts, &[("if-modified-since", "yesterday")], Answer::Whole);
+        check(&facts, &[("if-none-match", "\"x\", W/\"t\"")], Answer::Same);
+        check(&facts, &[("if-none-match", "*")], Answer::Same);
+        check(&facts, &[("if-none-match", "\"x\""), ("if-modified-since", at)], Answer::Whole);
+        check(&facts, &[("range", "bytes=0-9")], part(0, 10));
+        check(&facts, &[("range", "bytes=90-")], part(90, 10));
+        check(&facts, &[("range", "bytes=90-1000")], part(90, 10));
+        check(&facts, &[("range", "bytes=-10")], part(90, 10));
+        check(&facts, &[("range", "bytes=-1000")], part(0, 100));
+        check(&facts, &[("range", "bytes=100-")], Answer::Beyond);
+        check(&facts, &[("range", "bytes=-0")], Answer::Beyond);
         for strange in ["bytes=9-0", "bytes=0-1,3-4", "lines=0-1", "bytes=a-b", "bytes=-"] {
-            check(&[("range", strange)], Answer::Whole);
+            check(&facts, &[("range", strange)], Answer::Whole);
         }
-        check(&[("range", "bytes=50-"), ("if-range", "\"t\"")], part(50, 50));
-        check(&[("range", "bytes=50-"), ("if-range", at)], part(50, 50));
-        check(&[("range", "bytes=50-"), ("if-range", before)], Answer::Whole);
-        check(&[("range", "bytes=50-"), ("if-range", "\"x\"")], Answer::Whole);
+        check(&facts, &[("range", "bytes=50-"), ("if-range", "\"t\"")], part(50, 50));
+        check(&facts, &[("range", "bytes=50-"), ("if-range", at)], part(50, 50));
+        check(&facts, &[("range", "bytes=50-"), ("if-range", before)], Answer::Whole);
+        check(&facts, &[("range", "bytes=50-"), ("if-range", "\"x\"")], Answer::Whole);
+        // Its time is still to come: by that nobody has it.
+        facts.changed = None;
+        check(&facts, &[("if-modified-since", at)], Answer::Whole);
+        check(&facts, &[("if-none-match", "\"t\"")], Answer::Same);
+        check(&facts, &[("range", "bytes=50-"), ("if-range", at)], Answer::Whole);
     }
 }
