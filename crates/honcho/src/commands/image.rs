@@ -3,6 +3,7 @@
 mod base;
 mod build;
 mod diff;
+mod diff_files;
 mod import;
 mod keys;
 mod outdated;

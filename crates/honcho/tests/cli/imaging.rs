@@ -204,6 +204,91 @@ async fn two_images_are_compared_and_guests_are_found_by_what_they_were_made_wit
     .assert_eq(&transcript(&refused));
 }
 
+/// Files of some kinds, each with its mode, owner and content.
+fn tarball_of(files: &[(&str, u8, u32, u64, &str)]) -> Vec<u8> {
+    let mut builder = tar::Builder::new(Vec::new());
+    for (path, kind, mode, uid, content) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(tar::EntryType::new(*kind));
+        header.set_mode(*mode);
+        header.set_uid(*uid);
+        header.set_gid(0);
+        let data = if *kind == b'0' { content.as_bytes() } else { b"" };
+        header.set_size(data.len() as u64);
+        if *kind == b'2' {
+            header.set_link_name(content).unwrap();
+        }
+        builder.append_data(&mut header, path, data).unwrap();
+    }
+    zstd::encode_all(builder.into_inner().unwrap().as_slice(), 3).unwrap()
+}
+
+#[tokio::test]
+async fn files_of_two_images_are_compared() {
+    let brain = RealBrain::start().await;
+    let register = async |name: &str, tarball: &[u8]| {
+        let file = brain.write(&format!("{name}.tar.zst"), tarball);
+        brain.operate(&["image", "register", &file, "--name", name], b"").await;
+    };
+    let same = ("./etc/hosts", b'0', 0o644, 0, "127.0.0.1 localhost\n");
+    let before = [
+        same,
+        ("./etc/gone", b'0', 0o644, 0, "gone"),
+        ("./etc/shadow", b'0', 0o640, 0, "root:*"),
+        ("./etc/text", b'0', 0o644, 0, "one"),
+        ("./srv", b'5', 0o755, 0, ""),
+        ("./vmlinuz", b'2', 0o777, 0, "boot/vmlinuz-6.1"),
+    ];
+    let after = [
+        same,
+        ("./etc/shadow", b'0', 0o4640, 42, "root:*"),
+        ("./etc/text", b'0', 0o644, 0, "other"),
+        ("./srv", b'0', 0o644, 0, "a file now"),
+        ("./usr/new", b'0', 0o755, 0, "#!/bin/sh\n"),
+        ("./vmlinuz", b'2', 0o777, 0, "boot/vmlinuz-6.2"),
+    ];
+    register("old", &tarball_of(&before)).await;
+    register("new", &tarball_of(&after)).await;
+    let diff = ["image", "diff", "old", "new", "--files"];
+    expect![[r#"
+        WHAT     PATH         IN                         BEFORE       AFTER
+        removed  /etc/gone                               0644 0:0 4   -
+        changed  /etc/shadow  mode, owner                0640 0:0 6   4640 42:0 6
+        changed  /etc/text    size, content              0644 0:0 3   0644 0:0 5
+        changed  /srv         kind, mode, size, content  0755 0:0 0   0644 0:0 10
+        added    /usr/new                                -            0755 0:0 10
+        changed  /vmlinuz     content                    0777 0:0 16  0777 0:0 16
+    "#]].assert_eq(&transcript(&brain.operate(&diff, b"").await));
+    let told = brain.operate(&[&diff[..], &["--json", "--limit", "2"]].concat(), b"").await;
+    let told: Value = serde_json::from_slice(&told.stdout).unwrap();
+    assert_eq!(told.as_array().unwrap().len(), 2);
+    let shadow = &told[1];
+    assert_eq!((shadow["path"].as_str(), shadow["what"].as_str()), (Some("/etc/shadow"), Some("changed")));
+    assert_eq!(shadow["differs_in"], serde_json::json!(["mode", "owner"]));
+    assert_eq!(shadow["before"]["digest"], shadow["after"]["digest"]);
+    assert_eq!((shadow["after"]["mode"].as_str(), shadow["after"]["uid"].as_i64()), (Some("4640"), Some(42)));
+    let none = transcript(&brain.operate(&["image", "diff", "old", "old", "--files"], b"").await);
+    assert!(none.contains("They hold the same files."), "{none}");
+
+    // Whose blob is not what it was is not compared; and tarballs are for operators alone.
+    let shown = brain.operate(&["image", "show", "new", "--json"], b"").await;
+    let shown: Value = serde_json::from_slice(&shown.stdout).unwrap();
+    let blob = brain.data().join("blobs/blobs/sha256").join(shown["digest"].as_str().unwrap());
+    std::fs::write(&blob, tarball_of(&before)).unwrap();
+    let refused = transcript(&brain.operate_anyway(&diff, b"").await);
+    assert!(
+        refused.contains("image new cannot be read") && refused.contains("honcho image verify"),
+        "{refused}"
+    );
+    brain.operate(&["account", "create", "acme"], b"").await;
+    let token = brain.operate(&["token", "create", "acmes", "--account", "acme", "--json"], b"").await;
+    let token: Value = serde_json::from_slice(&token.stdout).unwrap();
+    let words = [&["--token", token["secret"].as_str().unwrap()][..], &diff].concat();
+    let refused = brain.run(&words, b"").await;
+    let told = transcript(&refused);
+    assert!(refused.code == Some(4) && told.contains("compared by operators alone"), "{told}");
+}
+
 #[tokio::test]
 async fn a_root_filesystem_is_uploaded_and_the_brain_makes_an_image_of_it() {
     let brain = RealBrain::start().await;

@@ -13,6 +13,7 @@
 mod acl;
 mod check;
 mod decompress;
+pub mod files;
 mod host_kernel;
 mod pack;
 mod pax;

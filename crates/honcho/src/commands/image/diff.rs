@@ -13,10 +13,12 @@ use honcho_images::packages::{Difference, differences};
 use serde::{Deserialize, Serialize};
 
 const AFTER_HELP: &str = "\
-Packages are compared by name, architecture and version, versions as dpkg does; files are not compared.
+Packages are compared by name, architecture and version, versions as dpkg does. With --files the files are, by kind, mode, owner, size, content and \
+extended attributes: both tarballs are read to their end, which operators alone may.
 
 Examples:
   honcho image diff debian-12-2026-10 debian-12-2026-11
+  honcho image diff debian-12-2026-10 debian-12-2026-11 --files --limit 100
   honcho image diff base front --json | jq -r '.[] | select(.what == \"upgraded\") | .name'";
 
 #[derive(Clone, Debug, clap::Args)]
@@ -28,6 +30,9 @@ pub(crate) struct DiffArguments {
     /// Name or id of the second
     #[arg(add = ArgValueCandidates::new(images))]
     second: String,
+    /// Compare files instead of packages
+    #[arg(long)]
+    files: bool,
     #[command(flatten)]
     list: ListArguments,
 }
@@ -51,8 +56,12 @@ impl From<Difference> for DifferenceLine {
 }
 
 pub(crate) async fn run(context: &Context, arguments: &DiffArguments) -> Result<(), CommandError> {
-    let before = packages(context, &resolve::one(context, &arguments.first).await?).await?;
-    let after = packages(context, &resolve::one(context, &arguments.second).await?).await?;
+    let (before, after): (Image, Image) =
+        (resolve::one(context, &arguments.first).await?, resolve::one(context, &arguments.second).await?);
+    if arguments.files {
+        return super::diff_files::run(context, &before, &after, &arguments.list).await;
+    }
+    let (before, after) = (packages(context, &before).await?, packages(context, &after).await?);
     let lines = differences(&before, &after).into_iter().map(DifferenceLine::from).collect();
     show(context, &arguments.list, lines, "They hold the same packages.")
 }
