@@ -36,6 +36,8 @@ pub struct Facts {
 /// Strong enough to save a tenth of what level 3 makes, and still as fast as the tarball comes.
 const LEVEL: i32 = 9;
 
+const QUICK_LEVEL: i32 = 1;
+
 /// os-release is some lines.
 const LONGEST_OS_RELEASE: u64 = 64 << 10;
 
@@ -180,8 +182,17 @@ pub(crate) struct Compressor<W: Write>(zstd::stream::write::Encoder<'static, Has
 
 impl<W: Write> Compressor<W> {
     pub(crate) fn new(out: W) -> io::Result<Self> {
+        Self::at_level(out, LEVEL)
+    }
+
+    /// As fast as a disk is read, for what is compressed anew where it comes to.
+    pub(crate) fn quick(out: W) -> io::Result<Self> {
+        Self::at_level(out, QUICK_LEVEL)
+    }
+
+    fn at_level(out: W, level: i32) -> io::Result<Self> {
         let hashing = Hashing { out, hash: Sha256::new(), written: 0 };
-        Ok(Compressor(zstd::stream::write::Encoder::new(hashing, LEVEL)?))
+        Ok(Compressor(zstd::stream::write::Encoder::new(hashing, level)?))
     }
 
     /// The digest and the size of what came out.

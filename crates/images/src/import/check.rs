@@ -2,11 +2,9 @@
 
 use super::acl::Acl;
 use super::tree::{Content, Inode, Tree};
-use super::{ImportError, Sample, refused, shown};
+use super::{ImportError, Sample, Stored, refused, shown};
 use crate::debian::{Package, parse_dpkg_status};
 use serde::{Deserialize, Serialize};
-use std::fs::File;
-use std::os::unix::fs::FileExt;
 
 /// Which distribution an image is, as its os-release says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,21 +24,21 @@ const KERNEL: &[u8] = b"/vmlinuz";
 const LONGEST_TEXT: u64 = 64 << 20;
 
 /// The content of a file, if it is one and not too long.
-pub(super) fn text(tree: &Tree, spool: &File, path: &[u8]) -> Result<Option<String>, ImportError> {
+pub(super) fn text(tree: &Tree, stored: &impl Stored, path: &[u8]) -> Result<Option<String>, ImportError> {
     let Some(inode) = tree.resolve(path) else { return Ok(None) };
     let Content::File { map, at } = &tree.node(inode).content else { return Ok(None) };
     if map.is_sparse() || map.size > LONGEST_TEXT {
         return Ok(None);
     }
     let mut bytes = vec![0; usize::try_from(map.size).unwrap_or_default()];
-    spool.read_exact_at(&mut bytes, *at)?;
+    stored.read_exact_at(&mut bytes, *at)?;
     Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
 }
 
 /// Which distribution it is.
-pub(super) fn distribution(tree: &Tree, spool: &File) -> Result<Option<Distribution>, ImportError> {
+pub(super) fn distribution(tree: &Tree, stored: &impl Stored) -> Result<Option<Distribution>, ImportError> {
     for path in ["/etc/os-release", "/usr/lib/os-release"] {
-        if let Some(text) = text(tree, spool, path.as_bytes())? {
+        if let Some(text) = text(tree, stored, path.as_bytes())? {
             return Ok(Some(parse_os_release(&text)));
         }
     }
@@ -62,7 +60,7 @@ pub(crate) fn parse_os_release(text: &str) -> Distribution {
 /// Whose processors its programs are made for, in the kernel's words.
 pub(super) fn architecture(
     tree: &Tree,
-    spool: &File,
+    stored: &impl Stored,
     init: &str,
 ) -> Result<Option<&'static str>, ImportError> {
     // An init may be a script.
@@ -73,7 +71,7 @@ pub(super) fn architecture(
         if map.is_sparse() || map.size < head.len() as u64 {
             continue;
         }
-        spool.read_exact_at(&mut head, *at)?;
+        stored.read_exact_at(&mut head, *at)?;
         if let Some(architecture) = architecture_of_elf(&head) {
             return Ok(Some(architecture));
         }
@@ -99,8 +97,8 @@ fn architecture_of_elf(head: &[u8; 20]) -> Option<&'static str> {
 }
 
 /// The packages that dpkg lists.
-pub(super) fn packages(tree: &Tree, spool: &File) -> Result<Vec<Package>, ImportError> {
-    let status = text(tree, spool, b"/var/lib/dpkg/status")?;
+pub(super) fn packages(tree: &Tree, stored: &impl Stored) -> Result<Vec<Package>, ImportError> {
+    let status = text(tree, stored, b"/var/lib/dpkg/status")?;
     Ok(status.map(|text| parse_dpkg_status(&text)).unwrap_or_default())
 }
 
@@ -239,13 +237,13 @@ fn rights(tree: &Tree, inode: Inode) -> Option<&'static str> {
 }
 
 /// Replaces names in access control lists by the numbers that the image's own lists give them.
-pub(super) fn resolve_acls(tree: &mut Tree, spool: &File) -> Result<(), ImportError> {
+pub(super) fn resolve_acls(tree: &mut Tree, stored: &impl Stored) -> Result<(), ImportError> {
     let list = |path: &[u8]| -> Result<Vec<(String, u32)>, ImportError> {
         let entry = |line: &str| {
             let mut parts = line.split(':');
             Some((parts.next()?.to_owned(), parts.nth(1)?.parse().ok()?))
         };
-        Ok(text(tree, spool, path)?.unwrap_or_default().lines().filter_map(entry).collect())
+        Ok(text(tree, stored, path)?.unwrap_or_default().lines().filter_map(entry).collect())
     };
     let (users, groups) = (list(b"/etc/passwd")?, list(b"/etc/group")?);
     let find = |list: &[(String, u32)], name: &str| {

@@ -9,10 +9,13 @@
 //! a kernel, so none can climb out of anything. What is packed is the tree, in our own one form
 //! (docs/design/0010-images.md): whatever another reader would have made of the tarball, nobody reads it any more.
 //! Memory is bounded by the limits, whatever the file says; data is never held.
+//!
+//! A disk of a guest's becomes a tree in the same way, by a reader of ext4 ([`disk`]).
 
 mod acl;
 mod check;
 mod decompress;
+pub mod disk;
 pub mod files;
 mod host_kernel;
 mod pack;
@@ -33,7 +36,7 @@ use crate::seal::{Compressor, Facts};
 use crate::tool::ToolMissing;
 use decompress::Source;
 use honcho_model::{Bytes, Digest, Name};
-use reader::{Entry, Kind, Reader};
+use reader::{Attributes, Kind, Reader};
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
@@ -51,6 +54,17 @@ pub struct ImportOptions {
     pub devices: Devices,
     /// Whose kernel guests boot.
     pub kernel: KernelFrom,
+    /// What the file is.
+    pub from: ImportFrom,
+}
+
+/// What a root filesystem is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImportFrom {
+    /// A tarball.
+    Tarball,
+    /// A disk, or a file that is one: ext4 without a partition table. What makes it one machine's is left out.
+    Disk,
 }
 
 impl Default for ImportOptions {
@@ -60,6 +74,7 @@ impl Default for ImportOptions {
             most_files: 1_000_000,
             devices: Devices::LeaveOut,
             kernel: KernelFrom::Image,
+            from: ImportFrom::Tarball,
         }
     }
 }
@@ -153,23 +168,21 @@ pub fn import(
     std::fs::create_dir_all(out_dir)?;
     let out_dir = out_dir.canonicalize()?;
     remove_stale(&out_dir)?;
-    let spool = tempfile::tempfile_in(&out_dir)?;
-    let mut source = Source::open(file, &out_dir)?;
-    let read = read(&mut source, &spool, options, &|percent| progress("read the files", percent));
-    let mut read = match read {
-        Ok(read) => read,
-        // A compressor's complaint says more than that something is missing.
-        Err(ImportError::Refused(reason)) => {
-            return Err(source.complaint().unwrap_or(ImportError::Refused(reason)));
+    let mut data = Data { disk: None, spool: tempfile::tempfile_in(&out_dir)? };
+    let mut read = match options.from {
+        ImportFrom::Tarball => read_tarball(file, &out_dir, &data.spool, options, progress)?,
+        ImportFrom::Disk => {
+            progress("read the disk", 0);
+            let disk::Taken { tree, data: disk, notes } = disk::read(File::open(file)?, options)?;
+            let stored = data.disk.insert(disk).length;
+            Taken { tree, stored, notes }
         }
-        Err(error) => return Err(error),
     };
-    source.end()?;
     progress("check", 50);
-    check::resolve_acls(&mut read.tree, &spool)?;
+    check::resolve_acls(&mut read.tree, &data)?;
     let init = check::init(&read.tree)?;
     if let KernelFrom::Machine(root) = &options.kernel {
-        read.notes.kernel = Some(host_kernel::add(root, &mut read.tree, &spool, &mut read.stored)?);
+        read.notes.kernel = Some(host_kernel::add(root, &mut read.tree, &data.spool, &mut read.stored)?);
     }
     let kernel = check::kernel(&read.tree).ok_or_else(|| {
         refused(
@@ -180,7 +193,7 @@ pub fn import(
     let partial = Partial::create(&out_dir, name.as_str())?;
     let mut compressor = Compressor::new(io::BufWriter::with_capacity(1 << 20, partial.file()))?;
     let stored = read.stored.max(1);
-    pack::pack(&read.tree, &spool, &mut compressor, &|done| {
+    pack::pack(&read.tree, &data, &mut compressor, &|done| {
         progress("pack it anew", 50 + u8::try_from(done.saturating_mul(49) / stored).unwrap_or(49).min(49));
     })?;
     let (digest, compressed) = compressor.finish()?;
@@ -191,14 +204,60 @@ pub fn import(
         digest,
         compressed,
         unpacked: Bytes(read.stored.max(read.tree.len() as u64 * BYTES_OF_AN_INODE)),
-        packages: check::packages(&read.tree, &spool)?,
-        distribution: check::distribution(&read.tree, &spool)?,
-        architecture: check::architecture(&read.tree, &spool, &init)?.map(str::to_owned),
+        packages: check::packages(&read.tree, &data)?,
+        distribution: check::distribution(&read.tree, &data)?,
+        architecture: check::architecture(&read.tree, &data, &init)?.map(str::to_owned),
         init,
         kernel,
         files: read.tree.len() as u64,
         notes: read.notes.sentences(check::surprises(&read.tree)),
     })
+}
+
+fn read_tarball(
+    file: &Path,
+    out_dir: &Path,
+    spool: &File,
+    options: &ImportOptions,
+    progress: ImportProgress<'_>,
+) -> Result<Taken, ImportError> {
+    let mut source = Source::open(file, out_dir)?;
+    let read = match read(&mut source, spool, options, &|percent| progress("read the files", percent)) {
+        Ok(read) => read,
+        // A compressor's complaint says more than that something is missing.
+        Err(ImportError::Refused(reason)) => {
+            return Err(source.complaint().unwrap_or(ImportError::Refused(reason)));
+        }
+        Err(error) => return Err(error),
+    };
+    source.end()?;
+    Ok(read)
+}
+
+/// What files' data are read from, by where they begin.
+trait Stored {
+    fn read_exact_at(&self, buffer: &mut [u8], at: u64) -> io::Result<()>;
+}
+
+impl Stored for File {
+    fn read_exact_at(&self, buffer: &mut [u8], at: u64) -> io::Result<()> {
+        FileExt::read_exact_at(self, buffer, at)
+    }
+}
+
+/// A spool; or a disk, and behind where that ends a spool.
+struct Data {
+    disk: Option<disk::OnDisk>,
+    spool: File,
+}
+
+impl Stored for Data {
+    fn read_exact_at(&self, buffer: &mut [u8], at: u64) -> io::Result<()> {
+        match &self.disk {
+            Some(disk) if at < disk.length => disk.read_exact_at(buffer, at),
+            _ => FileExt::read_exact_at(&self.spool, buffer, at),
+        }
+    }
 }
 
 /// Reads a sealed image as a stranger's and writes it as plain tar: what unpacks that needs to trust nobody's form.
@@ -274,7 +333,7 @@ fn read_entries<R: Read>(
                 )));
             }
         }
-        notes.see(&entry);
+        notes.see(&entry.path, &entry.attributes);
         let attributed = !entry.attributes.as_a_filesystem_has_them().is_empty();
         if attributed && !can_carry_attributes(&entry.path) {
             return Err(refused(format!(
@@ -322,6 +381,8 @@ struct Notes {
     replaced: Sample,
     odd: Sample,
     xattrs: Sample,
+    /// What made it one guest's.
+    identity: Sample,
     kernel: Option<String>,
 }
 
@@ -348,16 +409,16 @@ impl Sample {
 }
 
 impl Notes {
-    fn see(&mut self, entry: &Entry) {
-        if entry.path.starts_with(b"/") {
-            self.absolute.add(&shown(&entry.path));
+    fn see(&mut self, path: &[u8], attributes: &Attributes) {
+        if path.starts_with(b"/") {
+            self.absolute.add(&shown(path));
         }
-        let text = std::str::from_utf8(&entry.path);
+        let text = std::str::from_utf8(path);
         if text.is_err() || text.is_ok_and(|text| text.chars().any(char::is_control)) {
-            self.odd.add(&shown(&entry.path));
+            self.odd.add(&shown(path));
         }
-        for name in &entry.attributes.left_out {
-            self.xattrs.add(&format!("{} of {}", shown(name), shown(&entry.path)));
+        for name in &attributes.left_out {
+            self.xattrs.add(&format!("{} of {}", shown(name), shown(path)));
         }
     }
 
@@ -371,6 +432,7 @@ impl Notes {
             self.replaced.sentence("names that came twice, of which the later file counts"),
             self.odd.sentence("names that are no text or hold control characters, kept as they are"),
             self.xattrs.sentence("extended attributes left out, which mean nothing in a guest"),
+            self.identity.sentence("left out, for it made the disk one guest's"),
             surprises.sentence(&of_usual),
             self.kernel.clone(),
         ]

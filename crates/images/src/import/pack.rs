@@ -4,22 +4,20 @@
 //! always makes the same bytes. Access control lists are attributes, as a filesystem has them: of the text that GNU tar
 //! restores, libarchive (in mke2fs) takes a file's permission bits too, and loses those of the mask.
 
-use super::ImportError;
 use super::pax::{Records, time_text};
 use super::reader::Attributes;
 use super::sparse::{Map, leading_text};
 use super::tree::{Content, Inode, Tree};
+use super::{ImportError, Stored};
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::Write;
-use std::os::unix::fs::FileExt;
 
 const BLOCK: usize = 512;
 
-/// Writes the tree as tar. Files' data is read from `spool`.
+/// Writes the tree as tar. Files' data is read from `stored`.
 pub(super) fn pack(
     tree: &Tree,
-    spool: &File,
+    stored: &impl Stored,
     to: &mut impl Write,
     progress: &dyn Fn(u64),
 ) -> Result<(), ImportError> {
@@ -50,7 +48,7 @@ pub(super) fn pack(
             }
             Content::File { map, at } => {
                 file(to, &path, &node.attributes, map)?;
-                copy(spool, *at, map.stored(), to)?;
+                copy(stored, *at, map.stored(), to)?;
                 written += map.stored();
                 progress(written);
                 Ok(())
@@ -179,11 +177,11 @@ fn with_records(
     Ok(to.write_all(header.as_bytes())?)
 }
 
-fn copy(spool: &File, mut at: u64, length: u64, to: &mut impl Write) -> Result<(), ImportError> {
+fn copy(stored: &impl Stored, mut at: u64, length: u64, to: &mut impl Write) -> Result<(), ImportError> {
     let (mut buffer, end) = (vec![0; 128 << 10], at + length);
     while at < end {
         let wanted = usize::try_from(end - at).unwrap_or(usize::MAX).min(buffer.len());
-        spool.read_exact_at(&mut buffer[..wanted], at)?;
+        stored.read_exact_at(&mut buffer[..wanted], at)?;
         to.write_all(&buffer[..wanted])?;
         at += wanted as u64;
     }

@@ -68,7 +68,7 @@ pub(super) const LONGEST_PATH: usize = 4095;
 const LONGEST_EXTENSION: u64 = 1 << 20;
 
 /// What ext4 has room for beside an inode: a block of 4 KiB, with its headers.
-const LARGEST_XATTRS: usize = 3500;
+pub(super) const LARGEST_XATTRS: usize = 3500;
 
 /// tar pads its end to a record; some pad to a disk's block.
 const LONGEST_PADDING: u64 = 64 << 20;
@@ -482,7 +482,7 @@ fn set(xattrs: &mut Vec<(Vec<u8>, Vec<u8>)>, name: &[u8], value: &[u8]) {
 }
 
 /// Attributes that mean the same in a guest; the others (`trusted.overlay.…`) are of the machine that packed.
-fn is_kept(name: &[u8]) -> bool {
+pub(super) fn is_kept(name: &[u8]) -> bool {
     let user = name.starts_with(b"user.") && name.len() > 5;
     (user && name.len() <= 255 && !name.contains(&0) && !name.contains(&b'='))
         || name == b"security.capability"

@@ -72,6 +72,56 @@ impl Tree {
         &self.nodes[inode]
     }
 
+    pub(super) fn node_mut(&mut self, inode: Inode) -> &mut Node {
+        &mut self.nodes[inode]
+    }
+
+    /// The attributes of what is there already.
+    pub(super) fn set_attributes(&mut self, inode: Inode, attributes: Attributes) {
+        self.nodes[inode].attributes = attributes;
+    }
+
+    /// Adds a file of any kind to a directory in which its name is free.
+    pub(super) fn add(
+        &mut self,
+        directory: Inode,
+        name: &[u8],
+        content: Content,
+        attributes: Attributes,
+    ) -> Result<Inode, ImportError> {
+        self.spend(content_length(&content) + attributes_length(&attributes), name)?;
+        self.nodes.push(Node { content, attributes });
+        let inode = self.nodes.len() - 1;
+        self.add_name(directory, name, inode)?;
+        Ok(inode)
+    }
+
+    /// Adds another name of what is there already.
+    pub(super) fn add_name(
+        &mut self,
+        directory: Inode,
+        name: &[u8],
+        inode: Inode,
+    ) -> Result<(), ImportError> {
+        match self.link(directory, name, inode, name)? {
+            Placed::New => Ok(()),
+            Placed::Replaced => Err(refuse(name, "is twice in one directory")),
+        }
+    }
+
+    /// Takes a name away.
+    pub(super) fn remove(&mut self, directory: Inode, name: &[u8]) {
+        if let Content::Directory(children) = &mut self.nodes[directory].content {
+            children.remove(name);
+        }
+    }
+
+    /// What is at a path through directories alone.
+    pub(super) fn at(&self, path: &[u8]) -> Option<Inode> {
+        let mut parts = path.split(|byte| *byte == b'/').filter(|part| !part.is_empty());
+        parts.try_fold(0, |at, part| self.child(at, part))
+    }
+
     /// Every inode's attributes, to be completed once all is known.
     pub(super) fn nodes_mut(&mut self) -> impl Iterator<Item = &mut Node> {
         self.nodes.iter_mut()

@@ -10,7 +10,7 @@ use crate::progress::Progress;
 use crate::resolve;
 use clap_complete::engine::ArgValueCandidates;
 use honcho_api::{Account, Image, ImageCreate};
-use honcho_images::import::{Devices, ImportOptions, ImportedImage, KernelFrom};
+use honcho_images::import::{Devices, ImportFrom, ImportOptions, ImportedImage, KernelFrom};
 use honcho_model::{Bytes, Name};
 use std::path::{Path, PathBuf};
 
@@ -20,16 +20,24 @@ Takes what `docker export`, debootstrap or an LXC template give: a tar of a root
 not whole is refused with the reason, and what is taken is packed anew. It needs an init and a kernel. Programs with \
 the rights of root in unusual places are named. Root is not needed.
 
+With --disk the file is a disk that holds ext4 and no partition table, or a file that is one. Nobody may write to it \
+meanwhile. It is read, not mounted, and what makes it one machine's is left out: machine-id, host name, SSH host keys, \
+authorized keys of root, seeds, leases, logs, /etc/honcho.
+
 Examples:
   docker export web | gzip > web.tar.gz && honcho image import web.tar.gz --name web --host-kernel
   honcho image import rocky-9-rootfs.tar.xz --name rocky-9 --account acme
-  honcho image import rootfs.tar --name theirs --max-size 100G --max-files 5000000";
+  honcho image import rootfs.tar --name theirs --max-size 100G --max-files 5000000
+  honcho image import /dev/vg0/old --disk --name old";
 
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct ImportArguments {
     /// The root filesystem (.tar, .tar.gz, .tar.xz, .tar.zst)
     file: PathBuf,
+    /// The file is a disk, or holds what one would
+    #[arg(long)]
+    disk: bool,
     /// The image's name
     #[arg(long)]
     name: String,
@@ -97,6 +105,7 @@ async fn import(
         most_files: arguments.max_files,
         devices: if arguments.devices { Devices::Keep } else { Devices::LeaveOut },
         kernel: if arguments.host_kernel { KernelFrom::Machine("/".into()) } else { KernelFrom::Image },
+        from: if arguments.disk { ImportFrom::Disk } else { ImportFrom::Tarball },
     };
     let (file, directory) = (arguments.file.clone(), arguments.directory.clone());
     let importing = tokio::task::spawn_blocking(move || {

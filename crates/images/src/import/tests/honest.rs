@@ -129,7 +129,7 @@ async fn everything_in_an_honest_one_survives() {
         let expected = expected + &lists;
         same(
             &expected,
-            &told_of_filesystem(scratch.path(), &image).await,
+            &told_of_filesystem(scratch.path(), &image, "var/log/hole").await,
             &format!("{} by mke2fs", file.display()),
         );
         std::fs::remove_file(&image.path).unwrap();
@@ -137,7 +137,7 @@ async fn everything_in_an_honest_one_survives() {
 }
 
 /// The image as a guest's disk, looked at by the kernel: this one we made ourselves.
-async fn told_of_filesystem(directory: &Path, image: &ImportedImage) -> String {
+async fn told_of_filesystem(directory: &Path, image: &ImportedImage, hole: &str) -> String {
     let target = Partial::create(directory, "disk").unwrap();
     let expected = crate::unpack::Expected {
         digest: image.digest,
@@ -151,12 +151,93 @@ async fn told_of_filesystem(directory: &Path, image: &ImportedImage) -> String {
     std::fs::create_dir(&at).unwrap();
     run("mount", &["-o", "loop,ro", disk.to_str().unwrap(), at.to_str().unwrap()], directory);
     let told = std::panic::catch_unwind(|| {
-        assert!(blocks(&at, "var/log/hole") < 1 << 16, "holes stay holes on a disk");
+        assert!(blocks(&at, hole) < 1 << 16, "holes stay holes on a disk");
         told(&at) + &lists(&at)
     });
     run("umount", &[at.to_str().unwrap()], directory);
     std::fs::remove_file(&disk).unwrap();
     told.unwrap()
+}
+
+/// What a kernel makes of a disk, and mke2fs does not: an index of a directory, blocks that are kept and never written, holes
+/// that were punched, a file in many pieces, attributes too large for an inode, a socket.
+const LIVED_IN: &str = r#"
+mkdir -p srv/many dev etc/ssh root/.ssh home/lisa var/log/app var/lib/dhcp run tmp etc/honcho/mail etc/systemd/network
+touch etc/machine-id
+(cd srv/many && seq 1 3000 | xargs touch)
+fallocate -l 8M srv/kept; printf begin | dd of=srv/kept conv=notrunc status=none
+touch srv/longer; fallocate -l 4M --keep-size srv/longer; printf some >> srv/longer
+dd if=/dev/urandom of=srv/punched bs=64k count=64 status=none
+for n in $(seq 1 2 63); do fallocate -p -o $((n * 65536)) -l 65536 srv/punched; done
+truncate -s 600M srv/huge; printf middle | dd of=srv/huge bs=1 seek=300M conv=notrunc status=none
+setfattr -n user.large -v "$(printf 'x%.0s' $(seq 2000))" srv/many/7
+setfattr -n trusted.of_this_machine -v 1 srv/many/8
+for i in 1 2 3; do dd if=/dev/urandom of=srv/torn$i bs=4k count=1 status=none; done
+for n in $(seq 1 50); do for i in 1 2 3; do dd if=/dev/urandom of=srv/torn$i bs=4k count=1 conv=notrunc oflag=append,direct status=none; done; done
+"#;
+
+/// What makes a disk one guest's.
+const OF_ONE_GUEST: &str = r#"
+echo web1 > etc/hostname; echo 0123456789abcdef0123456789abcdef > etc/machine-id
+echo secret > etc/ssh/ssh_host_ed25519_key; echo secret > root/.ssh/authorized_keys; echo ls > home/lisa/.bash_history
+mkdir run/lock; echo said > var/log/app/log; echo lease > var/lib/dhcp/dhclient.leases; echo x > run/lock/x; echo x > tmp/x
+echo secret > etc/honcho/mail/key.pem; echo x > etc/systemd/network/10-honcho-0.network
+mknod dev/sda b 8 1; mknod dev/tty c 5 0; python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind("dev/socket")'
+"#;
+
+/// What is made or removed in a directory shows in its time.
+const AT_ONE_TIME: &str =
+    "find . -xdev -type d -exec touch -d '2020-01-01 UTC' {} +; touch -d '2020-01-01 UTC' etc/machine-id";
+
+#[tokio::test]
+async fn everything_on_a_disk_survives_but_what_makes_it_one_guests() {
+    if !rustix::process::geteuid().is_root() || Command::new("setfacl").arg("--version").output().is_err() {
+        println!("skipped: needs root, acl, attr and libcap2-bin");
+        return;
+    }
+    let directory = tempfile::tempdir_in("/var/tmp").unwrap();
+    let (disk, at) = (directory.path().join("disk"), directory.path().join("mounted"));
+    std::fs::create_dir(&at).unwrap();
+    File::create(&disk).unwrap().set_len(300 << 20).unwrap();
+    let (disk_name, at_name) = (disk.to_str().unwrap(), at.to_str().unwrap());
+    run("mkfs.ext4", &["-q", "-b", "4096", "-N", "8000", disk_name], directory.path());
+    run("mount", &["-o", "loop", disk_name, at_name], directory.path());
+    let told = std::panic::catch_unwind(|| {
+        // Logs and what runs go; the rest of the tree is to stay.
+        for script in [TREE, ATTRIBUTES] {
+            run("bash", &["-ec", &script.replace("var/log", "srv/log").replace(" run", " srun")], &at);
+        }
+        run("bash", &["-ec", LIVED_IN], &at);
+        run("bash", &["-ec", AT_ONE_TIME], &at);
+        let before = told(&at) + &lists(&at);
+        run("bash", &["-ec", OF_ONE_GUEST], &at);
+        run("bash", &["-ec", AT_ONE_TIME], &at);
+        before
+    });
+    run("umount", &[at_name], directory.path());
+    let told = told.unwrap();
+    assert!(told.contains("user.large") && told.contains("security.capability"), "all of it is looked at");
+    let options = ImportOptions { from: ImportFrom::Disk, ..ImportOptions::default() };
+    let out = directory.path().join("out");
+    let image = import(&disk, &name(), &out, &options, &|_, _| {}).unwrap();
+    assert!(
+        image.notes.iter().any(|note| note.contains("/etc/ssh/ssh_host_ed25519_key")),
+        "{:?}",
+        image.notes
+    );
+    assert!(image.notes.iter().any(|note| note.contains("trusted.of_this_machine")), "{:?}", image.notes);
+    let scratch = tempfile::tempdir_in(directory.path()).unwrap();
+    let after = told_of_filesystem(scratch.path(), &image, "srv/log/hole").await;
+    same(&told, &after, "on the disk and of the image");
+    // What is sent for sealing is the same each time, and comes to the same image.
+    let mut tarball = Vec::new();
+    let captured = disk::capture(File::open(&disk).unwrap(), &mut tarball, &|_| {}).unwrap();
+    let again = disk::capture(File::open(&disk).unwrap(), io::sink(), &|_| {}).unwrap();
+    assert_eq!((captured, captured.compressed.0), (again, tarball.len() as u64));
+    let file = directory.path().join("sent.tar.zst");
+    std::fs::write(&file, tarball).unwrap();
+    let sealed = import(&file, &name(), &out, &ImportOptions::default(), &|_, _| {}).unwrap();
+    assert_eq!(sealed.digest, image.digest);
 }
 
 #[test]

@@ -1,0 +1,173 @@
+//! Disks that are none, that are damaged, and that somebody has changed at will.
+
+use super::*;
+use crate::import::ImportFrom;
+use proptest::prelude::*;
+use std::path::Path;
+use std::process::Command;
+use std::sync::OnceLock;
+
+static BASE: OnceLock<Vec<u8>> = OnceLock::new();
+
+/// A small filesystem without check sums, so that what is changed in it is looked at.
+fn base() -> &'static [u8] {
+    BASE.get_or_init(|| {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().join("root");
+        std::fs::create_dir_all(root.join("etc/ssh")).unwrap();
+        std::fs::create_dir_all(root.join("srv/some/where")).unwrap();
+        for (name, content) in [
+            ("etc/os-release", &b"ID=debian\n"[..]),
+            ("srv/big", &[7; 9000]),
+            ("etc/ssh/ssh_host_rsa_key", b"x"),
+        ] {
+            std::fs::write(root.join(name), content).unwrap();
+        }
+        std::fs::hard_link(root.join("srv/big"), root.join("srv/some/where/twice")).unwrap();
+        std::os::unix::fs::symlink("etc/os-release", root.join("short")).unwrap();
+        std::os::unix::fs::symlink("x/".repeat(100), root.join("srv/long")).unwrap();
+        let image = directory.path().join("image");
+        made(&root, &image, "^metadata_csum,^has_journal,^resize_inode", "256");
+        std::fs::read(image).unwrap()
+    })
+}
+
+fn made(root: &Path, image: &Path, features: &str, blocks: &str) {
+    let made = Command::new("/sbin/mke2fs")
+        .args(["-q", "-F", "-t", "ext4", "-b", "1024", "-O", features, "-d"])
+        .args([root, image])
+        .arg(blocks)
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+}
+
+fn file_of(bytes: &[u8]) -> File {
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(bytes).unwrap();
+    file
+}
+
+fn options() -> ImportOptions {
+    ImportOptions {
+        largest: Bytes(1 << 20),
+        most_files: 100,
+        from: ImportFrom::Disk,
+        ..ImportOptions::default()
+    }
+}
+
+fn names(bytes: &[u8], options: &ImportOptions) -> Result<Vec<String>, String> {
+    let taken = read(file_of(bytes), options).map_err(|error| error.to_string())?;
+    let mut packed = Vec::new();
+    pack::pack(&taken.tree, &taken.data, &mut packed, &|_| {}).map_err(|error| error.to_string())?;
+    let mut archive = tar::Archive::new(packed.as_slice());
+    let told = |entry: io::Result<tar::Entry<'_, &[u8]>>| {
+        let entry = entry.unwrap();
+        let link = entry.link_name_bytes().map(|to| format!(" -> {}", String::from_utf8_lossy(&to)));
+        format!(
+            "{}{} {}",
+            String::from_utf8_lossy(&entry.path_bytes()),
+            link.unwrap_or_default(),
+            entry.size()
+        )
+    };
+    Ok(archive.entries().unwrap().map(told).collect())
+}
+
+#[test]
+fn a_disk_reads_as_what_is_on_it() {
+    let long = "x/".repeat(100);
+    assert_eq!(
+        names(base(), &options()).unwrap(),
+        [
+            "./ 0",
+            "./etc/ 0",
+            "./etc/os-release 10",
+            "./etc/ssh/ 0",
+            "./short -> etc/os-release 0",
+            "./srv/ 0",
+            "./srv/big 9000",
+            &format!("./srv/long -> {long} 0"),
+            "./srv/some/ 0",
+            "./srv/some/where/ 0",
+            "./srv/some/where/twice -> ./srv/big 0",
+        ]
+    );
+}
+
+/// Bytes at a place of the superblock.
+fn with(at: usize, bytes: &[u8]) -> Vec<u8> {
+    let mut image = base().to_vec();
+    image[1024 + at..1024 + at + bytes.len()].copy_from_slice(bytes);
+    image
+}
+
+#[test]
+fn what_cannot_be_read_is_refused_with_the_reason() {
+    let refused = |bytes: &[u8], why: &str| {
+        let error = names(bytes, &options()).unwrap_err();
+        assert!(error.contains(why), "{error}");
+    };
+    refused(b"short", "too short");
+    refused(&[0; 4096], "no ext4 filesystem");
+    let features = u32::from_le_bytes(base()[1024 + 0x60..1024 + 0x64].try_into().unwrap());
+    refused(&with(0x60, &(features | 0x4).to_le_bytes()), "replays its journal");
+    refused(&with(0x60, &(features | 0x8000 | 0x4000_0000).to_le_bytes()), "inline_data, 0x40000000");
+    refused(&with(0x18, &60_u32.to_le_bytes()), "damaged: its blocks");
+    refused(&with(0x4, &u32::MAX.to_le_bytes()), "it claims 4294967295 blocks");
+    refused(&with(0x58, &7_u16.to_le_bytes()), "groups or inodes");
+    refused(&with(0x28, &0_u32.to_le_bytes()), "groups or inodes");
+    refused(&base()[..base().len() / 2], "it claims 256 blocks");
+    let few = ImportOptions { most_files: 5, ..options() };
+    assert!(names(base(), &few).unwrap_err().contains("more than 5 files"));
+    let small = ImportOptions { largest: Bytes(9000), ..options() };
+    assert!(names(base(), &small).unwrap_err().contains("--max-size"));
+}
+
+#[test]
+fn what_leads_round_and_round_is_refused() {
+    // The entry of `some` leads to the root, and then to the directory that it is in.
+    let image = base();
+    let at = image.windows(12).position(|bytes| bytes[6] == 4 && bytes[8..12] == *b"some").unwrap();
+    let srv = image.windows(11).position(|bytes| bytes[6] == 3 && bytes[8..11] == *b"srv").unwrap();
+    for number in [2_u32.to_le_bytes(), image[srv..srv + 4].try_into().unwrap()] {
+        let mut circle = image.to_vec();
+        circle[at..at + 4].copy_from_slice(&number);
+        let error = names(&circle, &options()).unwrap_err();
+        assert!(error.contains("some is in two places"), "{error}");
+    }
+    let mut nowhere = image.to_vec();
+    nowhere[at..at + 4].copy_from_slice(&60_000_u32.to_le_bytes());
+    assert!(names(&nowhere, &options()).unwrap_err().contains("no inode 60000"));
+}
+
+#[test]
+fn data_are_read_across_pieces() {
+    let data = |pieces: &[(Option<u64>, u64)]| {
+        let mut data = OnDisk { file: file_of(b"0123456789"), pieces: Vec::new(), length: 0 };
+        pieces.iter().for_each(|(from, length)| data.add(*from, *length).unwrap());
+        data
+    };
+    let data = data(&[(Some(2), 3), (None, 2), (Some(0), 1), (Some(9), 1)]);
+    let mut all = [9; 7];
+    data.read_exact_at(&mut all, 0).unwrap();
+    assert_eq!(all, [b'2', b'3', b'4', 0, 0, b'0', b'9']);
+    data.read_exact_at(&mut all[..3], 4).unwrap();
+    assert_eq!(all[..3], [0, b'0', b'9']);
+    data.read_exact_at(&mut all[..2], 6).unwrap_err();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #[test]
+    fn no_change_breaks_it(changes in proptest::collection::vec((any::<u32>(), proptest::collection::vec(any::<u8>(), 1..8)), 1..12)) {
+        let mut image = base().to_vec();
+        // Most of it is empty: what matters is in front.
+        for (place, bytes) in changes {
+            let place = place as usize % (64 << 10);
+            image[place..place + bytes.len()].copy_from_slice(&bytes);
+        }
+        check_disk(&image);
+    }
+}
