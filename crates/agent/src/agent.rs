@@ -221,6 +221,7 @@ impl Agent {
             means: Means {
                 drivers: options.drivers,
                 blobs: Arc::clone(&brain) as _,
+                captures: Arc::clone(&brain) as _,
                 peers: Arc::new(TlsPeers { identity: Arc::clone(&brain) as _ }),
                 brain: identity.brain,
             },

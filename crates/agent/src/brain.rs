@@ -2,6 +2,7 @@
 //! connection. Blobs and streams have connections of their own, in HTTP/1.1: what is large must not stand before what is
 //! urgent, and a stream is an upgrade, which HTTP/2 has not.
 
+use crate::capture::CaptureSink;
 use crate::drivers::{BlobSource, DriverError, DriverResult};
 use crate::identity::Identity;
 use crate::machine::MachineIds;
@@ -12,8 +13,8 @@ use async_trait::async_trait;
 use futures::TryStreamExt as _;
 use honcho_model::{Digest, Generation, Incarnation};
 use honcho_wire::{
-    BRAIN_SERVER_NAME, LoadAnswer, LoadReport, PROTOCOL, RenewAnswer, RenewRequest, Report, ReportAnswer,
-    StreamWanted,
+    BRAIN_SERVER_NAME, CaptureEnd, CaptureState, LoadAnswer, LoadReport, PROTOCOL, RenewAnswer, RenewRequest,
+    Report, ReportAnswer, StreamWanted,
 };
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{CONNECTION, HeaderValue, UPGRADE};
@@ -252,6 +253,43 @@ impl BlobSource for BrainClient {
         let bytes = response.bytes_stream().map_err(|error| std::io::Error::other(with_causes(&error)));
         Ok(Box::new(StreamReader::new(bytes)))
     }
+}
+
+/// How long a piece of a captured disk may be on its way.
+const PIECE_TIMEOUT: Duration = Duration::from_mins(2);
+
+#[async_trait]
+impl CaptureSink for BrainClient {
+    async fn state(&self, upload: Uuid) -> DriverResult<CaptureState> {
+        let request = self.http().get(self.url(&format!("captures/{upload}"))).timeout(TIMEOUT);
+        self.json(request).await.map_err(|error| not_sent(&error))
+    }
+
+    async fn piece(
+        &self,
+        upload: Uuid,
+        offset: u64,
+        percent: u8,
+        piece: Vec<u8>,
+    ) -> DriverResult<CaptureState> {
+        let request = self
+            .alone()
+            .map_err(|error| not_sent(&error))?
+            .put(self.url(&format!("captures/{upload}/content")));
+        let query = [("offset", offset), ("percent", percent.into())];
+        self.json(request.query(&query).timeout(PIECE_TIMEOUT).body(piece))
+            .await
+            .map_err(|error| not_sent(&error))
+    }
+
+    async fn end(&self, upload: Uuid, end: &CaptureEnd) -> DriverResult<CaptureState> {
+        let request = self.http().post(self.url(&format!("captures/{upload}"))).timeout(TIMEOUT).json(end);
+        self.json(request).await.map_err(|error| not_sent(&error))
+    }
+}
+
+fn not_sent(error: &BrainError) -> DriverError {
+    DriverError::Later(format!("what is on its disk cannot be sent: {error}"))
 }
 
 /// How requests share connections.

@@ -12,6 +12,7 @@
 //! - While the host is frozen, and after its boot until the brain has answered, a guest may be stopped because it is
 //!   wanted stopped (which starting it again undoes), and nothing else is done; save, in the second case, that guests
 //!   marked `start_alone` are started.
+//! - A guest of whose disk an image is made is not started until that has ended.
 //! - A guest that is being moved starts neither where it leaves nor where it arrives ([`crate::converge_moves`]).
 //! - While the brain is unaccepted, because it was restored from a backup, there is no step at all.
 

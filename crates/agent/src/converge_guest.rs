@@ -9,6 +9,7 @@
 //!   alive ----------------------> nothing
 //!   off: volume unmade ---------> (fetch image) build; nothing, if somebody gave up on it
 //!        volume too small ------> grow (if that can never be: start as it is)
+//!        to be captured --------> read out, and nothing else
 //!        wanted running --------> start
 //! ```
 
@@ -21,7 +22,7 @@ use crate::plan::{Action, Resource, Verdict};
 use honcho_model::guest::Power;
 use honcho_model::{Bytes, Epoch};
 use honcho_wire::{
-    Existence, Failure, GuestWanted, PoolWanted, SOFT_STOP, StopMode, VolumeObserved, VolumeState,
+    Capture, Existence, Failure, GuestWanted, PoolWanted, SOFT_STOP, StopMode, VolumeObserved, VolumeState,
 };
 use std::time::Duration;
 
@@ -151,8 +152,12 @@ fn stop(planner: &mut Planner<'_>, verdict: &mut Verdict, guest: &GuestWanted, m
 fn while_off(planner: &mut Planner<'_>, verdict: &mut Verdict, guest: &GuestWanted) {
     let Some(pool) = planner.pool(guest.root.pool) else { return };
     let full = planner.latitude == Latitude::Full;
-    let runs = guest.power == Power::Running && guest.leaving.is_none() && may_start(planner, guest);
-    let stays_small = runs && grow_refused(planner, guest).is_some();
+    let capture = guest.capture.filter(|_| guest.leaving.is_none());
+    let runs = guest.power == Power::Running
+        && guest.leaving.is_none()
+        && capture.is_none()
+        && may_start(planner, guest);
+    let stays_small = (runs || capture.is_some()) && grow_refused(planner, guest).is_some();
     match verdict.volume.state {
         // Somebody gave up on it: not made, and not missed.
         VolumeState::Unmade if guest.root.given_up => {}
@@ -160,6 +165,9 @@ fn while_off(planner: &mut Planner<'_>, verdict: &mut Verdict, guest: &GuestWant
         VolumeState::Present if verdict.volume.size < guest.root.size && full && !stays_small => {
             let action = Action::GrowVolume { pool: pool.clone(), guest: Box::new(guest.clone()) };
             add(planner, verdict, guest, action, None);
+        }
+        VolumeState::Present if full && let Some(capture) = capture => {
+            read_out(planner, verdict, guest, pool, capture);
         }
         VolumeState::Present if runs => start(planner, verdict, guest, pool),
         VolumeState::Present | VolumeState::Unmade | VolumeState::Missing | VolumeState::Unknown => {}
@@ -182,6 +190,24 @@ fn build(planner: &mut Planner<'_>, verdict: &mut Verdict, guest: &GuestWanted, 
     let wanted_by = guest.generation.to_string();
     let step = planner.step(Resource::Guest(guest.id), action, wanted_by, after);
     verdict.waits_for.push(step);
+}
+
+/// An image is made of its disk. Of one that is to be off nothing waits for that: it is as it should be meanwhile. What fails is
+/// told of either.
+fn read_out(
+    planner: &mut Planner<'_>,
+    verdict: &mut Verdict,
+    guest: &GuestWanted,
+    pool: &PoolWanted,
+    capture: Capture,
+) {
+    let upload = capture.upload;
+    let action = Action::Capture { pool: pool.clone(), guest: Box::new(guest.clone()), upload };
+    let step = planner.step(Resource::Guest(guest.id), action, format!("capture {upload}"), Vec::new());
+    if guest.power == Power::Running {
+        verdict.waits_for.push(step);
+    }
+    verdict.failure = planner.plan.steps.get(step).and_then(|step| step.failure.clone());
 }
 
 fn start(planner: &mut Planner<'_>, verdict: &mut Verdict, guest: &GuestWanted, pool: &PoolWanted) {

@@ -7,6 +7,7 @@
 use crate::sampling::machine;
 use crate::sampling::taken::Counters;
 use async_trait::async_trait;
+use honcho_images::import::disk::Captured;
 use honcho_model::{Bytes, Digest, Epoch, GuestId, InterfaceId, Mac, NetworkId, PoolId, VolumeId};
 use honcho_wire::{
     ImageWanted, LoadObserved, NetworkWanted, PoolState, PoolWanted, Virtualization, VolumeAbsent,
@@ -276,6 +277,18 @@ pub trait Storage: Send + Sync {
     ) -> DriverResult<()>;
     /// Grows a volume and the filesystem on it, whose guest does not run.
     async fn grow_volume(&self, pool: &PoolWanted, volume: &VolumeWanted) -> DriverResult<()>;
+    /// Reads the files on a volume whose guest does not run, as a tarball (tar.zst) without what makes them that guest's, and
+    /// sends it on piece by piece. Of a volume that does not change it is the same each time. What is on it is hostile.
+    async fn read_files(
+        &self,
+        _pool: &PoolWanted,
+        id: VolumeId,
+        _uuid: Uuid,
+        _to: tokio::sync::mpsc::Sender<Vec<u8>>,
+        _progress: &ProgressSink,
+    ) -> DriverResult<Captured> {
+        Err(DriverError::Never(format!("its volume {id} is in a storage that holds no files")))
+    }
     /// Where a complete volume can be read, to be given to another host. Its guest does not run.
     async fn leaving(&self, pool: &PoolWanted, id: VolumeId, uuid: Uuid) -> DriverResult<LeavingVolume>;
     /// The temporary file in which a volume of another host is put together, in a pool that is all right. `None` when it is

@@ -7,6 +7,7 @@
 pub mod accept;
 pub mod agent;
 pub mod brain;
+pub mod capture;
 pub mod clock;
 pub mod converge;
 mod converge_guest;

@@ -3,7 +3,7 @@
 use crate::converge::{may_be_initialised, network_is_ready};
 use crate::journal::Journal;
 use crate::observed::Observed;
-use crate::plan::{ArrivalVerdict, Plan, Resource, Verdict};
+use crate::plan::{ArrivalVerdict, CAPTURE, Plan, Resource, Verdict};
 use honcho_model::{Bytes, CpuFeature};
 use honcho_wire::{
     ArrivalObserved, ArrivalState, CpuObserved, Failure, GuestObserved, GuestWanted, HostObserved, Manifest,
@@ -89,12 +89,14 @@ fn guest_observed(
     doing: &BTreeMap<Resource, Progress>,
 ) -> GuestObserved {
     let own = doing.get(&Resource::Guest(guest.id));
+    // What only reads its disk leaves it as settled as it is.
+    let changes = own.is_some_and(|progress| progress.step != CAPTURE);
     let awaited = || verdict.waits_for.iter().find_map(|step| doing_behind(plan, *step, doing));
     GuestObserved {
         id: guest.id,
         epoch: guest.epoch,
         generation: guest.generation,
-        settled: verdict.settled && own.is_none(),
+        settled: verdict.settled && !changes,
         power: verdict.power,
         boots_done: verdict.boots_done,
         volume: verdict.volume.clone(),

@@ -1,5 +1,6 @@
 //! Carries out one step.
 
+use crate::capture::{self, CaptureSink};
 use crate::drivers::{
     BlobSource, DomainSpec, DriverError, DriverResult, Drivers, GuestIdentity, InterfaceSpec, Mark,
     ProgressSink, bridge_name, domain_name,
@@ -19,6 +20,8 @@ pub struct Means {
     pub drivers: Drivers,
     /// Where images come from.
     pub blobs: Arc<dyn BlobSource>,
+    /// Where what is on guests' disks goes.
+    pub captures: Arc<dyn CaptureSink>,
     /// How other hosts are reached.
     pub peers: Arc<dyn Peers>,
     /// The brain whose mark is put on everything.
@@ -28,7 +31,7 @@ pub struct Means {
 /// Carries out one step.
 pub async fn perform(action: &Action, means: &Means, progress: &ProgressSink) -> DriverResult<()> {
     failpoint_of_step("begins", action.name());
-    let Means { drivers, blobs, peers, brain } = means;
+    let Means { drivers, blobs, captures, peers, brain } = means;
     let result = match action {
         Action::InitPool(pool) => drivers.storage.init_pool(*brain, pool).await,
         Action::EnsureNetwork { network, interfaces } => {
@@ -45,6 +48,11 @@ pub async fn perform(action: &Action, means: &Means, progress: &ProgressSink) ->
         Action::GrowVolume { pool, guest } => drivers.storage.grow_volume(pool, &guest.root).await,
         Action::FetchVolume { pool, arriving } => {
             movers::fetch(drivers.storage.as_ref(), pool, arriving, peers.as_ref(), progress).await
+        }
+        Action::Capture { pool, guest, upload } => {
+            let root = &guest.root;
+            let volume = capture::Volume { pool, id: root.id, uuid: root.uuid };
+            capture::capture(drivers.storage.as_ref(), &volume, *upload, captures.as_ref(), progress).await
         }
         Action::DeleteVolumes(volumes) => {
             for (pool, volume) in volumes {

@@ -59,6 +59,9 @@ impl TryFrom<String> for Resource {
     }
 }
 
+/// The step that changes nothing of its guest.
+pub const CAPTURE: &str = "capture";
+
 /// What a step does. Each is idempotent: doing it twice, or after it was killed half-way, ends in the same state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -106,6 +109,15 @@ pub enum Action {
         /// What is to arrive.
         arriving: Box<Arriving>,
     },
+    /// Sends the brain what is on a stopped guest's disk, for an image.
+    Capture {
+        /// The pool.
+        pool: PoolWanted,
+        /// The guest.
+        guest: Box<GuestWanted>,
+        /// The upload that it is.
+        upload: Uuid,
+    },
     /// Deletes volumes that were listed as absent, and what was made beside them.
     DeleteVolumes(Vec<(PoolWanted, VolumeAbsent)>),
     /// Asks a guest to stop.
@@ -134,6 +146,7 @@ impl Action {
             Action::BuildVolume { .. } => "build_volume",
             Action::GrowVolume { .. } => "grow_volume",
             Action::FetchVolume { .. } => "fetch_volume",
+            Action::Capture { .. } => CAPTURE,
             Action::DeleteVolumes(_) => "delete_volumes",
             Action::AskToStop(_) => "ask_to_stop",
             Action::Resume(_) => "resume",
@@ -150,6 +163,7 @@ impl Action {
                 | Action::BuildVolume { .. }
                 | Action::GrowVolume { .. }
                 | Action::FetchVolume { .. }
+                | Action::Capture { .. }
         )
     }
 }

@@ -23,6 +23,7 @@ enum Happening {
     Grow(usize),
     RaiseEpoch(usize),
     StartAlone(usize),
+    Capture(usize),
     Delete(usize),
     DeleteNetwork(i64),
     ChangeNetwork(i64),
@@ -55,6 +56,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => which.clone().prop_map(H::Grow),
         1 => which.clone().prop_map(H::RaiseEpoch),
         1 => which.clone().prop_map(H::StartAlone),
+        1 => which.clone().prop_map(H::Capture),
         2 => which.clone().prop_map(H::Delete),
         1 => (1..=2_i64).prop_map(H::DeleteNetwork),
         1 => (1..=2_i64).prop_map(H::ChangeNetwork),
@@ -108,6 +110,10 @@ fn happen(world: &mut World, happening: &Happening) {
         }
         Happening::RaiseEpoch(which) => world.change(which, |guest| guest.epoch.0 += 1),
         Happening::StartAlone(which) => world.change(which, |guest| guest.start_alone = !guest.start_alone),
+        Happening::Capture(which) => world.change(which, |guest| {
+            let upload = world::uuid(9, guest.generation.0);
+            guest.capture = Some(honcho_wire::Capture { upload });
+        }),
         Happening::Delete(which) => world.delete_guest(which),
         Happening::DeleteNetwork(id) => world.delete_network(id),
         Happening::ChangeNetwork(id) => world.change_network(id),

@@ -1,6 +1,8 @@
 //! Single rules of `converge`, each shown as the plan that comes of it.
 #![allow(clippy::unwrap_used, clippy::needless_raw_string_hashes, clippy::needless_pass_by_value)]
 
+#[path = "rules/capturing.rs"]
+mod capturing;
 #[path = "rules/failing.rs"]
 mod failing;
 #[path = "rules/giving_up.rs"]

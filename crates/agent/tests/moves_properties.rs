@@ -127,6 +127,7 @@ impl Brain {
             interfaces: Vec::new(),
             ssh_keys: Vec::new(),
             leaving: leaving.map(|_| Leaving { ticket: Digest([1; 32]), certificates: Vec::new() }),
+            capture: None,
         };
         let arriving = self.moves.filter(|moves| moves.from != host && moves.held);
         let arrivals = arriving.map(|moves| Arriving {

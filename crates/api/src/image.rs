@@ -114,9 +114,13 @@ pub struct ImageUpload {
     pub account_id: Option<i64>,
     /// What the image will be called.
     pub name: String,
-    /// How long the file is.
+    /// The guest whose disk it comes from, sent by its host; null for what a person uploads.
+    #[schema(read_only)]
+    #[serde(default)]
+    pub guest_id: Option<i64>,
+    /// How long the file is; 0 while that is not known, of a guest's disk.
     pub size_bytes: i64,
-    /// SHA-256 of the file.
+    /// SHA-256 of the file; empty while that is not known.
     pub digest: String,
     /// Whether the kernel of the brain's machine is put into it.
     pub host_kernel: bool,
@@ -126,10 +130,10 @@ pub struct ImageUpload {
     /// `receiving`, `sealing`, `done` or `refused`; derived, never stored.
     #[schema(read_only)]
     pub status: String,
-    /// What is being done while it is sealed.
+    /// What is being done while it is sealed, or a disk is read.
     #[schema(read_only)]
     pub stage: Option<String>,
-    /// How far the sealing is.
+    /// How far that is.
     #[schema(read_only)]
     pub progress_percent: Option<i64>,
     /// Why it became no image.

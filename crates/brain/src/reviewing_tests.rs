@@ -55,6 +55,7 @@ fn wanted(id: i64) -> GuestWanted {
         }],
         ssh_keys: Vec::new(),
         leaving: None,
+        capture: None,
     }
 }
 

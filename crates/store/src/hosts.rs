@@ -391,6 +391,18 @@ pub async fn freeze(tx: &Tx, id: HostId, reason: &str) -> StoreResult<bool> {
     Ok(changed > 0)
 }
 
+/// Whether the agent of a host said that it can do this.
+pub async fn can(connection: &impl Connection, id: HostId, capability: &str) -> StoreResult<bool> {
+    #[derive(FromQueryResult)]
+    struct Said {
+        capabilities: Option<String>,
+    }
+    let sql = "SELECT capabilities FROM host_observed WHERE host_id = $1";
+    let said: Option<Said> = row(connection, sql, values![id.0]).await?;
+    let said = said.and_then(|said| said.capabilities).unwrap_or_default();
+    Ok(said.split(' ').any(|word| word == capability))
+}
+
 /// The generation of what is desired on a host.
 pub async fn generation(connection: &impl Connection, id: HostId) -> StoreResult<Option<Generation>> {
     let n = number(connection, "SELECT generation AS n FROM hosts WHERE id = $1", values![id.0]).await?;

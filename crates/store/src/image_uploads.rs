@@ -1,4 +1,5 @@
-//! Root filesystems on their way to become images. How much of one has come is what lies in its file, and not known here.
+//! Root filesystems on their way to become images: uploaded by people, or read off a guest's disk by its host. How much of one has
+//! come is what lies in its file, and not known here.
 //!
 //! ```text
 //!   receiving --finish--> sealing --> done (image_id)
@@ -7,10 +8,10 @@
 //! ```
 
 use crate::list::{Column, Filters, Select, Shared};
-use crate::sql::{Connection, execute, from_json, insert, rows, signed, time, to_json, values};
+use crate::sql::{Connection, execute, from_json, insert, number, rows, signed, time, to_json, values};
 use crate::{Refusal, Scope, StoreResult, Tx};
 use honcho_api::ImageUpload;
-use honcho_model::{AccountId, Bytes, Digest, ImageId, ImageUploadId, Name, Timestamp};
+use honcho_model::{AccountId, Bytes, Digest, GuestId, HostId, ImageId, ImageUploadId, Name, Timestamp};
 use sea_orm::FromQueryResult;
 use std::time::Duration;
 use uuid::Uuid;
@@ -26,6 +27,7 @@ struct Row {
     id: i64,
     uuid: Uuid,
     account_id: Option<i64>,
+    guest_id: Option<i64>,
     name: String,
     size: i64,
     digest: String,
@@ -48,6 +50,7 @@ const STATUS: &str = "CASE WHEN u.ended_at IS NOT NULL AND u.image_id IS NOT NUL
 const COLUMNS: &[Column] = &[
     Column::Integer("id", "u.id"),
     Column::Integer("account_id", "u.account_id"),
+    Column::Integer("guest_id", "u.guest_id"),
     Column::Text("name", "u.name"),
     Column::Text("digest", "u.digest"),
     Column::Text("status", STATUS),
@@ -75,6 +78,7 @@ fn to_api(row: Row) -> StoreResult<ImageUpload> {
         id: row.id,
         uuid: row.uuid,
         account_id: row.account_id,
+        guest_id: row.guest_id,
         name: row.name,
         size_bytes: row.size,
         digest: row.digest,
@@ -98,7 +102,7 @@ pub async fn list(
     filters: &Filters,
 ) -> StoreResult<Vec<ImageUpload>> {
     let mut select = Select::new(
-        "SELECT u.id, u.uuid, u.account_id, u.name, u.size, u.digest, u.host_kernel, u.created_at, u.touched_at, \
+        "SELECT u.id, u.uuid, u.account_id, u.guest_id, u.name, u.size, u.digest, u.host_kernel, u.created_at, u.touched_at, \
          u.finished_at, u.stage, u.progress, u.ended_at, u.image_id, u.problem, u.notes FROM image_uploads u",
         values![],
     );
@@ -129,33 +133,96 @@ pub struct NewUpload {
     pub account: Option<AccountId>,
     /// The image's name.
     pub name: Name,
-    /// How long the file is.
-    pub size: Bytes,
-    /// SHA-256 of the file.
-    pub digest: Digest,
+    /// What it comes from.
+    pub from: UploadFrom,
     /// Whether it is given the kernel of the brain's machine.
     pub host_kernel: bool,
 }
 
+/// What an upload comes from.
+pub enum UploadFrom {
+    /// A file of somebody's.
+    File {
+        /// How long it is.
+        size: Bytes,
+        /// SHA-256 of it.
+        digest: Digest,
+    },
+    /// A guest's disk, of which neither is known before it was read.
+    Guest(GuestId),
+}
+
 /// Begins one.
 pub async fn create(tx: &Tx, new: &NewUpload) -> StoreResult<ImageUploadId> {
+    let (size, digest, guest) = match new.from {
+        UploadFrom::File { size, digest } => (size, digest.to_string(), None),
+        UploadFrom::Guest(guest) => (Bytes(0), String::new(), Some(guest.0)),
+    };
     let id = insert(
         tx,
-        "INSERT INTO image_uploads (uuid, account_id, name, size, digest, host_kernel, created_at, touched_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING id AS n",
+        "INSERT INTO image_uploads (uuid, account_id, name, size, digest, host_kernel, created_at, touched_at, guest_id) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id AS n",
         values![
             new.uuid,
             new.account.map(|account| account.0),
             new.name.as_str(),
-            signed(new.size.0),
-            new.digest.to_string(),
+            signed(size.0),
+            digest,
             new.host_kernel,
             tx.now.0,
-            tx.now.0
+            tx.now.0,
+            guest
         ],
     )
     .await?;
-    Ok(ImageUploadId(id))
+    let id = ImageUploadId(id);
+    tell_host(tx, id).await?;
+    Ok(id)
+}
+
+/// What is read off a guest's disk is in its host's manifest for as long as it is to be read.
+async fn tell_host(tx: &Tx, id: ImageUploadId) -> StoreResult<()> {
+    let sql = "SELECT g.host_id AS n FROM image_uploads u JOIN guests g ON g.id = u.guest_id WHERE u.id = $1 AND g.host_id IS NOT NULL";
+    if let Some(host) = number(tx, sql, values![id.0]).await? {
+        tx.touch(HostId(host));
+    }
+    Ok(())
+}
+
+/// The one that is read off the disk of a guest on this host, ended or not.
+pub async fn captured_on(
+    connection: &impl Connection,
+    uuid: Uuid,
+    host: HostId,
+) -> StoreResult<Option<ImageUpload>> {
+    let sql = "SELECT u.id AS n FROM image_uploads u JOIN guests g ON g.id = u.guest_id WHERE u.uuid = $1 AND g.host_id = $2";
+    match number(connection, sql, values![uuid, host.0]).await? {
+        Some(id) => get(connection, Scope::System, ImageUploadId(id)).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The disks that are to be read on a host: guests, and the uploads that they are.
+pub(crate) async fn captures_on(
+    connection: &impl Connection,
+    host: HostId,
+) -> StoreResult<Vec<(GuestId, Uuid)>> {
+    #[derive(FromQueryResult)]
+    struct Row {
+        guest_id: i64,
+        uuid: Uuid,
+    }
+    let sql = "SELECT u.guest_id, u.uuid FROM image_uploads u JOIN guests g ON g.id = u.guest_id \
+               WHERE g.host_id = $1 AND u.ended_at IS NULL AND u.finished_at IS NULL";
+    let found: Vec<Row> = rows(connection, sql, values![host.0]).await?;
+    Ok(found.into_iter().map(|row| (GuestId(row.guest_id), row.uuid)).collect())
+}
+
+/// What a guest's disk came to.
+pub async fn measured(tx: &Tx, id: ImageUploadId, size: Bytes, digest: Digest) -> StoreResult<()> {
+    let sql = "UPDATE image_uploads SET size = $1, digest = $2 WHERE id = $3";
+    execute(tx, sql, values![signed(size.0), digest.to_string(), id.0]).await?;
+    Ok(())
 }
 
 /// More of it came.
@@ -168,14 +235,14 @@ pub async fn touch(tx: &Tx, id: ImageUploadId) -> StoreResult<()> {
 pub async fn finish(tx: &Tx, id: ImageUploadId) -> StoreResult<()> {
     execute(
         tx,
-        "UPDATE image_uploads SET finished_at = $1, problem = NULL WHERE id = $2",
+        "UPDATE image_uploads SET finished_at = $1, problem = NULL, stage = NULL, progress = NULL WHERE id = $2",
         values![tx.now.0, id.0],
     )
     .await?;
-    Ok(())
+    tell_host(tx, id).await
 }
 
-/// How far its sealing is.
+/// How far its sealing, or its reading, is.
 pub async fn progress(tx: &Tx, id: ImageUploadId, stage: &str, percent: i64) -> StoreResult<u64> {
     let sql = "UPDATE image_uploads SET stage = $1, progress = $2 WHERE id = $3 AND ended_at IS NULL";
     execute(tx, sql, values![stage, percent, id.0]).await
@@ -210,7 +277,7 @@ pub async fn end(tx: &Tx, id: ImageUploadId, end: &End) -> StoreResult<()> {
         values![tx.now.0, image, problem, notes, id.0],
     )
     .await?;
-    Ok(())
+    tell_host(tx, id).await
 }
 
 #[derive(FromQueryResult)]

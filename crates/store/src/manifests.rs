@@ -3,16 +3,16 @@
 use crate::guest_moves::{self, Told};
 use crate::networks::Subnets;
 use crate::sql::{Connection, from_json, row, rows, unsigned, values};
-use crate::{StoreError, StoreResult, addresses, brain, hosts};
+use crate::{StoreError, StoreResult, addresses, brain, hosts, image_uploads};
 use honcho_model::guest::Power;
 use honcho_model::{
     AccountId, Bytes, Digest, Epoch, Generation, GuestId, HostId, InterfaceId, Mac, Name, NetworkId, PoolId,
     VolumeId,
 };
 use honcho_wire::{
-    Absent, AddressWanted, Arriving, Existence, GuestWanted, ImageWanted, InterfaceWanted, Leaving, Manifest,
-    NetworkKind, NetworkWanted, PROTOCOL, PoolKind, PoolWanted, StopMode, SubnetWanted, VolumeAbsent,
-    VolumeWanted,
+    Absent, AddressWanted, Arriving, Capture, Existence, GuestWanted, ImageWanted, InterfaceWanted, Leaving,
+    Manifest, NetworkKind, NetworkWanted, PROTOCOL, PoolKind, PoolWanted, StopMode, SubnetWanted,
+    VolumeAbsent, VolumeWanted,
 };
 use sea_orm::FromQueryResult;
 use std::collections::HashMap;
@@ -40,7 +40,12 @@ pub async fn render(snapshot: &impl Connection, host: HostId) -> StoreResult<Opt
     let Some(found) = found else { return Ok(None) };
     let mut interfaces = interfaces(snapshot, host).await?;
     let leaving = guest_moves::leaving(snapshot, host).await?;
-    let (guests, absent_guests) = guests(snapshot, host, &mut interfaces, &leaving).await?;
+    let (mut guests, absent_guests) = guests(snapshot, host, &mut interfaces, &leaving).await?;
+    for (captured, upload) in image_uploads::captures_on(snapshot, host).await? {
+        if let Some(guest) = guests.iter_mut().find(|guest| guest.id == captured) {
+            guest.capture = Some(Capture { upload });
+        }
+    }
     let copies = guest_moves::copies_on(snapshot, host).await?;
     let (networks, absent_networks) = networks(snapshot, host).await?;
     Ok(Some(Manifest {
@@ -334,5 +339,6 @@ fn wanted_guest(
         ssh_keys: from_json("SSH keys", row.ssh_keys.as_deref())?.unwrap_or_default(),
         leaving: leaving
             .map(|told| Leaving { ticket: told.ticket_hash, certificates: told.certificates.clone() }),
+        capture: None,
     })
 }

@@ -9,6 +9,8 @@
 //!     |<------------------- ReportAnswer --|
 //!     | POST /agent/load -- LoadReport --->|   what guests and machine took, each minute
 //!     |<--------------------- LoadAnswer --|
+//!     | PUT /agent/captures/UUID --------->|   what is on a stopped guest's disk, piece by piece
+//!     |<------------------- CaptureState --|
 //! ```
 //!
 //! serde and nothing else. Times never cross: the agent's clock is not trusted, so a report holds durations and the
@@ -16,11 +18,13 @@
 //! [`Manifest::absent`]. Every shape has a golden file per protocol version under `golden/`.
 #![forbid(unsafe_code)]
 
+mod capture;
 mod join;
 mod load;
 mod manifest;
 mod report;
 
+pub use capture::*;
 pub use join::*;
 pub use load::*;
 pub use manifest::*;
@@ -38,6 +42,9 @@ pub const DMI_UUID_HEADER: &str = "honcho-dmi-uuid";
 /// The capability to give guests to other hosts and to take theirs.
 pub const MOVES: &str = "guest.move";
 
+/// The capability to make images of guests' disks.
+pub const CAPTURES: &str = "guest.capture";
+
 /// Names in `honcho-capabilities`: what an agent can do beyond the protocol's first day.
 pub const CAPABILITIES: &[&str] =
-    &["pool.directory", "network.local", "volume.ext4", "stream.console", MOVES];
+    &["pool.directory", "network.local", "volume.ext4", "stream.console", MOVES, CAPTURES];

@@ -164,6 +164,17 @@ pub struct GuestWanted {
     /// that host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leaving: Option<Leaving>,
+    /// That an image is made of its disk. It is not started until that has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capture: Option<Capture>,
+}
+
+/// An image that is made of a stopped guest's disk. What is read of it is sent to `/agent/captures/UPLOAD`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Capture {
+    /// The upload that it is.
+    pub upload: Uuid,
 }
 
 /// A move of a guest to another host, as the host that it leaves is told of it.

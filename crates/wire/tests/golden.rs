@@ -90,6 +90,7 @@ fn manifest() -> Manifest {
             }],
             ssh_keys: vec!["ssh-ed25519 AAAA ops@example.net".into()],
             leaving: Some(Leaving { ticket: Digest([0xcd; 32]), certificates: vec!["ef".repeat(32)] }),
+            capture: Some(Capture { upload: uuid(30) }),
         }],
         arrivals: vec![Arriving {
             guest: GuestId(8),

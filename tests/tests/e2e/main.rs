@@ -21,6 +21,7 @@ mod panel_slow;
 mod post;
 mod post_kills;
 mod post_mariadb;
+mod real_capture;
 mod real_chain;
 mod real_failures;
 mod real_kills;

@@ -12,12 +12,13 @@ use super::layout::{
     ARRIVING, ARRIVING_NOTE, ARRIVING_NOTE_NEW, CONSOLE_LOG, GROWING, HOST_KEY, Layout, RAW, image_name,
     stem, volume_of_name,
 };
-use super::{boot_files, clone, grow, identity, image_cache, marker};
+use super::{boot_files, capture, clone, grow, identity, image_cache, marker};
 use crate::drivers::{
     BlobSource, BootFiles, DriverError, DriverResult, GuestIdentity, LeavingVolume, PoolSeen, ProgressSink,
     Storage, VolumeSeen,
 };
 use async_trait::async_trait;
+use honcho_images::import::disk::Captured;
 use honcho_images::partial::{Partial, PartialDirectory, remove_stale, sync_directory, write_whole};
 use honcho_images::tool::{DEBUGFS, RESIZE2FS, Sandbox};
 use honcho_images::unpack::{Expected, UnpackError, unpack};
@@ -189,6 +190,21 @@ impl Storage for DirectoryStorage {
         Ok(LeavingVolume { path: layout.volume(id, uuid, RAW), ssh_host_key })
     }
 
+    async fn read_files(
+        &self,
+        pool: &PoolWanted,
+        id: VolumeId,
+        uuid: Uuid,
+        to: tokio::sync::mpsc::Sender<Vec<u8>>,
+        progress: &ProgressSink,
+    ) -> DriverResult<Captured> {
+        let layout = ready(pool).await?;
+        let turn = Turn::take(&self.reading, uuid).ok_or_else(|| {
+            DriverError::Later(format!("an earlier reading of volume {id} has not ended: it is waited for"))
+        })?;
+        capture::read(layout, id, uuid, to, Arc::clone(progress), turn).await
+    }
+
     async fn arriving(&self, pool: &PoolWanted, id: VolumeId, uuid: Uuid) -> DriverResult<Option<PathBuf>> {
         let layout = ready(pool).await?;
         let failed = move |error| io_error(&format!("taking in volume {id}"), &error);
@@ -269,7 +285,7 @@ impl Storage for DirectoryStorage {
 }
 
 /// One reading of one volume: a filesystem made to keep us busy costs one thread and not one for each attempt.
-struct Turn {
+pub(super) struct Turn {
     all: Arc<Mutex<BTreeSet<Uuid>>>,
     volume: Uuid,
 }

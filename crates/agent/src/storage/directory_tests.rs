@@ -10,6 +10,8 @@ use sha2::{Digest as _, Sha256};
 use std::path::Path;
 use std::process::Command;
 
+#[path = "directory_capture_tests.rs"]
+mod captured;
 #[path = "directory_hostile_tests.rs"]
 mod hostile;
 #[path = "directory_mount_tests.rs"]

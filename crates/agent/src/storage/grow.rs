@@ -198,7 +198,7 @@ fn failed(id: VolumeId, error: &io::Error) -> DriverError {
 
 /// Whether e2fsck ended because of what it read: errors left as they are (4), or an error of its own (8), which is how
 /// it tells a broken superblock and unknown features, but also trouble of this machine's (e2fsck(8), "EXIT CODE").
-fn is_about_the_filesystem(output: &ToolOutput) -> bool {
+pub(super) fn is_about_the_filesystem(output: &ToolOutput) -> bool {
     let trouble = ["Cannot allocate memory", "Input/output error", "No space left", "Permission denied"];
     match output.code {
         Some(code @ 4..=15) if code & 4 != 0 => true,
@@ -209,7 +209,7 @@ fn is_about_the_filesystem(output: &ToolOutput) -> bool {
 
 /// ext4's magic number, 0xEF53, is at 0x38 of the superblock, which is at 1024 (Linux's Documentation/filesystems/
 /// ext4/super.rst).
-fn holds_ext4(file: &File) -> bool {
+pub(super) fn holds_ext4(file: &File) -> bool {
     let mut magic = [0; 2];
     file.read_exact_at(&mut magic, 1024 + 0x38).is_ok() && u16::from_le_bytes(magic) == 0xEF53
 }

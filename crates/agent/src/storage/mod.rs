@@ -14,6 +14,7 @@
 )]
 
 pub mod boot_files;
+mod capture;
 mod clone;
 pub mod directory;
 mod grow;

@@ -151,6 +151,21 @@ impl World {
                 volume.size = volume.size.max(guest.root.size);
             }
             Action::FetchVolume { pool, arriving } => self.fetch(pool, arriving)?,
+            Action::Capture { pool, guest, upload } => {
+                let alive = self.domains.iter().any(|domain| domain.uuid == guest.uuid && domain.alive);
+                assert!(!alive, "read the disk of a running guest");
+                let there = self.pools[&pool.id].volumes.contains_key(&guest.root.uuid);
+                assert!(there, "read a disk that is not there");
+                self.may_die()?;
+                // The brain has it, and wants no more of it.
+                let mut guests = self.wanted.guests.iter_mut();
+                if let Some(wanted) =
+                    guests.find(|wanted| wanted.capture.is_some_and(|it| it.upload == *upload))
+                {
+                    wanted.capture = None;
+                    self.tell();
+                }
+            }
             Action::DeleteVolumes(volumes) => self.delete(volumes)?,
             Action::AskToStop(uuid) => {
                 self.assert_may_stop(*uuid);
@@ -246,6 +261,7 @@ impl World {
             return Err(DriverError::Later("a domain of that name exists".into()));
         }
         assert!(self.wanted.frozen.is_none(), "started on a frozen host");
+        assert!(guest.capture.is_none(), "started while its disk was to be read");
         assert!(
             self.mind.answered_in_boot.as_ref() == Some(&self.boot_id()) || guest.start_alone,
             "started before the brain had answered in this boot"

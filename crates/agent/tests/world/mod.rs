@@ -207,6 +207,7 @@ impl World {
             interfaces,
             ssh_keys: vec![],
             leaving: None,
+            capture: None,
         });
         self.tell();
         GuestId(id)

@@ -1,9 +1,10 @@
 //! What agents are served, over mutual TLS and nothing else.
 //!
 //! A machine does only what its own certificate entitles it to: it reads its own manifest, reports on itself, fetches
-//! blobs that its manifest names, and meets streams that were opened for it.
+//! blobs that its manifest names, sends what is on the disks that it is to read, and meets streams that were opened for it.
 
 mod blobs;
+mod captures;
 mod double;
 mod load;
 mod manifest;
@@ -18,7 +19,7 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRequestParts};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use honcho_model::HostId;
 use honcho_store::{Actor, hosts};
 
@@ -130,6 +131,8 @@ pub(crate) fn router(app: App) -> Router {
         .route("/agent/report", post(report::report))
         .route("/agent/load", post(load::load))
         .route("/agent/blobs/{digest}", get(blobs::blob))
+        .route("/agent/captures/{uuid}", get(captures::show).post(captures::end))
+        .route("/agent/captures/{uuid}/content", put(captures::content))
         .route("/agent/renew", post(renew::renew))
         .route("/agent/streams/{id}", post(streams::stream))
         .fallback(|| async { ApiError::not_found("route") })

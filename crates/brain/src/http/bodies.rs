@@ -84,7 +84,7 @@ fn is_json(kind: &str) -> bool {
 }
 
 /// The pieces of a blob, of which none may let us wait too long.
-pub(super) fn pieces(body: Body) -> impl Stream<Item = std::io::Result<Bytes>> + Send + Unpin {
+pub(crate) fn pieces(body: Body) -> impl Stream<Item = std::io::Result<Bytes>> + Send + Unpin {
     let pieces = futures::stream::unfold(Some(body.into_data_stream()), |state| async move {
         let mut stream = state?;
         match tokio::time::timeout(BETWEEN, stream.next()).await {

@@ -6,14 +6,14 @@ use super::extract::{Arguments, Body, Caller, Id, ListQuery, Meant, Operator, Wr
 use super::listing::listed;
 use crate::app::{App, Trial};
 use crate::operations::{
-    GuestCancel, GuestCreate, GuestDelete, GuestMove, GuestMoveRehearsal, GuestPower, GuestRestore,
-    GuestTrial, GuestUpdate, PowerAction, Restart,
+    GuestCancel, GuestCapture, GuestCreate, GuestDelete, GuestMove, GuestMoveRehearsal, GuestPower,
+    GuestRestore, GuestTrial, GuestUpdate, PowerAction, Restart,
 };
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use honcho_api::{ErrorBody, Guest, GuestMoveTrial, ImagePackage, Operation, Placement};
+use honcho_api::{ErrorBody, Guest, GuestMoveTrial, ImagePackage, ImageUpload, Operation, Placement};
 use honcho_images::packages::{Requirement, RequirementError};
 use honcho_model::{AccountId, GuestId, HostId};
 use honcho_store::{Filters, Having, Scope, accounts, guest_packages, guests, images};
@@ -397,6 +397,54 @@ pub(super) async fn move_by_post(
     meant: Arguments<Meant>,
 ) -> ApiResult<Response> {
     move_to(state, operator, id, to, meant).await
+}
+
+/// The image that a guest's disk is to become.
+#[derive(Deserialize)]
+pub(super) struct CaptureAs {
+    name: Option<String>,
+}
+
+/// Makes an image of a guest's disk.
+#[utoipa::path(put, path = "/v1/guests/{id}/capture", tag = "guests",
+    description = "Makes an image of the disk of a guest that is stopped, for its account. Its host reads the disk, without what makes it \
+        that guest's (host name, machine-id, SSH host keys, root's authorized keys, seeds, leases, logs, /etc/honcho), and the brain \
+        checks it and packs it anew. If it is started meanwhile, it starts when its disk was read. `GET /v1/image_uploads/ID` tells how \
+        far that is; the same name again is the same image.",
+    params(("id" = i64, Path), ("name" = Option<String>, Query, description = "The image's name, a DNS label"),
+        ("dry_run" = Option<bool>, Query, description = "Say whether it could be, and do nothing")),
+    responses((status = 202, body = ImageUpload), (status = 200, body = ImageUpload, description = "Of a dry run"),
+        (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
+        (status = 409, body = ErrorBody, description = "It runs, is not made yet, or is moved"), (status = 422, body = ErrorBody)))]
+pub(super) async fn capture(
+    State(app): State<App>,
+    caller: Writer,
+    Id(id): Id,
+    Arguments(CaptureAs { name }): Arguments<CaptureAs>,
+    Arguments(meant): Arguments<Meant>,
+) -> ApiResult<(StatusCode, Json<ImageUpload>)> {
+    let (uuid, trial) = (app.outside.uuid(), meant.trial()?);
+    let change = GuestCapture { scope: caller.scope, id: GuestId(id), uuid, name };
+    let upload = app.write_or_try(caller.actor, &change, trial).await?;
+    let status = if matches!(trial, Trial::DryRun) { StatusCode::OK } else { StatusCode::ACCEPTED };
+    Ok((status, Json(upload)))
+}
+
+/// Makes an image of a guest's disk.
+#[utoipa::path(post, path = "/v1/guests/{id}/capture", tag = "guests", description = "The same as by PUT.",
+    params(("id" = i64, Path), ("name" = Option<String>, Query, description = "The image's name, a DNS label"),
+        ("dry_run" = Option<bool>, Query, description = "Say whether it could be, and do nothing")),
+    responses((status = 202, body = ImageUpload), (status = 200, body = ImageUpload, description = "Of a dry run"),
+        (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
+        (status = 409, body = ErrorBody), (status = 422, body = ErrorBody)))]
+pub(super) async fn capture_by_post(
+    state: State<App>,
+    caller: Writer,
+    id: Id,
+    name: Arguments<CaptureAs>,
+    meant: Arguments<Meant>,
+) -> ApiResult<(StatusCode, Json<ImageUpload>)> {
+    capture(state, caller, id, name, meant).await
 }
 
 action!(

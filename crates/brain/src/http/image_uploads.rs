@@ -27,7 +27,7 @@ fn seen(app: &App, upload: ImageUpload) -> ApiResult<ImageUpload> {
 /// Lists uploads.
 #[utoipa::path(get, path = "/v1/image_uploads", tag = "images",
     params(("account_id" = Option<i64>, Query, description = "Filterable"), ("name" = Option<String>, Query, description = "Filterable"),
-        ("digest" = Option<String>, Query, description = "Filterable"), ("status" = Option<String>, Query, description = "Filterable")),
+        ("digest" = Option<String>, Query, description = "Filterable"), ("guest_id" = Option<i64>, Query, description = "Filterable"), ("status" = Option<String>, Query, description = "Filterable")),
     description = "Those under way, and those that ended in the last seven days.",
     responses((status = 200, body = [ImageUpload]), (status = 401, body = ErrorBody)))]
 pub(super) async fn list(
@@ -114,6 +114,7 @@ pub(super) async fn content(
 ) -> ApiResult<Json<ImageUpload>> {
     let id = ImageUploadId(id);
     let upload = image_uploads::get(app.store.reader(), caller.scope, id).await?;
+    refuse_captured(&upload)?;
     if upload.status != "receiving" {
         let text = format!("it takes nothing more: its status is {}", upload.status);
         return Err(ApiError::conflict(text).closing());
@@ -123,32 +124,47 @@ pub(super) async fn content(
     if matches!(appended, Ok(()) | Err(AppendError::Blob(_) | AppendError::NoRoom)) {
         app.write(caller.actor, &ImageUploadTouch(id)).await?;
     }
-    appended
-        .map_err(|error| match error {
-            AppendError::Busy => {
-                ApiError::conflict("somebody else is sending it just now").hint("ask again in a moment")
-            }
-            AppendError::Elsewhere(length) => {
-                let text = format!("{length} bytes of it have come, and these begin at {offset}");
-                ApiError::conflict(text).hint(format!("go on with offset={length}"))
-            }
-            AppendError::NoRoom => {
-                let text = format!("less than {} are free on the brain's disk", app.uploads.reserve);
-                ApiError::new(StatusCode::INSUFFICIENT_STORAGE, "blob_store", text)
-                    .hint("what came is kept: go on once an operator has made room")
-            }
-            AppendError::TooMuch => ApiError::invalid("size_bytes", "is less than what came"),
-            AppendError::Blob(error) => error.into(),
-        })
-        // The rest of what comes is not read.
-        .map_err(ApiError::closing)?;
+    // The rest of what comes is not read.
+    appended.map_err(|error| not_added(&app, error).closing())?;
     let upload = image_uploads::get(app.store.reader(), caller.scope, id).await?;
     Ok(Json(seen(&app, upload)?))
+}
+
+/// Why nothing was added to an upload, as whoever sent it is told.
+pub(crate) fn not_added(app: &App, error: AppendError) -> ApiError {
+    match error {
+        AppendError::Busy => {
+            ApiError::conflict("somebody else is sending it just now").hint("ask again in a moment")
+        }
+        AppendError::Elsewhere(length) => {
+            let text = format!("{length} bytes of it have come, and these begin elsewhere");
+            ApiError::conflict(text).hint(format!("go on with offset={length}"))
+        }
+        AppendError::NoRoom => {
+            let text = format!("less than {} are free on the brain's disk", app.uploads.reserve);
+            ApiError::new(StatusCode::INSUFFICIENT_STORAGE, "blob_store", text)
+                .hint("what came is kept: go on once an operator has made room")
+        }
+        AppendError::TooMuch => ApiError::invalid("size_bytes", "is less than what came"),
+        AppendError::Blob(error) => error.into(),
+    }
+}
+
+/// What is read off a guest's disk nobody else sends.
+fn refuse_captured(upload: &ImageUpload) -> ApiResult<()> {
+    match upload.guest_id {
+        None => Ok(()),
+        Some(guest) => {
+            Err(ApiError::conflict(format!("it is read off the disk of guest {guest}, by its host"))
+                .closing())
+        }
+    }
 }
 
 async fn finished(app: App, caller: Writer, id: i64) -> ApiResult<(StatusCode, Json<ImageUpload>)> {
     let id = ImageUploadId(id);
     let upload = image_uploads::get(app.store.reader(), caller.scope, id).await?;
+    refuse_captured(&upload)?;
     let received = app.uploads.received(upload.uuid).map_err(BlobError::Write)?;
     let change = ImageUploadFinish { scope: caller.scope, id, received };
     let upload = app.write(caller.actor, &change).await?;

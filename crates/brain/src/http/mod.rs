@@ -56,9 +56,11 @@ mod suite_packages_tests;
 #[cfg(test)]
 pub(crate) mod suites_tests;
 
+pub(crate) use bodies::pieces;
 pub(crate) use error::{ApiError, ApiResult, request_id};
 pub(crate) use events::followed_no_more;
-pub(crate) use extract::{Caller, Peer, Segment, Writer, filters, parse_body, token};
+pub(crate) use extract::{Arguments, Caller, Peer, Segment, Writer, filters, parse_body, token};
+pub(crate) use image_uploads::not_added;
 pub(crate) use json::Exactly;
 pub(crate) use middleware::{archive_request, machine_request, without_json_suffix};
 pub use openapi::openapi_json;
@@ -151,6 +153,7 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(guests::reboot, guests::reboot_by_post))
         .routes(routes!(guests::resize, guests::resize_by_post))
         .routes(routes!(guests::move_to, guests::move_by_post))
+        .routes(routes!(guests::capture, guests::capture_by_post))
         .routes(routes!(guests::restore, guests::restore_by_post))
         .routes(routes!(placements::of_guest))
         .routes(routes!(load::of_guest))

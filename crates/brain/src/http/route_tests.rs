@@ -185,6 +185,8 @@ PUT    /v1/guests/{id}/resize?vcpus=1&memory_bytes=2147483648&restart=true  401 
 POST   /v1/guests/{id}/resize?vcpus=1&memory_bytes=2147483648&restart=true  401 404 403 403 202 202
 PUT    /v1/guests/{id}/move               401 403 403 403 403 409
 POST   /v1/guests/{id}/move               401 403 403 403 403 409
+PUT    /v1/guests/{id}/capture?name=acme-new       401 404 403 403 409 409
+POST   /v1/guests/{id}/capture?name=acme-new       401 404 403 403 409 409
 PUT    /v1/guests/{id}/restore            401 404 403 403 202 202
 POST   /v1/guests/{id}/restore            401 404 403 403 202 202
 GET    /v1/guests/{id}/placement          401 404 200 200 200 200

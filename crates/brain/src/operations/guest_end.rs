@@ -1,9 +1,9 @@
 //! Cancelling, taking back, deleting.
 
-use super::guest_move;
 use super::guest_power::save;
 use super::operators_only;
 use super::quotas::{self, Extra};
+use super::{guest_capture, guest_move};
 use crate::placing::{Claim, Growth};
 use honcho_api::Operation;
 use honcho_model::guest::Power;
@@ -152,6 +152,7 @@ impl Change for GuestDelete {
         guest.cancelled_at = guest.cancelled_at.or(Some(tx.now));
         guest.deletes_at = Some(guest.deletes_at.map_or(tx.now, |at| at.min(tx.now)));
         guest.deleting_at = Some(tx.now);
+        guest_capture::give_up(tx, self.id).await?;
         save(tx, self.scope, OperationKind::Delete, &before, &mut guest).await
     }
 }

@@ -4,22 +4,27 @@ use super::image::{new_image, register};
 use super::problems::Problems;
 use super::quotas::{self, Extra};
 use super::refuse_cancelled;
-use super::{image_key, image_signature, packages};
+use super::{guest_capture, image_key, image_signature, packages};
 use honcho_api::{Image, ImageUpload};
 use honcho_images::import::ImportedImage;
 use honcho_images::signing::{Signed, SigningError, SigningKey};
 use honcho_model::event::ResourceKind;
 use honcho_model::{AccountId, Bytes, Digest, ImageId, ImageUploadId, Name};
 use honcho_store::events::{self, NewEvent};
-use honcho_store::image_uploads::{self, End, NewUpload};
+use honcho_store::image_uploads::{self, End, NewUpload, UploadFrom};
 use honcho_store::{Change, Filters, Refusal, Scope, StoreResult, Tx, accounts, images};
 use std::sync::Arc;
 use uuid::Uuid;
 
 /// So many may be under way for one account.
-const MOST_PER_ACCOUNT: usize = 5;
+pub(super) const MOST_PER_ACCOUNT: usize = 5;
 
-async fn record(tx: &Tx, kind: &str, upload: &ImageUpload, text: impl Into<String>) -> StoreResult<()> {
+pub(super) async fn record(
+    tx: &Tx,
+    kind: &str,
+    upload: &ImageUpload,
+    text: impl Into<String>,
+) -> StoreResult<()> {
     let resource = (ResourceKind::ImageUpload, upload.id, upload.name.as_str());
     let event = NewEvent::info(kind, resource, text).of(upload.account_id.map(AccountId));
     events::record(tx, event).await?;
@@ -27,12 +32,12 @@ async fn record(tx: &Tx, kind: &str, upload: &ImageUpload, text: impl Into<Strin
 }
 
 /// The living image of this name, of an account or everybody's.
-async fn named(tx: &Tx, account: Option<i64>, name: &str) -> StoreResult<Option<Image>> {
+pub(super) async fn named(tx: &Tx, account: Option<i64>, name: &str) -> StoreResult<Option<Image>> {
     let found = images::list(tx, Scope::System, &Filters::default().and("name", name)).await?;
     Ok(found.into_iter().find(|image| image.account_id == account || image.account_id.is_none()))
 }
 
-fn name_taken(image: &Image) -> String {
+pub(super) fn name_taken(image: &Image) -> String {
     let whose = if image.account_id.is_none() { "everybody's" } else { "the account's" };
     format!("is taken by {whose} image {} (id {})", image.name, image.id)
 }
@@ -92,7 +97,8 @@ impl Change for ImageUploadCreate {
             quotas::check(tx, account, Extra { images: Bytes(size), ..Extra::default() }).await?;
         }
         let host_kernel = self.body.host_kernel.unwrap_or(false);
-        let new = NewUpload { uuid: self.uuid, account, name, size: Bytes(size), digest, host_kernel };
+        let from = UploadFrom::File { size: Bytes(size), digest };
+        let new = NewUpload { uuid: self.uuid, account, name, from, host_kernel };
         let id = image_uploads::create(tx, &new).await?;
         let upload = image_uploads::get(tx, Scope::System, id).await?;
         record(tx, "image_upload.create", &upload, format!("was begun, {} bytes", upload.size_bytes)).await?;
@@ -216,6 +222,12 @@ impl Change for ImageUploadPutBack {
         if upload.ended_at.is_some() {
             return Ok(());
         }
+        if upload.guest_id.is_some() {
+            // Its host would send it again, and again.
+            let problem = format!("{}: capture it again", self.problem);
+            ImageUploadRefuse { scope: Scope::System, id: self.id, problem }.run(tx).await?;
+            return Ok(());
+        }
         image_uploads::put_back(tx, self.id, &self.problem).await?;
         let resource = (ResourceKind::ImageUpload, upload.id, upload.name.as_str());
         let text = format!("could not be sealed: {}", self.problem);
@@ -259,6 +271,10 @@ impl Change for ImageUploadSeal {
             digest: Some(sealed.digest.to_string()),
             unpacked_bytes: i64::try_from(sealed.unpacked.0).ok(),
             architecture: sealed.architecture.clone(),
+            recipe: match (upload.guest_id, &name) {
+                (Some(guest), Some(name)) => Some(guest_capture::provenance(tx, guest, name).await?),
+                _ => None,
+            },
             ..packages::described(sealed.packages.clone(), &sealed.facts())
         };
         if let Some(problem) = body.packages.as_deref().and_then(packages::problem) {

@@ -1,5 +1,6 @@
 //! `honcho guest`: the virtual machines.
 
+mod capture;
 mod console;
 mod create;
 mod delete;
@@ -44,6 +45,8 @@ pub(crate) enum GuestCommand {
     Rename(rename::RenameArguments),
     /// Move one to another host
     Move(move_to::MoveArguments),
+    /// Make an image of the disk of one that is stopped
+    Capture(capture::CaptureArguments),
     /// Cancel one: it stops, and is deleted when its grace period ends
     Delete(delete::DeleteArguments),
     /// Take a cancelled one back
@@ -71,6 +74,7 @@ pub(crate) async fn run(context: &Context, command: GuestCommand) -> Result<(), 
         GuestCommand::Update(arguments) => update::run(context, &arguments).await,
         GuestCommand::Rename(arguments) => rename::run(context, &arguments).await,
         GuestCommand::Move(arguments) => move_to::run(context, &arguments).await,
+        GuestCommand::Capture(arguments) => capture::run(context, &arguments).await,
         GuestCommand::Delete(arguments) => delete::run(context, &arguments).await,
         GuestCommand::Restore(arguments) => restore::run(context, &arguments).await,
         GuestCommand::Console(arguments) => console::run(context, &arguments).await,

@@ -201,7 +201,7 @@ fn signed_by(told: &ImageSignature) -> Cell {
     }
 }
 
-async fn show(context: &Context, image: &Image) -> Result<(), CommandError> {
+pub(super) async fn show(context: &Context, image: &Image) -> Result<(), CommandError> {
     let output = &context.output;
     if output.json {
         return output.json(image);

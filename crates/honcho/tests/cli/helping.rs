@@ -61,6 +61,7 @@ help! {
     guest_create: "guest create --help";
     guest_list: "guest list --help";
     guest_delete: "guest delete --help";
+    guest_capture: "guest capture --help";
     guest_move: "guest move --help";
     guest_resize: "guest resize --help";
     guest_ssh: "guest ssh --help";

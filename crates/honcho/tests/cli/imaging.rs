@@ -258,7 +258,8 @@ async fn files_of_two_images_are_compared() {
         changed  /srv         kind, mode, size, content  0755 0:0 0   0644 0:0 10
         added    /usr/new                                -            0755 0:0 10
         changed  /vmlinuz     content                    0777 0:0 16  0777 0:0 16
-    "#]].assert_eq(&transcript(&brain.operate(&diff, b"").await));
+    "#]]
+    .assert_eq(&transcript(&brain.operate(&diff, b"").await));
     let told = brain.operate(&[&diff[..], &["--json", "--limit", "2"]].concat(), b"").await;
     let told: Value = serde_json::from_slice(&told.stdout).unwrap();
     assert_eq!(told.as_array().unwrap().len(), 2);

@@ -3,6 +3,7 @@
 mod accounts;
 mod addresses;
 mod blobs;
+mod capturing;
 mod clusters;
 mod ends;
 mod giving_up;

@@ -52,7 +52,7 @@ pub(crate) async fn run(context: &Context, arguments: &UploadsArguments) -> Resu
             Cell::text(&upload.name),
             Cell::text(&upload.status).tone(tone),
             Cell::size(upload.received_bytes),
-            Cell::size(upload.size_bytes),
+            if upload.size_bytes > 0 { Cell::size(upload.size_bytes) } else { Cell::none() },
             accounts.cell(upload.account_id),
             Cell::text(age(upload.created_at, context.output.now())),
             Cell::maybe(upload.problem.as_ref()),

@@ -74,6 +74,9 @@ pub(super) struct Inode {
     pub(super) rest: Vec<u8>,
 }
 
+/// What is called for each name in a directory, with the inode that it names.
+pub(super) type Visit<'v> = &'v mut dyn FnMut(&[u8], u32) -> Result<(), ImportError>;
+
 /// Blocks of a file that lie together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Run {
@@ -296,11 +299,7 @@ impl Ext4 {
     }
 
     /// Calls `visit` with each name in a directory, but `.` and `..`, and the inode that it names.
-    pub(super) fn names(
-        &self,
-        directory: &Inode,
-        visit: &mut dyn FnMut(&[u8], u32) -> Result<(), ImportError>,
-    ) -> Result<(), ImportError> {
+    pub(super) fn names(&self, directory: &Inode, visit: Visit<'_>) -> Result<(), ImportError> {
         let blocks = directory.size.div_ceil(self.block_size);
         for run in self.runs(directory)? {
             for within in 0..run.count {
@@ -334,10 +333,7 @@ impl Ext4 {
 const EXTENTS: u32 = 0x8_0000;
 
 /// Entries of a block of a directory. What an index of names has in between looks like one that is not used.
-fn names_in(
-    block: &[u8],
-    visit: &mut dyn FnMut(&[u8], u32) -> Result<(), ImportError>,
-) -> Result<(), ImportError> {
+fn names_in(block: &[u8], visit: Visit<'_>) -> Result<(), ImportError> {
     let mut at = 0;
     while at < block.len() {
         let (inode, length) = (u32_at(block, at), usize::from(u16_at(block, at + 4)));

@@ -222,7 +222,8 @@ impl Scan<'_> {
             )));
         }
         let (begin, at) = (self.data.pieces.len(), self.data.length);
-        let (mut parts, mut dense): (Vec<(u64, u64)>, Vec<(u64, u64, u64)>) = (Vec::new(), Vec::new());
+        let mut parts: Vec<(u64, u64)> = Vec::new();
+        let mut dense = Vec::new();
         for run in self.ext4.runs(inode)? {
             let offset = run.logical * self.ext4.block_size;
             // Room may be kept behind the end.

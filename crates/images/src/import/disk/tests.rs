@@ -146,7 +146,9 @@ fn what_leads_round_and_round_is_refused() {
 fn data_are_read_across_pieces() {
     let data = |pieces: &[(Option<u64>, u64)]| {
         let mut data = OnDisk { file: file_of(b"0123456789"), pieces: Vec::new(), length: 0 };
-        pieces.iter().for_each(|(from, length)| data.add(*from, *length).unwrap());
+        for (from, length) in pieces {
+            data.add(*from, *length).unwrap();
+        }
         data
     };
     let data = data(&[(Some(2), 3), (None, 2), (Some(0), 1), (Some(9), 1)]);
