@@ -36,8 +36,8 @@ pub(crate) enum Step {
     TakeOver(Box<(GuestReview, GuestWanted)>),
     /// It was there and is gone: it is never made again.
     NoteMade(GuestId),
-    /// It stays, stopped.
-    Stop(GuestId),
+    /// It stays, stopped, for this reason.
+    Stop(GuestId, &'static str),
     /// It ends here, too.
     Forget(GuestId),
     /// It is written down.
@@ -142,7 +142,8 @@ fn known(review: &HostReview, guest: &GuestReview, places: &Whereabouts, missing
     if going || (review.former.is_some() && was_told) {
         let text = "was being deleted when the brain was lost, and its disk is there: it stays, stopped; delete it again, or \
                     start it";
-        let steps = vec![Step::NoteMade(GuestId(guest.id)), Step::Stop(GuestId(guest.id)), raise];
+        let stop = Step::Stop(GuestId(guest.id), "its deletion was under way");
+        let steps = vec![Step::NoteMade(GuestId(guest.id)), stop, raise];
         return Decision { steps, difference: Some(difference("deleting", id, name, text)) };
     }
     Decision { steps: vec![raise], difference: None }
@@ -154,7 +155,7 @@ fn moved_away(guest: &GuestReview, holder: &Holder, raise: Step) -> Decision {
     let (steps, text) = if holder.is_accepted {
         (Vec::new(), format!("was moved to {to} after the backup, and is taken over there"))
     } else {
-        let steps = vec![Step::NoteMade(id), Step::Stop(id), raise];
+        let steps = vec![Step::NoteMade(id), Step::Stop(id, "it was moved to another host"), raise];
         (
             steps,
             format!(
@@ -201,16 +202,31 @@ fn changed(guest: &GuestReview, later: &GuestWanted, places: &Whereabouts, raise
     if changes.is_empty() {
         changes.push("nothing that its host sees".to_owned());
     }
-    let mut text = format!("was changed after the backup, and is taken over so: {}", changes.join("; "));
-    let mut steps = vec![Step::TakeOver(Box::new((guest.clone(), later.clone()))), raise];
-    if later.leaving.is_some() && places.is_incomplete {
-        text.push_str(
-            ". It was leaving for another host, and not every host has been looked at: it stays stopped; start it once \
-             you know that no other host has it",
-        );
-        steps.push(Step::Stop(GuestId(guest.id)));
+    let text = format!("was changed after the backup, and is taken over so: {}", changes.join("; "));
+    let steps = vec![Step::TakeOver(Box::new((guest.clone(), later.clone()))), raise];
+    let decision =
+        Decision { steps, difference: Some(difference("changed", Some(guest.id), &guest.name, text)) };
+    unless_given_away(decision, later, guest.seen_running, places)
+}
+
+/// A guest that was leaving and does not run any more may be another host's by now. Until every host has been looked at it is
+/// not started.
+fn unless_given_away(
+    mut decision: Decision,
+    guest: &GuestWanted,
+    runs: bool,
+    places: &Whereabouts,
+) -> Decision {
+    if guest.leaving.is_some() && !runs && places.is_incomplete {
+        decision.steps.push(Step::Stop(guest.id, "another host may have it, which has not been looked at"));
+        if let Some(difference) = &mut decision.difference {
+            difference.text.push_str(
+                ". It was leaving for another host, and not every host has been looked at: it stays stopped; start it once \
+                 you know that no other host has it",
+            );
+        }
     }
-    Decision { steps, difference: Some(difference("changed", Some(guest.id), &guest.name, text)) }
+    decision
 }
 
 fn size(bytes: i64) -> String {
@@ -286,7 +302,8 @@ pub(crate) fn of_unknown(review: &HostReview, places: &Whereabouts, findings: &F
             let counters = counters(review, known, Some(guest));
             let steps =
                 vec![Step::MoveHere(both.clone()), Step::TakeOver(both), Step::Raise(guest.id, counters)];
-            decisions.push(Decision { steps, difference: Some(difference("moved", id, name, text)) });
+            let decision = Decision { steps, difference: Some(difference("moved", id, name, text)) };
+            decisions.push(unless_given_away(decision, guest, runs.is_some(), places));
             continue;
         }
         decisions.push(match findings.obstacles.get(&guest.id) {
@@ -297,12 +314,12 @@ pub(crate) fn of_unknown(review: &HostReview, places: &Whereabouts, findings: &F
                     guest.account
                 );
                 let steps = vec![Step::Adopt(Box::new(guest.clone()), volume)];
-                Decision { steps, difference: Some(difference("ordered", id, name, text)) }
+                let decision = Decision { steps, difference: Some(difference("ordered", id, name, text)) };
+                unless_given_away(decision, guest, runs.is_some(), places)
             }
             Some(why) => {
                 let text = format!(
-                    "{state} and was ordered after the backup, but cannot be written down again: {why}. It stays as it is, \
-                     and nobody manages it"
+                    "{state} and cannot be written down again: {why}. It stays as it is, and nobody manages it"
                 );
                 Decision { steps: Vec::new(), difference: Some(difference("unmanaged", id, name, text)) }
             }

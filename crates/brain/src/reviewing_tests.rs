@@ -154,7 +154,7 @@ fn said(review: &HostReview, places: &Whereabouts, findings: &Findings, missing:
                 ),
                 Step::TakeOver(both) => writeln!(text, "- take over {}", both.0.id),
                 Step::NoteMade(id) => writeln!(text, "- never make {id} again"),
-                Step::Stop(id) => writeln!(text, "- stop {id}"),
+                Step::Stop(id, why) => writeln!(text, "- stop {id}: {why}"),
                 Step::Forget(id) => writeln!(text, "- forget {id}"),
                 Step::Adopt(guest, volume) => writeln!(text, "- adopt {} (volume {volume:?})", guest.id),
                 Step::MoveHere(both) => writeln!(text, "- {} is here", both.0.id),
@@ -209,11 +209,21 @@ fn what_was_moved_after_the_backup_is_where_the_latest_wish_has_it() {
         );
     }
     // The other host has never been heard: whether it was handed over, nobody can say.
-    let here = review(vec![known(1)], vec![leaving], Vec::new());
+    let off = GuestReview { seen_running: false, ..known(1) };
+    let here = review(vec![off], vec![leaving.clone()], Vec::new());
     let silent = HostReview { reported: false, former: None, ..other(Vec::new()) };
-    let places = Whereabouts::of(&[here.clone(), silent], |host| host == here.id);
+    let places = Whereabouts::of(&[here.clone(), silent.clone()], |host| host == here.id);
     let alone = said(&here, &places, &Findings::default(), Missing::Kept);
     assert!(alone.contains("it stays stopped") && alone.contains("- stop 1"), "{alone}");
+    // Nor is one that came here after the backup and was to go on; while it runs, it is nobody else's.
+    let went_on = HostReview { guests: Vec::new(), ..here.clone() };
+    for findings in [&moved, &Findings::default()] {
+        let alone = said(&went_on, &places, findings, Missing::Kept);
+        assert!(alone.contains("it stays stopped") && alone.ends_with("looked at\n"), "{alone}");
+        let runs = HostReview { orphans: vec![domain(1)], ..went_on.clone() };
+        let alone = said(&runs, &places, findings, Missing::Kept);
+        assert!(alone.contains("runs here") && !alone.contains("- stop"), "{alone}");
+    }
     // All were heard, and nobody has it: it goes on where it is.
     let places = Whereabouts::of(&[here.clone(), other(Vec::new())], |_| true);
     let heard = said(&here, &places, &Findings::default(), Missing::Kept);
@@ -324,7 +334,7 @@ fn what_was_deleted_after_the_backup_is_not_made_again() {
         - raise 1 above generation 0, to epoch 0 and 0 boots
         deleting Some(2) web2: was being deleted when the brain was lost, and its disk is there: it stays, stopped; delete it again, or start it
         - never make 2 again
-        - stop 2
+        - stop 2: its deletion was under way
         - raise 2 above generation 0, to epoch 0 and 1 boots
         deleted Some(3) web3: was deleted after the backup, and its disk is gone: it stays with an alarm and is never made again; --forget-missing deletes it here, too
         - never make 3 again
@@ -341,7 +351,7 @@ fn what_was_deleted_after_the_backup_is_not_made_again() {
         - forget 1
         deleting Some(2) web2: was being deleted when the brain was lost, and its disk is there: it stays, stopped; delete it again, or start it
         - never make 2 again
-        - stop 2
+        - stop 2: its deletion was under way
         - raise 2 above generation 0, to epoch 0 and 1 boots
         deleted Some(3) web3: was deleted after the backup, and its disk is gone: it is deleted here, too
         - forget 3
@@ -392,7 +402,7 @@ fn what_was_ordered_after_the_backup_is_written_down_or_left_alone() {
         expect![[r#"
         ordered Some(1) web1: runs here and was ordered after the backup: it becomes a guest of account 2 again, as it is
         - adopt 1 (volume Once)
-        unmanaged Some(2) web2: runs here and was ordered after the backup, but cannot be written down again: its network 1 is not in the backup. It stays as it is, and nobody manages it
+        unmanaged Some(2) web2: runs here and cannot be written down again: its network 1 is not in the backup. It stays as it is, and nobody manages it
         ordered Some(3) web3: is not made yet and was ordered after the backup: it becomes a guest of account 2 again, as it is
         - adopt 3 (volume Never)
         stray Some(8) domain honcho-g8: carries our mark, and neither the backup nor the host's last manifest speaks of it: it stays as it is

@@ -167,14 +167,16 @@ pub async fn elsewhere(
     let there: Option<There> = row(connection, sql, bound).await?;
     let Some(there) = there else { return Ok(Elsewhere::Nowhere) };
     let name = there.name;
-    if !there.reported {
-        return Ok(Elsewhere::Held(format!("the backup has it on {name}, which has not been looked at")));
-    }
     let known: Option<GuestReview> =
         row(connection, &format!("{GUEST} WHERE g.id = $1"), values![guest.id.0]).await?;
     let Some(known) = known else { return Ok(Elsewhere::Nowhere) };
     if known.generation >= guest.generation.0 && there.unaccepted {
         return Ok(Elsewhere::Held(format!("the backup has it on {name}, by a later wish")));
+    }
+    // Whoever holds a guest is told before it goes on: one that was not told holds it, whatever the other host would say.
+    if !there.reported && guest.leaving.is_some() {
+        let text = "it was leaving, and the backup has it on";
+        return Ok(Elsewhere::Held(format!("{text} {name}, which has not been looked at")));
     }
     let is_gone = !known.seen_running
         && known.volume_state.as_deref().is_none_or(|state| ["missing", "unmade"].contains(&state));

@@ -265,3 +265,55 @@ async fn what_was_moved_after_the_backup_is_found_where_it_is() -> Result<()> {
     ensure!((is.host_id, is.status) == (Some(h1.host_id), GuestStatus::Running), "{is:?}");
     Ok(())
 }
+
+/// The host that a guest was moved off is gone for good, and then the brain.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_moved_off_a_host_that_is_lost_is_taken_over_without_it() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let mut brain = Brain::start(directory.path()).await?;
+    let world = World::make(&brain).await?;
+    let mut h1 = SimulatedAgent::join(&brain, directory.path(), "h1").await?;
+    world.pool_ready(h1.host_id).await?;
+    let moved = world.running("moved").await?;
+    let h2 = SimulatedAgent::join(&brain, directory.path(), "h2").await?;
+    world.pool_ready(h2.host_id).await?;
+    let file = directory.path().join("backup.tar.zst");
+    let (file, data) = (file.to_str().context("text")?.to_owned(), brain.data());
+    honcho(&brain, &["backup", &file, "--data", data.to_str().context("text")?])?;
+    eventually("it is moved", SOME, async || {
+        let (well, said) = brain.honcho(&["guest", "move", "moved", "--to", "h2", "--yes", "--wait"])?;
+        ensure!(well, "{said}");
+        Ok(())
+    })
+    .await?;
+    h1.kill();
+    let before = machine(&h2)?;
+    brain.kill();
+    restore_into_an_empty_directory(&brain, directory.path(), &file)?;
+    brain.resume().await?;
+    eventually("the other host has reported", SOME, async || {
+        let restore: Restore = world.client.get_path("/v1/restore", &[]).await?;
+        let states: Vec<&str> = restore.hosts.iter().map(|host| host.state.as_str()).collect();
+        ensure!(states == ["awaited", "reported"], "{restore:?}");
+        Ok(())
+    })
+    .await?;
+    honcho(&brain, &["restore", "accept", "--without", "h1", "--yes"])?;
+    eventually("it is a guest of the other host", SOME, async || {
+        let is = world.guest(moved.id).await?;
+        ensure!((is.host_id, is.status) == (Some(h2.host_id), GuestStatus::Running), "{is:?}");
+        Ok(())
+    })
+    .await?;
+    ensure!(machine(&h2)? == before, "it was not started anew");
+    world.ended(world.client.action::<Guest, Operation>(moved.id, "reboot", &[]).await?.id).await?;
+    // Should the lost one come back, it has nothing of it to start.
+    h1.start()?;
+    reported(&world).await?;
+    honcho(&brain, &["restore", "accept", "--yes"])?;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    ensure!(h1.domains().is_empty() && h2.domains().len() == 1, "{:?} {:?}", h1.domains(), h2.domains());
+    let is = world.guest(moved.id).await?;
+    ensure!((is.host_id, is.status) == (Some(h2.host_id), GuestStatus::Running), "{is:?}");
+    Ok(())
+}

@@ -122,9 +122,9 @@ async fn take(tx: &Tx, host: HostId, step: &Step) -> StoreResult<()> {
     match step {
         Step::Raise(id, counters) => rows::raise(tx, *id, *counters).await,
         Step::NoteMade(id) => rows::note_volume_made(tx, *id).await,
-        Step::Stop(id) => {
+        Step::Stop(id, why) => {
             rows::stop(tx, *id).await?;
-            record(tx, "guest.restored", *id, "stays stopped after a restore").await
+            record(tx, "guest.restored", *id, &format!("stays stopped after a restore: {why}")).await
         }
         Step::Forget(id) => {
             let text = "was deleted after the backup that this brain was restored from: its name and addresses are free";
