@@ -68,7 +68,7 @@ impl Archive {
 
     /// Reads what these packages hold, and keeps it. It is not synced: whoever publishes does that.
     pub(crate) fn read_files(&self, packages: &[Held]) -> ArchiveResult<()> {
-        on_all(packages, |package| self.files_of(package)).map(drop)
+        on_all(packages, |package| self.files_of(package).map(drop)).map(drop)
     }
 
     /// The names of the files in a package.
@@ -81,7 +81,8 @@ impl Archive {
             return Ok(list);
         }
         let file = File::open(&package.bytes).tried("opening", &package.told)?;
-        let list = deb::files(BufReader::new(file))
+        let size = file.metadata().tried("looking at", &package.told)?.len();
+        let list = deb::files(BufReader::new(file), size)
             .map_err(|why| ArchiveError::NoPackage { path: package.told.clone(), why })?;
         let directory = files::parent(&path);
         fs::create_dir_all(directory).tried("making", directory)?;

@@ -13,12 +13,15 @@ use std::path::Path;
 /// So much is decompressed of a package's control archive at most.
 const LONGEST_CONTROL: u64 = 16 << 20;
 
-/// So much of what it brings along is looked through for names.
-const LONGEST_DATA: u64 = 64 << 30;
+/// So much of what it brings along is looked through for names, of a package of this size: what honest ones hold is not compressed to
+/// a two-hundredth, and a few kilobytes of noughts would take hours.
+fn longest_data(size: u64) -> u64 {
+    (64 << 20) + size.saturating_mul(200)
+}
 
-/// So long is one of them, and all of them together.
-const LONGEST_NAME: u64 = 64 << 10;
-const LONGEST_LIST: usize = 64 << 20;
+/// So long is one of them (`PATH_MAX` of Linux), and all of them together.
+const LONGEST_NAME: u64 = 4096;
+const LONGEST_LIST: usize = 16 << 20;
 
 /// So much memory decompressing may take.
 const MEMORY: u64 = 128 << 20;
@@ -93,9 +96,14 @@ impl Deb {
         }
     }
 
-    /// Its version as its control file has it, and dpkg's status.
-    pub fn written_version(&self) -> &str {
-        self.paragraph.get("Version").unwrap_or_default()
+    /// Its version as dpkg's status has it: as its control file does, save an epoch of nothing and noughts before one.
+    pub fn status_version(&self) -> String {
+        let written = self.paragraph.get("Version").unwrap_or_default();
+        match written.split_once(':').map(|(epoch, rest)| (epoch.trim_start_matches('0'), rest)) {
+            None => written.to_owned(),
+            Some(("", rest)) => rest.to_owned(),
+            Some((epoch, rest)) => format!("{epoch}:{rest}"),
+        }
     }
 
     /// Where it lies below `public/`. An epoch is left out, as everybody does: a colon means something in URLs.
@@ -175,8 +183,8 @@ fn unpacked<'m>(member: impl Read + 'm, ending: &str) -> Result<Box<dyn Read + '
     })
 }
 
-/// The names of all that a package brings along, save directories, by line.
-pub(crate) fn files(file: impl Read) -> Result<String, String> {
+/// The names of all that a package of this size brings along, save directories, by line.
+pub(crate) fn files(file: impl Read, size: u64) -> Result<String, String> {
     let broken = |error: std::io::Error| format!("it is no Debian package: {error}");
     let mut members = ar::Archive::new(file);
     while let Some(member) = members.next_entry() {
@@ -190,7 +198,7 @@ pub(crate) fn files(file: impl Read) -> Result<String, String> {
         }
         let tar =
             unpacked(member, ending).map_err(|why| format!("its {name} cannot be decompressed: {why}"))?;
-        return files_of_tar(tar.take(LONGEST_DATA)).map_err(|why| format!("its {name}: {why}"));
+        return files_of_tar(tar.take(longest_data(size))).map_err(|why| format!("its {name}: {why}"));
     }
     Err("it holds no data.tar".to_owned())
 }
@@ -381,5 +389,18 @@ mod tests {
             deb_of(&[("debian-binary", b"2.0\n".to_vec()), ("control.tar.zst", bomb.finish().unwrap())]);
         let error = Deb::read(Path::new("x.deb"), bomb.as_slice()).unwrap_err().to_string();
         assert!(error.starts_with("x.deb: its control.tar.zst: "), "{error}");
+    }
+
+    /// What dpkg 1.21 writes into its status of such packages.
+    #[test]
+    fn a_version_is_told_as_dpkgs_status_has_it() {
+        for (written, told) in [("1.0", "1.0"), ("0:1.0", "1.0"), ("1:2.0-3", "1:2.0-3"), ("01:2.0", "1:2.0")]
+        {
+            let control = format!(
+                "Package: hello\nVersion: {written}\nArchitecture: all\nMaintainer: a\nDescription: x\n"
+            );
+            let read = Deb::read(Path::new("hello.deb"), deb(&control).as_slice()).unwrap();
+            assert_eq!(read.status_version(), told);
+        }
     }
 }

@@ -11,7 +11,7 @@ use crate::{ArchiveResult, SuiteName, files};
 use serde::Serialize;
 use std::collections::{BTreeSet, HashSet};
 use std::fs::{self, File};
-use std::io::BufReader;
+use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 /// What went.
@@ -76,7 +76,7 @@ struct Sorted {
 impl Changing {
     /// The packages that [pruning](Self::prune) would remove, if nothing held them.
     pub fn loose(&self, retention: Retention) -> ArchiveResult<BTreeSet<Loose>> {
-        Ok(self.sorted(retention)?.unlisted.iter().filter_map(|path| loose(path)).collect())
+        self.sorted(retention)?.unlisted.iter().filter_map(|path| loose(path).transpose()).collect()
     }
 
     /// Removes each suite's publications but those that are kept; and then what no publication and no draft names, save packages
@@ -97,7 +97,7 @@ impl Changing {
             }
         }
         for path in unlisted {
-            if let Some(one) = loose(&path).filter(&is_held) {
+            if let Some(one) = loose(&path)?.filter(&is_held) {
                 pruned.held.insert(one);
                 continue;
             }
@@ -149,17 +149,39 @@ impl Changing {
     }
 }
 
-/// What a file of the pool says that it is; nothing, where it is a source's, or half of a package.
-fn loose(path: &Path) -> Option<Loose> {
+/// What a file of the pool says that it is; nothing, where it is a source's, or half of a package. One that cannot be read is not
+/// taken for either.
+fn loose(path: &Path) -> ArchiveResult<Option<Loose>> {
     if path.extension().is_none_or(|ending| ending != "deb") {
-        return None;
+        return Ok(None);
     }
-    let deb = Deb::read(path, BufReader::new(File::open(path).ok()?)).ok()?;
-    Some(Loose {
+    let mut file = Watched { file: File::open(path).tried("opening", path)?, failed: None };
+    let deb = Deb::read(path, BufReader::new(&mut file));
+    if let Some(error) = file.failed {
+        return Err(error).tried("reading", path);
+    }
+    Ok(deb.ok().map(|deb| Loose {
         package: deb.name.to_string(),
-        version: deb.written_version().to_owned(),
+        version: deb.status_version(),
         architecture: deb.architecture_word().to_owned(),
-    })
+    }))
+}
+
+/// A file, and why it could not be read: whoever reads a package out of it says no more than that it is none.
+struct Watched {
+    file: File,
+    failed: Option<io::Error>,
+}
+
+impl Read for Watched {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.file.read(buffer).map_err(|error| {
+            if error.kind() != io::ErrorKind::Interrupted {
+                self.failed = Some(io::Error::new(error.kind(), error.to_string()));
+            }
+            error
+        })
+    }
 }
 
 impl Changing {

@@ -57,7 +57,8 @@ impl Changing {
         if self.archive.current(suite)?.is_none() {
             return Ok(Published::Nothing);
         }
-        self.publish_these(suite, self.archive.published_indexes(suite)?, None, now)
+        let indexes = self.archive.published_indexes(suite)?;
+        self.publish_with(suite, indexes, None, Contents::AsTheyAre, now)
     }
 
     /// Publishes these indexes. All that they name may have been written a moment ago: it is synced before anybody sees it.
@@ -66,6 +67,17 @@ impl Changing {
         suite: &SuiteName,
         indexes: Indexes,
         note: Option<String>,
+        now: i64,
+    ) -> ArchiveResult<Published> {
+        self.publish_with(suite, indexes, note, Contents::AsSet, now)
+    }
+
+    fn publish_with(
+        &self,
+        suite: &SuiteName,
+        indexes: Indexes,
+        note: Option<String>,
+        wanted: Contents,
         now: i64,
     ) -> ArchiveResult<Published> {
         let archive = &self.archive;
@@ -77,7 +89,7 @@ impl Changing {
         let valid_for = i64::from(settings.valid_days) * DAY;
         if let Some(current) = &current
             && current.indexes == indexes
-            && has_contents_as(current, settings.contents)
+            && (wanted == Contents::AsTheyAre || has_contents_as(current, settings.contents))
             && !is_due(current, valid_for, now)
         {
             return Ok(Published::Nothing);
@@ -86,7 +98,11 @@ impl Changing {
             Some(current) => (current.number + 1, current.indexes, current.found, current.contents),
             None => (1, Indexes::new(), BTreeMap::new(), BTreeMap::new()),
         };
-        let contents = if settings.contents { self.pieces(&indexes, &pieces)? } else { BTreeMap::new() };
+        let contents = match wanted {
+            Contents::AsTheyAre => pieces,
+            Contents::AsSet if settings.contents => self.pieces(&indexes, &pieces)?,
+            Contents::AsSet => BTreeMap::new(),
+        };
         let changes = changes(&archive.chunks, &before, &indexes)?;
         let valid_until = now + valid_for;
         let publication = Publication { number, made_at: now, valid_until, note, indexes, found, contents };
@@ -164,6 +180,15 @@ fn date(path: &Path, seconds: i64) -> ArchiveResult<()> {
     dated.tried("dating", path)
 }
 
+/// Which Contents a publication has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Contents {
+    /// Those that the suite's settings want.
+    AsSet,
+    /// Those of the publication before: what cannot be read keeps nobody from signing.
+    AsTheyAre,
+}
+
 /// Whether so little is left of its time that it is signed anew.
 fn is_due(current: &Publication, valid_for: i64, now: i64) -> bool {
     current.valid_until - now <= valid_for / 2
@@ -192,7 +217,9 @@ impl Archive {
             for (architecture, index) in indexes {
                 let of = IndexOf { suite, component, architecture };
                 named.extend(self.write_index(&of, index, directory)?);
-                if contents && !architecture.is_source() {
+                let are_there =
+                    index.chunks.iter().all(|chunk| publication.contents.contains_key(&chunk.digest));
+                if contents && are_there && !architecture.is_source() {
                     let pieces = index.chunks.iter().map(|chunk| publication.piece(chunk.digest));
                     let pieces = pieces.collect::<ArchiveResult<Vec<_>>>()?;
                     named.extend(self.write_contents(&of, &pieces, directory)?);

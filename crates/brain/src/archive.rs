@@ -154,8 +154,11 @@ impl OwnArchive {
                 let suite = suite.clone();
                 move |changing| changing.sign_anew(&suite, now)
             });
-            if let Published::New { .. } = published.await? {
-                signed.push(suite);
+            // Another suite is signed all the same.
+            match published.await {
+                Ok(Published::New { .. }) => signed.push(suite),
+                Ok(Published::Nothing) => {}
+                Err(error) => tracing::error!(%error, %suite, "a suite of the archive cannot be signed anew"),
             }
         }
         Ok(signed)

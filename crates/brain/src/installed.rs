@@ -23,6 +23,9 @@ const AGE: Duration = crate::shared::age(Duration::from_secs(10));
 /// So far may be what pages show of it: with ten thousand guests it takes seconds to count.
 const LATELY: Duration = crate::shared::age(Duration::from_mins(10));
 
+/// What is older than that is not shown while it is counted anew, nor where that fails.
+const TOO_OLD: Duration = crate::shared::age(Duration::from_hours(1));
+
 /// What a suite serves, by name.
 #[derive(Debug, Default)]
 pub(crate) struct Served {
@@ -93,7 +96,7 @@ impl ServedPackage {
     }
 
     fn serves(&self, version: &str) -> bool {
-        self.versions.iter().any(|served| served == version)
+        self.versions.binary_search_by(|served| compare_versions(served, version)).is_ok()
     }
 }
 
@@ -209,8 +212,16 @@ async fn counted_lately(
         return Ok(Some(counted.clone()));
     }
     let (of, served) = (app.clone(), served.clone());
-    let counting = tokio::spawn(async move { counted(&of, scope, suite, &served).await });
-    if let Some((_, counted)) = known.filter(|_| !cfg!(test)) {
+    let counting = tokio::spawn(async move {
+        let counted = counted(&of, scope, suite, &served).await;
+        // Nobody may be waiting for it any more.
+        if let Err(error) = &counted {
+            tracing::error!(?error, "what guests have of the archive could not be counted");
+        }
+        counted
+    });
+    let since = crate::shared::since(app.now(), TOO_OLD);
+    if let Some((_, counted)) = known.filter(|(made, _)| !cfg!(test) && (since..=app.now()).contains(made)) {
         return Ok(Some(counted));
     }
     match tokio::time::timeout(crate::shared::WAIT, counting).await {

@@ -15,8 +15,10 @@ use std::time::Duration;
 /// So many different things are kept; when there are more, all are forgotten.
 const MOST: usize = 256;
 
+/// So many of those that are as large as the fleet.
+const MOST_FLEETS: usize = 8;
+
 /// What pages share.
-#[derive(Default)]
 pub(crate) struct Looks {
     /// The live part of the overview, which every operator sees alike.
     pub(crate) overview: Shared<(), String>,
@@ -58,6 +60,7 @@ pub(crate) fn since(now: Timestamp, age: Duration) -> Timestamp {
 
 /// Values by what was asked.
 pub(crate) struct Shared<K, V> {
+    most: usize,
     cells: Mutex<HashMap<K, Arc<Cell<V>>>>,
 }
 
@@ -83,7 +86,20 @@ impl<V: Clone> Cell<V> {
 
 impl<K, V> Default for Shared<K, V> {
     fn default() -> Self {
-        Shared { cells: Mutex::default() }
+        Shared { most: MOST, cells: Mutex::default() }
+    }
+}
+
+impl Default for Looks {
+    fn default() -> Self {
+        Looks {
+            overview: Shared::default(),
+            guests_counted: Shared::default(),
+            guests_by_image: Shared::default(),
+            losses: Shared { most: MOST_FLEETS, ..Shared::default() },
+            capacities: Shared::default(),
+            installed: crate::installed::Counts::default(),
+        }
     }
 }
 
@@ -130,7 +146,7 @@ impl<K: Eq + Hash, V: Clone> Shared<K, V> {
 
     fn cell(&self, asked: K) -> Arc<Cell<V>> {
         let mut cells = self.cells.lock().unwrap_or_else(PoisonError::into_inner);
-        if cells.len() >= MOST && !cells.contains_key(&asked) {
+        if cells.len() >= self.most && !cells.contains_key(&asked) {
             cells.clear();
         }
         cells.entry(asked).or_default().clone()

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use ssh_key::{Algorithm, HashAlg, LineEnding, PrivateKey, PublicKey, SshSig};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::Path;
 
 /// What signatures are made for; one that was made for anything else is none.
@@ -19,6 +19,9 @@ pub const NAMESPACE: &str = "honcho-image";
 
 /// The version of [`ImageManifest`].
 pub const FORMAT: u32 = 1;
+
+/// A key with its comment.
+const LONGEST_KEY: usize = 16_384;
 
 /// A signature is some three hundred bytes.
 const LONGEST_SIGNATURE: usize = 4096;
@@ -128,24 +131,21 @@ impl SigningKey {
         Ok(SigningKey(key))
     }
 
-    /// Of several that make one at once, one's stays: it is linked under its name when it is whole.
+    /// Of several that make one at once, one's stays: it gets its name when it is whole.
     fn make(path: &Path, comment: &str) -> io::Result<Self> {
         let directory = path.parent().unwrap_or(Path::new("."));
-        std::fs::create_dir_all(directory)?;
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
         let mut key = PrivateKey::random(&mut ssh_key::rand_core::OsRng, Algorithm::Ed25519)
             .map_err(io::Error::other)?;
         key.set_comment(comment);
         let text = key.to_openssh(LineEnding::LF).map_err(io::Error::other)?;
-        let partial = directory.join(format!(".image-key-{}", std::process::id()));
-        let mut file =
-            std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial)?;
+        // Made with mode 0600, under a name of its own, and removed where it is not to stay.
+        let mut file = tempfile::NamedTempFile::new_in(directory)?;
         file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        let linked = std::fs::hard_link(&partial, path);
-        std::fs::remove_file(&partial)?;
-        match linked {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            linked => linked?,
+        file.as_file().sync_all()?;
+        match file.persist_noclobber(path) {
+            Err(failed) if failed.error.kind() != io::ErrorKind::AlreadyExists => return Err(failed.error),
+            _ => {}
         }
         std::fs::File::open(directory)?.sync_all()?;
         Self::read(&std::fs::File::open(path)?, path)
@@ -174,7 +174,9 @@ impl SigningKey {
 /// A public key that somebody gave, as a line and as people know it.
 pub fn read_public_key(text: &str) -> Result<(String, String), SigningError> {
     let no_key = |why: &dyn std::fmt::Display| SigningError::NoKey(why.to_string());
-    let key = PublicKey::from_openssh(text.trim()).map_err(|error| no_key(&error))?;
+    // What follows the key is its comment to whoever parses it, and a further key to whoever reads a file by line.
+    let line = honcho_model::text::line_of(text.trim(), LONGEST_KEY).map_err(|error| no_key(&error))?;
+    let key = PublicKey::from_openssh(line).map_err(|error| no_key(&error))?;
     if key.algorithm() != Algorithm::Ed25519 {
         return Err(no_key(&format!("it is of the kind {}", key.algorithm())));
     }
@@ -307,5 +309,34 @@ mod tests {
         let signature = std::fs::read_to_string(at("manifest.sig")).unwrap();
         let theirs = Signed { signature, ..signed };
         assert_eq!(verify(&key.public_key().unwrap(), &theirs).unwrap(), manifest());
+    }
+
+    #[test]
+    fn a_key_is_one_line() {
+        let key = SigningKey(PrivateKey::random(&mut ssh_key::rand_core::OsRng, Algorithm::Ed25519).unwrap());
+        let line = key.public_key().unwrap();
+        assert_eq!(read_public_key(&format!("  {line}\n")).unwrap().0, line);
+        // Its parser takes all that follows for a comment, and ssh-keygen a second line for a second key.
+        let two = format!("{line} builder\n* {line}\n");
+        assert!(matches!(read_public_key(&two), Err(SigningError::NoKey(_))));
+    }
+
+    #[test]
+    fn of_many_who_make_a_key_all_have_the_same_and_nothing_else_is_left() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("state/key");
+        let makers: Vec<_> = (0..8)
+            .map(|_| {
+                let path = path.clone();
+                std::thread::spawn(move || SigningKey::open_or_make(&path, "test").unwrap().fingerprint())
+            })
+            .collect();
+        let made: std::collections::BTreeSet<String> =
+            makers.into_iter().map(|maker| maker.join().unwrap()).collect();
+        assert_eq!(made.len(), 1, "{made:?}");
+        let state = path.parent().unwrap();
+        assert_eq!(std::fs::read_dir(state).unwrap().count(), 1);
+        assert_eq!(std::fs::metadata(state).unwrap().mode() & 0o777, 0o700);
+        assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
     }
 }

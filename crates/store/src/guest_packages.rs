@@ -108,6 +108,14 @@ pub async fn each(
     scope: Scope,
     visit: &mut (dyn FnMut(i64, &[Installed<'_>]) + Send),
 ) -> StoreResult<()> {
+    // These first: one that says so for the first time meanwhile counts twice, and not never.
+    for Silent { image_id, guests, .. } in silent(connection, scope).await? {
+        let packages: Option<Unnamed> =
+            row(connection, "SELECT packages FROM images WHERE id = $1", values![image_id]).await?;
+        if let Some(packages) = packages.and_then(|image| image.packages) {
+            visit(guests, &lent(&packages)?);
+        }
+    }
     let mut after = 0;
     loop {
         let sql = "SELECT g.id, w.packages FROM guest_packages w JOIN guests g ON g.id = w.guest_id";
@@ -121,13 +129,6 @@ pub async fn each(
         after = last.id;
         for list in &lists {
             visit(1, &lent(&list.packages)?);
-        }
-    }
-    for Silent { image_id, guests, .. } in silent(connection, scope).await? {
-        let packages: Option<Unnamed> =
-            row(connection, "SELECT packages FROM images WHERE id = $1", values![image_id]).await?;
-        if let Some(packages) = packages.and_then(|image| image.packages) {
-            visit(guests, &lent(&packages)?);
         }
     }
     Ok(())

@@ -180,7 +180,7 @@ pub async fn with_package(
 }
 
 /// So many lists are in memory at once.
-const LISTS_AT_ONCE: i64 = 500;
+const LISTS_AT_ONCE: i64 = 16;
 
 /// The ids among the rows of a select whose lists hold a package of which `fits` holds, page by page.
 pub(crate) async fn having(

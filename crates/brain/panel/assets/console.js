@@ -124,6 +124,16 @@ function type(bytes) {
 terminal.onData((text) => type(encoder.encode(text)));
 terminal.onBinary((text) => type(Uint8Array.from(text, (letter) => letter.charCodeAt(0))));
 
+// The terminal answers guests by itself, too: only who touches a key is there, which keeps the session.
+const NOTED_EVERY = 60_000;
+let noted = 0;
+function isThere() {
+  if (!isConnected || isMuted || Date.now() - noted < NOTED_EVERY) return;
+  noted = Date.now();
+  socket.send("there");
+}
+for (const kind of ["keydown", "paste", "input"]) terminal.textarea?.addEventListener(kind, isThere);
+
 function later(milliseconds) {
   clearTimeout(again);
   again = setTimeout(() => open(true), milliseconds);

@@ -4,7 +4,7 @@
 use crate::app::App;
 use crate::archive::{OwnArchive, as_guests_say};
 use honcho_archive::Pruned;
-use honcho_store::{Scope, StoreResult, guest_packages};
+use honcho_store::{Scope, StoreResult, guest_packages, restoring};
 use std::collections::HashSet;
 
 pub(crate) async fn step(app: App) -> StoreResult<()> {
@@ -24,6 +24,10 @@ pub(crate) async fn step(app: App) -> StoreResult<()> {
 
 async fn let_go(app: &App, archive: &OwnArchive, now: i64) -> StoreResult<()> {
     let Some(retention) = archive.due(now) else { return Ok(()) };
+    // Who has what is not known there: what the backup says of it may be long ago.
+    if restoring::life(app.store.reader()).await?.is_unaccepted() {
+        return Ok(());
+    }
     let failed = |error| tracing::error!(%error, "the archive cannot be pruned");
     let loose = match archive.loose(retention).await {
         Ok(loose) => loose,

@@ -128,6 +128,13 @@ pub(crate) async fn check(connection: &impl Connection, image: &Image) -> StoreR
             let text = format!("the key that it is signed by ({}) is not trusted any more", kept.signed_by);
             ("untrusted".to_owned(), Some(text))
         }
+        // A row whose key was exchanged vouches for nothing.
+        Some(key)
+            if signing::read_public_key(&key.public_key).ok().is_none_or(|(_, is)| is != kept.signed_by) =>
+        {
+            let text = format!("the key that is kept for {} is another", kept.signed_by);
+            ("broken".to_owned(), Some(text))
+        }
         Some(key) => match signing::verify(&key.public_key, &signed) {
             Err(error) => ("broken".to_owned(), Some(error.to_string())),
             Ok(manifest) => {

@@ -114,7 +114,8 @@ async fn form(app: &App, visit: &Visit, request: Request) -> ApiResult<Request> 
 /// Whether browsers say that a form comes from a page of ours. Old ones say nothing, and there is the token, too.
 ///
 /// A page of this host that came in the clear is none of ours where ours come by TLS: whoever sits in between may have written it.
-/// How ours come is known only as far as a proxy tells it; one that does not has the browser's own word for it.
+/// How ours come is known only as far as a proxy tells it. Behind one that does not, pages of either kind are ours: browsers say
+/// nothing of the site when they open a socket.
 pub(super) fn is_of_our_pages(headers: &HeaderMap, transport: Transport) -> bool {
     let said = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let site = said(HeaderName::from_static("sec-fetch-site"));
@@ -127,7 +128,7 @@ pub(super) fn is_of_our_pages(headers: &HeaderMap, transport: Transport) -> bool
     };
     let is_alike = match transport {
         Transport::Tls => scheme == "https",
-        Transport::Plain => scheme == "http" || site == Some("same-origin"),
+        Transport::Plain => matches!(scheme, "http" | "https"),
     };
     is_alike && Some(from) == said(header::HOST)
 }
@@ -258,13 +259,15 @@ mod tests {
         check(&[("host", "brain:7070"), ("origin", "http://brain:7071")], false);
         check(&[("host", "brain"), ("origin", "http://brain")], true);
         check(&[("host", "brain"), ("origin", "brain")], false);
-        // A page that came in the clear is none of a brain that is reached by TLS, and the other way round.
+        // A page that came in the clear is none of a brain that is reached by TLS.
         let (clear, by_tls) = (("origin", "http://brain"), ("origin", "https://brain"));
         check_by(Transport::Tls, &[("host", "brain"), clear], false);
         check_by(Transport::Tls, &[("host", "brain"), clear, ("sec-fetch-site", "same-origin")], false);
         check_by(Transport::Tls, &[("host", "brain"), by_tls], true);
-        check(&[("host", "brain"), by_tls], false);
-        // Behind a proxy that does not tell us.
+        // Behind a proxy that does not tell us; of a socket Chromium says nothing but where its page came from.
+        check(&[("host", "brain"), by_tls], true);
         check(&[("host", "brain"), by_tls, ("sec-fetch-site", "same-origin")], true);
+        check(&[("host", "brain"), ("origin", "https://brain:7443")], false);
+        check(&[("host", "brain"), ("origin", "ftp://brain")], false);
     }
 }

@@ -7,7 +7,7 @@ use super::visitor::{Asking, Guarded};
 use crate::app::App;
 use crate::http::{self, ApiError, ApiResult, capacities, capacities_without};
 use crate::placing::{Lost, Size};
-use crate::shared::{CAPACITIES, WAIT};
+use crate::shared::{CAPACITIES, WAIT, age, since};
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
@@ -15,6 +15,7 @@ use honcho_model::{Bytes, HostId};
 use honcho_store::{Filters, hosts};
 use serde::Deserialize;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Sizes that are counted if none is asked for: memory in GiB, processors, disk in GiB.
 const SIZES: [(u64, u32, u64); 5] = [(1, 1, 10), (2, 2, 20), (4, 2, 40), (8, 4, 80), (16, 8, 160)];
@@ -124,13 +125,24 @@ pub(super) async fn counted(
     app.looks.capacities.recent(asked, CAPACITIES, || app.now(), count).await
 }
 
+/// What is older than that is not shown while it is counted anew, nor where that fails.
+const TOO_OLD: Duration = age(Duration::from_hours(1));
+
 /// The same for a page where it stands beside other things: as it was counted last, and counted anew beside the page. Where it never
 /// was a page waits for a moment.
 pub(super) async fn counted_lately(app: &App, sizes: Vec<Size>) -> ApiResult<Arc<[honcho_api::Capacity]>> {
     let known = app.looks.capacities.last((sizes.clone(), None));
     let of = app.clone();
-    let counting = tokio::spawn(async move { counted(&of, sizes, None).await });
-    if let Some((_, counted)) = known.filter(|_| !cfg!(test)) {
+    let counting = tokio::spawn(async move {
+        let counted = counted(&of, sizes, None).await;
+        // Nobody may be waiting for it any more.
+        if let Err(error) = &counted {
+            tracing::error!(?error, "what fits could not be counted");
+        }
+        counted
+    });
+    let since = since(app.now(), TOO_OLD);
+    if let Some((_, counted)) = known.filter(|(made, _)| !cfg!(test) && (since..=app.now()).contains(made)) {
         return Ok(counted);
     }
     match tokio::time::timeout(WAIT, counting).await {

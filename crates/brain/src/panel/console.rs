@@ -357,7 +357,11 @@ async fn typed<Noted: Future<Output = ()>>(
     loop {
         let typed = match timeout(patience.silent, from_browser.next()).await {
             Ok(Some(Ok(Message::Binary(typed)))) => typed,
-            Ok(Some(Ok(Message::Text(typed)))) => typed.into(),
+            // Whoever touches a key is there: a session ends when nobody was for long. What else comes the terminal answers by itself.
+            Ok(Some(Ok(Message::Text(_)))) => {
+                used().await;
+                continue;
+            }
             Ok(Some(Ok(Message::Ping(_) | Message::Pong(_)))) => continue,
             Ok(Some(Ok(Message::Close(_)) | Err(_)) | None) | Err(_) => return Ending::Left,
         };
@@ -366,8 +370,7 @@ async fn typed<Noted: Future<Output = ()>>(
             to_guest.flush().await
         };
         match timeout(patience.unread, written).await {
-            // Whoever types is there: a session ends when nobody was for long.
-            Ok(Ok(())) => used().await,
+            Ok(Ok(())) => {}
             Ok(Err(_)) => return Ending::Closed,
             Err(_) => return Ending::Refused("the guest takes nothing of what is typed".to_owned()),
         }
@@ -440,6 +443,7 @@ mod tests {
         let interrupts = async {
             // By then nobody takes what is printed any more.
             tokio::time::sleep(SHORT.unread / 3).await;
+            keyboard.unbounded_send(Ok(Message::text("there"))).unwrap();
             keyboard.unbounded_send(Ok(Message::Binary(vec![3].into()))).unwrap();
             let mut heard = [0; 1];
             keys.read_exact(&mut heard).await.unwrap();
@@ -452,7 +456,7 @@ mod tests {
         };
         assert_eq!(heard, Ok([3]), "while what is printed waits");
         assert!(matches!(ending, Ending::Left), "one that takes nothing for long is gone");
-        assert_eq!(times.get(), 1, "typing is a use of the session");
+        assert_eq!(times.get(), 1, "a touched key is a use of the session, and bytes are none");
         drop(taken);
     }
 

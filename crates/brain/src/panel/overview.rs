@@ -1,7 +1,7 @@
 //! What an operator sees first: what needs attention now, what there is, what just happened.
 
 use super::event_log::{self, EventRow};
-use super::failure::{PanelResult, unwritable};
+use super::failure::{PanelError, PanelResult, unwritable};
 use super::live::{self, Pace};
 use super::shell::{Section, Shell, go, page};
 use super::shown::{self, Badge};
@@ -185,6 +185,13 @@ async fn of_archive(app: &App, visitor: &Visitor) -> PanelResult<Vec<Concern>> {
     Ok(all)
 }
 
+/// Where what fits could not be counted none is shown.
+#[expect(clippy::needless_pass_by_value, reason = "it takes the place of what there is not")]
+fn unknown_room(error: PanelError) -> Vec<Room> {
+    tracing::error!(?error, "what fits still could not be found out");
+    Vec::new()
+}
+
 /// What fits still, of the usual sizes.
 async fn room(app: &App) -> PanelResult<Vec<Room>> {
     let sizes = capacity::usual_sizes();
@@ -211,7 +218,17 @@ async fn concerns(app: &App, visitor: &Visitor) -> PanelResult<Vec<Concern>> {
     let most = usize::try_from(MOST).unwrap_or(usize::MAX);
     all.extend(found.into_iter().filter_map(of_network).take(most));
     all.extend(attention::slow_servers(reader, MOST).await?.into_iter().map(of_server));
-    all.extend(of_archive(app, visitor).await?);
+    // A page that tells what is wrong is not to be one of the things that are.
+    all.extend(of_archive(app, visitor).await.unwrap_or_else(|error| {
+        tracing::error!(?error, "what the archive needs could not be found out");
+        vec![Concern {
+            badge: Badge { word: "archive", tone: "bad" },
+            address: None,
+            text: "cannot be read, or what guests have of it cannot be counted: the brain's log says why"
+                .to_owned(),
+            name: "the archive".to_owned(),
+        }]
+    }));
     Ok(all)
 }
 
@@ -241,7 +258,7 @@ async fn live_part(app: &App, visitor: &Visitor) -> PanelResult<LivePart> {
             .map(|(label, count, tone)| Tally { label, count, tone, address: "/hosts".to_owned() })
             .collect(),
         guests: guests.collect(),
-        room: if counted.all > 0 { room(app).await? } else { Vec::new() },
+        room: if counted.all > 0 { room(app).await.unwrap_or_else(unknown_room) } else { Vec::new() },
         events: event_log::newest(app, visitor, NEWEST).await?,
     })
 }

@@ -152,8 +152,13 @@ impl Uploads {
 
     /// Whether there is more than the reserve.
     pub(crate) fn is_room(&self) -> io::Result<bool> {
+        self.is_room_for(0)
+    }
+
+    /// Whether that is still so when so many bytes more are kept.
+    pub(crate) fn is_room_for(&self, bytes: u64) -> io::Result<bool> {
         let found = rustix::fs::statvfs(&*self.directory)?;
-        Ok(found.f_bavail.saturating_mul(found.f_frsize) >= self.reserve.0)
+        Ok(found.f_bavail.saturating_mul(found.f_frsize) >= self.reserve.0.saturating_add(bytes))
     }
 
     /// Keeps everybody else from writing or sealing one, for as long as what this gives lives. Of which nothing has come

@@ -72,8 +72,13 @@ impl Task {
         remove_workshop(&uploads.workshop(self.upload.uuid))?;
         if let Err(error) = done {
             // By itself it would fail again and again, an hour of a processor each time.
-            tracing::error!(upload = self.upload.id, %error, "an upload was not sealed, and is put back");
-            self.put_back(&format!("{error:#}")).await?;
+            tracing::error!(
+                upload = self.upload.id,
+                error = format!("{error:#}"),
+                "an upload was not sealed, and is put back"
+            );
+            // Its owner is a customer, who has nothing of the brain's paths and keys.
+            self.put_back("the brain could not keep it: its log says why; finish it again once an operator has mended that").await?;
         }
         let upload =
             image_uploads::get(self.app.store.reader(), Scope::System, ImageUploadId(self.upload.id)).await?;
@@ -114,11 +119,7 @@ impl Task {
         let mut sealing = std::pin::pin!(sealing);
         loop {
             if !self.app.uploads.is_room()? {
-                let text = format!(
-                    "less than {} are free on the brain's disk: finish it again once an operator has made room",
-                    self.app.uploads.reserve
-                );
-                return Ok(Some(Err(SealError::Failed(text))));
+                return Ok(Some(Err(SealError::Failed(self.no_room()))));
             }
             tokio::select! {
                 sealed = &mut sealing => return Ok(Some(sealed)),
@@ -136,6 +137,9 @@ impl Task {
 
     /// Makes it an image.
     async fn keep(&self, sealed: ImportedImage) -> anyhow::Result<()> {
+        if !self.app.uploads.is_room_for(std::fs::metadata(&sealed.path)?.len())? {
+            return self.put_back(&self.no_room()).await;
+        }
         self.app.keep_blob(sealed.digest, tokio::fs::File::open(&sealed.path).await?).await?;
         let (id, uuid) = (ImageUploadId(self.upload.id), self.app.outside.uuid());
         // Made at its first use, and no more than read ever after; brains that share a directory share it.
@@ -147,6 +151,13 @@ impl Task {
             Err(StoreError::Refused(refusal)) => self.refuse(said(refusal)).await,
             Err(error) => Err(error.into()),
         }
+    }
+
+    fn no_room(&self) -> String {
+        format!(
+            "less than {} are free on the brain's disk: finish it again once an operator has made room",
+            self.app.uploads.reserve
+        )
     }
 
     async fn refuse(&self, problem: String) -> anyhow::Result<()> {

@@ -3,8 +3,8 @@
 use super::*;
 use honcho_api::{ImageKey, ImageKeyCreate as Body, ImagePackage};
 use honcho_images::signing::{Signed, SigningKey};
-use honcho_model::{ImageId, ImageKeyId};
-use honcho_store::{Filters, events, images};
+use honcho_model::{ImageId, ImageKeyId, Name};
+use honcho_store::{Filters, Tx, events, image_keys, images};
 
 struct Signer {
     _directory: TempDir,
@@ -146,9 +146,40 @@ async fn whatever_is_another_than_what_was_signed_is_refused_with_its_name() {
         let why = format!("its {what} is not the one that was signed");
         assert_eq!((told.status.as_str(), told.problem), ("broken", Some(why)));
     }
-    for bad in ["ssh-rsa AAAA", "", "ssh-ed25519"] {
+    let two = format!("{0}\n{0}", signer.key.public_key().unwrap());
+    for bad in ["ssh-rsa AAAA", "", "ssh-ed25519", &two] {
         let body = Body { name: other("bad"), public_key: other(bad), again: None };
         refused(world.trust(body).await);
     }
     assert!(refused(world.trust(Body::default()).await).contains("public_key can't be blank"));
+}
+
+/// What somebody does who can write the database: his own key, by the name and fingerprint of another's.
+struct Exchanged {
+    fingerprint: String,
+    line: String,
+}
+
+impl Change for Exchanged {
+    type Out = ();
+    async fn run<'a>(&'a self, tx: &'a Tx) -> StoreResult<()> {
+        let name = Name::new("again").unwrap();
+        image_keys::create(tx, Uuid::from_u128(77), &name, &self.line, &self.fingerprint).await?;
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_was_exchanged_vouches_for_nothing() {
+    let world = World::new().await;
+    let (signer, thief) = (signer(), signer());
+    let key = world.trust(signer.body("builder")).await.unwrap();
+    let own = world.register(signer.signed(image("own"))).await.unwrap();
+    let (scope, id) = (Scope::Operator, ImageKeyId(key.id));
+    world.ask(&ImageKeyDelete { scope, id }).await.unwrap();
+    let line = thief.key.public_key().unwrap();
+    world.ask(&Exchanged { fingerprint: key.fingerprint.clone(), line }).await.unwrap();
+    let told = image_signature_check(world.app.store.reader(), &own).await.unwrap();
+    let why = format!("the key that is kept for {} is another", key.fingerprint);
+    assert_eq!((told.status.as_str(), told.problem), ("broken", Some(why)));
 }

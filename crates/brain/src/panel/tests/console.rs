@@ -34,12 +34,14 @@ async fn no_page_of_another_site_opens_a_console() {
         Some("http://brain.example.evil.example"),
         // The same site to a browser, which sends the cookie along: another service of the same machine.
         Some("http://brain.example:8080"),
-        Some("https://brain.example"),
+        Some("https://brain.example:8443"),
     ] {
         assert_eq!(opens(&mut admin, &path, origin).await, 403, "{origin:?}");
     }
     // Without a connection that could be handed over there is nothing but that to refuse.
     assert_eq!(opens(&mut admin, &path, own).await, 426);
+    // By a proxy that ends TLS and does not say so.
+    assert_eq!(opens(&mut admin, &path, Some("https://brain.example")).await, 426);
     let mut others = vec![("nobody", Browser::new(app), 303)];
     for (name, status) in [("stranger", 404), ("viewer", 403), ("operator", 426)] {
         others.push((name, Browser::logged_in(app, name).await, status));
