@@ -7,6 +7,7 @@ use crate::digests::Digest;
 use crate::names::pool_prefix;
 use crate::{Architecture, ArchiveError, ArchiveResult, Component, PackageName, Paragraph};
 use debversion::Version;
+use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
 
@@ -181,6 +182,14 @@ fn unpacked<'m>(member: impl Read + 'm, ending: &str) -> Result<Box<dyn Read + '
         }
         _ => Box::new(member),
     })
+}
+
+/// Whether this file is a package of which all can be read.
+pub(crate) fn is_whole(path: &Path) -> bool {
+    let opened = || File::open(path).map(BufReader::new).ok();
+    let size = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+    opened().is_some_and(|file| Deb::read(path, file).is_ok())
+        && opened().is_some_and(|file| files(file, size).is_ok())
 }
 
 /// The names of all that a package of this size brings along, save directories, by line.

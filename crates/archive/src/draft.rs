@@ -5,7 +5,7 @@
 
 use crate::archive::{Archive, Changing};
 use crate::contents::Held;
-use crate::deb::{Deb, For};
+use crate::deb::{self, Deb, For};
 use crate::digests::{Digest, Hashing};
 use crate::error::Tried as _;
 use crate::index::{Edit, Index, Stanza};
@@ -362,8 +362,9 @@ impl Changing {
                     let mut hashing = Hashing::new(there.tried("opening", &place)?);
                     std::io::copy(&mut hashing, &mut std::io::sink()).tried("reading", &place)?;
                     file.is_there = hashing.finish().1 == file.digest;
-                    // Half of it may be what a machine that died in the midst of adding it has left.
-                    if !file.is_there && self.is_listed(&file.place)? {
+                    // Half of it may be what a machine that died in the midst of adding it has left. A whole one may be kept for
+                    // machines that have it, though nothing lists it any more.
+                    if !file.is_there && (self.is_listed(&file.place)? || deb::is_whole(&place)) {
                         return Err(taken_by_another(&file.place));
                     }
                 }

@@ -83,6 +83,17 @@ impl World {
         path
     }
 
+    /// Another hello 1 than the one that was made before.
+    fn changed_hello(&self) -> PathBuf {
+        let (tree, other) =
+            (self.directory.path().join("tree-hello"), self.directory.path().join("other.deb"));
+        fs::write(tree.join("usr/share/doc/hello/version"), "changed").unwrap();
+        let control = fs::read_to_string(tree.join("DEBIAN/control")).unwrap();
+        fs::write(tree.join("DEBIAN/control"), control.replace("Version: 2", "Version: 1")).unwrap();
+        assert!(Command::new("dpkg-deb").arg("-b").arg(tree).arg(&other).output().unwrap().status.success());
+        other
+    }
+
     /// A source package's `.dsc`, with the two files that it names beside it.
     fn source(&self, name: &str, upstream: &str, revision: &str) -> PathBuf {
         let directory = self.directory.path();
@@ -405,6 +416,10 @@ fn what_was_published_is_gone_back_to_and_taken_over() {
     let pruned = changing.prune(strict, held, Pruning::Done).unwrap();
     assert_eq!((pruned.packages, pruned.held.len()), (0, 1), "{pruned:?}");
     assert!(kept("h/hello/hello_1_all.deb"));
+    // Nor does another with its name take its place.
+    let other = world.changed_hello();
+    let told = changing.add(&suite(), &main_component(), &[other]).unwrap_err().to_string();
+    assert!(told.contains("is in the pool with other contents"), "{told}");
     changing.prune(strict, |_| false, Pruning::Done).unwrap();
     assert!(
         !kept("h/hello/hello_1_all.deb")
@@ -420,11 +435,9 @@ fn what_was_published_is_gone_back_to_and_taken_over() {
 #[test]
 fn a_version_is_what_it_was_and_bad_packages_change_nothing() {
     let world = World::new();
-    let (hello, other) = (world.deb("hello", "1", "all"), world.directory.path().join("other.deb"));
+    let hello = world.deb("hello", "1", "all");
     world.publish(std::slice::from_ref(&hello));
-    fs::write(world.directory.path().join("tree-hello/usr/share/doc/hello/version"), "changed").unwrap();
-    let tree = world.directory.path().join("tree-hello");
-    assert!(Command::new("dpkg-deb").arg("-b").arg(tree).arg(&other).output().unwrap().status.success());
+    let other = world.changed_hello();
     let mut changing = world.change();
     let mut refused = |path: &Path| {
         let new = world.deb("new", "1", "all");

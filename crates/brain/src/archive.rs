@@ -14,7 +14,7 @@ use honcho_archive::{
     Archive, ArchiveError, ArchiveResult, Change, Changing, Loose, Pruned, Pruning, Publication, Published,
     Retention, SuiteName, SuiteSettings, Which,
 };
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -73,10 +73,15 @@ impl OwnArchive {
         blocking(move || Ok(Archive::open(&root)?.settings().suites.contains_key(&suite))).await
     }
 
-    /// What a suite serves. It is read once for each publication.
-    pub(crate) async fn served(&self, suite: SuiteName) -> ArchiveResult<Arc<Served>> {
+    /// What each suite serves. It is read once for each publication.
+    pub(crate) async fn all_served(&self) -> ArchiveResult<BTreeMap<SuiteName, Arc<Served>>> {
         let (root, known) = (self.root.clone(), self.served.clone());
-        blocking(move || served(&Archive::open(&root)?, suite, &known)).await
+        blocking(move || {
+            let archive = Archive::open(&root)?;
+            let all = archive.settings().suites.keys();
+            all.map(|suite| Ok((suite.clone(), served(&archive, suite.clone(), &known)?))).collect()
+        })
+        .await
     }
 
     /// Its suites, and what each serves.

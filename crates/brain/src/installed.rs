@@ -1,14 +1,15 @@
 //! What guests have of what a suite of the archive serves: counted for pages and programs, each of which sees its own guests.
 //!
 //! dpkg does not write down where a package came from. What a guest has is told by name, version and architecture, and of those names
-//! alone that the suite serves. Guests may say what they like: however many versions they make up, a few of each package are told apart.
+//! alone that the suite serves. What another suite serves and this one does not came from there, and is not outdated here: a
+//! machine with what `bookworm` serves is not behind `trixie`. Guests may say what they like: however many versions they make up, a few of each package are told apart.
 
 use crate::app::App;
 use crate::http::{ApiError, ApiResult};
 use honcho_api::{ImagePackage, InstalledVersion, Suite, SuitePackage, SuitePackageGuest};
 use honcho_archive::{Archive, ArchiveResult, SuiteName, Which, compare_versions};
 use honcho_store::guest_packages::{self, Holder, Installed, Known};
-use honcho_store::{Filters, Scope, StoreResult};
+use honcho_store::{Filters, Scope, StoreResult, people};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -81,12 +82,8 @@ impl Served {
 }
 
 impl ServedPackage {
-    /// Whether there is a newer version for a machine that has this one. What is for all machines is compared with the newest of any:
-    /// which one it is on, nobody said.
-    fn is_outdated(&self, version: &str, architecture: &str) -> bool {
-        self.newer(version, architecture).is_some()
-    }
-
+    /// The newest version for a machine that has an older one. What is for all machines is compared with the newest of any: which
+    /// one it is on, nobody said.
     fn newer(&self, version: &str, architecture: &str) -> Option<&str> {
         let newest = match architecture {
             "all" => self.versions.last(),
@@ -97,6 +94,33 @@ impl ServedPackage {
 
     fn serves(&self, version: &str) -> bool {
         self.versions.binary_search_by(|served| compare_versions(served, version)).is_ok()
+    }
+}
+
+/// A suite beside the others of the archive.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Beside {
+    served: Arc<Served>,
+    others: Vec<Arc<Served>>,
+}
+
+impl Beside {
+    /// The version that a machine with this one would get from the suite, if it is newer.
+    fn newer(&self, name: &str, version: &str, architecture: &str) -> Option<&str> {
+        let package = self.served.packages.get(name)?;
+        let newer = package.newer(version, architecture)?;
+        let serves = |served: &Served| served.packages.get(name).is_some_and(|one| one.serves(version));
+        let is_of_another = !package.serves(version) && self.others.iter().map(Arc::as_ref).any(serves);
+        (!is_of_another).then_some(newer)
+    }
+
+    fn is_outdated(&self, name: &str, version: &str, architecture: &str) -> bool {
+        self.newer(name, version, architecture).is_some()
+    }
+
+    /// Which publications are compared.
+    fn numbers(&self) -> Vec<u64> {
+        std::iter::once(&self.served).chain(&self.others).map(|served| served.number).collect()
     }
 }
 
@@ -112,29 +136,32 @@ pub(crate) struct Count {
 
 /// Counts lists.
 struct Tally<'s> {
-    served: &'s Served,
+    suite: &'s Beside,
     lists: u64,
     counts: HashMap<&'s str, Count>,
 }
 
 impl<'s> Tally<'s> {
-    fn new(served: &'s Served) -> Self {
-        Tally { served, lists: 0, counts: HashMap::new() }
+    fn new(suite: &'s Beside) -> Self {
+        Tally { suite, lists: 0, counts: HashMap::new() }
     }
 
     /// Counts a list that so many guests have.
     fn add(&mut self, guests: i64, list: &[Installed<'_>]) {
         self.lists += 1;
         for Installed { name, version, architecture } in list {
-            let Some((name, served)) = self.served.packages.get_key_value(name.as_ref()) else { continue };
+            let Some((name, served)) = self.suite.served.packages.get_key_value(name.as_ref()) else {
+                continue;
+            };
             let count = self.counts.entry(name).or_default();
             let known = count
                 .installed
                 .iter_mut()
                 .find(|known| known.version == *version && known.architecture == *architecture);
-            let is_outdated = known
-                .as_ref()
-                .map_or_else(|| served.is_outdated(version, architecture), |known| known.is_outdated);
+            let is_outdated = known.as_ref().map_or_else(
+                || self.suite.is_outdated(name, version, architecture),
+                |known| known.is_outdated,
+            );
             if let Some(known) = known {
                 known.guests_count += guests;
             } else if count.installed.len() < MOST_VERSIONS {
@@ -169,30 +196,52 @@ impl<'s> Tally<'s> {
     }
 }
 
-/// What pages share: the counts of a suite's publication, by who sees which guests.
-pub(crate) type Counts = crate::shared::Shared<(SuiteName, u64, String), Arc<Counted>>;
+/// What pages share: the counts of a suite, by the publications that were compared and by who sees which guests.
+pub(crate) type Counts = crate::shared::Shared<Asked, Arc<Counted>>;
+
+/// What was asked for.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Asked {
+    suite: SuiteName,
+    numbers: Vec<u64>,
+    scope: Scope,
+    /// What somebody may in which accounts: whose right was taken away is shown nothing that was counted before.
+    grants: Vec<(i64, String)>,
+}
+
+impl Asked {
+    async fn of(app: &App, scope: Scope, suite: SuiteName, beside: &Beside) -> ApiResult<Self> {
+        let grants = match scope {
+            Scope::Person(id, _) => {
+                let grants = people::grants(app.store.reader(), id).await?;
+                grants.into_iter().map(|grant| (grant.account_id, grant.scope)).collect()
+            }
+            _ => Vec::new(),
+        };
+        Ok(Asked { suite, numbers: beside.numbers(), scope, grants })
+    }
+}
 
 /// The counts of a suite, by package.
 type Counted = HashMap<String, Count>;
 
-/// What is served of a suite, if there is such a one.
-async fn served(app: &App, suite: &str) -> ApiResult<(SuiteName, Arc<Served>)> {
+/// A suite, if there is such a one, beside the others.
+async fn beside(app: &App, suite: &str) -> ApiResult<(SuiteName, Beside)> {
     let archive = app.archive.as_ref().ok_or_else(ApiError::no_archive)?;
     let suite: SuiteName = suite.parse().map_err(|_| ApiError::not_found("suite"))?;
-    if !archive.has(suite.clone()).await.map_err(ApiError::of_archive)? {
-        return Err(ApiError::not_found("suite"));
-    }
-    let served = archive.served(suite.clone()).await.map_err(ApiError::of_archive)?;
-    Ok((suite, served))
+    let all = archive.all_served().await.map_err(ApiError::of_archive)?;
+    let served = all.get(&suite).ok_or_else(|| ApiError::not_found("suite"))?.clone();
+    let others = all.into_iter().filter(|(name, _)| *name != suite).map(|(_, other)| other);
+    Ok((suite, Beside { served, others: others.collect() }))
 }
 
-async fn counted(app: &App, scope: Scope, suite: SuiteName, served: &Served) -> ApiResult<Arc<Counted>> {
+async fn counted(app: &App, scope: Scope, suite: SuiteName, beside: &Beside) -> ApiResult<Arc<Counted>> {
     let count = async || -> ApiResult<Arc<Counted>> {
-        let mut tally = Tally::new(served);
+        let mut tally = Tally::new(beside);
         guest_packages::each(app.store.reader(), scope, &mut |guests, list| tally.add(guests, list)).await?;
         Ok(Arc::new(tally.done()))
     };
-    let asked = (suite, served.number, format!("{scope:?}"));
+    let asked = Asked::of(app, scope, suite, beside).await?;
     app.looks.installed.recent(asked, AGE, || app.now(), count).await
 }
 
@@ -202,18 +251,18 @@ async fn counted_lately(
     app: &App,
     scope: Scope,
     suite: SuiteName,
-    served: &Arc<Served>,
+    beside: &Beside,
 ) -> ApiResult<Option<Arc<Counted>>> {
-    let known = app.looks.installed.last((suite.clone(), served.number, format!("{scope:?}")));
+    let known = app.looks.installed.last(Asked::of(app, scope, suite.clone(), beside).await?);
     let since = crate::shared::since(app.now(), LATELY);
     if let Some((made, counted)) = &known
         && (since..=app.now()).contains(made)
     {
         return Ok(Some(counted.clone()));
     }
-    let (of, served) = (app.clone(), served.clone());
+    let (of, beside) = (app.clone(), beside.clone());
     let counting = tokio::spawn(async move {
-        let counted = counted(&of, scope, suite, &served).await;
+        let counted = counted(&of, scope, suite, &beside).await;
         // Nobody may be waiting for it any more.
         if let Err(error) = &counted {
             tracing::error!(?error, "what guests have of the archive could not be counted");
@@ -248,17 +297,16 @@ pub(crate) struct Behind {
 /// What of these packages some suite serves newer; nothing where no archive is served.
 pub(crate) async fn behind(app: &App, packages: &[ImagePackage]) -> ApiResult<Vec<Behind>> {
     let Some(archive) = &app.archive else { return Ok(Vec::new()) };
+    let all = archive.all_served().await.map_err(ApiError::of_archive)?;
     let mut behind = Vec::new();
-    for suite in archive.suites().await.map_err(ApiError::of_archive)? {
-        let (_, served) = served(app, &suite.name).await?;
+    for (suite, served) in &all {
+        let others = all.iter().filter(|(name, _)| *name != suite).map(|(_, other)| other.clone());
+        let beside = Beside { served: served.clone(), others: others.collect() };
         for package in packages {
-            let newer = served
-                .packages
-                .get(&package.name)
-                .and_then(|served| served.newer(&package.version, &package.architecture));
+            let newer = beside.newer(&package.name, &package.version, &package.architecture);
             behind.extend(newer.map(|newer| Behind {
                 package: package.clone(),
-                suite: suite.name.clone(),
+                suite: suite.to_string(),
                 served: newer.to_owned(),
             }));
         }
@@ -288,17 +336,17 @@ pub(crate) struct SuiteInstalled {
 impl SuiteInstalled {
     /// Reads and counts it.
     pub(crate) async fn of(app: &App, scope: Scope, suite: &str) -> ApiResult<Self> {
-        let (suite, served) = served(app, suite).await?;
-        let counted = counted(app, scope, suite, &served).await?;
-        Ok(SuiteInstalled { served, counted })
+        let (suite, beside) = beside(app, suite).await?;
+        let counted = counted(app, scope, suite, &beside).await?;
+        Ok(SuiteInstalled { served: beside.served, counted })
     }
 
     /// The same for pages, as of the last minutes; and whether guests were counted at all yet.
     pub(crate) async fn lately(app: &App, scope: Scope, suite: &str) -> ApiResult<(Self, bool)> {
-        let (suite, served) = served(app, suite).await?;
-        let counted = counted_lately(app, scope, suite, &served).await?;
+        let (suite, beside) = beside(app, suite).await?;
+        let counted = counted_lately(app, scope, suite, &beside).await?;
         let is_counted = counted.is_some();
-        Ok((SuiteInstalled { served, counted: counted.unwrap_or_default() }, is_counted))
+        Ok((SuiteInstalled { served: beside.served, counted: counted.unwrap_or_default() }, is_counted))
     }
 
     /// Its packages whose names are wanted, by name.
@@ -329,18 +377,18 @@ impl SuiteInstalled {
 pub(crate) struct Holders {
     app: App,
     scope: Scope,
-    served: Arc<Served>,
+    beside: Beside,
     package: String,
 }
 
 impl Holders {
     /// Those in scope, if the suite serves such a package.
     pub(crate) async fn of(app: &App, scope: Scope, suite: &str, package: &str) -> ApiResult<Self> {
-        let (_, served) = served(app, suite).await?;
-        if !served.packages.contains_key(package) {
+        let (_, beside) = beside(app, suite).await?;
+        if !beside.served.packages.contains_key(package) {
             return Err(ApiError::not_found("package"));
         }
-        Ok(Holders { app: app.clone(), scope, served, package: package.to_owned() })
+        Ok(Holders { app: app.clone(), scope, beside, package: package.to_owned() })
     }
 
     /// Guests by id; with `outdated`, those alone that have an older version than the suite serves, or those alone that have none.
@@ -349,11 +397,9 @@ impl Holders {
         outdated: Option<bool>,
         filters: &Filters,
     ) -> StoreResult<Vec<SuitePackageGuest>> {
-        let served = self.served.packages.get(&self.package);
         let is_outdated = |holder: &Holder| {
-            let is_old = |one: &ImagePackage| {
-                served.is_some_and(|served| served.is_outdated(&one.version, &one.architecture))
-            };
+            let is_old =
+                |one: &ImagePackage| self.beside.is_outdated(&self.package, &one.version, &one.architecture);
             holder.packages.iter().any(is_old)
         };
         let wanted = |holder: &Holder| outdated.is_none_or(|outdated| is_outdated(holder) == outdated);
@@ -377,16 +423,26 @@ mod tests {
     use expect_test::{Expect, expect};
     use std::fmt::Write as _;
 
-    /// `served`: `NAME VERSION ARCHITECTURE INDEX` by line; lists: `GUESTS: NAME VERSION ARCHITECTURE, …`.
-    fn check(served: &str, lists: &[&str], expected: &Expect) {
+    /// `NAME VERSION ARCHITECTURE INDEX` by line.
+    fn served(text: &str) -> Arc<Served> {
         let mut all = Served::default();
-        for line in served.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
             let [name, version, architecture, index] = line.split(' ').collect::<Vec<_>>()[..] else {
                 panic!("{line}")
             };
             all.add(name, version, architecture, index);
         }
-        let mut tally = Tally::new(&all);
+        Arc::new(all)
+    }
+
+    fn check(text: &str, lists: &[&str], expected: &Expect) {
+        let beside = Beside { served: served(text), others: Vec::new() };
+        check_beside(&beside, lists, expected);
+    }
+
+    /// `lists`: `GUESTS: NAME VERSION ARCHITECTURE, …`.
+    fn check_beside(beside: &Beside, lists: &[&str], expected: &Expect) {
+        let mut tally = Tally::new(beside);
         for list in lists {
             let (guests, list) = list.split_once(": ").unwrap();
             let list: Vec<Installed<'_>> = list
@@ -464,13 +520,51 @@ mod tests {
     }
 
     #[test]
+    fn what_another_suite_serves_is_not_outdated_here() {
+        let (bookworm, trixie) = ("hello 1.0 amd64 amd64\nhello 1.2 amd64 amd64", "hello 2.0 amd64 amd64");
+        let lists = ["4: hello 1.2 amd64", "1: hello 1.0 amd64", "2: hello 2.0 amd64", "1: hello 0.9 amd64"];
+        let beside = |one, other| Beside { served: served(one), others: vec![served(other)] };
+        check_beside(
+            &beside(trixie, bookworm),
+            &lists,
+            // Where 0.9 came from nobody knows.
+            &expect![[r"
+                hello: 8 have it, 1 outdated
+                  0.9 amd64 1 outdated
+                  1.0 amd64 1
+                  1.2 amd64 4
+                  2.0 amd64 2 served
+            "]],
+        );
+        check_beside(
+            &beside(bookworm, trixie),
+            &lists,
+            &expect![[r"
+                hello: 8 have it, 2 outdated
+                  0.9 amd64 1 outdated
+                  1.0 amd64 1 outdated served
+                  1.2 amd64 4 served
+                  2.0 amd64 2
+            "]],
+        );
+        // A promotion: both serve it, and one serves a newer one besides.
+        let (stable, testing) = ("hello 1.0 amd64 amd64", "hello 1.0 amd64 amd64\nhello 1.1 amd64 amd64");
+        let expected = expect![[r"
+            hello: 1 have it, 0 outdated
+              1.0 amd64 1 served
+        "]];
+        check_beside(&beside(stable, testing), &["1: hello 1.0 amd64"], &expected);
+    }
+
+    #[test]
     fn made_up_versions_are_counted_and_not_kept() {
         let served = {
             let mut served = Served::default();
             served.add("hello", "500", "all", "amd64");
             served
         };
-        let mut tally = Tally::new(&served);
+        let beside = Beside { served: Arc::new(served), others: Vec::new() };
+        let mut tally = Tally::new(&beside);
         for n in 0..1000 {
             let version = n.to_string();
             let one = Installed { name: "hello".into(), version: version.into(), architecture: "all".into() };

@@ -293,6 +293,22 @@ pub async fn create(tx: &Tx, new: &NewImage) -> StoreResult<ImageId> {
     Ok(ImageId(id))
 }
 
+/// Keeps who vouches for one.
+pub async fn sign(tx: &Tx, id: ImageId, signature: &Signature) -> StoreResult<()> {
+    execute(
+        tx,
+        "UPDATE images SET manifest = $1, signature = $2, signed_by = $3, lock_version = lock_version + 1 WHERE id = $4",
+        values![
+            signature.manifest.clone(),
+            signature.signature.clone(),
+            signature.signed_by.clone(),
+            id.0
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
 /// Hides one from new guests. Guests that were made from it keep it, and so does whatever still names its blob.
 pub async fn delete(tx: &Tx, id: ImageId) -> StoreResult<()> {
     execute(tx, "UPDATE images SET deleted_at = $1 WHERE id = $2", values![tx.now.0, id.0]).await?;

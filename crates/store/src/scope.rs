@@ -3,7 +3,7 @@
 use honcho_model::{AccountId, GuestId, PersonId, Right};
 
 /// What a caller may see and do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Scope {
     /// The brain's own controllers. HTTP never makes one.
     System,

@@ -173,8 +173,14 @@ async fn fill(
     }
     let store = BlobStore::in_directory(&data.join("blobs"))?;
     // A brain that deletes what nothing names waits until all that is listed here has been read.
-    let held = (options.blobs == Blobs::Included).then(|| store.hold_all()).transpose();
-    let held = held.context("keeping blobs from being deleted")?;
+    let held = match options.blobs {
+        Blobs::Included => {
+            let store = store.clone();
+            let held = tokio::task::spawn_blocking(move || store.hold_all()).await?;
+            Some(held.context("keeping blobs from being deleted")?)
+        }
+        Blobs::Listed => None,
+    };
     let blobs = store.list().await?;
     let blobs: Vec<BlobListed> =
         blobs.into_iter().map(|(digest, bytes)| BlobListed { digest: digest.to_string(), bytes }).collect();

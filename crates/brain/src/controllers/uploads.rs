@@ -23,6 +23,11 @@ pub(crate) async fn tidy(app: App) -> StoreResult<()> {
                 continue;
             }
         };
+        // One may have come whole meanwhile, while nobody held it.
+        let still = image_uploads::expired(app.store.reader(), app.now()).await?;
+        if !still.contains(&(id, uuid)) {
+            continue;
+        }
         let problem =
             format!("nothing more of it came for {} hours", image_uploads::PATIENCE.as_secs() / 3600);
         app.write(Actor::honcho(), &ImageUploadRefuse { scope: Scope::System, id, problem }).await?;

@@ -3,6 +3,7 @@
 use super::problems::Problems;
 use super::{image_signature, operators_only, packages, refuse_cancelled};
 use honcho_api::{Image, ImagePackage};
+use honcho_images::signing::ImageManifest;
 use honcho_model::event::ResourceKind;
 use honcho_model::{AccountId, Bytes, Digest, ImageId, Name, cpu, text};
 use honcho_store::events::{self, NewEvent};
@@ -67,9 +68,15 @@ impl Change for ImageCreate {
         };
         problems.none()?;
         if let Some(known) = self.already(tx, name.as_str(), digest).await? {
-            return Ok(known);
+            return match &signature {
+                Some((signature, manifest)) if known.signature != "trusted" => {
+                    sign(tx, &known, signature, manifest).await
+                }
+                _ => Ok(known),
+            };
         }
         let sizes = (Bytes(size), Bytes(unpacked));
+        let signature = signature.map(|(signature, _)| signature);
         register(tx, &new_image(self.uuid, &body, name, digest, sizes, signature)).await
     }
 }
@@ -83,6 +90,32 @@ pub(super) async fn register(tx: &Tx, new: &images::NewImage) -> StoreResult<Ima
     let text = format!("was registered, digest {}", image.digest);
     let event = NewEvent::info("image.create", resource, text).of(new.account);
     events::record(tx, event.change(None, serde_json::to_value(&image).ok())).await?;
+    Ok(image)
+}
+
+/// An image that nobody vouched for, or nobody who is trusted any more, has a signature from now on.
+async fn sign(
+    tx: &Tx,
+    known: &Image,
+    signature: &images::Signature,
+    manifest: &ImageManifest,
+) -> StoreResult<Image> {
+    let id = ImageId(known.id);
+    if let Some(what) = image_signature::differs(tx, known, manifest).await? {
+        let mut problems = Problems::default();
+        problems.add(
+            "manifest",
+            format!("is not of the image {} that is here: the {what} that was signed is another", known.name),
+        );
+        return Err(problems.into());
+    }
+    images::sign(tx, id, signature).await?;
+    let image = images::get(tx, Scope::System, id).await?;
+    let resource = (ResourceKind::Image, image.id, image.name.as_str());
+    let text = format!("was signed by {}", signature.signed_by);
+    let event = NewEvent::info("image.sign", resource, text).of(image.account_id.map(AccountId));
+    events::record(tx, event.change(serde_json::to_value(known).ok(), serde_json::to_value(&image).ok()))
+        .await?;
     Ok(image)
 }
 
@@ -125,7 +158,7 @@ pub(super) fn new_image(
 }
 
 impl ImageCreate {
-    /// The same name with the same digest is the same image: registering it again changes nothing.
+    /// The same name with the same digest is the same image: registering it again changes nothing but who vouches for it.
     async fn already(&self, tx: &Tx, name: &str, digest: Digest) -> StoreResult<Option<Image>> {
         let same = Filters::default().and("name", name).and("digest", digest);
         let known = images::list(tx, Scope::System, &same).await?;

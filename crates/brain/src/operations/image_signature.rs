@@ -32,7 +32,7 @@ pub(super) async fn take(
     body: &mut ImageCreate,
     blob_size: Option<u64>,
     problems: &mut Problems,
-) -> StoreResult<Option<Signature>> {
+) -> StoreResult<Option<(Signature, ImageManifest)>> {
     let (manifest, signature) = match (body.manifest.take(), body.signature.take()) {
         (None, None) => return Ok(None),
         (Some(manifest), Some(signature)) => (manifest, signature),
@@ -55,12 +55,12 @@ pub(super) async fn take(
     };
     let signed = Signed { manifest, signature };
     let read = signing::verify(&key.public_key, &signed);
-    let Some(manifest) = problems.check("manifest", read) else { return Ok(None) };
-    fill(body, &manifest);
-    if let Some(what) = manifest.differs_from(&of_body(body, blob_size, manifest.signed_at)) {
+    let Some(read) = problems.check("manifest", read) else { return Ok(None) };
+    fill(body, &read);
+    if let Some(what) = read.differs_from(&of_body(body, blob_size, read.signed_at)) {
         problems.add("manifest", format!("is not of this image: the {what} that was signed is another"));
     }
-    Ok(Some(Signature { manifest: signed.manifest, signature: signed.signature, signed_by }))
+    Ok(Some((Signature { manifest: signed.manifest, signature: signed.signature, signed_by }, read)))
 }
 
 fn fill(body: &mut ImageCreate, manifest: &ImageManifest) {
@@ -138,8 +138,7 @@ pub(crate) async fn check(connection: &impl Connection, image: &Image) -> StoreR
         Some(key) => match signing::verify(&key.public_key, &signed) {
             Err(error) => ("broken".to_owned(), Some(error.to_string())),
             Ok(manifest) => {
-                let found = of_image(connection, image, manifest.signed_at).await?;
-                let differs = manifest.differs_from(&found);
+                let differs = differs(connection, image, &manifest).await?;
                 let text = |what: &str| format!("its {what} is not the one that was signed");
                 let status = if differs.is_some() { "broken" } else { "trusted" };
                 (status.to_owned(), differs.map(text))
@@ -150,6 +149,16 @@ pub(crate) async fn check(connection: &impl Connection, image: &Image) -> StoreR
     told.public_key = key.map(|key| key.public_key);
     (told.manifest, told.signature) = (Some(signed.manifest), Some(signed.signature));
     Ok(told)
+}
+
+/// What of an image that is here is another than a manifest says.
+pub(super) async fn differs(
+    connection: &impl Connection,
+    image: &Image,
+    manifest: &ImageManifest,
+) -> StoreResult<Option<&'static str>> {
+    let found = of_image(connection, image, manifest.signed_at).await?;
+    Ok(manifest.differs_from(&found))
 }
 
 async fn of_image(connection: &impl Connection, image: &Image, signed_at: i64) -> StoreResult<ImageManifest> {

@@ -88,16 +88,16 @@ struct ArchivePage {
 }
 
 fn known(suite: &Suite) -> String {
-    let mut words = vec![format!("{} say what they have", shown::count(suite.guests_said_count))];
-    for (count, text) in [
-        (suite.guests_by_image_count, "are known by their image"),
-        (suite.guests_unknown_count, "are not known"),
-    ] {
+    let mut words =
+        vec![format!("Guests that told what they have: {}", shown::count(suite.guests_said_count))];
+    for (count, text) in
+        [(suite.guests_by_image_count, "known by their image"), (suite.guests_unknown_count, "not known")]
+    {
         if count > 0 {
-            words.push(format!("{} {text}", shown::count(count)));
+            words.push(format!("{text}: {}", shown::count(count)));
         }
     }
-    format!("Of these guests {}.", words.join(", "))
+    format!("{}.", words.join("; "))
 }
 
 /// The suites.

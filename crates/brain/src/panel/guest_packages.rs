@@ -14,6 +14,7 @@ use honcho_api::ImagePackage;
 use honcho_model::{GuestId, ImageId};
 use honcho_store::{Filters, guest_packages, guests, images};
 use serde::Deserialize;
+use std::collections::BTreeSet;
 
 /// So many packages are listed.
 const MOST: usize = 500;
@@ -43,6 +44,8 @@ struct PackagesPage {
     /// Whether this brain serves an archive.
     serves: bool,
     behind: Vec<BehindRow>,
+    /// Of how many packages: one may be newer in several suites.
+    behind_count: usize,
     count: String,
     name: String,
     rows: Vec<ImagePackage>,
@@ -68,6 +71,8 @@ pub(super) async fn show(
         None => images::packages(reader, ImageId(guest.image_id), &Filters::default()).await?,
     };
     let behind = installed::behind(&app, &all).await?;
+    let behind_names: BTreeSet<&str> = behind.iter().map(|one| one.package.name.as_str()).collect();
+    let behind_count = behind_names.len();
     let count = shown::count(i64::try_from(all.len()).unwrap_or(i64::MAX));
     let sought = asked.name.trim().to_ascii_lowercase();
     let mut rows: Vec<ImagePackage> =
@@ -80,6 +85,7 @@ pub(super) async fn show(
         guest: guest.name,
         said,
         serves: app.archive.is_some(),
+        behind_count,
         behind: behind
             .into_iter()
             .map(|one| BehindRow {

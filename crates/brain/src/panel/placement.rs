@@ -300,7 +300,7 @@ fn owned((class, word): (&str, &str)) -> (String, String) {
 }
 
 /// What all hosts that take guests come to.
-fn sums(heats: &[Heat]) -> Vec<(&'static str, String)> {
+fn sums(heats: &[Heat], is_one_lost: bool) -> Vec<(&'static str, String)> {
     let open = || heats.iter().filter(|heat| heat.open);
     let of = |pair: fn(&Heat) -> (i64, i64)| {
         let (whole, part) = open().map(pair).fold((0, 0), |(a, b), (c, d)| (a + c, b + d));
@@ -317,6 +317,7 @@ fn sums(heats: &[Heat]) -> Vec<(&'static str, String)> {
         (
             "N+1",
             match short {
+                0 if is_one_lost => "whichever host dies besides, its guests find room".to_owned(),
                 0 => "whichever host dies, its guests find room".to_owned(),
                 1 => "one host’s guests would not all find room".to_owned(),
                 more => format!("{more} hosts’ guests would not all find room"),
@@ -325,7 +326,12 @@ fn sums(heats: &[Heat]) -> Vec<(&'static str, String)> {
     ]
 }
 
-fn what_if(seen: &Seen, size: Size, counted: &Capacity) -> (WhatIf, HashMap<i64, PlacementHost>) {
+fn what_if(
+    seen: &Seen,
+    size: Size,
+    counted: &Capacity,
+    is_one_lost: bool,
+) -> (WhatIf, HashMap<i64, PlacementHost>) {
     let decided = seen.decide(size.request());
     let placement = decided.shown(None, jiff::Timestamp::UNIX_EPOCH, "", Told::Whole);
     let verdicts: HashMap<i64, PlacementHost> =
@@ -342,6 +348,11 @@ fn what_if(seen: &Seen, size: Size, counted: &Capacity) -> (WhatIf, HashMap<i64,
         (host.host_id, host.host, host.score.map(|score| format!("{score:.3}")).unwrap_or_default())
     });
     let refused = placement.refused.unwrap_or_default();
+    // One filter refuses both.
+    let chip = |filter: &str| match filter {
+        "enabled" if is_one_lost => "lost or not up".to_owned(),
+        filter => shown::filter(filter),
+    };
     let what_if = WhatIf {
         size: size_said(&size),
         goes_to: placement.host_id.zip(placement.host),
@@ -349,7 +360,7 @@ fn what_if(seen: &Seen, size: Size, counted: &Capacity) -> (WhatIf, HashMap<i64,
         fit_with_n_plus_one: shown::count(counted.fit_with_n_plus_one),
         runs_out: super::capacity::runs_out(counted),
         best: best.collect(),
-        refused: refused.into_iter().map(|one| (shown::filter(&one.filter), one.hosts)).collect(),
+        refused: refused.into_iter().map(|one| (chip(&one.filter), one.hosts)).collect(),
         reasons,
         unnamed,
     };
@@ -382,7 +393,8 @@ pub(super) async fn show(
     let fleet = seen.fleet.clone();
     let reckon = move || {
         let capacity = counted.as_ref().and_then(|counted| counted.first());
-        let told = size.zip(capacity).map(|(size, capacity)| what_if(&seen, size, capacity));
+        let told =
+            size.zip(capacity).map(|(size, capacity)| what_if(&seen, size, capacity, lost_id.is_some()));
         (heat(&seen.fleet), told)
     };
     let (heats, told) = tokio::task::spawn_blocking(reckon).await.map_err(|error| {
@@ -438,7 +450,7 @@ pub(super) async fn show(
             .collect(),
         racks: groups.into_iter().map(|((_, name), cells)| Rack { name, cells }).collect(),
         legend: legend(by, scale, lost_id.is_some()),
-        sums: sums(&heats),
+        sums: sums(&heats, lost_id.is_some()),
         hosts: hosts
             .iter()
             .enumerate()

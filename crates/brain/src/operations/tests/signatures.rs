@@ -106,6 +106,32 @@ async fn what_is_signed_by_a_trusted_key_is_kept_with_it() {
 }
 
 #[tokio::test]
+async fn an_image_that_is_here_is_signed_by_registering_it_again() {
+    let world = World::new().await;
+    let signer = signer();
+    world.trust(signer.body("builder")).await.unwrap();
+    let unsigned = world.register(image("own")).await.unwrap();
+    assert_eq!(unsigned.signature, "none");
+    let fewer = honcho_api::ImageCreate { packages: None, ..image("own") };
+    let no = refused(world.register(signer.signed(fewer)).await);
+    assert!(
+        no.contains("not of the image own that is here: the package list that was signed is another"),
+        "{no}"
+    );
+    let signed = world.register(signer.signed(image("own"))).await.unwrap();
+    assert_eq!(
+        (signed.id, signed.signature.as_str(), signed.signed_by.as_deref()),
+        (unsigned.id, "trusted", Some("builder"))
+    );
+    assert_eq!(world.vouched(unsigned.id).await.1, "trusted");
+    // Once more, and without a signature: it stays as it is.
+    assert_eq!(world.register(signer.signed(image("own"))).await.unwrap(), signed);
+    assert_eq!(world.register(image("own")).await.unwrap(), signed);
+    let told = events::list(world.app.store.reader(), Scope::Operator, &Filters::default()).await.unwrap();
+    assert_eq!(told.iter().filter(|event| event.kind == "image.sign").count(), 1);
+}
+
+#[tokio::test]
 async fn whatever_is_another_than_what_was_signed_is_refused_with_its_name() {
     let world = World::new().await;
     let signer = signer();
