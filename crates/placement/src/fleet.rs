@@ -299,11 +299,6 @@ impl Fleet {
         self.tallies.recompute();
     }
 
-    /// Notes what else a host has.
-    pub fn add_capabilities(&mut self, position: usize, has: impl IntoIterator<Item = Capability>) {
-        Arc::make_mut(&mut self.hosts[position].capabilities).extend(has);
-    }
-
     /// Holds to other rules.
     pub fn hold_to(&mut self, rules: Rules) {
         self.rules = rules;

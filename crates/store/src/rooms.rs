@@ -18,7 +18,8 @@ use honcho_model::{
     AccountId, Bytes, CpuFeature, GuestId, HostId, Name, NetworkKind, PoolId, RackId, SiteId, Timestamp,
 };
 use sea_orm::{FromQueryResult, Value};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 /// A host, and what is taken of it.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,8 +50,8 @@ pub struct Room {
     pub load: Option<f64>,
     /// `x86_64`, `aarch64`, if its agent says so.
     pub architecture: Option<String>,
-    /// What its processors can, of what was asked for: see [`look_for_features`].
-    pub features: BTreeSet<CpuFeature>,
+    /// What its processors can, as its agent says it: words, with a space before and behind each; nothing, where it does not say.
+    pub features: Arc<str>,
     /// The guests that claim memory and processors, those of one size together.
     pub claimed: Vec<Claimed>,
     /// Its ready pools.
@@ -102,6 +103,7 @@ cells! {
         last_seen_at: Option<i64> = "o.last_seen_at",
         machine: Option<String> = "o.machine",
         capabilities: Option<String> = "o.capabilities",
+        cpu_features: Option<String> = "o.cpu_features",
         busy_percent: Option<i64> = "o.busy_percent",
         io_wait_percent: Option<i64> = "o.io_wait_percent",
         site_id: Option<i64> = "COALESCE(r.site_id, h.site_id)",
@@ -238,13 +240,15 @@ async fn list_of(
         let pool = PoolRoom { pool: PoolId(row.id), name: row.name, size: row.size, placed: row.placed };
         pools.entry(row.host_id).or_default().push(pool);
     }
-    found.into_iter().map(|row| room(row, &mut claims, &mut pools, now)).collect()
+    let mut features = HashSet::new();
+    found.into_iter().map(|row| room(row, &mut claims, &mut pools, &mut features, now)).collect()
 }
 
 fn room(
     row: HostRow,
     claims: &mut HashMap<i64, Vec<Claimed>>,
     pools: &mut HashMap<i64, Vec<PoolRoom>>,
+    features: &mut HashSet<Arc<str>>,
     now: Timestamp,
 ) -> StoreResult<Room> {
     let machine: Machine = from_json("host observation", row.machine.as_deref())?.unwrap_or_default();
@@ -264,34 +268,20 @@ fn room(
         cpus: machine.cpus,
         load: load_of(row.busy_percent, row.io_wait_percent),
         architecture: machine.cpu.map(|cpu| cpu.architecture),
-        features: BTreeSet::new(),
+        features: known_features(features, row.cpu_features.unwrap_or_default()),
         claimed: claims.remove(&row.id).unwrap_or_default(),
         pools: pools.remove(&row.id).unwrap_or_default(),
     })
 }
 
-/// Notes which of these features the processors of each host have. Nothing is read where none is wanted.
-pub async fn look_for_features(
-    connection: &impl Connection,
-    rooms: &mut [Room],
-    wanted: &BTreeSet<CpuFeature>,
-) -> StoreResult<()> {
-    #[derive(FromQueryResult)]
-    struct FeaturesRow {
-        host_id: i64,
-        cpu_features: String,
+/// The same text once for all hosts of a kind.
+fn known_features(known: &mut HashSet<Arc<str>>, said: String) -> Arc<str> {
+    if let Some(one) = known.get(said.as_str()) {
+        return one.clone();
     }
-    if wanted.is_empty() {
-        return Ok(());
-    }
-    let sql = "SELECT host_id, cpu_features FROM host_observed WHERE cpu_features IS NOT NULL";
-    let found: Vec<FeaturesRow> = rows(connection, sql, values![]).await?;
-    let known: HashMap<i64, String> = found.into_iter().map(|row| (row.host_id, row.cpu_features)).collect();
-    for room in rooms {
-        let Some(said) = known.get(&room.host.0) else { continue };
-        room.features = wanted.iter().filter(|word| said.contains(&format!(" {word} "))).cloned().collect();
-    }
-    Ok(())
+    let one: Arc<str> = said.into();
+    known.insert(one.clone());
+    one
 }
 
 /// The features that guests need, as they are kept.

@@ -55,8 +55,6 @@ async fn planned<T: Send + 'static>(
     let mut rooms = rooms::list(&snapshot, None, app.now()).await?;
     let mut guests = rooms::guests(&snapshot, None).await?;
     rooms::look_at_the_day(&snapshot, &mut rooms, &mut guests, app.now()).await?;
-    let wanted = guests.iter().flat_map(|guest| guest.features.iter().cloned()).collect();
-    rooms::look_for_features(&snapshot, &mut rooms, &wanted).await?;
     drop(snapshot);
     let rules = app.rules;
     made(move || plan(&rooms, &guests, rules)).await

@@ -163,9 +163,7 @@ impl ClusterCreate {
 
     /// Where all of them go, as everything stands in this transaction.
     async fn decide(&self, tx: &Tx, plan: &Plan) -> StoreResult<Result<Vec<Decided>, Box<Together>>> {
-        let mut now = self.standing.now(tx, self.rules).await?;
-        let wanted = plan.orders.iter().flat_map(|(_, order)| order.features.clone()).collect();
-        now.look_for_features(tx, &wanted).await?;
+        let now = self.standing.now(tx, self.rules).await?;
         let mut problems = Problems::default();
         for (_, order) in &plan.orders {
             problems.check("base", placing::carried(now.rooms(), &order.kinds));

@@ -67,8 +67,7 @@ impl Change for GuestTrial {
 impl GuestCreate {
     /// Where it goes, as everything stands in this transaction.
     async fn decide(&self, tx: &Tx, order: &Order) -> StoreResult<Decided> {
-        let mut now = self.standing.now(tx, self.rules).await?;
-        now.look_for_features(tx, &order.features).await?;
+        let now = self.standing.now(tx, self.rules).await?;
         let mut problems = Problems::default();
         // No secret of the machine room: it says what kinds of networks there can be at all.
         problems.check("base", placing::carried(now.rooms(), &order.kinds));

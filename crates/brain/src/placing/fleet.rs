@@ -64,6 +64,35 @@ impl Kin {
     }
 }
 
+/// What hosts have, once for all of a kind.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Kinds(HashMap<Kind, Arc<BTreeSet<Capability>>>);
+
+/// What tells hosts of different kinds apart.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Kind {
+    capabilities: BTreeSet<&'static str>,
+    architecture: Option<String>,
+    features: Arc<str>,
+}
+
+/// So many kinds are known; when there are more, all are forgotten.
+const MOST_KINDS: usize = 256;
+
+impl Kinds {
+    fn of(&mut self, room: &Room) -> Arc<BTreeSet<Capability>> {
+        let kind = Kind {
+            capabilities: room.capabilities.clone(),
+            architecture: room.architecture.clone(),
+            features: room.features.clone(),
+        };
+        if self.0.len() >= MOST_KINDS && !self.0.contains_key(&kind) {
+            self.0.clear();
+        }
+        self.0.entry(kind).or_insert_with(|| Arc::new(capabilities_of(room))).clone()
+    }
+}
+
 /// What a host has that guests may need. One whose agent does not say what its processors are is taken for any kind, for only a
 /// newer agent would know.
 fn capabilities_of(room: &Room) -> BTreeSet<Capability> {
@@ -75,13 +104,8 @@ fn capabilities_of(room: &Room) -> BTreeSet<Capability> {
         }
         None => has.extend(ARCHITECTURES.map(|word| Capability(format!("{ARCHITECTURE}{word}")))),
     }
-    has.extend(features_of(room));
+    has.extend(room.features.split_whitespace().map(|word| Capability(format!("{FEATURE}{word}"))));
     has
-}
-
-/// What its processors can, of what was asked for.
-pub(super) fn features_of(room: &Room) -> impl Iterator<Item = Capability> {
-    room.features.iter().map(|word| Capability(format!("{FEATURE}{word}")))
 }
 
 /// What a host does, as far as that was seen.
@@ -100,7 +124,7 @@ pub(super) fn alike(room: &Room) -> impl Iterator<Item = Alike> {
 }
 
 /// A host without its guests.
-pub(super) fn host(room: &Room, busy: Busy, taken: impl Fn(PoolId, i64) -> Bytes) -> Host {
+pub(super) fn host(room: &Room, busy: Busy, kinds: &mut Kinds, taken: impl Fn(PoolId, i64) -> Bytes) -> Host {
     let bytes = |bytes: i64| Bytes(u64::try_from(bytes).unwrap_or(0));
     let pool = |pool: &honcho_store::rooms::PoolRoom| Pool {
         id: pool.pool,
@@ -116,7 +140,7 @@ pub(super) fn host(room: &Room, busy: Busy, taken: impl Fn(PoolId, i64) -> Bytes
         status: room.status,
         duties: room.duties.clone(),
         draining: if room.draining_since.is_some() { Draining::Yes } else { Draining::No },
-        capabilities: Arc::new(capabilities_of(room)),
+        capabilities: kinds.of(room),
         memory: bytes(room.memory),
         memory_reserved: HOST_RESERVE,
         cpus: room.cpus,
@@ -129,9 +153,9 @@ pub(super) fn host(room: &Room, busy: Busy, taken: impl Fn(PoolId, i64) -> Bytes
 /// The fleet for one decision, out of sums: how much is taken of each host, and where the account's guests and those of the
 /// roles are.
 pub(super) fn summed(rooms: &[Room], kin: &Kin, rules: Rules) -> Fleet {
-    let busy = Busy::of(rooms);
-    let hosts =
-        rooms.iter().map(|room| host(room, busy, |_, placed| Bytes(u64::try_from(placed).unwrap_or(0))));
+    let (busy, mut kinds) = (Busy::of(rooms), Kinds::default());
+    let taken = |_, placed: i64| Bytes(u64::try_from(placed).unwrap_or(0));
+    let hosts = rooms.iter().map(|room| host(room, busy, &mut kinds, taken));
     let alike = rooms.iter().flat_map(alike);
     let count = |guests: i64| u32::try_from(guests).unwrap_or(0);
     let of_account = kin.of_account.iter().map(|(host, guests)| (kin.account, *host, count(*guests)));
@@ -164,7 +188,8 @@ pub(crate) fn whole(rooms: &[Room], placed: &[PlacedGuest], rules: Rules) -> Fle
         host.load.seen = (host.load.seen - by_guests).max(0.0);
         host
     };
-    let hosts = rooms.iter().map(|room| beside(host(room, busy, taken))).collect();
+    let mut kinds = Kinds::default();
+    let hosts = rooms.iter().map(|room| beside(host(room, busy, &mut kinds, taken))).collect();
     let mut clusters: HashMap<(AccountId, &str), i64> = HashMap::new();
     let guests = placed.iter().map(|guest| {
         let apart = guest.apart.as_ref().map(|(cluster, role)| {

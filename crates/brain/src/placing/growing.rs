@@ -47,7 +47,7 @@ impl Claim<'_> {
         // That its agent does not speak just now is no reason: it grows once it does.
         let host = Host {
             status: HostStatus::Up,
-            ..fleet::host(room, fleet::Busy::of(self.rooms), |_, _| Bytes(0))
+            ..fleet::host(room, fleet::Busy::of(self.rooms), &mut fleet::Kinds::default(), |_, _| Bytes(0))
         };
         let wanted = Request::of_size(self.growth.memory, self.growth.vcpus, self.growth.disk);
         match unfit(&host, &wanted) {

@@ -10,13 +10,13 @@
 //! anew. What a change has written itself must not be kept before it is committed: one that has written reads for itself,
 //! and keeps nothing. Whoever only looks has a fleet apart ([`Standing::seen`]), so that no order waits for them.
 
-use super::fleet::{self, Busy};
+use super::fleet::{self, Busy, Kinds};
 use super::{Decided, Lost, Together, together};
-use honcho_model::{AccountId, Bytes, CpuFeature, HostId, Name, Timestamp};
+use honcho_model::{AccountId, Bytes, HostId, Name, Timestamp};
 use honcho_placement::{Alike, ClusterId, ClusterRole, Fleet, Request, Rules, Sums, Told};
 use honcho_store::rooms::{self, HostKin, KeptRooms, Loads, PlacedGuest, Renewed, Room};
 use honcho_store::{Connection, Store, StoreError, StoreResult, Tx};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -42,6 +42,7 @@ struct Kept {
     clusters: Clusters,
     fleet: Arc<Fleet>,
     busy: Busy,
+    kinds: Kinds,
 }
 
 /// Clusters by a number, for a word names one within its account alone.
@@ -117,16 +118,7 @@ impl Standing {
             });
             fleet::told_apart(guest, apart)
         });
-        let mut fleet = kept.fleet.with_guests(guests.collect());
-        let wanted: BTreeSet<CpuFeature> =
-            placed.iter().flat_map(|guest| guest.features.iter().cloned()).collect();
-        if !wanted.is_empty() {
-            let mut found = kept.rooms.rooms().to_vec();
-            rooms::look_for_features(&snapshot, &mut found, &wanted).await?;
-            for (position, room) in found.iter().enumerate() {
-                fleet.add_capabilities(position, fleet::features_of(room));
-            }
-        }
+        let fleet = kept.fleet.with_guests(guests.collect());
         *held = Some(kept);
         Ok((fleet, placed))
     }
@@ -192,7 +184,7 @@ impl Seen {
 pub(crate) struct Now {
     /// There until it is given back.
     kept: Option<Kept>,
-    /// What is decided by: with the features of processors that were asked for.
+    /// What is decided by.
     fleet: Arc<Fleet>,
     /// Where it goes back to, if it may be kept.
     home: Option<Standing>,
@@ -216,24 +208,6 @@ impl Now {
     pub(crate) fn role(&self, account: AccountId, cluster: &Name, role: &Name) -> ClusterRole {
         let known = self.kept.as_ref().map(|kept| kept.clusters.known(account, cluster.as_str()));
         ClusterRole { cluster: known.unwrap_or(NO_CLUSTER), role: role.as_str().to_owned() }
-    }
-
-    /// Notes which hosts' processors can do what is wanted: nobody keeps what few ask for.
-    pub(crate) async fn look_for_features(
-        &mut self,
-        tx: &Tx,
-        wanted: &BTreeSet<CpuFeature>,
-    ) -> StoreResult<()> {
-        if wanted.is_empty() {
-            return Ok(());
-        }
-        let mut found = self.rooms().to_vec();
-        rooms::look_for_features(tx, &mut found, wanted).await?;
-        let fleet = Arc::make_mut(&mut self.fleet);
-        for (position, room) in found.iter().enumerate() {
-            fleet.add_capabilities(position, fleet::features_of(room));
-        }
-        Ok(())
     }
 
     /// Decides where a guest goes.
@@ -265,8 +239,9 @@ impl Kept {
         let rooms = KeptRooms::read(connection, now).await?;
         let mut clusters = Clusters::default();
         let busy = Busy::of(rooms.rooms());
-        let fleet = Arc::new(prepared(&rooms, &mut clusters, busy, Rules::default()));
-        Ok(Kept { rooms, clusters, fleet, busy })
+        let mut kinds = Kinds::default();
+        let fleet = Arc::new(prepared(&rooms, &mut clusters, &mut kinds, busy, Rules::default()));
+        Ok(Kept { rooms, clusters, fleet, busy, kinds })
     }
 
     /// What is kept for those who only look, as it is now; what could not be renewed is read anew by the next.
@@ -292,14 +267,15 @@ impl Kept {
         self.busy = Busy::of(self.rooms.rooms());
         let Renewed::Hosts(hosts) = renewed else {
             let rules = self.fleet.rules();
-            self.fleet = Arc::new(prepared(&self.rooms, &mut self.clusters, self.busy, rules));
+            self.fleet =
+                Arc::new(prepared(&self.rooms, &mut self.clusters, &mut self.kinds, self.busy, rules));
             return Ok(());
         };
         let (rooms, kin, busy) = (self.rooms.rooms(), self.rooms.kin(), self.busy);
         let told = hosts.into_iter().map(|renewal| {
             let room = &rooms[renewal.position];
             Told {
-                host: fleet::host(room, busy, taken_of),
+                host: fleet::host(room, busy, &mut self.kinds, taken_of),
                 before: sums_of(room, &renewal.before, &mut self.clusters),
                 now: sums_of(room, &kin[renewal.position], &mut self.clusters),
             }
@@ -320,8 +296,14 @@ impl Kept {
     }
 }
 
-fn prepared(rooms: &KeptRooms, clusters: &mut Clusters, busy: Busy, rules: Rules) -> Fleet {
-    let hosts = rooms.rooms().iter().map(|room| fleet::host(room, busy, taken_of)).collect();
+fn prepared(
+    rooms: &KeptRooms,
+    clusters: &mut Clusters,
+    kinds: &mut Kinds,
+    busy: Busy,
+    rules: Rules,
+) -> Fleet {
+    let hosts = rooms.rooms().iter().map(|room| fleet::host(room, busy, kinds, taken_of)).collect();
     let mut all = Sums::default();
     for (room, kin) in rooms.rooms().iter().zip(rooms.kin()) {
         let sums = sums_of(room, kin, clusters);
@@ -388,7 +370,8 @@ impl Kept {
         let anew = KeptRooms::read(connection, now).await.unwrap();
         assert_eq!(self.rooms.difference(&anew), None, "what is kept is not what there is");
         let mut clusters = self.clusters.clone();
-        let fleet = prepared(&self.rooms, &mut clusters, Busy::of(self.rooms.rooms()), self.fleet.rules());
+        let (busy, rules) = (Busy::of(self.rooms.rooms()), self.fleet.rules());
+        let fleet = prepared(&self.rooms, &mut clusters, &mut Kinds::default(), busy, rules);
         assert!(
             fleet == *self.fleet,
             "what was folded is not what is made anew: {:?} and {fleet:?}",

@@ -28,7 +28,7 @@ fn room(id: i64, memory_gib: i64, guests: i64) -> Room {
         cpus: 8,
         load: None,
         architecture: None,
-        features: std::collections::BTreeSet::new(),
+        features: "".into(),
         claimed: claimed.into_iter().collect(),
         pools: vec![pool],
     }
@@ -91,7 +91,7 @@ fn processors_have_to_be_what_a_guest_needs() {
     let mut rooms = [room(1, 64, 0), room(2, 32, 0), room(3, 16, 0), room(4, 16, 0)];
     (rooms[0].architecture, rooms[1].architecture) = (Some("aarch64".into()), Some("x86_64".into()));
     rooms[2].architecture = Some("x86_64".into());
-    rooms[2].features.insert(avx2.clone());
+    rooms[2].features = " avx avx2 ".into();
     let chosen = |rooms: &[Room], architecture, features: &[honcho_model::CpuFeature]| {
         let needed = needed(LOCAL, architecture, &features.iter().cloned().collect());
         let request = Request { capabilities: needed, ..order(LOCAL) };
@@ -106,7 +106,7 @@ fn processors_have_to_be_what_a_guest_needs() {
         "though others are emptier"
     );
     assert_eq!(chosen(&rooms[3..], Some("x86_64"), &[]), Ok(4), "its agent has not said what it is");
-    rooms[2].features.clear();
+    rooms[2].features = " avx avx22 ".into();
     assert_eq!(
         chosen(&rooms, Some("x86_64"), &[avx2]).unwrap_err(),
         "no host has room for it (h1: its processors are aarch64, x86_64 needed; h2: its processors have no avx2; \

@@ -42,7 +42,7 @@ const WATCHED: &[Watched] = &[
     },
     Watched {
         table: "host_observed",
-        columns: &["machine", "capabilities"],
+        columns: &["machine", "capabilities", "cpu_features"],
         // It is heard all the time, and that alone is no change; but none is heard earlier than before, and one that was
         // silent is up again. It may be silent for 45 seconds; when it was heard is written down some seconds later, and so
         // less counts.
@@ -156,6 +156,21 @@ impl Watched {
         };
         HAPPENINGS.map(statements).into_iter().flatten().collect()
     }
+}
+
+/// What has one table watched as it is above, in place of how it was watched before.
+pub(super) fn watched_anew(backend: DbBackend, table: &str) -> Vec<String> {
+    let postgres = backend == DbBackend::Postgres;
+    let on = if postgres { format!(" ON {table}") } else { String::new() };
+    let drop =
+        |(happening, _): (&str, &[&str])| format!("DROP TRIGGER IF EXISTS room_{table}_{happening}{on}");
+    let watched = || WATCHED.iter().filter(|watched| watched.table == table);
+    let made: Vec<String> = if postgres {
+        watched().flat_map(Watched::on_postgres).collect()
+    } else {
+        watched().flat_map(Watched::on_sqlite).collect()
+    };
+    HAPPENINGS.map(drop).into_iter().chain(made).collect()
 }
 
 /// All of them, for a file.

@@ -36,6 +36,7 @@ mod m0036_guest_packages;
 mod m0037_saved_views;
 mod m0038_load_over_time;
 mod m0040_image_signatures;
+mod m0041_room_features;
 mod m0043_captures;
 mod schema;
 
@@ -90,6 +91,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0037_saved_views::Migration),
             Box::new(m0038_load_over_time::Migration),
             Box::new(m0040_image_signatures::Migration),
+            Box::new(m0041_room_features::Migration),
             Box::new(m0043_captures::Migration),
         ]
     }

@@ -196,8 +196,12 @@ impl KeptRooms {
 
     fn replace(&mut self, host: HostId, room: Option<Room>, whose: HostKin, renewed: &mut Renewed) {
         match (self.rooms.binary_search_by_key(&host, |known| known.host), room) {
-            (Ok(position), Some(room)) => {
-                self.rooms[position] = room;
+            (Ok(position), Some(mut room)) => {
+                let known = &mut self.rooms[position];
+                if room.features == known.features {
+                    room.features = known.features.clone();
+                }
+                *known = room;
                 let before = std::mem::replace(&mut self.kin[position], whose);
                 if let Renewed::Hosts(hosts) = renewed {
                     hosts.push(Renewal { position, before });
