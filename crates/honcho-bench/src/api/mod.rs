@@ -198,7 +198,7 @@ async fn measure_engine(arguments: &ApiArguments, database: Option<&str>) -> Res
         None => seed::seed(&file, &Engine::from(&file), arguments.guests).await?,
     };
     let seed_seconds = begun.elapsed().as_secs_f64();
-    let served = Served::start(directory.path(), database).await?;
+    let served = Served::start(directory.path(), database, None).await?;
     let load_before = Load::now()?;
     let drive = Drive {
         url: served.url.clone(),

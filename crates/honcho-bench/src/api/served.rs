@@ -16,8 +16,12 @@ pub(crate) struct Served {
 }
 
 impl Served {
-    /// Starts one on the data in `directory`, and waits until it answers.
-    pub(crate) async fn start(directory: &Path, database: Option<&str>) -> Result<Served> {
+    /// Starts one on the data in `directory` that may serve an archive, and waits until it answers.
+    pub(crate) async fn start(
+        directory: &Path,
+        database: Option<&str>,
+        archive: Option<&Path>,
+    ) -> Result<Served> {
         let program = std::env::current_exe()?.with_file_name("honcho");
         let (listen, agents) = (free_address()?, free_address()?);
         let log = std::fs::File::create(directory.join("brain.log"))?;
@@ -25,6 +29,7 @@ impl Served {
             .args(["serve", "--data"])
             .arg(directory)
             .args(database.map(|url| ["--database", url]).into_iter().flatten())
+            .args(archive.map(|archive| [Path::new("--archive"), archive]).into_iter().flatten())
             .args(["--listen", &listen, "--agents-listen", &agents])
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)

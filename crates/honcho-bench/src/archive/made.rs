@@ -7,7 +7,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 /// The package with this number, in that version.
-pub(super) fn package(directory: &Path, number: u32, version: &str) -> Result<PathBuf> {
+pub(crate) fn package(directory: &Path, number: u32, version: &str) -> Result<PathBuf> {
     let name = format!("bench-{number:05}");
     let control = format!(
         "Package: {name}\nVersion: {version}\nArchitecture: amd64\nMaintainer: Honcho <honcho@localhost>\nInstalled-Size: 8\n\

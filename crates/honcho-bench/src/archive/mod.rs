@@ -1,6 +1,6 @@
 //! `honcho bench archive`: publishing packages, beside reprepro, aptly and apt-ftparchive on the same ones in the same run.
 
-mod made;
+pub(crate) mod made;
 mod tools;
 
 use crate::figures::{Spread, note, table};

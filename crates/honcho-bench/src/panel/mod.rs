@@ -1,7 +1,7 @@
 //! `honcho bench panel`: how soon each page begins to come, and how large it is, with many guests and many slow queries.
 //!
 //! ```text
-//!   seed    a database of its own with N guests, written by the store
+//!   seed    a database of its own with N guests, written by the store, each of which says what packages it has; an archive
 //!   serve   `honcho serve` on it; a slow log of N different queries comes by mail, as it would
 //!   look    an operator logs in and asks for every page, one after the other, again and again: as a browser does, packed
 //! ```
@@ -10,6 +10,7 @@
 //! asked for is told apart, for then nothing is.
 
 mod looker;
+mod packages;
 mod queries;
 
 use crate::api::seed::{self, Seeded};
@@ -19,6 +20,7 @@ use crate::load::Load;
 use anyhow::{Context as _, Result, ensure};
 use honcho_store::Engine;
 use looker::{Looker, Seen};
+use packages::{PACKAGE, SUITE};
 use serde::Serialize;
 use std::time::{Duration, Instant};
 
@@ -165,6 +167,7 @@ fn pages(seeded: &Seeded, server: i64, query: i64) -> Result<Vec<String>> {
         "/guests.csv",
         "/guests.json",
         "/password",
+        "/archive",
     ];
     let mut pages: Vec<String> = plain.map(str::to_owned).into();
     pages.extend([
@@ -179,6 +182,10 @@ fn pages(seeded: &Seeded, server: i64, query: i64) -> Result<Vec<String>> {
         format!("/slow_servers/{server}?text=table_"),
         format!("/slow_servers/{server}?period=24h"),
         format!("/slow_queries/{query}"),
+        format!("/archive/{SUITE}"),
+        format!("/archive/{SUITE}?show=outdated"),
+        format!("/archive/{SUITE}/packages/{PACKAGE}"),
+        format!("/archive/{SUITE}/history"),
     ]);
     Ok(pages)
 }
@@ -192,7 +199,10 @@ pub(crate) async fn measure(arguments: &PanelArguments) -> Result<PanelFigures> 
     let begun = Instant::now();
     let seeded = seed::seed(&file, &Engine::from(file.as_path()), arguments.guests).await?;
     note(&format!("{} guests are written, in {:.0} s", seeded.guests.len(), begun.elapsed().as_secs_f64()));
-    let brain = Served::start(&data, None).await?;
+    let archive = packages::archive(directory.path())?;
+    packages::say(&file, &seeded.guests).await?;
+    note("an archive is made, and each guest has said what it has of it");
+    let brain = Served::start(&data, None, Some(&archive)).await?;
     queries::import(directory.path(), &data, &brain.url, arguments.queries)?;
     note(&format!("{} slow queries came by mail", arguments.queries));
     let (server, query) = queries::newest(&brain).await?;

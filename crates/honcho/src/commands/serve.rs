@@ -240,7 +240,10 @@ fn outside() -> honcho_brain::Outside {
 
 /// Lines for people on a terminal, JSON for whoever collects logs; `HONCHO_LOG=debug` says more.
 fn log_to_stderr() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("HONCHO_LOG").unwrap_or_else(|_| "info".into());
+    // Once thousands of agents come back at once, each that waits a moment for the database would be a line. How long requests take
+    // is counted, and who waits in vain is an error.
+    let usual = "info,sqlx::pool::acquire=error";
+    let filter = tracing_subscriber::EnvFilter::try_from_env("HONCHO_LOG").unwrap_or_else(|_| usual.into());
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if std::io::stderr().is_terminal() {
         builder.init();
