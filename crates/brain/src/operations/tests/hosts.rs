@@ -197,10 +197,17 @@ async fn guests_are_placed_where_processors_can_what_they_need() {
     let cpu = honcho_wire::CpuObserved {
         architecture: "x86_64".into(),
         model: Some("Some CPU".into()),
-        features: vec!["aes".into(), "avx2".into()],
+        features: Vec::new(),
     };
-    let machine = HostObserved { cpus: 4, memory: Bytes::gib(16), cpu: Some(cpu), ..HostObserved::default() };
-    world.report_as(machine, Vec::new(), Vec::new(), Vec::new()).await;
+    let machine = |features: &[&str]| {
+        let features = features.iter().map(|word| (*word).to_owned()).collect();
+        let cpu = honcho_wire::CpuObserved { features, ..cpu.clone() };
+        HostObserved { cpus: 4, memory: Bytes::gib(16), cpu: Some(cpu), ..HostObserved::default() }
+    };
+    let report = async |features: &[&str]| {
+        world.report_as(machine(features), Vec::new(), Vec::new(), Vec::new()).await;
+    };
+    report(&["aes", "avx2"]).await;
     let reader = world.app.store.reader();
     let host = hosts::get(reader, HostId(world.host.id), world.app.now()).await.unwrap();
     assert_eq!((host.architecture.as_deref(), host.cpu_model.as_deref()), (Some("x86_64"), Some("Some CPU")));
@@ -219,6 +226,20 @@ async fn guests_are_placed_where_processors_can_what_they_need() {
         refused(world.order_as(scope, needing("web2", &["avx2", "avx512f"])).await),
         "base no host has room for it (h1: its processors have no avx512f)\n"
     );
+    // Other microcode, or another kernel: nothing else of the machine changes.
+    report(&["aes", "avx2", "avx512f"]).await;
+    let trial = async |features: &[&str]| {
+        let (scope, uuid) = (Scope::Operator, world.app.outside.uuid());
+        let (volume_uuid, cluster_uuid) = (world.app.outside.uuid(), world.app.outside.uuid());
+        let (rules, standing) = (crate::USUAL_RULES, world.app.standing.clone());
+        let body = needing("web2", features);
+        let create = GuestCreate { scope, uuid, volume_uuid, cluster_uuid, body, rules, standing };
+        world.app.store.rehearse(Actor::honcho(), world.app.now(), &GuestTrial(create)).await.unwrap()
+    };
+    assert_eq!(trial(&["avx2", "avx512f"]).await.host_id, Some(world.host.id));
+    report(&["aes"]).await;
+    assert_eq!(trial(&["avx2"]).await.host_id, None);
+    report(&["aes", "avx2"]).await;
     assert_eq!(
         refused(world.order_as(scope, needing("web2", &["AVX2"])).await),
         "cpu_features must each be one word of the kernel's, as avx2 is in /proc/cpuinfo\n"
