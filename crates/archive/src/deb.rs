@@ -192,8 +192,9 @@ pub(crate) fn is_whole(path: &Path) -> bool {
         && opened().is_some_and(|file| files(file, size).is_ok())
 }
 
-/// The names of all that a package of this size brings along, save directories, by line.
-pub(crate) fn files(file: impl Read, size: u64) -> Result<String, String> {
+/// The names of all that a package of this size brings along, save directories, by line. The error says why they cannot be read, as a
+/// part of a sentence.
+pub fn files(file: impl Read, size: u64) -> Result<String, String> {
     let broken = |error: std::io::Error| format!("it is no Debian package: {error}");
     let mut members = ar::Archive::new(file);
     while let Some(member) = members.next_entry() {

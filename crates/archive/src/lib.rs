@@ -44,7 +44,7 @@ mod signing;
 mod source;
 
 pub use archive::{Archive, Changing};
-pub use deb::{Deb, For};
+pub use deb::{Deb, For, files as files_of_package};
 pub use digests::Digest;
 pub use draft::{Added, Taken};
 pub use error::{ArchiveError, ArchiveResult};
