@@ -139,6 +139,8 @@ fn one(tool: Tool, ground: &Ground, packages: &Path, more: &Path, rounds: u32) -
 
 fn publish(tool: Tool, ground: &Ground, packages: &str, first: bool) -> Result<Took> {
     let before = std::fs::read(tool.in_release(ground)).unwrap_or_default();
+    // What others left to be written, also the packages themselves, is nobody's who waits for the disk now.
+    rustix::fs::sync();
     let processor = processor_of_children()?;
     let begun = Instant::now();
     let child = tool.publish(ground, packages, first)?.stderr(Stdio::piped()).spawn()?;
