@@ -6,6 +6,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
+/// What apt-file's own configuration asks apt for.
 const CONTENTS: &[&str] = &[
     "MetaKey=$(COMPONENT)/Contents-$(ARCHITECTURE)",
     "ShortDescription=Contents-$(ARCHITECTURE)",

@@ -401,5 +401,3 @@ fn what_was_drafted_is_published_with_what_is_added_and_published_in_one_step() 
     let again = changing.add_and_publish(&suite(), &main_component(), &more, None, now()).unwrap();
     assert_eq!(again.1, Published::Nothing);
 }
-
-/// What apt-file's own configuration asks apt for.
