@@ -294,10 +294,9 @@ fn disk(tally: &Tally, request: &Request) -> Result<Option<usize>, Refusal> {
     if needed == 0 {
         return Ok(None);
     }
-    let roomiest = (0..tally.pools_free.len()).rev().max_by_key(|pool| tally.pools_free[*pool]);
-    match roomiest {
+    match tally.roomiest {
         None => Err(Refusal::NoPool),
-        Some(pool) if tally.pools_free[pool] >= needed => Ok(Some(pool)),
-        Some(pool) => Err(Refusal::Disk { pool, free: tally.pools_free[pool], needed }),
+        Some((pool, free)) if free >= needed => Ok(Some(pool)),
+        Some((pool, free)) => Err(Refusal::Disk { pool, free, needed }),
     }
 }

@@ -18,6 +18,9 @@ pub(crate) struct Tally {
     pub(crate) memory_placed: i64,
     /// Bytes not promised in each of its pools.
     pub(crate) pools_free: Vec<i64>,
+    /// The roomiest of them and what is free there; of equals the first. It lies here for whoever asks every host: what is free in each
+    /// pool lies elsewhere in memory.
+    pub(crate) roomiest: Option<(usize, i64)>,
     pub(crate) vcpus: i64,
     pub(crate) load: f64,
     /// Memory of each guest that would have to be restarted elsewhere.
@@ -41,6 +44,7 @@ impl Tally {
             memory_free: signed(host.memory) - signed(host.memory_reserved),
             memory_placed: 0,
             pools_free: host.pools.iter().map(|pool| signed(pool.size) - signed(pool.taken)).collect(),
+            roomiest: None,
             vcpus: 0,
             load: host.load.seen,
             guests: Vec::new(),
@@ -55,6 +59,11 @@ impl Tally {
     pub(crate) fn look_at(&mut self, host: &Host) {
         self.open = is_open(host);
         self.values = values(host, self);
+        self.roomiest = self.roomiest_now();
+    }
+
+    fn roomiest_now(&self) -> Option<(usize, i64)> {
+        self.pools_free.iter().copied().enumerate().rev().max_by_key(|(_, free)| *free)
     }
 }
 
@@ -168,21 +177,23 @@ impl Tallies {
 
     /// Adds up anew what the deviations are computed of.
     pub(crate) fn recompute(&mut self) {
-        let open: Vec<[f64; SPREAD]> =
-            self.hosts.iter().filter(|tally| tally.open).map(|tally| tally.values).collect();
-        #[expect(clippy::cast_precision_loss, reason = "no fleet has 2^52 hosts")]
-        let count = open.len().max(1) as f64;
-        self.open = count;
-        for component in 0..SPREAD {
-            let mut moments = Moments {
-                around: open.iter().map(|values| values[component]).sum::<f64>() / count,
-                ..Moments::default()
-            };
-            for values in &open {
-                moments.add(values[component]);
+        let open = || self.hosts.iter().filter(|tally| tally.open).map(|tally| tally.values);
+        let (mut sums, mut hosts) = ([0.0; SPREAD], 0_usize);
+        for values in open() {
+            hosts += 1;
+            for component in 0..SPREAD {
+                sums[component] += values[component];
             }
-            self.moments[component] = moments;
         }
+        #[expect(clippy::cast_precision_loss, reason = "no fleet has 2^52 hosts")]
+        let count = hosts.max(1) as f64;
+        let mut moments = sums.map(|sum| Moments { around: sum / count, ..Moments::default() });
+        for values in open() {
+            for component in 0..SPREAD {
+                moments[component].add(values[component]);
+            }
+        }
+        (self.open, self.moments) = (count, moments);
     }
 
     /// Counts a guest where it is; `look_at` is to follow.
@@ -264,6 +275,7 @@ impl Tallies {
 
     fn replace(&mut self, hosts: &[Host], position: usize) {
         let after = values(&hosts[position], &self.hosts[position]);
+        self.hosts[position].roomiest = self.hosts[position].roomiest_now();
         let before = std::mem::replace(&mut self.hosts[position].values, after);
         if self.hosts[position].open {
             for component in 0..SPREAD {
