@@ -80,7 +80,13 @@ document.addEventListener("pointerleave", leave);
 // Where the parts of the panel are a row that is wider than the window, the one that is shown is seen.
 const side = document.querySelector(".side");
 const here = side?.querySelector("[aria-current]");
-if (here && side.scrollWidth > side.clientWidth) side.scrollLeft = here.offsetLeft - (side.clientWidth - here.offsetWidth) / 2;
+function showHere() {
+  if (side.scrollWidth > side.clientWidth) side.scrollLeft = here.offsetLeft - (side.clientWidth - here.offsetWidth) / 2;
+}
+if (here) {
+  showHere();
+  window.addEventListener("resize", showHere);
+}
 
 // A form is sent once.
 document.addEventListener("submit", (event) => {
