@@ -175,11 +175,10 @@ struct Watched {
 
 impl Read for Watched {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.file.read(buffer).map_err(|error| {
+        self.file.read(buffer).inspect_err(|error| {
             if error.kind() != io::ErrorKind::Interrupted {
                 self.failed = Some(io::Error::new(error.kind(), error.to_string()));
             }
-            error
         })
     }
 }

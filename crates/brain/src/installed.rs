@@ -231,8 +231,8 @@ async fn beside(app: &App, suite: &str) -> ApiResult<(SuiteName, Beside)> {
     let suite: SuiteName = suite.parse().map_err(|_| ApiError::not_found("suite"))?;
     let all = archive.all_served().await.map_err(ApiError::of_archive)?;
     let served = all.get(&suite).ok_or_else(|| ApiError::not_found("suite"))?.clone();
-    let others = all.into_iter().filter(|(name, _)| *name != suite).map(|(_, other)| other);
-    Ok((suite, Beside { served, others: others.collect() }))
+    let others = all.into_iter().filter(|(name, _)| *name != suite).map(|(_, other)| other).collect();
+    Ok((suite, Beside { served, others }))
 }
 
 async fn counted(app: &App, scope: Scope, suite: SuiteName, beside: &Beside) -> ApiResult<Arc<Counted>> {

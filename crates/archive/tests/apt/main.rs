@@ -7,12 +7,10 @@
 mod contents;
 mod world;
 
-use honcho_archive::{
-    Architecture, Digest, Loose, Pruning, Published, Retention, SuiteSettings, Which, keyring,
-};
-use std::collections::BTreeMap;
+use honcho_archive::{Changing, Loose, Pruning, Published, Retention, SuiteName, keyring};
+use rand_core_06::OsRng;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use world::{DAY, World, main_component, now, suite, which};
 

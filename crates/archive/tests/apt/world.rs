@@ -1,6 +1,9 @@
 //! An archive in a directory of its own, packages for it, and an apt that asks it.
 
-use honcho_archive::{Architecture, Archive, Changing, Component, Settings, SuiteName, SuiteSettings, Which};
+use honcho_archive::{
+    Architecture, Archive, Changing, Component, Digest, Published, Settings, SuiteName, SuiteSettings, Which,
+    keyring,
+};
 use rand_core_06::OsRng;
 use std::collections::BTreeMap;
 use std::fs;

@@ -118,15 +118,15 @@ async fn an_image_that_is_here_is_signed_by_registering_it_again() {
         no.contains("not of the image own that is here: the package list that was signed is another"),
         "{no}"
     );
-    let signed = world.register(signer.signed(image("own"))).await.unwrap();
+    let again = world.register(signer.signed(image("own"))).await.unwrap();
     assert_eq!(
-        (signed.id, signed.signature.as_str(), signed.signed_by.as_deref()),
+        (again.id, again.signature.as_str(), again.signed_by.as_deref()),
         (unsigned.id, "trusted", Some("builder"))
     );
     assert_eq!(world.vouched(unsigned.id).await.1, "trusted");
     // Once more, and without a signature: it stays as it is.
-    assert_eq!(world.register(signer.signed(image("own"))).await.unwrap(), signed);
-    assert_eq!(world.register(image("own")).await.unwrap(), signed);
+    assert_eq!(world.register(signer.signed(image("own"))).await.unwrap(), again);
+    assert_eq!(world.register(image("own")).await.unwrap(), again);
     let told = events::list(world.app.store.reader(), Scope::Operator, &Filters::default()).await.unwrap();
     assert_eq!(told.iter().filter(|event| event.kind == "image.sign").count(), 1);
 }
