@@ -82,6 +82,12 @@ pub(crate) fn suites() -> Vec<CompletionCandidate> {
     let proper = |name: &str| name.parse::<honcho_archive::SuiteName>().is_ok();
     listed::<Suite>("/v1/suites.json", |suite| suite.name.clone(), proper)
 }
+/// Suites of the archive on this machine.
+pub(crate) fn own_suites() -> Vec<CompletionCandidate> {
+    let root = std::env::var_os("HONCHO_ARCHIVE").unwrap_or_else(|| "/var/lib/honcho/archive".into());
+    let Ok(archive) = honcho_archive::Archive::open(root.as_ref()) else { return Vec::new() };
+    archive.settings().suites.keys().map(|suite| CompletionCandidate::new(suite.as_str())).collect()
+}
 pub(crate) fn people() -> Vec<CompletionCandidate> {
     those::<Person>(|name| honcho_model::password::login(name).is_ok())
 }

@@ -7,22 +7,20 @@
 //!   OUT/NAME-DIGEST.json        its digest, sizes, packages and recipe
 //! ```
 //!
-//! mmdebstrap itself keeps services from starting in the chroot (policy-rc.d, start-stop-daemon). When we are root, it
-//! and all that it starts live in PID and mount namespaces that end with us, so that a killed build leaves no process
-//! and no mount; what it leaves in the directory is deleted when the next build starts there.
+//! How mmdebstrap is run, and ended: `mmdebstrap.rs`.
 
 use crate::debian::Package;
 use crate::error::ImageError;
+use crate::mmdebstrap::{self, Ended};
 use crate::partial::{Partial, PartialDirectory, remove_stale, sync_directory, write_whole};
 use crate::recipe::{ArchiveBase, Base, Recipe};
 use crate::seal::{Facts, Sealed, seal};
 use crate::staging::{arguments, stage};
-use crate::tool::{MMDEBSTRAP, Tool, ToolMissing};
 use honcho_model::{Bytes, Digest};
 use serde::{Deserialize, Serialize};
-use std::io::{BufRead, BufReader, BufWriter, Read, Write};
+use std::io::BufWriter;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 /// An image, sealed: a compressed tarball and what is known of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,7 +57,6 @@ pub fn build(
     out_dir: &Path,
     progress: BuildProgress<'_>,
 ) -> Result<SealedImage, ImageError> {
-    let program = MMDEBSTRAP.find()?;
     check_keyring(recipe)?;
     std::fs::create_dir_all(out_dir).map_err(ImageError::io(format!("making {}", out_dir.display())))?;
     let out_dir =
@@ -67,15 +64,13 @@ pub fn build(
     remove_stale(&out_dir).map_err(ImageError::io(format!("tidying up {}", out_dir.display())))?;
     let work = PartialDirectory::create(&out_dir, &format!(".{}", recipe.name))
         .map_err(ImageError::io(format!("making a directory in {}", out_dir.display())))?;
+    let mut command = mmdebstrap::command(work.path(), recipe.source_date_epoch)?;
     let staged = stage(recipe, base, work.path())?;
     let log = out_dir.join(format!("{}.log", recipe.name));
     let partial = Partial::create(&out_dir, recipe.name.as_str())
         .map_err(ImageError::io(format!("making a file in {}", out_dir.display())))?;
 
-    let mut command = command_that_dies_with_us(&program)?;
     command.args(arguments(recipe, &staged));
-    command.env("TMPDIR", work.path()).env("SOURCE_DATE_EPOCH", recipe.source_date_epoch.to_string());
-    command.env("LC_ALL", "C.UTF-8").env("DEBIAN_FRONTEND", "noninteractive");
     let sealed = run(&mut command, recipe, &log, &partial, progress)?;
 
     let missing: Vec<&str> = recipe
@@ -131,18 +126,6 @@ fn check_keyring(recipe: &Recipe) -> Result<(), ImageError> {
     })
 }
 
-/// `mmdebstrap` such that neither it nor its children outlive this process, where we may arrange that.
-fn command_that_dies_with_us(program: &Path) -> Result<Command, ToolMissing> {
-    let mut command = Command::new(Tool { program: "setpriv", package: "util-linux" }.find()?);
-    command.args(["--pdeathsig", "KILL", "--"]);
-    if rustix::process::geteuid().is_root() {
-        command.arg(Tool { program: "unshare", package: "util-linux" }.find()?);
-        command.args(["--mount", "--pid", "--fork", "--kill-child=KILL", "--"]);
-    }
-    command.arg(program).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    Ok(command)
-}
-
 fn run(
     command: &mut Command,
     recipe: &Recipe,
@@ -150,23 +133,10 @@ fn run(
     partial: &Partial,
     progress: BuildProgress<'_>,
 ) -> Result<Sealed, ImageError> {
-    let log_file =
-        std::fs::File::create(log).map_err(ImageError::io(format!("writing {}", log.display())))?;
-    let mut child = command.spawn().map_err(ImageError::io("starting mmdebstrap"))?;
-    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    let (sealed, story) = std::thread::scope(|scope| {
-        let listener =
-            scope.spawn(|| stderr.map(|from| listen(from, log_file, recipe, progress)).unwrap_or_default());
-        let sealed = stdout
-            .ok_or_else(|| std::io::Error::other("mmdebstrap has no output"))
-            .and_then(|tar| seal(tar, BufWriter::new(partial.file())));
-        if sealed.is_err() {
-            // Whoever writes into a closed pipe ends; so does mmdebstrap. Then its last words can be heard.
-            let _ = child.kill();
-        }
-        (sealed, listener.join().unwrap_or_default())
-    });
-    let status = child.wait().map_err(ImageError::io("waiting for mmdebstrap"))?;
+    let mut hooks = 0;
+    let stage_of = |line: &str| stage_of_line(line, recipe, &mut hooks);
+    let Ended { status, taken: sealed, story } =
+        mmdebstrap::run(command, log, progress, stage_of, |tar| seal(tar, BufWriter::new(partial.file())))?;
     if status.success() {
         return sealed
             .map_err(ImageError::io(format!("sealing the image (is the disk of {} full?)", log.display())));
@@ -183,41 +153,6 @@ fn run(
         tail: story.tail.join("\n"),
         log: log.to_owned(),
     })
-}
-
-/// What mmdebstrap told while it ran.
-#[derive(Debug, Default)]
-struct Story {
-    stage: String,
-    error: Option<String>,
-    tail: Vec<String>,
-}
-
-/// How many lines of the log an error shows.
-const TAIL: usize = 15;
-
-fn listen(from: impl Read, mut log: impl Write, recipe: &Recipe, progress: BuildProgress<'_>) -> Story {
-    let mut story = Story { stage: "starting".to_owned(), ..Story::default() };
-    let (mut lines, mut hooks) = (BufReader::new(from), 0);
-    let mut line = Vec::new();
-    while matches!(lines.read_until(b'\n', &mut line), Ok(n) if n > 0) {
-        // A log that cannot be written (the disk is full) must not hold up the build, which will say so itself.
-        let _ = log.write_all(&line);
-        let text = String::from_utf8_lossy(&line).trim_end().to_owned();
-        line.clear();
-        if let Some((stage, percent)) = stage_of_line(&text, recipe, &mut hooks) {
-            progress(&stage, percent);
-            story.stage = stage;
-        }
-        if let Some(error) = text.strip_prefix("E: ") {
-            story.error.get_or_insert_with(|| error.to_owned());
-        }
-        if story.tail.len() == TAIL {
-            story.tail.remove(0);
-        }
-        story.tail.push(text);
-    }
-    story
 }
 
 /// The stage that a line of mmdebstrap's begins, in words that follow "while", and how far that is. `hooks` counts
@@ -259,20 +194,8 @@ fn stage_of_line(line: &str, recipe: &Recipe, hooks: &mut usize) -> Option<(Stri
 fn hint(tail: &str, reason: &str) -> &'static str {
     let said = format!("{tail}\n{reason}");
     let has = |words: &[&str]| words.iter().any(|word| said.contains(word));
-    if has(&["No space left", "StorageFull"]) {
-        "the disk is full: free some space, or give another directory with --directory"
-    } else if has(&[
-        "Could not resolve",
-        "Temporary failure resolving",
-        "Could not connect",
-        "Unable to connect",
-        "Failed to fetch",
-        "404  Not Found",
-        "Connection timed out",
-    ]) {
-        "the mirror does not answer: check `mirrors` in the recipe and this machine's network, then build again"
-    } else if has(&["NO_PUBKEY", "not signed", "KEYEXPIRED"]) {
-        "the archive's signature does not fit the keyring: run `apt-get install debian-archive-keyring`, or correct `keyring`"
+    if let Some(hint) = mmdebstrap::common_hint(&said) {
+        hint
     } else if has(&["Unable to locate package", "has no installation candidate", "couldn't be found"]) {
         "a package of the recipe does not exist in its mirrors: correct `packages`"
     } else if has(&["Operation not permitted", "unshare", "must be root"]) {
@@ -304,7 +227,9 @@ mod tests {
                     --customize-hook in shell: sh -c 'chroot \"$1\" /bin/sh -e < '/w/script-0.sh''\nI: running \
                     --customize-hook in shell: sh -c 'y'\nE: it broke\nE: and so on\n";
         let mut log = Vec::new();
-        let story = listen(said.as_bytes(), &mut log, &recipe("http://m"), &|stage, percent| {
+        let (recipe, mut hooks) = (recipe("http://m"), 0);
+        let stage_of = |line: &str| stage_of_line(line, &recipe, &mut hooks);
+        let story = mmdebstrap::listen(said.as_bytes(), &mut log, stage_of, &|stage, percent| {
             seen.lock().unwrap().push((stage.to_owned(), percent));
         });
         assert_eq!(log, said.as_bytes());
@@ -317,7 +242,7 @@ mod tests {
 
     #[test]
     fn a_mirror_that_does_not_answer_is_an_error_with_a_next_step_and_leaves_only_the_log() {
-        if MMDEBSTRAP.find().is_err() || !rustix::process::geteuid().is_root() {
+        if crate::tool::MMDEBSTRAP.find().is_err() || !rustix::process::geteuid().is_root() {
             println!("skipped: needs mmdebstrap and root");
             return;
         }

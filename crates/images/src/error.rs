@@ -25,6 +25,9 @@ pub enum ImageError {
     /// The image that it is to be built upon cannot be.
     #[error("the image that it is built upon: {0}")]
     Base(String),
+    /// What a package is to be built from is none, or cannot be.
+    #[error("{0}")]
+    Package(String),
     /// The image was made, but guests could not boot or be reached with it.
     #[error("the image lacks {missing}, which its recipe says it must have: add the package that brings it to `packages`, or correct `must_have` (log: {})", log.display())]
     Incomplete {
@@ -44,6 +47,17 @@ pub enum ImageError {
 }
 
 impl ImageError {
+    /// The same, where the log has been moved there.
+    pub(crate) fn with_log(self, path: PathBuf) -> Self {
+        match self {
+            ImageError::Build { stage, reason, hint, tail, .. } => {
+                ImageError::Build { stage, reason, hint, tail, log: path }
+            }
+            ImageError::Incomplete { missing, .. } => ImageError::Incomplete { missing, log: path },
+            other => other,
+        }
+    }
+
     /// Wraps an I/O error together with what was being done.
     pub(crate) fn io(doing: impl Into<String>) -> impl FnOnce(std::io::Error) -> ImageError {
         let doing = doing.into();

@@ -25,6 +25,8 @@ pub mod build;
 mod debian;
 mod error;
 pub mod import;
+mod mmdebstrap;
+pub mod package;
 pub mod packages;
 pub mod partial;
 pub mod recipe;

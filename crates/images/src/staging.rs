@@ -113,6 +113,10 @@ fn adding(user: &RecipeUser) -> String {
     format!("useradd --shell {shell} {home}{uid}{groups} {name}\n")
 }
 
+/// Has names looked up in a chroot that was unpacked as they are on this machine.
+pub(crate) const RESOLVER: &str =
+    "chroot \"$1\" /bin/sh -ec 'rm -f /etc/resolv.conf; cat > /etc/resolv.conf' < /etc/resolv.conf";
+
 /// What belongs to one machine or one moment goes from every image, whatever its recipe says; so does what apt and dpkg
 /// wrote for this chroot alone.
 const TIDYING: &str = "\
@@ -156,10 +160,7 @@ pub(crate) fn arguments(recipe: &Recipe, staged: &Staged) -> Vec<String> {
                 arguments.push(format!("--setup-hook={tar} {}", quoted(base)));
             }
             // mmdebstrap's own was laid over by the image's, which has none.
-            arguments.push(
-                "--customize-hook=chroot \"$1\" /bin/sh -ec 'rm -f /etc/resolv.conf; cat > /etc/resolv.conf' < /etc/resolv.conf"
-                    .to_owned(),
-            );
+            arguments.push(format!("--customize-hook={RESOLVER}"));
             arguments.push(tar_in("customize", &staged.sources));
             arguments.push(tar_in("customize", &staged.files));
         }
@@ -186,7 +187,7 @@ pub(crate) fn arguments(recipe: &Recipe, staged: &Staged) -> Vec<String> {
 }
 
 /// A path as one word of a shell.
-fn quoted(path: &Path) -> String {
+pub(crate) fn quoted(path: &Path) -> String {
     format!("'{}'", path.display().to_string().replace('\'', "'\\''"))
 }
 

@@ -16,6 +16,7 @@ mod giving_up;
 mod house;
 mod life;
 mod moves;
+mod package_builds;
 mod panel;
 mod panel_slow;
 mod post;

@@ -1,5 +1,6 @@
 //! `honcho archive`: an apt repository in a directory. Needs no brain, but for `upload` and `guests`, which speak to one; `prune` asks one if it can.
 
+mod build;
 mod contents;
 mod guests;
 mod held;
@@ -29,6 +30,9 @@ pub(crate) enum ArchiveCommand {
     /// Add packages, for the next publication
     #[command(after_help = packages::ADD_HELP)]
     Add(packages::AddArguments),
+    /// Build a package of its source in a clean chroot, and add it
+    #[command(after_help = build::HELP)]
+    Build(build::BuildArguments),
     /// Upload packages into the archive of a brain, by its API
     #[command(after_help = upload::HELP)]
     Upload(upload::UploadArguments),
@@ -76,6 +80,7 @@ pub(crate) async fn run(context: &Context, command: ArchiveCommand) -> Result<()
         ArchiveCommand::Suite(arguments) => setup::suite(context, arguments),
         ArchiveCommand::Sources(arguments) => setup::sources(context, &arguments),
         ArchiveCommand::Add(arguments) => packages::add(context, &arguments),
+        ArchiveCommand::Build(arguments) => build::run(context, arguments).await,
         ArchiveCommand::Upload(arguments) => upload::run(context, arguments).await,
         ArchiveCommand::Remove(arguments) => packages::remove(context, &arguments),
         ArchiveCommand::Promote(arguments) => packages::promote(context, &arguments),

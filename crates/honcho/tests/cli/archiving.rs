@@ -237,3 +237,61 @@ async fn killed_at_any_moment_what_was_served_stays_whole() {
     assert_eq!(place.served(), Some(before + 1));
     assert!(!Path::new(&place.root().join("incoming")).exists());
 }
+
+/// What is to be built, without building it: a real build is among the end-to-end tests.
+#[tokio::test]
+async fn what_cannot_be_built_is_said_before_anything_is_done() {
+    let place = Place::new();
+    place.told("archive init --origin Acme --suite bookworm").await;
+    let source = place.directory.path().join("hello");
+    let debian = source.join("debian");
+    fs::create_dir_all(debian.join("source")).unwrap();
+    let shown = source.display().to_string();
+    let build = format!("archive build {shown} --suite bookworm --directory {shown}.builds");
+    let refused = place.told(&build).await;
+    assert!(
+        refused.contains(
+            "error: /hello was not built\ncaused by: /hello has no debian/control: name the directory"
+        ),
+        "{refused}"
+    );
+    for (name, text) in [
+        ("control", "Source: hello\n\nPackage: hello\n\nPackage: libhello1\n"),
+        ("changelog", "hello (1:2.10-3) stable; urgency=medium\n"),
+        ("rules", "#!/usr/bin/make -f\n"),
+        ("source/format", "3.0 (quilt)\n"),
+    ] {
+        fs::write(debian.join(name), text).unwrap();
+    }
+    let refused = place.told(&build).await;
+    assert!(
+        refused.contains("holds no hello_2.10.orig.tar.xz") && refused.contains("--build binary"),
+        "{refused}"
+    );
+    fs::write(place.directory.path().join("hello_2.10.orig.tar.gz"), "").unwrap();
+    expect![[r"
+        source hello 1:2.10-3
+          packages       hello, libhello1
+          would be made  full
+          chroot         builder (would be made)
+          added to       bookworm main
+          put into       -
+    "]]
+    .assert_eq(&place.told(&format!("{build} --dry-run")).await);
+    let json = place.told(&format!("{build} --dry-run --json --build any")).await;
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((json["version"].as_str(), json["build"].as_str()), (Some("1:2.10-3"), Some("any")));
+    assert_eq!(json["chroot_is_kept"].as_bool(), Some(false));
+    for (more, why) in [
+        ("--component contrib", "bookworm has no component contrib"),
+        ("--build-options $(reboot)", "are no build options"),
+        ("--no-add --output /x", "cannot be used with"),
+        ("--recipe /none.toml", "cannot read the recipe /none.toml"),
+    ] {
+        let refused = place.told(&format!("{build} --dry-run {more}")).await;
+        assert!(refused.contains(why), "{more}: {refused}");
+    }
+    let other = build.replace("--suite bookworm", "--suite other");
+    assert!(place.told(&other).await.contains("other"));
+    assert!(!place.directory.path().join("hello.builds").exists(), "nothing was done");
+}

@@ -39,6 +39,7 @@ help! {
     address_allocate: "address allocate --help";
     archive: "archive --help";
     archive_add: "archive add --help";
+    archive_build: "archive build --help";
     archive_guests: "archive guests --help";
     archive_init: "archive init --help";
     archive_upload: "archive upload --help";

@@ -7,7 +7,7 @@ use crate::context::Context;
 use crate::listing;
 use crate::question::{Answer, ConfirmArguments};
 use crate::table::Cell;
-use honcho_archive::{Change, Changing, Component, PackageName, SuiteName, Taken, Which};
+use honcho_archive::{Added, Change, Changing, Component, PackageName, SuiteName, Taken, Which};
 use std::path::PathBuf;
 
 pub(super) const ADD_HELP: &str = "\
@@ -76,30 +76,30 @@ pub(super) fn add(context: &Context, arguments: &AddArguments) -> Result<(), Com
     } else {
         (changing.add(suite, component, files)?, None)
     };
-    listing::show(
-        context,
-        &added,
-        "Nothing.",
-        &["PACKAGE", "VERSION", "ARCHITECTURE", "IN THE POOL", ""],
-        |one| {
-            let taken = match one.taken {
-                Taken::New => "added",
-                Taken::Already => "there already",
-            };
-            vec![
-                Cell::text(&one.package),
-                Cell::text(&one.version),
-                Cell::text(&one.architecture),
-                Cell::text(&one.place),
-                Cell::text(taken),
-            ]
-        },
-    )?;
+    show_added(context, &added)?;
     match published {
         Some(published) => context.output.note(&published.told()),
         None => next(context, &mut changing, suite, publishing)?,
     }
     Ok(())
+}
+
+/// What was added, and where it is.
+pub(super) fn show_added(context: &Context, added: &[Added]) -> Result<(), CommandError> {
+    let headings = ["PACKAGE", "VERSION", "ARCHITECTURE", "IN THE POOL", ""];
+    listing::show(context, added, "Nothing.", &headings, |one| {
+        let taken = match one.taken {
+            Taken::New => "added",
+            Taken::Already => "there already",
+        };
+        vec![
+            Cell::text(&one.package),
+            Cell::text(&one.version),
+            Cell::text(&one.architecture),
+            Cell::text(&one.place),
+            Cell::text(taken),
+        ]
+    })
 }
 
 /// Publishes if that was asked for, or says how.
