@@ -6,6 +6,7 @@ mod addresses;
 mod apt;
 mod bad_input;
 mod brain_down;
+mod captures;
 mod certificates;
 mod contract;
 mod crashes;

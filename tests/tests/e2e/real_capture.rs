@@ -1,8 +1,9 @@
-//! An image of a real guest's disk: files of all kinds are written on it, it is captured though its agent is killed, and a guest
-//! of the image has them all, and nothing of whose they were.
+//! An image of a real guest's disk: files of all kinds are written on it, it is captured though its agent and the brain are killed,
+//! and a guest of the image has them all, and nothing of whose they were.
 
 use anyhow::{Context as _, Result, ensure};
 use honcho_api::{GuestCreate, Image, ImageUpload};
+use honcho_e2e::brain::persistently;
 use honcho_e2e::real::{Filesystem, PATIENCE, Room, last_lines, qemus};
 use honcho_e2e::world::eventually;
 use honcho_model::guest::{GuestStatus, Power};
@@ -91,8 +92,10 @@ async fn a_guests_disk_becomes_an_image_and_that_a_guest() -> Result<()> {
     room.kill_agent()?;
     // Asked to run meanwhile, it waits.
     let start = room.ask(web1.id, "start", &[]).await?;
+    room.brain.kill();
+    room.brain.resume().await?;
     room.start_agent()?;
-    let now: ImageUpload = room.world.client.get(upload.id).await?;
+    let now: ImageUpload = persistently(|| room.world.client.get(upload.id)).await?;
     ensure!(now.status == "receiving" && now.received_bytes >= upload.received_bytes, "{now:?}");
     eventually("all of it is sent", PATIENCE, async || {
         let running = !qemus(web1.uuid).is_empty();
