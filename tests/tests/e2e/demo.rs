@@ -3,6 +3,7 @@
 use anyhow::{Context as _, Result, ensure};
 use honcho_api::client::Client;
 use honcho_api::{Account, Host, Load, SessionCreate, SlowQuery};
+use honcho_e2e::browser::Browser;
 use honcho_e2e::programs::{Process, program};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
@@ -28,10 +29,39 @@ fn welcome(process: &mut Process, log: &Path) -> Result<String> {
     }
 }
 
+/// With which password somebody logs in.
+fn password<'s>(said: &'s str, name: &str) -> Result<&'s str> {
+    let line = said.lines().find(|line| line.trim_start().starts_with(name)).context("a login")?;
+    line.split_whitespace().nth(1).context("a password")
+}
+
+/// Pages that need a house with more than one host to be worth a picture in the guide.
+async fn looked_at(directory: &Path, url: &str, said: &str) -> Result<()> {
+    let browser = Browser::start(directory).await?;
+    browser.go(&format!("{url}/login")).await?;
+    browser.fill("#login", "operator").await?;
+    browser.fill("#password", password(said, "operator")?).await?;
+    browser.click(".login button").await?;
+    browser.says("Needs attention").await?;
+    for (page, words, name) in [("/racks", "Racks", "racks"), ("/placement", "Memory promised", "placement")]
+    {
+        browser.go(&format!("{url}{page}")).await?;
+        browser.says(words).await?;
+        for width in [2560, 1280] {
+            browser.width(width).await?;
+            browser.picture(&format!("demo-{name}-{width}")).await?;
+            ensure!(browser.overflow().await? <= 0, "{page} is wider than its window of {width}");
+        }
+        browser.guide_picture(name).await?;
+    }
+    let errors = browser.console_errors().await?;
+    ensure!(errors.is_empty(), "{errors:?}");
+    Ok(())
+}
+
 /// The client of the person who is shown with a password.
 async fn logged_in(http: &reqwest::Client, url: &str, said: &str, name: &str) -> Result<Client> {
-    let line = said.lines().find(|line| line.trim_start().starts_with(name)).context("a login")?;
-    let password = line.split_whitespace().nth(1).context("a password")?;
+    let password = password(said, name)?;
     let nobody = Client::new(http.clone(), url, "");
     let order = SessionCreate { login: Some(name.to_owned()), password: Some(password.to_owned()) };
     let session: serde_json::Value = nobody.post("/v1/sessions.json", &order).await?;
@@ -53,7 +83,7 @@ async fn whoever_starts_it_finds_the_query_that_hurts_and_the_index_it_wants() -
     std::fs::create_dir(&own)?;
     let log = directory.path().join("log");
     let listen = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
-    let sizes = ["--hosts", "3", "--guests", "60", "--days", "16", "--step-ms", "50", "--still"];
+    let sizes = ["--hosts", "16", "--guests", "120", "--days", "16", "--step-ms", "50", "--still"];
     let mut command = demo(&own, &[&["--listen", listen.as_str()], sizes.as_slice()].concat())?;
     let mut process = Process::start(&mut command, &log)?;
     let said = welcome(&mut process, &log)?;
@@ -68,7 +98,7 @@ async fn whoever_starts_it_finds_the_query_that_hurts_and_the_index_it_wants() -
 
     let operator = logged_in(&http, &url, &said, "operator").await?;
     let hosts: Vec<Host> = operator.list(&[]).await?;
-    assert_eq!(hosts.len(), 3);
+    assert_eq!(hosts.len(), 16);
     assert!(
         hosts.iter().all(|host| host.rack_id.is_some() && host.hypervisor.as_deref() == Some("simulated"))
     );
@@ -78,6 +108,7 @@ async fn whoever_starts_it_finds_the_query_that_hurts_and_the_index_it_wants() -
     let load: Load = operator.get_path(&path, &[("span", "90d".to_owned())]).await?;
     assert!(load.cpus.iter().flatten().count() > 2_000, "{load:?}");
 
+    looked_at(directory.path(), &url, &said).await?;
     let customer = logged_in(&http, &url, &said, "customer").await?;
     let accounts: Vec<Account> = customer.list(&[]).await?;
     let [account] = accounts.as_slice() else { anyhow::bail!("a customer sees one account: {accounts:?}") };

@@ -300,7 +300,7 @@ fn owned((class, word): (&str, &str)) -> (String, String) {
 }
 
 /// What all hosts that take guests come to.
-fn sums(heats: &[Heat], is_one_lost: bool) -> Vec<(&'static str, String)> {
+fn sums(heats: &[Heat], lost: Option<&LostHost>) -> Vec<(&'static str, String)> {
     let open = || heats.iter().filter(|heat| heat.open);
     let of = |pair: fn(&Heat) -> (i64, i64)| {
         let (whole, part) = open().map(pair).fold((0, 0), |(a, b), (c, d)| (a + c, b + d));
@@ -317,7 +317,10 @@ fn sums(heats: &[Heat], is_one_lost: bool) -> Vec<(&'static str, String)> {
         (
             "N+1",
             match short {
-                0 if is_one_lost => "whichever host dies besides, its guests find room".to_owned(),
+                0 if lost.is_some_and(|lost| lost.all_homeless > 0) => {
+                    "broken: some of those that were on it find no room already".to_owned()
+                }
+                0 if lost.is_some() => "whichever host dies besides, its guests find room".to_owned(),
                 0 => "whichever host dies, its guests find room".to_owned(),
                 1 => "one host’s guests would not all find room".to_owned(),
                 more => format!("{more} hosts’ guests would not all find room"),
@@ -450,7 +453,7 @@ pub(super) async fn show(
             .collect(),
         racks: groups.into_iter().map(|((_, name), cells)| Rack { name, cells }).collect(),
         legend: legend(by, scale, lost_id.is_some()),
-        sums: sums(&heats, lost_id.is_some()),
+        sums: sums(&heats, lost.as_ref()),
         hosts: hosts
             .iter()
             .enumerate()
