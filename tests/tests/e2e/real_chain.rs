@@ -1,29 +1,15 @@
-//! The whole story of a package: built, published, in an image, in a guest that is outdated when a newer one comes, upgraded
-//! there by apt, and no longer listed.
+//! The whole story of a package: built in a clean chroot, published, in an image, in a guest that is outdated when a newer one
+//! comes, upgraded there by apt, and no longer listed.
 
+use crate::package_builds::{chroots, source};
 use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
 use honcho_e2e::programs::program;
 use honcho_e2e::real::{Filesystem, PATIENCE, Room};
 use honcho_e2e::world::eventually;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
-
-/// The package, in that version, as dpkg-deb makes it.
-fn built(directory: &Path, version: &str) -> Result<PathBuf> {
-    let tree = directory.join(format!("acme-tool-{version}"));
-    std::fs::create_dir_all(tree.join("DEBIAN"))?;
-    std::fs::create_dir_all(tree.join("usr/bin"))?;
-    let control = format!(
-        "Package: acme-tool\nVersion: {version}\nArchitecture: all\nMaintainer: A <a@example.org>\nDescription: for a test\n"
-    );
-    std::fs::write(tree.join("DEBIAN/control"), control)?;
-    std::fs::write(tree.join("usr/bin/acme-tool"), format!("#!/bin/sh\necho {version}\n"))?;
-    let path = directory.join(format!("acme-tool_{version}_all.deb"));
-    run(Command::new("chmod").arg("755").arg(tree.join("usr/bin/acme-tool")))?;
-    run(Command::new("dpkg-deb").args(["--root-owner-group", "-b"]).args([&tree, &path]))?;
-    Ok(path)
-}
+use std::time::Duration;
 
 fn run(command: &mut Command) -> Result<String> {
     let output = command.output()?;
@@ -44,10 +30,13 @@ async fn a_package_goes_from_its_source_to_a_guest_and_is_upgraded_there() -> Re
     let init = ["archive", "init", "--origin", "Acme", "--suite", "stable", "--archive", text(&archive)?];
     run(Command::new(program("honcho")?).args(init))?;
     let url = room.brain.serve_archive(&archive).await?;
-    let publish = |room: &Room, version: &str| -> Result<String> {
-        room.must(&["archive", "upload", text(&built(place.path(), version)?)?, "--suite", "stable"])
+    let publish = |version: &str| -> Result<String> {
+        let mut build = Command::new(program("honcho")?);
+        build.args(["archive", "build", text(&source(place.path(), version, "", "true")?)?, "--publish"]);
+        build.args(["--suite", "stable", "--build", "binary", "--archive", text(&archive)?, "--directory"]);
+        run(build.arg(chroots()?))
     };
-    publish(&room, "1.0")?;
+    publish("1.0")?;
 
     // An image with it, by a recipe that knows the archive and its key.
     let keyring = std::fs::read(archive.join("public/honcho-archive-keyring.gpg"))?;
@@ -91,8 +80,20 @@ async fn a_package_goes_from_its_source_to_a_guest_and_is_upgraded_there() -> Re
     ensure!(outdated(&room)?.contains("web1"), "its image has the old one");
     let said = eventually("web1 answers", PATIENCE, async || room.ssh("web1", "acme-tool")).await?;
     ensure!(said.trim() == "1.0", "{said}");
-    publish(&room, "2.0")?;
-    ensure!(outdated(&room)?.contains("web1"), "and is outdated now");
+    let listed = |outdated: bool| -> Result<String> {
+        let more: &[&str] = if outdated { &["--outdated"] } else { &[] };
+        room.must(&[&["archive", "guests", "stable", "--package", "acme-tool"], more].concat())
+    };
+    ensure!(!listed(true)?.contains("web1"), "nothing newer is served");
+    publish("2.0")?;
+    // Counts are up to ten seconds old.
+    let patience = Duration::from_secs(30);
+    eventually("web1 is outdated", patience, async || {
+        let said = listed(true)?;
+        ensure!(said.contains("web1") && said.contains("1.0"), "{said}");
+        Ok(())
+    })
+    .await?;
 
     // Upgraded in the guest by its own apt, out of the archive that the brain serves; the guest says so with its own token.
     let token = room.must(&["--json", "token", "create", "web1-packages", "--guest", "web1"])?;
@@ -112,7 +113,14 @@ async fn a_package_goes_from_its_source_to_a_guest_and_is_upgraded_there() -> Re
     );
     let said = room.ssh("web1", &upgrade)?;
     ensure!(said.trim() == "2.0", "{said}");
-    ensure!(!outdated(&room)?.contains("web1"), "it is outdated no more");
+    ensure!(!outdated(&room)?.contains("web1"), "it has the old one no more");
+    eventually("web1 is outdated no more", patience, async || {
+        let said = listed(true)?;
+        ensure!(!said.contains("web1"), "{said}");
+        Ok(())
+    })
+    .await?;
+    ensure!(listed(false)?.contains("web1"), "it has it still");
     let has = room.must(&["guest", "packages", "web1"])?;
     ensure!(has.lines().any(|line| line.contains("acme-tool") && line.contains("2.0")), "{has}");
     Ok(())
