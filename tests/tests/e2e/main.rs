@@ -17,6 +17,7 @@ mod giving_up;
 mod house;
 mod life;
 mod moves;
+mod own_packages;
 mod package_builds;
 mod panel;
 mod panel_slow;
