@@ -123,7 +123,7 @@ async fn what_cannot_become_one_is_refused_with_the_reason_and_holds_nothing_up(
     let world = World::new().await;
     let guest = world.off("web1").await;
     let content = tarball();
-    let ended = async |end: CaptureEnd, why: &str| {
+    let refuses = async |end: CaptureEnd, why: &str| {
         let upload = world.capture(guest.id, "own").await.unwrap();
         world.came(&upload, &content).await;
         let ended = world.captured(&upload, end).await.unwrap();
@@ -132,8 +132,8 @@ async fn what_cannot_become_one_is_refused_with_the_reason_and_holds_nothing_up(
         assert_eq!(world.to_be_read().await, Vec::<Uuid>::new());
     };
     let problem = "its disk was not read:\nno ext4".to_owned();
-    ended(CaptureEnd::Impossible { problem }, "was not read: no ext4").await;
-    ended(whole(&content[1..]), "changed while it was read").await;
+    refuses(CaptureEnd::Impossible { problem }, "was not read: no ext4").await;
+    refuses(whole(&content[1..]), "changed while it was read").await;
 
     // What this machine could not seal its host does not send again by itself.
     let upload = world.capture(guest.id, "own").await.unwrap();
@@ -144,6 +144,19 @@ async fn what_cannot_become_one_is_refused_with_the_reason_and_holds_nothing_up(
     let reader = world.app.store.reader();
     let ended = image_uploads::get(reader, Scope::System, id).await.unwrap();
     assert_eq!(ended.problem.as_deref(), Some("the disk is full: capture it again"));
+
+    // How large it is is known once it was read; an account that is full begins nothing.
+    let limit = async |bytes: i64| {
+        let body = honcho_api::AccountCreate { limit_image_bytes: Some(Some(bytes)), ..Default::default() };
+        let id = AccountId(world.account.id);
+        world.ask(&AccountUpdate { scope: Scope::Operator, id, body, lock_version: None }).await.unwrap();
+    };
+    limit(i64::try_from(content.len()).unwrap() - 1).await;
+    refuses(whole(&content), "images").await;
+    limit(0).await;
+    let full = refused(world.capture(guest.id, "own").await);
+    assert!(full.contains("size_bytes"), "{full}");
+    limit(1 << 30).await;
 
     let upload = world.capture(guest.id, "own").await.unwrap();
     world.ask(&GuestDelete { scope: Scope::Operator, id: GuestId(guest.id) }).await.unwrap();
