@@ -26,6 +26,7 @@
 
 mod archive;
 mod contents;
+mod copying;
 mod deb;
 mod digests;
 mod draft;
@@ -44,6 +45,7 @@ mod signing;
 mod source;
 
 pub use archive::{Archive, Changing};
+pub use copying::{CopyNotes, CopyPlan, NOTES, STAYS_FOR, Served, Turn};
 pub use deb::{Deb, For, files as files_of_package};
 pub use digests::Digest;
 pub use draft::{Added, Taken};

@@ -2,6 +2,7 @@
 
 mod build;
 mod contents;
+mod copy;
 mod guests;
 mod held;
 mod history;

@@ -295,3 +295,47 @@ async fn what_cannot_be_built_is_said_before_anything_is_done() {
     assert!(place.told(&other).await.contains("other"));
     assert!(!place.directory.path().join("hello.builds").exists(), "nothing was done");
 }
+
+/// Into a directory that somebody else serves: what is replaced stays for whoever is reading, and nothing of another archive goes.
+#[tokio::test]
+async fn what_is_served_is_copied_whole() {
+    let place = Place::new();
+    place.told("archive init --origin Acme --suite bookworm").await;
+    let (one, two) = (place.deb("hello", "1"), place.deb("hello", "2"));
+    place.told(&format!("archive add {one} --suite bookworm --publish")).await;
+    let copy = place.directory.path().join("copy");
+    let publish = format!("archive publish --to {}", copy.display());
+    let told = place.told(&publish).await;
+    assert!(told.contains("/copy: ") && told.contains(" files copied, 0 deleted, 0 to be"), "{told}");
+    let served = place.root().join("public");
+    let equal =
+        |path: &str| assert_eq!(fs::read(copy.join(path)).unwrap(), fs::read(served.join(path)).unwrap());
+    let paths = ["dists/bookworm/InRelease", "dists/bookworm/main/binary-amd64/Packages.gz"];
+    for path in paths {
+        equal(path);
+    }
+    equal("pool/main/h/hello/hello_1_all.deb");
+    let by_hash = copy.join("dists/bookworm/main/binary-amd64/by-hash/SHA256");
+    let before = fs::read_dir(&by_hash).unwrap().count();
+    assert!(before >= 3);
+    let told = place.told(&publish).await;
+    assert!(told.contains("/copy: 1 files copied"), "the keyring alone: {told}");
+
+    place.told("archive remove hello --suite bookworm --publish --yes").await;
+    place.told(&format!("archive add {two} --suite bookworm --publish")).await;
+    place.told("archive prune --keep 1 --days 0 --without-brain --yes").await;
+    let told = place.told(&publish).await;
+    for path in paths {
+        equal(path);
+    }
+    assert!(told.contains("0 deleted") && fs::read_dir(&by_hash).unwrap().count() > before, "{told}");
+    let notes = fs::read_to_string(copy.join(".honcho-copy.json")).unwrap();
+    let is_noted = notes.contains("hello_1_all.deb");
+    assert_eq!(is_noted, !served.join("pool/main/h/hello/hello_1_all.deb").exists(), "{notes}");
+
+    let other = Place::new();
+    other.told("archive init --origin Other --suite bookworm").await;
+    let told = other.told(&publish).await;
+    assert!(told.contains("what is there is no copy of this archive"), "{told}");
+    equal("dists/bookworm/InRelease");
+}

@@ -1,5 +1,6 @@
 //! `honcho archive publish`.
 
+use super::copy::copy;
 use super::{WhichArchive, now};
 use crate::command_error::CommandError;
 use crate::context::Context;
@@ -7,14 +8,19 @@ use crate::listing;
 use crate::table::Cell;
 use honcho_archive::{Change, Changing, Published, SuiteName};
 use serde::Serialize;
+use std::path::PathBuf;
 
 pub(super) const HELP: &str = "\
 What is published is seen at once and whole, or not at all. Where nothing has changed, a suite is signed anew once half the time \
 is over for which it is valid: a daily `honcho archive publish` by cron keeps all of them so.
 
+With --to all that is served is copied, too, into a directory that others serve: the release last, so that no apt sees a mixture, and what is wanted no \
+more goes a day after that was first found.
+
 Examples:
   honcho archive publish
-  honcho archive publish bookworm --note 'openssl, DSA-5764'";
+  honcho archive publish bookworm --note 'openssl, DSA-5764'
+  honcho archive publish --to /mnt/www/apt";
 
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct PublishArguments {
@@ -26,6 +32,9 @@ pub(crate) struct PublishArguments {
     /// What it is for, kept in the history
     #[arg(long, value_name = "TEXT")]
     note: Option<String>,
+    /// Copy all that is served there; may be said several times
+    #[arg(long, value_name = "DIR")]
+    to: Vec<PathBuf>,
 }
 
 /// Publishing in the same step.
@@ -86,6 +95,10 @@ pub(super) fn run(context: &Context, arguments: &PublishArguments) -> Result<(),
         .iter()
         .map(|suite| publish_one(&mut changing, suite, arguments.note.clone(), now(context)))
         .collect::<Result<Vec<_>, _>>()?;
+    drop(changing);
+    for to in &arguments.to {
+        copy(context, &arguments.which.open()?, to, now(context))?;
+    }
     listing::show(context, &outcomes, "There is no suite.", &["OUTCOME"], |outcome| {
         vec![Cell::text(outcome.told())]
     })
