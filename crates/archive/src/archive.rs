@@ -9,6 +9,7 @@ use crate::signing::Key;
 use crate::{Architecture, ArchiveError, ArchiveResult, Component, SuiteName, files};
 use rand_core_06::CryptoRngCore;
 use rustix::fs::FlockOperation;
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
@@ -180,6 +181,21 @@ impl Archive {
             for (architecture, index) in indexes {
                 for stanza in index.stanzas(&self.chunks) {
                     visit(component, architecture, stanza?)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives every package that any kept publication of a suite lists to `visit`, each once or more often: what publications share is
+    /// read once.
+    pub fn packages_ever(&self, suite: &SuiteName, mut visit: impl FnMut(Stanza)) -> ArchiveResult<()> {
+        let mut seen = HashSet::new();
+        for publication in self.history(suite)? {
+            let indexes = publication.indexes.values().flatten().filter(|(of, _)| !of.is_source());
+            for chunk in indexes.flat_map(|(_, index)| &index.chunks) {
+                if seen.insert(chunk.digest) {
+                    self.chunks.stanzas(chunk.digest)?.into_iter().for_each(&mut visit);
                 }
             }
         }

@@ -1,14 +1,14 @@
 //! What guests have of what a suite of the archive serves: counted for pages and programs, each of which sees its own guests.
 //!
 //! dpkg does not write down where a package came from. What a guest has is told by name, version and architecture, and of those names
-//! alone that the suite serves. What another suite serves and this one does not came from there, and is not outdated here: a
+//! alone that the suite serves. What another suite serves and this one never did came from there, and is not outdated here: a
 //! machine with what `bookworm` serves is not behind `trixie`. Guests may say what they like: however many versions they make up, a few of each package are told apart.
 
 use crate::app::App;
 use crate::http::{ApiError, ApiResult};
 use honcho_api::{ImagePackage, InstalledVersion, Suite, SuitePackage, SuitePackageGuest};
 use honcho_archive::{Archive, ArchiveResult, SuiteName, Which, compare_versions};
-use honcho_store::guest_packages::{self, Holder, Installed, Known};
+use honcho_store::guest_packages::{self, Among, Holder, Installed, Known, Whose};
 use honcho_store::{Filters, Scope, StoreResult, people};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -17,6 +17,9 @@ use std::time::Duration;
 
 /// So many versions of a package are told apart.
 const MOST_VERSIONS: usize = 50;
+
+/// So many guests that have a package are named where they are counted: a page of them, which need not be looked for then.
+pub(crate) const FIRST: usize = 100;
 
 /// So far behind what guests say may be what is shown of it.
 const AGE: Duration = crate::shared::age(Duration::from_secs(10));
@@ -28,7 +31,7 @@ const LATELY: Duration = crate::shared::age(Duration::from_mins(10));
 const TOO_OLD: Duration = crate::shared::age(Duration::from_hours(1));
 
 /// What a suite serves, by name.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Served {
     /// Which publication it is.
     pub(crate) number: u64,
@@ -36,10 +39,12 @@ pub(crate) struct Served {
 }
 
 /// A package of it.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct ServedPackage {
     /// Oldest first.
     versions: Vec<String>,
+    /// Those of earlier publications.
+    former: BTreeSet<String>,
     architectures: BTreeSet<String>,
     /// The newest version of each architecture's index.
     newest: BTreeMap<String, String>,
@@ -58,6 +63,14 @@ impl Served {
                 served.add(stanza.name(), stanza.version(), stanza.architecture(), index.as_str());
             }
             Ok(())
+        })?;
+        archive.packages_ever(suite, |stanza| {
+            if let Some(package) = served.packages.get_mut(stanza.name())
+                && !package.serves(stanza.version())
+                && !package.former.contains(stanza.version())
+            {
+                package.former.insert(stanza.version().to_owned());
+            }
         })?;
         Ok(served)
     }
@@ -92,6 +105,11 @@ impl ServedPackage {
         newest.map(String::as_str).filter(|newest| compare_versions(version, newest) == Ordering::Less)
     }
 
+    /// Whether an earlier publication did.
+    fn served(&self, version: &str) -> bool {
+        self.former.iter().any(|former| compare_versions(former, version) == Ordering::Equal)
+    }
+
     fn serves(&self, version: &str) -> bool {
         self.versions.binary_search_by(|served| compare_versions(served, version)).is_ok()
     }
@@ -110,7 +128,9 @@ impl Beside {
         let package = self.served.packages.get(name)?;
         let newer = package.newer(version, architecture)?;
         let serves = |served: &Served| served.packages.get(name).is_some_and(|one| one.serves(version));
-        let is_of_another = !package.serves(version) && self.others.iter().map(Arc::as_ref).any(serves);
+        let is_of_another = !package.serves(version)
+            && !package.served(version)
+            && self.others.iter().map(Arc::as_ref).any(serves);
         (!is_of_another).then_some(newer)
     }
 
@@ -130,6 +150,9 @@ pub(crate) struct Count {
     guests: i64,
     outdated: i64,
     installed: Vec<InstalledVersion>,
+    /// The first guests by id that said they have it, and images with it of which some guests have said nothing.
+    first: Vec<i64>,
+    images: Vec<i64>,
     /// The list that was counted last, and whether it counted as outdated: a guest may have a package for several architectures.
     last: (u64, bool),
 }
@@ -146,9 +169,9 @@ impl<'s> Tally<'s> {
         Tally { suite, lists: 0, counts: HashMap::new() }
     }
 
-    /// Counts a list that so many guests have.
-    fn add(&mut self, guests: i64, list: &[Installed<'_>]) {
+    fn add(&mut self, whose: Whose, list: &[Installed<'_>]) {
         self.lists += 1;
+        let guests = whose.guests();
         for Installed { name, version, architecture } in list {
             let Some((name, served)) = self.suite.served.packages.get_key_value(name.as_ref()) else {
                 continue;
@@ -176,6 +199,11 @@ impl<'s> Tally<'s> {
             if count.last.0 != self.lists {
                 count.last = (self.lists, false);
                 count.guests += guests;
+                match whose {
+                    Whose::Guest(id) if count.first.len() <= FIRST => count.first.push(id),
+                    Whose::Guest(_) => {}
+                    Whose::Image(id, _) => count.images.push(id),
+                }
             }
             if is_outdated && !count.last.1 {
                 count.last.1 = true;
@@ -238,7 +266,7 @@ async fn beside(app: &App, suite: &str) -> ApiResult<(SuiteName, Beside)> {
 async fn counted(app: &App, scope: Scope, suite: SuiteName, beside: &Beside) -> ApiResult<Arc<Counted>> {
     let count = async || -> ApiResult<Arc<Counted>> {
         let mut tally = Tally::new(beside);
-        guest_packages::each(app.store.reader(), scope, &mut |guests, list| tally.add(guests, list)).await?;
+        guest_packages::each(app.store.reader(), scope, &mut |whose, list| tally.add(whose, list)).await?;
         Ok(Arc::new(tally.done()))
     };
     let asked = Asked::of(app, scope, suite, beside).await?;
@@ -391,9 +419,31 @@ impl Holders {
         Ok(Holders { app: app.clone(), scope, beside, package: package.to_owned() })
     }
 
+    /// The first of them, of those that had it when they were counted.
+    pub(crate) async fn first_of(
+        &self,
+        counted: &SuiteInstalled,
+        limit: i64,
+    ) -> StoreResult<Vec<SuitePackageGuest>> {
+        let Some(Count { first, images, .. }) = counted.counted.get(&self.package) else {
+            return Ok(Vec::new());
+        };
+        let filters = Filters { limit: Some(limit), ..Filters::default() };
+        self.among(Some(Among { guests: first, images }), None, &filters).await
+    }
+
     /// Guests by id; with `outdated`, those alone that have an older version than the suite serves, or those alone that have none.
     pub(crate) async fn page(
         &self,
+        outdated: Option<bool>,
+        filters: &Filters,
+    ) -> StoreResult<Vec<SuitePackageGuest>> {
+        self.among(None, outdated, filters).await
+    }
+
+    async fn among(
+        &self,
+        among: Option<Among<'_>>,
         outdated: Option<bool>,
         filters: &Filters,
     ) -> StoreResult<Vec<SuitePackageGuest>> {
@@ -404,7 +454,8 @@ impl Holders {
         };
         let wanted = |holder: &Holder| outdated.is_none_or(|outdated| is_outdated(holder) == outdated);
         let reader = self.app.store.reader();
-        let holders = guest_packages::holders(reader, self.scope, &self.package, filters, &wanted).await?;
+        let holders =
+            guest_packages::holders(reader, self.scope, &self.package, among, filters, &wanted).await?;
         let told = |holder: Holder| SuitePackageGuest {
             is_outdated: is_outdated(&holder),
             guest_id: holder.guest_id,
@@ -458,7 +509,7 @@ mod tests {
                     }
                 })
                 .collect();
-            tally.add(guests.parse().unwrap(), &list);
+            tally.add(Whose::Image(1, guests.parse().unwrap()), &list);
         }
         let mut told = String::new();
         for (name, count) in tally.done().into_iter().collect::<BTreeMap<_, _>>() {
@@ -547,6 +598,15 @@ mod tests {
                   2.0 amd64 2
             "]],
         );
+        // A mend that one suite has and the other lacks: who has the old one from here is outdated, though it is served elsewhere.
+        let mut mended = Arc::unwrap_or_clone(served("hello 1.0+s1 amd64 amd64"));
+        mended.packages.get_mut("hello").unwrap().former.insert("1.0".to_owned());
+        let one_more = Beside { served: Arc::new(mended), others: vec![served("hello 1.0 amd64 amd64")] };
+        let expected = expect![[r"
+            hello: 1 have it, 1 outdated
+              1.0 amd64 1 outdated
+        "]];
+        check_beside(&one_more, &["1: hello 1.0 amd64"], &expected);
         // A promotion: both serve it, and one serves a newer one besides.
         let (stable, testing) = ("hello 1.0 amd64 amd64", "hello 1.0 amd64 amd64\nhello 1.1 amd64 amd64");
         let expected = expect![[r"
@@ -568,10 +628,11 @@ mod tests {
         for n in 0..1000 {
             let version = n.to_string();
             let one = Installed { name: "hello".into(), version: version.into(), architecture: "all".into() };
-            tally.add(1, &[one]);
+            tally.add(Whose::Guest(n), &[one]);
         }
         let counts = tally.done();
         let count = &counts["hello"];
         assert_eq!((count.guests, count.outdated, count.installed.len()), (1000, 500, MOST_VERSIONS));
+        assert_eq!(count.first, (0..=100).collect::<Vec<i64>>(), "a page, and whether there are more");
     }
 }

@@ -101,19 +101,62 @@ pub struct Known {
     pub unknown: i64,
 }
 
-/// Gives the lists of all guests in scope that are not deleted to `visit`, each with how many guests have it: as each guest said, and
-/// of those that said nothing what their image was made with. A few are in memory at a time, however many there are.
+/// Whose list it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// This guest said so.
+    Guest(i64),
+    /// This image was made with it, and so many guests of it have said nothing.
+    Image(i64, i64),
+}
+
+impl Whose {
+    /// How many guests have it.
+    pub fn guests(self) -> i64 {
+        match self {
+            Whose::Guest(_) => 1,
+            Whose::Image(_, guests) => guests,
+        }
+    }
+}
+
+/// Who may have a package: these guests, as they said, and whoever has said nothing and is made of these images.
+#[derive(Clone, Copy, Debug)]
+pub struct Among<'a> {
+    /// Ids.
+    pub guests: &'a [i64],
+    /// Ids.
+    pub images: &'a [i64],
+}
+
+impl Among<'_> {
+    fn condition(self) -> String {
+        // There is none with the number 0, and PostgreSQL takes no empty list.
+        let list = |ids: &[i64]| {
+            std::iter::once(&0).chain(ids).map(ToString::to_string).collect::<Vec<_>>().join(", ")
+        };
+        format!(
+            "(g.id IN ({}) OR w.guest_id IS NULL AND g.image_id IN ({}))",
+            list(self.guests),
+            list(self.images)
+        )
+    }
+}
+
+/// Gives the lists of all guests in scope that are not deleted to `visit`: as each guest said, guests by id, and before them of those
+/// that said nothing what their image was made with. A few are in memory at a time, however many there are.
 pub async fn each(
     connection: &impl Connection,
     scope: Scope,
-    visit: &mut (dyn FnMut(i64, &[Installed<'_>]) + Send),
+    visit: &mut (dyn FnMut(Whose, &[Installed<'_>]) + Send),
 ) -> StoreResult<()> {
     // These first: one that says so for the first time meanwhile counts twice, and not never.
     for Silent { image_id, guests, .. } in silent(connection, scope).await? {
+        let Some(image_id) = image_id else { continue };
         let packages: Option<Unnamed> =
             row(connection, "SELECT packages FROM images WHERE id = $1", values![image_id]).await?;
         if let Some(packages) = packages.and_then(|image| image.packages) {
-            visit(guests, &lent(&packages)?);
+            visit(Whose::Image(image_id, guests), &lent(&packages)?);
         }
     }
     let mut after = 0;
@@ -128,7 +171,7 @@ pub async fn each(
         let Some(last) = lists.last() else { break };
         after = last.id;
         for list in &lists {
-            visit(1, &lent(&list.packages)?);
+            visit(Whose::Guest(list.id), &lent(&list.packages)?);
         }
     }
     Ok(())
@@ -146,11 +189,11 @@ pub async fn installed_of(
         names
     });
     let mut found: HashMap<&ImagePackage, i64> = HashMap::new();
-    each(connection, scope, &mut |guests, list| {
+    each(connection, scope, &mut |whose, list| {
         for Installed { name, version, architecture } in list {
             let same = names.get(name.as_ref()).into_iter().flatten();
             for one in same.filter(|one| one.version == *version && one.architecture == *architecture) {
-                *found.entry(one).or_default() += guests;
+                *found.entry(one).or_default() += whose.guests();
             }
         }
     })
@@ -233,10 +276,12 @@ struct HolderRow {
 }
 
 /// The guests in scope, not deleted, that have a package of this name and of which `wanted` holds, by id, paged as the filters say.
+/// Where it is known who may, no other is looked at.
 pub async fn holders(
     connection: &impl Connection,
     scope: Scope,
     name: &str,
+    among: Option<Among<'_>>,
     filters: &Filters,
     wanted: &(dyn Fn(&Holder) -> bool + Sync),
 ) -> StoreResult<Vec<Holder>> {
@@ -257,6 +302,9 @@ pub async fn holders(
                    FROM guests g LEFT JOIN guest_packages w ON w.guest_id = g.id LEFT JOIN images m ON m.id = g.image_id";
         let mut select = Select::new(sql, values![]);
         select.only("g.deleted_at IS NULL");
+        if let Some(among) = among {
+            select.only(&among.condition());
+        }
         select.only_with("COALESCE(w.packages, m.packages) LIKE ? ESCAPE '!'", like_pattern(name)?);
         select.scope_of_machine(scope, "g.account_id", "g.id = ?");
         select.filter(&few, "g.id", &[])?;

@@ -7,6 +7,7 @@
 mod contents;
 mod world;
 
+use honcho_archive::index::Stanza;
 use honcho_archive::{Changing, Loose, Pruning, Published, Retention, SuiteName, keyring};
 use rand_core_06::OsRng;
 use std::fs;
@@ -244,6 +245,17 @@ fn what_was_published_is_gone_back_to_and_taken_over() {
     let forecast =
         changing.prune(Retention { newest: 2, since: i64::MAX }, |_| false, Pruning::DryRun).unwrap();
     assert_eq!((forecast.publications, forecast.packages), (2, 0), "{forecast:?}");
+    let ever = || {
+        let mut versions = Vec::new();
+        let seen = |stanza: Stanza| {
+            if stanza.name() == "hello" && !versions.contains(&stanza.version().to_owned()) {
+                versions.push(stanza.version().to_owned());
+            }
+        };
+        world.archive().packages_ever(&suite(), seen).unwrap();
+        versions
+    };
+    assert_eq!(ever(), ["1", "2"]);
     // What a guest has installed stays; nothing else that none lists.
     let strict = Retention { newest: 1, since: i64::MAX };
     let loose: Vec<String> = changing.loose(strict).unwrap().into_iter().map(|one| one.version).collect();
@@ -262,6 +274,7 @@ fn what_was_published_is_gone_back_to_and_taken_over() {
             && kept("h/hello/hello_2_all.deb")
             && kept("t/tool/tool_1_amd64.deb")
     );
+    assert_eq!(ever(), ["2"]);
     world.update();
     assert_eq!(world.versions("hello"), ["2"]);
     let gone = world.archive().publication(&which("bookworm@1")).unwrap_err().to_string();

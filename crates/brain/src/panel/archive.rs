@@ -10,7 +10,7 @@ use super::visitor::{Asking, Guarded};
 use crate::app::App;
 use crate::archive::OwnArchive;
 use crate::http::{ApiError, ApiResult};
-use crate::installed::{self, Holders, SuiteInstalled};
+use crate::installed::{self, FIRST, Holders, SuiteInstalled};
 use askama::Template;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
@@ -23,7 +23,7 @@ use serde::Deserialize;
 use std::sync::Arc;
 
 /// So many packages, or guests, are on a page.
-const ROWS: usize = 100;
+const ROWS: usize = FIRST;
 
 /// Days before apt believes a suite no more in which somebody should look: the brain that leads signs it anew long before.
 const SOON: i64 = 3;
@@ -323,7 +323,11 @@ pub(super) async fn package(
     };
     let limit = i64::try_from(ROWS + 1).unwrap_or(i64::MAX);
     let filters = Filters { after, limit: Some(limit), ..Filters::default() };
-    let mut holders = Holders::of(&app, scope, &suite, &name).await?.page(None, &filters).await?;
+    let holders = Holders::of(&app, scope, &suite, &name).await?;
+    let mut holders = match after {
+        None if is_counted => holders.first_of(&seen, limit).await?,
+        _ => holders.page(None, &filters).await?,
+    };
     let has_more = holders.len() > ROWS;
     holders.truncate(ROWS);
     let accounts = holders.iter().map(|holder| holder.account_id);
