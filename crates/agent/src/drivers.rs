@@ -13,6 +13,7 @@ use honcho_wire::{
     ImageWanted, LoadObserved, NetworkWanted, PoolState, PoolWanted, Virtualization, VolumeAbsent,
     VolumeWanted,
 };
+use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -221,10 +222,10 @@ pub struct VolumeSeen {
 }
 
 /// A complete volume that another host is given.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct LeavingVolume {
-    /// Its file or device.
-    pub path: PathBuf,
+    /// Its file or device. While that is open, nobody writes it.
+    pub file: File,
     /// The public half of the SSH host key that was made with it.
     pub ssh_host_key: Option<String>,
 }

@@ -234,9 +234,8 @@ impl Server {
         let leaving = self.storage.leaving(&departure.pool, departure.volume, departure.uuid).await;
         let leaving = leaving.map_err(|error| error.to_string())?;
         let opened = tokio::task::spawn_blocking(move || {
-            let file = std::fs::File::open(&leaving.path)?;
-            let data = allocated(&file)?;
-            let blocks = Blocks::new(file)?;
+            let data = allocated(&leaving.file)?;
+            let blocks = Blocks::new(leaving.file)?;
             let answer = Answer::Comes { size: blocks.size(), data, ssh_host_key: leaving.ssh_host_key };
             Ok::<_, Error>((blocks, answer))
         });

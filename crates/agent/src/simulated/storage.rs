@@ -222,7 +222,9 @@ impl Storage for SimulatedStorage {
     async fn leaving(&self, pool: &PoolWanted, id: VolumeId, uuid: Uuid) -> DriverResult<LeavingVolume> {
         self.check(pool)?;
         // What is in the file says all of it, the key too.
-        Ok(LeavingVolume { path: self.volume(pool, id, uuid), ssh_host_key: None })
+        let path = self.volume(pool, id, uuid);
+        let file = std::fs::File::open(&path).map_err(later(&path))?;
+        Ok(LeavingVolume { file, ssh_host_key: None })
     }
 
     async fn arriving(&self, pool: &PoolWanted, id: VolumeId, uuid: Uuid) -> DriverResult<Option<PathBuf>> {

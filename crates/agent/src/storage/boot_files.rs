@@ -57,13 +57,18 @@ pub(super) fn take(layout: &Layout, id: VolumeId, uuid: Uuid, names: &Mutex<()>)
     let failed =
         |error: std::io::Error| DriverError::Later(format!("keeping the kernel of volume {id}: {error}"));
     let link = layout.boot_of(id, uuid);
+    // A tool that outlived its agent writes it still; what was booted from last must not stand in for that.
+    let disk = File::open(layout.volume(id, uuid, super::layout::RAW));
+    if let Ok(disk) = &disk {
+        super::lock::alone(disk, id)?;
+    }
     {
         let _held = hold(names);
         make_passable(&layout.boot()).map_err(failed)?;
         remove_stale(&layout.boot()).map_err(failed)?;
     }
     let budget = Budget::new(MOST_BYTES, LONGEST);
-    let taken = File::open(layout.volume(id, uuid, super::layout::RAW))
+    let taken = disk
         .map_err(|error| format!("its disk cannot be opened ({error})"))
         .and_then(|disk| guest_filesystem::open(disk, &budget))
         .and_then(|fs| take_from(&fs, &budget, &layout.boot()));

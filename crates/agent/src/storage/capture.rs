@@ -10,12 +10,12 @@
 use super::directory::{Turn, blocking};
 use super::grow::{holds_ext4, is_about_the_filesystem};
 use super::layout::{Layout, RAW, stem};
+use super::lock;
 use crate::drivers::{DriverError, DriverResult, ProgressSink};
 use honcho_images::import::ImportError;
 use honcho_images::import::disk::{self, Captured};
 use honcho_images::tool::{E2FSCK, Sandbox, ToolError, ToolOutput};
 use honcho_model::VolumeId;
-use rustix::fs::FlockOperation;
 use std::fs::File;
 use std::io::{self, Write};
 use std::time::Duration;
@@ -38,7 +38,7 @@ pub(super) async fn read(
 ) -> DriverResult<Captured> {
     let name = format!("{}{RAW}", stem(id, uuid));
     let (opened, named) = (layout.clone(), name.clone());
-    let disk = blocking(move || lock(&opened, id, &named)).await??;
+    let disk = blocking(move || open(&opened, id, &named)).await??;
     replay(&layout, id, &name, &disk).await?;
     blocking(move || {
         let _turn = turn;
@@ -54,13 +54,10 @@ pub(super) async fn read(
     })
 }
 
-fn lock(layout: &Layout, id: VolumeId, name: &str) -> DriverResult<File> {
+fn open(layout: &Layout, id: VolumeId, name: &str) -> DriverResult<File> {
     let open = File::options().read(true).write(true).open(layout.volumes().join(name));
     let file = open.map_err(|error| DriverError::Later(format!("reading volume {id}: {error}")))?;
-    if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-        let text = format!("volume {id} is still being worked on by e2fsck or resize2fs: it is waited for");
-        return Err(DriverError::Later(text));
-    }
+    lock::alone(&file, id)?;
     if !holds_ext4(&file) {
         let text = "its disk was not read: there is no ext4 filesystem on it, and no other can be captured";
         return Err(DriverError::Never(text.to_owned()));

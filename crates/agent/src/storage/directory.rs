@@ -12,7 +12,7 @@ use super::layout::{
     ARRIVING, ARRIVING_NOTE, ARRIVING_NOTE_NEW, CONSOLE_LOG, GROWING, HOST_KEY, Layout, RAW, image_name,
     stem, volume_of_name,
 };
-use super::{boot_files, capture, clone, grow, identity, image_cache, marker};
+use super::{boot_files, capture, clone, grow, identity, image_cache, lock, marker};
 use crate::drivers::{
     BlobSource, BootFiles, DriverError, DriverResult, GuestIdentity, LeavingVolume, PoolSeen, ProgressSink,
     Storage, VolumeSeen,
@@ -181,13 +181,20 @@ impl Storage for DirectoryStorage {
 
     async fn leaving(&self, pool: &PoolWanted, id: VolumeId, uuid: Uuid) -> DriverResult<LeavingVolume> {
         let layout = ready(pool).await?;
+        let path = layout.volume(id, uuid, RAW);
+        let file = blocking(move || {
+            let file = File::open(path).map_err(|error| io_error(&format!("reading volume {id}"), &error))?;
+            lock::with_readers(&file, id)?;
+            Ok::<_, DriverError>(file)
+        })
+        .await??;
         let ssh_host_key = match std::fs::read_to_string(layout.volume(id, uuid, HOST_KEY)) {
             Ok(text) => Some(text.trim().to_owned()),
             // A volume of an image without SSH has none.
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
             Err(error) => return Err(io_error(&format!("reading the SSH host key of volume {id}"), &error)),
         };
-        Ok(LeavingVolume { path: layout.volume(id, uuid, RAW), ssh_host_key })
+        Ok(LeavingVolume { file, ssh_host_key })
     }
 
     async fn read_files(

@@ -387,6 +387,28 @@ async fn a_volume_grows_and_a_growth_cut_short_is_taken_up() {
 }
 
 #[tokio::test]
+async fn a_volume_that_a_tool_still_writes_neither_boots_nor_leaves() {
+    let (bench, volume) = Bench::with_volume().await;
+    // What it booted from last does not stand in for it.
+    bench.storage.boot_files(&bench.pool, &volume).await.unwrap();
+    let held = File::open(bench.path(&volume)).unwrap();
+    rustix::fs::flock(&held, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let boot = bench.storage.boot_files(&bench.pool, &volume).await;
+    assert!(matches!(&boot, Err(DriverError::Later(why)) if why.contains("worked on")), "{boot:?}");
+    let leaving = async || bench.storage.leaving(&bench.pool, volume.id, volume.uuid).await;
+    let left = leaving().await;
+    assert!(matches!(&left, Err(DriverError::Later(why)) if why.contains("worked on")), "{left:?}");
+    drop(held);
+    bench.storage.boot_files(&bench.pool, &volume).await.unwrap();
+    // While it is read out it neither boots nor grows; who receives it may ask for it once more.
+    let left = (leaving().await.unwrap(), leaving().await.unwrap());
+    bench.storage.boot_files(&bench.pool, &volume).await.unwrap_err();
+    bench.storage.grow_volume(&bench.pool, &volume).await.unwrap_err();
+    drop(left);
+    bench.storage.boot_files(&bench.pool, &volume).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_guest_boots_what_it_has_installed_last() {
     let (bench, volume) = Bench::with_volume().await;
     let path = bench.path(&volume);

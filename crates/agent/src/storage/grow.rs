@@ -11,11 +11,11 @@
 
 use super::directory::blocking;
 use super::layout::{GROWING, Layout, RAW, stem};
+use super::lock;
 use crate::drivers::{DriverError, DriverResult};
 use honcho_images::partial::{sync_directory, write_whole};
 use honcho_images::tool::{E2FSCK, RESIZE2FS, Sandbox, Tool, ToolError, ToolOutput};
 use honcho_model::{Bytes, VolumeId};
-use rustix::fs::FlockOperation;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -87,11 +87,7 @@ impl Growth {
         let name = format!("{}{RAW}", stem(id, uuid));
         let open = File::options().read(true).write(true).open(layout.volumes().join(&name));
         let file = open.map_err(|error| failed(id, &error))?;
-        if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-            let text =
-                format!("volume {id} is still being worked on by e2fsck or resize2fs: it is waited for");
-            return Err(DriverError::Later(text));
-        }
+        lock::alone(&file, id)?;
         let length = file.metadata().map_err(|error| failed(id, &error))?.len();
         let before = size_before(&layout, id, uuid, length);
         if wanted.0 < before {

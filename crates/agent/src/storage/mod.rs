@@ -22,6 +22,7 @@ mod guest_filesystem;
 pub mod identity;
 mod image_cache;
 mod layout;
+mod lock;
 mod marker;
 
 pub use directory::DirectoryStorage;
