@@ -8,9 +8,12 @@ use super::pax::{Records, time_text};
 use super::reader::Attributes;
 use super::sparse::{Map, leading_text};
 use super::tree::{Content, Inode, Tree};
-use super::{ImportError, Stored};
+use super::{ImportError, Stored, refused};
 use std::collections::BTreeMap;
 use std::io::Write;
+
+/// Paths of files that have more names than one are remembered: 130,000 of the longest.
+const MOST_REMEMBERED: usize = 512 << 20;
 
 const BLOCK: usize = 512;
 
@@ -21,8 +24,23 @@ pub(super) fn pack(
     to: &mut impl Write,
     progress: &dyn Fn(u64),
 ) -> Result<(), ImportError> {
+    pack_within(MOST_REMEMBERED, tree, stored, to, progress)
+}
+
+fn pack_within(
+    most: usize,
+    tree: &Tree,
+    stored: &impl Stored,
+    to: &mut impl Write,
+    progress: &dyn Fn(u64),
+) -> Result<(), ImportError> {
+    let mut named = vec![0_u32; tree.len()];
+    tree.walk(&mut |_, inode| {
+        named[inode] += 1;
+        Ok::<(), ImportError>(())
+    })?;
     let mut names: BTreeMap<Inode, Vec<u8>> = BTreeMap::new();
-    let mut written = 0;
+    let (mut written, mut remembered) = (0, 0);
     tree.walk(&mut |path, inode| {
         let node = tree.node(inode);
         let mut path = [b".", path].concat();
@@ -35,7 +53,13 @@ pub(super) fn pack(
             let bare = Attributes { xattrs: vec![], acl: None, default_acl: None, ..node.attributes.clone() };
             return member(to, b'1', &path, first, &bare, Records::default(), 0);
         }
-        names.insert(inode, path.clone());
+        if named[inode] > 1 {
+            remembered += path.len();
+            if remembered > most {
+                return Err(refused("the paths of its hard links have more than 512 MiB"));
+            }
+            names.insert(inode, path.clone());
+        }
         match &node.content {
             Content::Directory(_) => Ok(()),
             Content::Symlink(target) => {
@@ -83,11 +107,7 @@ fn device(
     let mut header = plain(kind, attributes);
     // Linux' numbers have 12 and 20 bits; the fields hold 21.
     let fits = |number: u32| {
-        if number < 1 << 21 {
-            Ok(number)
-        } else {
-            Err(super::refused("a device has a number that no Linux knows"))
-        }
+        if number < 1 << 21 { Ok(number) } else { Err(refused("a device has a number that no Linux knows")) }
     };
     header.set_device_major(fits(major)?)?;
     header.set_device_minor(fits(minor)?)?;
@@ -192,4 +212,28 @@ fn copy(stored: &impl Stored, mut at: u64, length: u64, to: &mut impl Write) -> 
 fn pad(to: &mut impl Write, length: u64) -> Result<(), ImportError> {
     let zeros = usize::try_from(length.next_multiple_of(BLOCK as u64) - length).unwrap_or_default();
     Ok(to.write_all(&[0; BLOCK][..zeros])?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_paths_of_files_with_more_names_are_remembered() {
+        let mut tree = Tree::new();
+        let packed = |tree: &Tree, most| {
+            let mut bytes = Vec::new();
+            let file = tempfile::tempfile().unwrap();
+            pack_within(most, tree, &file, &mut bytes, &|_| {}).map(|()| bytes.len())
+        };
+        for name in ["a", "b", "c"] {
+            tree.add(0, name.as_bytes(), Content::Fifo, Attributes::default()).unwrap();
+        }
+        assert_eq!(packed(&tree, 0).unwrap(), 6 * BLOCK);
+        let twice = tree.at(b"b").unwrap();
+        tree.add_name(0, b"d", twice).unwrap();
+        assert_eq!(packed(&tree, "./b".len()).unwrap(), 7 * BLOCK);
+        let error = packed(&tree, "./b".len() - 1).unwrap_err().to_string();
+        assert!(error.contains("hard links"), "{error}");
+    }
 }
