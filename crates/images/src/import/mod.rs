@@ -320,7 +320,7 @@ fn read_entries<R: Read>(
             || refused(format!("it holds more than {most} files: if that is meant, raise --max-files"));
         (files <= most).then_some(()).ok_or_else(error)
     };
-    while let Some(entry) = reader.next()? {
+    while let Some(mut entry) = reader.next()? {
         progress(reader.source());
         entries += 1;
         too_many(entries)?;
@@ -334,6 +334,7 @@ fn read_entries<R: Read>(
             }
         }
         notes.see(&entry.path, &entry.attributes);
+        entry.attributes.left_out = Vec::new();
         let attributed = !entry.attributes.as_a_filesystem_has_them().is_empty();
         if attributed && !can_carry_attributes(&entry.path) {
             return Err(refused(format!(

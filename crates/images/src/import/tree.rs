@@ -351,7 +351,8 @@ fn attributes_length(attributes: &Attributes) -> usize {
     let xattrs: usize = attributes.xattrs.iter().map(|(name, value)| name.len() + value.len() + 48).sum();
     let acls = [&attributes.acl, &attributes.default_acl];
     let acls: usize = acls.into_iter().flatten().map(|acl| acl.to_text().len() * 3).sum();
-    xattrs + acls + size_of::<Node>()
+    let left_out: usize = attributes.left_out.iter().map(|name| name.len() + 24).sum();
+    xattrs + acls + left_out + size_of::<Node>()
 }
 
 fn refuse(path: &[u8], what: &str) -> ImportError {

@@ -90,6 +90,7 @@ pub(super) fn read(mut file: File, options: &ImportOptions) -> Result<Taken, Imp
     let length = file.seek(io::SeekFrom::End(0))?;
     let ext4 = Ext4::open(file.try_clone()?, length)?;
     let mut scan = Scan {
+        disk: length,
         ext4: &ext4,
         options,
         tree: Tree::new(),
@@ -99,6 +100,8 @@ pub(super) fn read(mut file: File, options: &ImportOptions) -> Result<Taken, Imp
         open: Vec::new(),
         names: 0,
         length: 0,
+        read: 0,
+        zeros: 0,
     };
     scan.all()?;
     let Scan { mut tree, data, mut notes, .. } = scan;
@@ -113,13 +116,17 @@ struct Scan<'s> {
     tree: Tree,
     data: OnDisk,
     notes: Notes,
-    /// Directories, and files that may have another name: where they are in the tree.
+    /// Where in the tree each inode is that has a name.
     known: HashMap<u32, usize>,
     /// Directories to be read: inode, place in the tree, length of the path.
     open: Vec<(u32, usize, usize)>,
     names: u64,
     /// The sizes of the files together.
     length: u64,
+    /// How long the disk is, how much of it files say is theirs, and how many zeros of theirs are spelled out.
+    disk: u64,
+    read: u64,
+    zeros: u64,
 }
 
 const DIRECTORY: u16 = 0x4000;
@@ -169,17 +176,17 @@ impl Scan<'_> {
         if inode.links == 0 {
             return Err(damaged(format!("{} is deleted, and still has a name", shown(name))));
         }
-        let attributes = attributes::of(self.ext4, &inode, name)?;
+        let mut attributes = attributes::of(self.ext4, &inode, name)?;
         let Some(content) = self.content(&inode, name)? else { return Ok(()) };
         self.notes.see(name, &attributes);
+        attributes.left_out = Vec::new();
         let is_directory = matches!(content, Content::Directory(_));
         let place = self.tree.add(directory, name, content, attributes)?;
         if is_directory {
             self.open.push((number, place, length));
         }
-        if is_directory || inode.links > 1 {
-            self.known.insert(number, place);
-        }
+        // Whatever it says of how many names it has.
+        self.known.insert(number, place);
         Ok(())
     }
 
@@ -235,6 +242,14 @@ impl Scan<'_> {
                 Some((begin, so_far)) if *begin + *so_far == offset => *so_far += length,
                 _ => parts.push((offset, length)),
             }
+            // No two files share blocks.
+            self.read += length;
+            if self.read > self.disk {
+                return Err(damaged(format!(
+                    "up to {}, its files have more blocks than it has",
+                    shown(name)
+                )));
+            }
             dense.push((offset, run.physical * self.ext4.block_size, length));
             self.data.add(Some(run.physical * self.ext4.block_size), length)?;
         }
@@ -245,6 +260,13 @@ impl Scan<'_> {
             return Ok((map, at));
         }
         // More holes than a tarball tells of: they are zeros like any others.
+        self.zeros = self.zeros.saturating_add(inode.size - (self.data.length - at));
+        if self.zeros > self.disk {
+            return Err(refused(format!(
+                "{} has more than {MOST_EXTENTS} holes, and they are larger than the disk",
+                shown(name)
+            )));
+        }
         self.data.pieces.truncate(begin);
         self.data.length = at;
         let mut end = 0;

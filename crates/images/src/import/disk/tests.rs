@@ -42,6 +42,18 @@ fn made(root: &Path, image: &Path, features: &str, blocks: &str) {
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
 }
 
+/// A disk, as debugfs changes it.
+fn changed(disk: &[u8], commands: &str) -> Vec<u8> {
+    let directory = tempfile::tempdir().unwrap();
+    let (image, script) = (directory.path().join("image"), directory.path().join("script"));
+    std::fs::write(&image, disk).unwrap();
+    std::fs::write(&script, commands).unwrap();
+    let run = Command::new("/sbin/debugfs").arg("-wf").args([&script, &image]).output().unwrap();
+    let said = String::from_utf8_lossy(&run.stderr);
+    assert!(run.status.success() && said.lines().all(|line| line.starts_with("debugfs")), "{said}");
+    std::fs::read(image).unwrap()
+}
+
 fn file_of(bytes: &[u8]) -> File {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(bytes).unwrap();
@@ -140,6 +152,47 @@ fn what_leads_round_and_round_is_refused() {
     let mut nowhere = image.to_vec();
     nowhere[at..at + 4].copy_from_slice(&60_000_u32.to_le_bytes());
     assert!(names(&nowhere, &options()).unwrap_err().contains("no inode 60000"));
+}
+
+#[test]
+fn attributes_that_are_left_out_take_no_memory() {
+    let one = changed(base(), "ea_set /srv/big trusted.of_a_machine x\n");
+    let taken = read(file_of(&one), &options()).unwrap();
+    assert_eq!(taken.notes.xattrs.first, ["trusted.of_a_machine of big"]);
+    let mut tree = taken.tree;
+    assert!(tree.nodes_mut().all(|node| node.attributes.left_out.is_empty()));
+}
+
+#[test]
+fn a_file_has_all_its_names_whatever_it_says_of_how_many() {
+    let one = changed(base(), "set_inode_field /srv/big links_count 1\n");
+    assert_eq!(names(&one, &options()), names(base(), &options()));
+}
+
+#[test]
+fn files_that_share_their_blocks_are_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path().join("root");
+    std::fs::create_dir(&root).unwrap();
+    for (name, length) in [("a", 100 << 10), ("b", 1001), ("c", 1002)] {
+        std::fs::write(root.join(name), vec![7; length]).unwrap();
+    }
+    let image = directory.path().join("image");
+    made(&root, &image, "^metadata_csum,^has_journal,^resize_inode", "256");
+    let mut disk = std::fs::read(image).unwrap();
+    assert_eq!(names(&disk, &options()).unwrap().len(), 4);
+    let size = usize::from(u16::from_le_bytes(disk[1024 + 0x58..1024 + 0x5a].try_into().unwrap()));
+    let inode_of = |disk: &[u8], length: u32| {
+        let is_it = |at: &usize| disk[at + 1] & 0xf0 == 0x80 && disk[at + 4..at + 8] == length.to_le_bytes();
+        (0..disk.len() - 8).step_by(size).find(is_it).unwrap()
+    };
+    let first = inode_of(&disk, 100 << 10);
+    for other in [1001, 1002] {
+        let other = inode_of(&disk, other);
+        disk.copy_within(first..first + size, other);
+    }
+    let error = names(&disk, &options()).unwrap_err();
+    assert!(error.contains("up to c, its files have more blocks than it has"), "{error}");
 }
 
 #[test]
