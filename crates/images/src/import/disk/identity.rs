@@ -43,30 +43,39 @@ const FILES_GONE: &[&str] = &[
 /// Files of which the name stays: systemd takes an empty one for a machine that has no name yet.
 const BLANK: &[&str] = &["/etc/machine-id"];
 
-/// Removes it; notes what there was.
+/// So many links are followed on the way to what goes: a home may hold any number.
+const MOST_FOLLOWED: u32 = 1000;
+
+/// Removes it, wherever links put it; notes what there was.
 pub(super) fn remove(tree: &mut Tree, gone: &mut Sample) {
     for path in EMPTIED {
-        if let Some(directory) = tree.at(path.as_bytes()) {
+        if let Some(directory) = resolved(tree, path.as_bytes()) {
             clear(tree, directory);
         }
     }
     for path in FILES_GONE {
-        if let Some(directory) = tree.at(path.as_bytes()) {
+        if let Some(directory) = resolved(tree, path.as_bytes()) {
             clear_files(tree, directory);
         }
     }
+    let mut followed = 0;
     for path in GONE {
         let parts: Vec<&[u8]> = path[1..].split('/').map(str::as_bytes).collect();
-        remove_matching(tree, 0, &parts, &mut Vec::new(), gone);
+        remove_matching(tree, 0, &parts, &mut Vec::new(), gone, &mut followed);
     }
     for path in BLANK {
-        if let Some(inode) = tree.at(path.as_bytes())
+        if let Some(inode) = resolved(tree, path.as_bytes())
             && let Content::File { map, .. } = &mut tree.node_mut(inode).content
         {
             *map = Map::dense(0);
             gone.add(path);
         }
     }
+}
+
+/// Where a path leads in the tree; what leads to the root is nobody's to remove.
+fn resolved(tree: &Tree, path: &[u8]) -> Option<usize> {
+    tree.resolve(path).filter(|inode| *inode != 0)
 }
 
 fn clear(tree: &mut Tree, directory: usize) {
@@ -95,6 +104,7 @@ fn remove_matching(
     parts: &[&[u8]],
     path: &mut Vec<u8>,
     gone: &mut Sample,
+    followed: &mut u32,
 ) {
     let Some((pattern, rest)) = parts.split_first() else { return };
     let Content::Directory(children) = &tree.node(directory).content else { return };
@@ -108,7 +118,16 @@ fn remove_matching(
         path.push(b'/');
         path.extend_from_slice(&name);
         if !rest.is_empty() {
-            remove_matching(tree, inode, rest, path, gone);
+            let is_link = matches!(tree.node(inode).content, Content::Symlink(_));
+            *followed += u32::from(is_link);
+            let directory = if is_link {
+                resolved(tree, path).filter(|_| *followed <= MOST_FOLLOWED)
+            } else {
+                Some(inode)
+            };
+            if let Some(directory) = directory {
+                remove_matching(tree, directory, rest, path, gone, followed);
+            }
         } else if !matches!(tree.node(inode).content, Content::Directory(_)) {
             tree.remove(directory, &name);
             gone.add(&shown(path));
