@@ -335,8 +335,7 @@ fn read_entries<R: Read>(
         }
         notes.see(&entry.path, &entry.attributes);
         entry.attributes.left_out = Vec::new();
-        let attributed = !entry.attributes.as_a_filesystem_has_them().is_empty();
-        if attributed && !can_carry_attributes(&entry.path) {
+        if entry.attributes.are_extended() && !can_carry_attributes(&entry.path) {
             return Err(refused(format!(
                 "{} has extended attributes, and a name that our tools cannot give any",
                 shown(&entry.path)

@@ -50,6 +50,11 @@ pub(super) struct Attributes {
 }
 
 impl Attributes {
+    /// Whether there are extended attributes.
+    pub(super) fn are_extended(&self) -> bool {
+        !self.xattrs.is_empty() || self.acl.is_some() || self.default_acl.is_some()
+    }
+
     /// Extended attributes, access control lists among them.
     pub(super) fn as_a_filesystem_has_them(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
         let mut all = self.xattrs.clone();

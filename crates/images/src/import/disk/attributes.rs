@@ -33,6 +33,12 @@ pub(super) fn of(ext4: &Ext4, inode: &Inode, name: &[u8]) -> Result<Attributes, 
         }
         entries(&block, 32, name, &mut found)?;
     }
+    within_bounds(&mut found, name)?;
+    Ok(found)
+}
+
+/// No more than is kept, in order, and none twice, of which others would take the one or the other.
+fn within_bounds(found: &mut Attributes, name: &[u8]) -> Result<(), ImportError> {
     let size: usize = found.xattrs.iter().map(|(name, value)| name.len() + value.len() + 32).sum();
     if size > LARGEST_XATTRS {
         return Err(refused(format!(
@@ -41,7 +47,10 @@ pub(super) fn of(ext4: &Ext4, inode: &Inode, name: &[u8]) -> Result<Attributes, 
         )));
     }
     found.xattrs.sort();
-    Ok(found)
+    if found.xattrs.windows(2).any(|pair| pair[0].0 == pair[1].0) {
+        return Err(damaged(format!("{} has an extended attribute twice", shown(name))));
+    }
+    Ok(())
 }
 
 /// Reads entries from `at` on; where values are counts from the beginning of `bytes`.
@@ -125,6 +134,19 @@ mod tests {
         for cut in 0..disk.len() {
             assert!(list(&disk[..cut]).is_err() || cut == 4, "{cut}");
         }
+    }
+
+    #[test]
+    fn too_many_and_those_that_are_there_twice_are_refused() {
+        let of = |all: &[(&str, usize)]| {
+            let xattrs =
+                all.iter().map(|(name, length)| (name.as_bytes().to_vec(), vec![7; *length])).collect();
+            let mut found = Attributes { xattrs, ..Attributes::default() };
+            within_bounds(&mut found, b"f").map(|()| found.xattrs.len()).map_err(|error| error.to_string())
+        };
+        assert_eq!(of(&[("user.b", 1), ("user.a", 1)]), Ok(2));
+        assert!(of(&[("user.b", 1), ("user.a", 1), ("user.b", 2)]).unwrap_err().contains("twice"));
+        assert!(of(&[("user.b", 4000)]).unwrap_err().contains("larger"));
     }
 
     #[test]

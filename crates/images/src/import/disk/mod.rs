@@ -13,10 +13,11 @@ mod identity;
 #[cfg(test)]
 mod tests;
 
-use super::reader::LONGEST_PATH;
+use super::reader::{LONGEST_PATH, Reader};
 use super::sparse::{MOST_EXTENTS, Map};
 use super::tree::{Content, Tree};
 use super::{Devices, ImportError, ImportOptions, Notes, Stored, pack, refused, shown};
+use crate::attributes::can_carry_attributes;
 use crate::seal::Compressor;
 use ext4::{Ext4, Inode, damaged};
 use honcho_model::{Bytes, Digest};
@@ -98,7 +99,8 @@ pub(super) fn read(mut file: File, options: &ImportOptions) -> Result<Taken, Imp
         notes: Notes::default(),
         known: HashMap::new(),
         open: Vec::new(),
-        names: 0,
+        // The root has an entry of its own.
+        names: 1,
         length: 0,
         read: 0,
         zeros: 0,
@@ -106,7 +108,29 @@ pub(super) fn read(mut file: File, options: &ImportOptions) -> Result<Taken, Imp
     scan.all()?;
     let Scan { mut tree, data, mut notes, .. } = scan;
     identity::remove(&mut tree, &mut notes.identity);
+    as_a_tarball_may_have_it(&tree)?;
     Ok(Taken { tree, data, notes })
+}
+
+/// What the reader of tarballs refuses is refused where it can be mended still.
+fn as_a_tarball_may_have_it(tree: &Tree) -> Result<(), ImportError> {
+    tree.walk(&mut |path, inode| {
+        let attributes = &tree.node(inode).attributes;
+        if attributes.uid == u32::MAX || attributes.gid == u32::MAX {
+            return Err(refused(format!(
+                "{} is owned by id {}, which no Linux knows",
+                shown(path),
+                u32::MAX
+            )));
+        }
+        if attributes.are_extended() && !can_carry_attributes(path) {
+            return Err(refused(format!(
+                "{} has extended attributes, and a name that our tools cannot give any",
+                shown(path)
+            )));
+        }
+        Ok(())
+    })
 }
 
 /// A reading in the making.
@@ -315,7 +339,7 @@ pub fn capture(disk: File, to: impl Write, progress: &dyn Fn(u8)) -> Result<Capt
     Ok(Captured { digest, compressed })
 }
 
-/// For fuzzing: reads a disk, and packs what was taken of it. What was packed must read as a tarball.
+/// For fuzzing: reads a disk, and packs what was taken of it. What was packed must read as a tarball, and as itself.
 ///
 /// # Panics
 ///
@@ -335,8 +359,20 @@ pub fn check_disk(disk: &[u8]) {
     let Ok(Taken { tree, data, .. }) = read(file, &options) else { return };
     let mut packed = Vec::new();
     match pack::pack(&tree, &data, &mut packed, &|_| {}) {
-        Ok(()) => super::check_reader(&packed),
-        Err(ImportError::Refused(_)) => {}
+        Ok(()) => {}
+        Err(ImportError::Refused(_)) => return,
         Err(error) => panic!("what was read cannot be packed: {error}"),
+    }
+    let again = || -> Result<Vec<u8>, ImportError> {
+        let spool = tempfile::tempfile()?;
+        let mut reader = Reader::new(packed.as_slice(), packed.len() as u64);
+        let taken = super::read_entries(&mut reader, &spool, &options, &mut |_| {})?;
+        let mut twice = Vec::new();
+        pack::pack(&taken.tree, &spool, &mut twice, &|_| {})?;
+        Ok(twice)
+    };
+    match again() {
+        Ok(twice) => assert!(packed == twice, "what was packed reads as something else"),
+        Err(error) => panic!("what was packed is refused: {error}"),
     }
 }

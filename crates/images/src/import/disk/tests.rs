@@ -138,6 +138,59 @@ fn what_cannot_be_read_is_refused_with_the_reason() {
 }
 
 #[test]
+fn what_is_one_guests_goes_wherever_links_put_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path().join("root");
+    for made in ["etc", "srv/honcho", "srv/homes/a", "srv/keys/lib/systemd"] {
+        std::fs::create_dir_all(root.join(made)).unwrap();
+    }
+    for (at, to) in [
+        ("etc/honcho", "../srv/honcho"),
+        ("home", "srv/homes"),
+        ("srv/homes/b", "/srv/homes/a"),
+        ("etc/machine-id", "/srv/keys/id"),
+        ("var", "/srv/keys"),
+        ("tmp", "/"),
+    ] {
+        std::os::unix::fs::symlink(to, root.join(at)).unwrap();
+    }
+    for secret in [
+        "srv/honcho/token",
+        "srv/homes/a/.bash_history",
+        "srv/keys/id",
+        "srv/keys/lib/systemd/random-seed",
+        "srv/kept",
+    ] {
+        std::fs::write(root.join(secret), b"secret").unwrap();
+    }
+    let image = directory.path().join("image");
+    made(&root, &image, "^metadata_csum,^has_journal,^resize_inode", "1024");
+    let names = names(&std::fs::read(image).unwrap(), &options()).unwrap();
+    for gone in ["token", ".bash_history", "random-seed"] {
+        assert!(!names.iter().any(|name| name.contains(gone)), "{gone}: {names:?}");
+    }
+    for there in ["./srv/keys/id 0", "./srv/honcho/ 0", "./srv/kept 6", "./tmp -> / 0"] {
+        assert!(names.iter().any(|name| name == there), "{there}: {names:?}");
+    }
+}
+
+#[test]
+fn what_no_tarball_may_have_is_refused_before_it_is_sent() {
+    let refused = |commands: &str, why: &str| {
+        let error = names(&changed(base(), commands), &options()).unwrap_err();
+        assert!(error.contains(why), "{error}");
+    };
+    refused("set_inode_field /srv/big uid 0xffffffff\n", "/srv/big is owned");
+    // The place of a file says it, not its own name alone.
+    let mut image = changed(base(), "ea_set /srv/big user.a b\n");
+    names(&image, &options()).unwrap();
+    let at = image.windows(12).position(|bytes| bytes[6] == 4 && bytes[8..12] == *b"some").unwrap();
+    image[at + 8] = b'"';
+    let error = names(&image, &options()).unwrap_err();
+    assert!(error.contains("ome/where/twice has extended attributes"), "{error}");
+}
+
+#[test]
 fn what_leads_round_and_round_is_refused() {
     // The entry of `some` leads to the root, and then to the directory that it is in.
     let image = base();
@@ -217,7 +270,9 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
     #[test]
     fn no_change_breaks_it(changes in proptest::collection::vec((any::<u32>(), proptest::collection::vec(any::<u8>(), 1..8)), 1..12)) {
-        let mut image = base().to_vec();
+        static ATTRIBUTED: OnceLock<Vec<u8>> = OnceLock::new();
+        let attributes = "ea_set /srv/big user.a b\nea_set /srv user.c d\n";
+        let mut image = ATTRIBUTED.get_or_init(|| changed(base(), attributes)).clone();
         // Most of it is empty: what matters is in front.
         for (place, bytes) in changes {
             let place = place as usize % (64 << 10);
