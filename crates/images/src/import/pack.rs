@@ -34,9 +34,9 @@ fn pack_within(
     to: &mut impl Write,
     progress: &dyn Fn(u64),
 ) -> Result<(), ImportError> {
-    let mut named = vec![0_u32; tree.len()];
+    let mut how_often = vec![0_u32; tree.len()];
     tree.walk(&mut |_, inode| {
-        named[inode] += 1;
+        how_often[inode] += 1;
         Ok::<(), ImportError>(())
     })?;
     let mut names: BTreeMap<Inode, Vec<u8>> = BTreeMap::new();
@@ -53,7 +53,7 @@ fn pack_within(
             let bare = Attributes { xattrs: vec![], acl: None, default_acl: None, ..node.attributes.clone() };
             return member(to, b'1', &path, first, &bare, Records::default(), 0);
         }
-        if named[inode] > 1 {
+        if how_often[inode] > 1 {
             remembered += path.len();
             if remembered > most {
                 return Err(refused("the paths of its hard links have more than 512 MiB"));
@@ -230,7 +230,7 @@ mod tests {
             tree.add(0, name.as_bytes(), Content::Fifo, Attributes::default()).unwrap();
         }
         assert_eq!(packed(&tree, 0).unwrap(), 6 * BLOCK);
-        let twice = tree.at(b"b").unwrap();
+        let twice = tree.resolve(b"b").unwrap();
         tree.add_name(0, b"d", twice).unwrap();
         assert_eq!(packed(&tree, "./b".len()).unwrap(), 7 * BLOCK);
         let error = packed(&tree, "./b".len() - 1).unwrap_err().to_string();

@@ -116,12 +116,6 @@ impl Tree {
         }
     }
 
-    /// What is at a path through directories alone.
-    pub(super) fn at(&self, path: &[u8]) -> Option<Inode> {
-        let mut parts = path.split(|byte| *byte == b'/').filter(|part| !part.is_empty());
-        parts.try_fold(0, |at, part| self.child(at, part))
-    }
-
     /// Every inode's attributes, to be completed once all is known.
     pub(super) fn nodes_mut(&mut self) -> impl Iterator<Item = &mut Node> {
         self.nodes.iter_mut()
