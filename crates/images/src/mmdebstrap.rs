@@ -20,6 +20,8 @@ pub(crate) fn command(work: &Path, source_date_epoch: u64) -> Result<Command, To
         command.arg(Tool { program: "unshare", package: "util-linux" }.find()?);
         command.args(["--mount", "--pid", "--fork", "--kill-child=KILL", "--"]);
     }
+    // Whoever builds may not type into the terminal of who looks on.
+    command.arg(Tool { program: "setsid", package: "util-linux" }.find()?).arg("--wait");
     command.arg(MMDEBSTRAP.find()?);
     command.env("TMPDIR", work).env("SOURCE_DATE_EPOCH", source_date_epoch.to_string());
     command.env("LC_ALL", "C.UTF-8").env("DEBIAN_FRONTEND", "noninteractive");

@@ -113,9 +113,23 @@ fn adding(user: &RecipeUser) -> String {
     format!("useradd --shell {shell} {home}{uid}{groups} {name}\n")
 }
 
+/// Before what a hook runs in the chroot: it gets no open file but its input and output. mmdebstrap leaves its hooks the socket
+/// by which they have it read and write files of the machine, as root. perl is there because of mmdebstrap; dash cannot name
+/// files above 9.
+pub(crate) const CLOSED: &str =
+    "perl -e 'use POSIX; POSIX::close($_) for 3..1023; exec {$ARGV[0]} @ARGV or die $!'";
+
+/// A hook that runs a script in the chroot, as root.
+pub(crate) fn in_chroot(script: &Path) -> String {
+    format!("{CLOSED} chroot \"$1\" /bin/sh -e < {}", quoted(script))
+}
+
 /// Has names looked up in a chroot that was unpacked as they are on this machine.
-pub(crate) const RESOLVER: &str =
-    "chroot \"$1\" /bin/sh -ec 'rm -f /etc/resolv.conf; cat > /etc/resolv.conf' < /etc/resolv.conf";
+pub(crate) fn resolver() -> String {
+    format!(
+        "{CLOSED} chroot \"$1\" /bin/sh -ec 'rm -f /etc/resolv.conf; cat > /etc/resolv.conf' < /etc/resolv.conf"
+    )
+}
 
 /// What belongs to one machine or one moment goes from every image, whatever its recipe says; so does what apt and dpkg
 /// wrote for this chroot alone.
@@ -133,7 +147,7 @@ pub(crate) fn arguments(recipe: &Recipe, staged: &Staged) -> Vec<String> {
     let mut arguments = vec!["--format=tar".to_owned(), "--aptopt=DPkg::Lock::Timeout \"600\"".to_owned()];
     arguments.push("--aptopt=Acquire::Retries \"3\"".to_owned());
     let tar_in = |kind: &str, tar: &Path| format!("--{kind}-hook=tar-in {} /", quoted(tar));
-    let in_chroot = |script: &Path| format!("--customize-hook=chroot \"$1\" /bin/sh -e < {}", quoted(script));
+    let script_in = |script: &Path| format!("--customize-hook={}", in_chroot(script));
     match &recipe.base {
         Base::Archive(base) => {
             arguments.push(format!("--variant={}", base.variant.as_str()));
@@ -160,12 +174,12 @@ pub(crate) fn arguments(recipe: &Recipe, staged: &Staged) -> Vec<String> {
                 arguments.push(format!("--setup-hook={tar} {}", quoted(base)));
             }
             // mmdebstrap's own was laid over by the image's, which has none.
-            arguments.push(format!("--customize-hook={RESOLVER}"));
+            arguments.push(format!("--customize-hook={}", resolver()));
             arguments.push(tar_in("customize", &staged.sources));
             arguments.push(tar_in("customize", &staged.files));
         }
     }
-    arguments.extend(staged.preparing.iter().chain(&staged.scripts).map(|script| in_chroot(script)));
+    arguments.extend(staged.preparing.iter().chain(&staged.scripts).map(|script| script_in(script)));
     // mmdebstrap keeps apt's configuration for this chroot in the chroot's /tmp. Without it, its last step would
     // clean the lists and caches of the machine that builds.
     arguments.push(
@@ -173,7 +187,7 @@ pub(crate) fn arguments(recipe: &Recipe, staged: &Staged) -> Vec<String> {
          /tmp alone, it is emptied by itself' >&2; exit 1; }"
             .to_owned(),
     );
-    arguments.push(in_chroot(&staged.cleaning));
+    arguments.push(script_in(&staged.cleaning));
     match &recipe.base {
         Base::Archive(base) => {
             arguments.push(base.suite.clone());
@@ -198,5 +212,28 @@ mod tests {
     #[test]
     fn paths_are_one_word_of_a_shell() {
         assert_eq!(quoted(Path::new("/a b/it's")), "'/a b/it'\\''s'");
+    }
+
+    #[test]
+    fn scripts_of_a_recipe_have_no_open_file_of_mmdebstraps() {
+        let recipe = "name = \"t\"\nfrom = \"./x\"\npackages = [\"hello\"]\n[[scripts]]\nname = \"first\"\nrun = \"true\"\n";
+        let recipe = Recipe::parse(recipe).unwrap();
+        let file = |name: &str| PathBuf::from(format!("/w/{name}"));
+        let staged = Staged {
+            base: Some(file("base.tar")),
+            sources: file("sources.tar"),
+            files: file("files.tar"),
+            preparing: vec![file("packages.sh")],
+            scripts: vec![file("script-0.sh")],
+            cleaning: file("cleaning.sh"),
+        };
+        let arguments = arguments(&recipe, &staged);
+        let hooks =
+            arguments.iter().filter_map(|argument| argument.split_once("-hook=")).map(|(_, hook)| hook);
+        let inside: Vec<&str> = hooks.filter(|hook| hook.contains("chroot \"$1\"")).collect();
+        assert_eq!(inside.len(), 4);
+        for hook in inside {
+            assert!(hook.starts_with(CLOSED), "{hook}");
+        }
     }
 }

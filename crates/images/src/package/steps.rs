@@ -3,7 +3,7 @@
 use super::{Made, PackageBuild};
 use crate::error::ImageError;
 use crate::recipe::Base;
-use crate::staging::{RESOLVER, quoted};
+use crate::staging::{CLOSED, in_chroot, quoted, resolver};
 use crate::tool::{Tool, ToolMissing};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -109,20 +109,23 @@ fn arguments(
          /usr/bin/env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/nonexistent \
          USER=builder LOGNAME=builder LC_ALL=C.UTF-8 TZ=UTC 'DEB_BUILD_OPTIONS={options}'"
     );
-    let in_chroot = |script: &Path| format!("chroot \"$1\" /bin/sh -e < {}", quoted(script));
     let unpack = |name: &str, to: &str| {
         let from = quoted(&work.join(name));
-        format!("chroot \"$1\" {as_builder} tar -C {to} -xpf - < {from}")
+        format!("{CLOSED} chroot \"$1\" {as_builder} tar -C {to} -xpf - < {from}")
     };
-    // Without a network but for itself, on a machine of no name; what a build reads is not the script.
+    let unshare = UNSHARE.find()?.display().to_string();
+    // Without a network but for itself, on a machine of no name, without the machine's shared memory, terminals and processes;
+    // what a build reads is not the script. It is the first process of its namespace: whatever it started ends with it.
     let building = format!(
-        "{} --net --ipc --uts -- /bin/sh -ec '{} link set lo up; echo builder > /proc/sys/kernel/hostname; exec \"$@\"' sh chroot \"$1\" {as_builder} /bin/sh -ec \"$(cat {})\" < /dev/null",
-        UNSHARE.find()?.display(),
+        "{CLOSED} {unshare} --mount --net --ipc --uts --pid --fork --kill-child=KILL -- /bin/sh -ec '{} link set lo up; \
+         echo builder > /proc/sys/kernel/hostname; rm -f \"$1/dev/tty\" \"$1/dev/console\"; \
+         mount -t proc proc \"$1/proc\"; mkdir -p \"$1/dev/shm\"; mount -t tmpfs -o nosuid,nodev,mode=1777 tmpfs \"$1/dev/shm\"; \
+         exec chroot \"$@\"' sh \"$1\" {as_builder} /bin/sh -ec \"$(cat {})\" < /dev/null",
         IP.find()?.display(),
         quoted(run)
     );
     let collecting = format!(
-        "chroot \"$1\" {as_builder} /bin/sh -ec 'cd /build; find . -maxdepth 1 -type f -print0 | sort -z | tar --null --no-recursion -T - -cf -' > {}",
+        "{CLOSED} {unshare} --net -- chroot \"$1\" {as_builder} /bin/sh -ec 'cd /build; find . -maxdepth 1 -type f -print0 | sort -z | tar --null --no-recursion -T - -cf -' > {}",
         quoted(out)
     );
     let setup = format!(
@@ -132,7 +135,7 @@ fn arguments(
         quoted(base)
     );
     let hooks = [
-        RESOLVER.to_owned(),
+        resolver(),
         in_chroot(user),
         unpack("source.tar", directory),
         unpack("beside.tar", "/build"),

@@ -84,3 +84,16 @@ fn options_are_words_and_no_shell() {
     let error = check(&build_of(&source, &recipe, "x'; reboot; '")).unwrap_err().to_string();
     assert!(error.contains("are no build options"), "{error}");
 }
+
+#[test]
+fn nothing_runs_in_the_chroot_with_open_files_of_mmdebstrap() {
+    let place = tempfile::tempdir().unwrap();
+    let (source, recipe) = (hello(place.path()), Recipe::parse(RECIPE).unwrap());
+    let steps = steps::stage(&build_of(&source, &recipe, ""), Path::new("/b.tar.zst"), place.path()).unwrap();
+    let hooks = steps.arguments.iter().filter_map(|argument| argument.strip_prefix("--customize-hook="));
+    let hooks: Vec<&str> = hooks.collect();
+    assert_eq!(hooks.len(), 7);
+    for hook in hooks {
+        assert!(hook.starts_with(crate::staging::CLOSED), "{hook}");
+    }
+}
