@@ -126,12 +126,27 @@ impl PackageSource {
             if (rest.starts_with(".tar.") || (rest.starts_with('-') && rest.contains(".tar.")))
                 && entry.path().is_file()
             {
+                check_target(&entry.path(), beside)?;
                 found.push(entry.path());
             }
         }
         found.sort();
         Ok(found)
     }
+}
+
+/// A tarball may be a link to another name beside it, as uscan makes it. What lies elsewhere is not put into a source.
+fn check_target(tarball: &Path, beside: &Path) -> Result<(), ImageError> {
+    let looking = || ImageError::io(format!("looking at {}", tarball.display()));
+    let target = tarball.canonicalize().map_err(looking())?;
+    if target.parent() == Some(beside) {
+        return Ok(());
+    }
+    Err(ImageError::Package(format!(
+        "{} is a link to {}, which is in another directory: put the tarball itself there",
+        tarball.display(),
+        target.display()
+    )))
 }
 
 fn next_step(directory: &Path, missing: &str) -> &'static str {
@@ -234,5 +249,21 @@ mod tests {
         let names: Vec<_> = with.tarballs.iter().map(|path| path.file_name().unwrap()).collect();
         assert_eq!(names, ["hello_2.10.orig-data.tar.gz", "hello_2.10.orig.tar.gz"]);
         assert!(with.check_tarball().is_ok());
+    }
+
+    #[test]
+    fn a_tarball_may_be_a_link_to_what_is_beside_it_and_to_nothing_else() {
+        let (place, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let changelog = "hello (2.10-3) stable; urgency=low\n";
+        let link = place.path().join("hello_2.10.orig.tar.gz");
+        std::fs::write(place.path().join("hello-2.10.tar.gz"), "").unwrap();
+        std::os::unix::fs::symlink("hello-2.10.tar.gz", &link).unwrap();
+        let with = source(place.path(), "3.0 (quilt)\n", changelog).unwrap();
+        assert!(with.check_tarball().is_ok());
+        std::fs::write(other.path().join("secret"), "").unwrap();
+        std::fs::remove_file(&link).unwrap();
+        std::os::unix::fs::symlink(other.path().join("secret"), &link).unwrap();
+        let error = source(place.path(), "3.0 (quilt)\n", changelog).unwrap_err().to_string();
+        assert!(error.contains("in another directory"), "{error}");
     }
 }

@@ -30,11 +30,11 @@ pub(super) struct Steps {
 
 pub(super) fn stage(build: &PackageBuild<'_>, base: &Path, work: &Path) -> Result<Steps, ImageError> {
     let source = build.source;
-    pack(&source.directory, &["."], &work.join("source.tar"))?;
-    // Of one directory: they were found beside the source.
+    pack(&source.directory, &["."], &[], &work.join("source.tar"))?;
+    // Of one directory: they were found beside the source, and so was what they are links to.
     let names: Vec<_> = source.tarballs.iter().filter_map(|path| path.file_name()?.to_str()).collect();
     let beside = source.directory.parent().unwrap_or(&source.directory);
-    pack(beside, &names, &work.join("beside.tar"))?;
+    pack(beside, &names, &["--dereference"], &work.join("beside.tar"))?;
     let directory = format!("/build/{}", source.directory_name());
     let script = |name: &str, text: String| -> Result<PathBuf, ImageError> {
         let path = work.join(name);
@@ -55,12 +55,12 @@ pub(super) fn stage(build: &PackageBuild<'_>, base: &Path, work: &Path) -> Resul
 }
 
 /// Packs files so that owners, umasks and the order of a directory make no difference.
-fn pack(directory: &Path, names: &[&str], to: &Path) -> Result<(), ImageError> {
+fn pack(directory: &Path, names: &[&str], more: &[&str], to: &Path) -> Result<(), ImageError> {
     let packing = || ImageError::io(format!("reading {}", directory.display()));
     let mut command = Command::new(TAR.find()?);
     command.args(["--sort=name", "--owner=0", "--group=0", "--numeric-owner", "--mode=u+rw,go=rX,a-s"]);
     command.args(["--exclude=./.git", "--exclude=./.hg", "--exclude=./.svn", "--exclude=./.bzr"]);
-    command.arg("-cf").arg(to);
+    command.args(more).arg("-cf").arg(to);
     if names.is_empty() {
         command.arg("--files-from=/dev/null");
     } else {

@@ -97,3 +97,21 @@ fn nothing_runs_in_the_chroot_with_open_files_of_mmdebstrap() {
         assert!(hook.starts_with(crate::staging::CLOSED), "{hook}");
     }
 }
+
+#[test]
+fn a_tarball_that_is_a_link_is_packed_as_what_it_leads_to() {
+    let place = tempfile::tempdir().unwrap();
+    std::fs::create_dir(place.path().join("hello")).unwrap();
+    std::fs::write(place.path().join("hello-1.0.tar.gz"), "upstream").unwrap();
+    std::os::unix::fs::symlink("hello-1.0.tar.gz", place.path().join("hello_1.0.orig.tar.gz")).unwrap();
+    let (source, recipe) = (hello(&place.path().join("hello")), Recipe::parse(RECIPE).unwrap());
+    steps::stage(&build_of(&source, &recipe, ""), Path::new("/b.tar.zst"), place.path()).unwrap();
+    let mut packed = tar::Archive::new(std::fs::File::open(place.path().join("beside.tar")).unwrap());
+    let found = packed.entries().unwrap().map(|entry| {
+        let mut text = String::new();
+        let mut entry = entry.unwrap();
+        std::io::Read::read_to_string(&mut entry, &mut text).unwrap();
+        (entry.path().unwrap().display().to_string(), text)
+    });
+    assert_eq!(found.collect::<Vec<_>>(), [("hello_1.0.orig.tar.gz".to_owned(), "upstream".to_owned())]);
+}
