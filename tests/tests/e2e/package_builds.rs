@@ -56,10 +56,14 @@ pub(super) fn source(parent: &Path, version: &str, depends: &str, test: &str) ->
     Ok(directory)
 }
 
-/// What a build must not have, and what it must: no root, no way out, a loopback.
-const BOUNDS: &str = "test \"$$(id -un)\" = builder && ! touch /etc/own 2> /dev/null && \
+/// What a build must not have, and what it must: no root, no way out, a loopback; no open file of mmdebstrap's (its socket obeys
+/// as root), no terminal, nothing of the machine's shared memory and processes, and none that outlives it.
+const BOUNDS: &str = "ls -l /proc/self/fd && test \"$$(id -un)\" = builder && ! touch /etc/own 2> /dev/null && \
     test \"$$(wc -l < /proc/net/route)\" = 1 && \
-    perl -MIO::Socket::INET -e 'IO::Socket::INET->new(Listen => 1, LocalAddr => \"127.0.0.1\") or die'";
+    perl -MIO::Socket::INET -e 'IO::Socket::INET->new(Listen => 1, LocalAddr => \"127.0.0.1\") or die' && \
+    test \"$$(echo $$(ls /proc/self/fd))\" = '0 1 2 3' && ! ls -l /proc/self/fd | grep socket: && \
+    test \"$$(cut -d ' ' -f 7 /proc/self/stat)\" = 0 && test ! -e /dev/tty && test ! -e /dev/console && \
+    test -z \"$$(ls -A /dev/shm)\" && touch /dev/shm/own && grep -q dpkg-buildpackage /proc/1/cmdline";
 
 struct Place {
     directory: tempfile::TempDir,
@@ -90,6 +94,25 @@ impl Place {
     }
 }
 
+/// What a command says that is run from a terminal.
+fn from_terminal(command: &Command, log: &Path) -> Result<String> {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let words: Vec<String> = words.map(|word| format!("'{}'", word.to_string_lossy())).collect();
+    let line = format!("{} > '{}' 2>&1", words.join(" "), log.display());
+    let mut script = Command::new("script");
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => script.env(name, value),
+            None => script.env_remove(name),
+        };
+    }
+    script.args(["--quiet", "--return", "--command", &line, "/dev/null"]).stdin(std::process::Stdio::null());
+    let output = script.output()?;
+    let told = std::fs::read_to_string(log)?;
+    ensure!(output.status.success(), "{told}");
+    Ok(told)
+}
+
 fn said(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
@@ -99,11 +122,14 @@ fn two_builds_are_the_same_bytes_and_added_once() -> Result<()> {
     let place = Place::new()?;
     let (one, two) = (place.path().join("one"), place.path().join("two"));
     let output = place.path().join("output");
-    let build = |parent: &Path| -> Result<Output> {
+    let _of_the_machine = tempfile::NamedTempFile::new_in("/dev/shm")?;
+    let build = |parent: &Path| -> Result<Command> {
         let source = source(parent, "1.0", ", bc", &format!("{BOUNDS} && test \"$$(echo 6*7 | bc)\" = 42"))?;
-        Ok(place.build(&source, &chroots()?)?.args(["--publish", "--output"]).arg(&output).output()?)
+        let mut command = place.build(&source, &chroots()?)?;
+        command.args(["--publish", "--output"]).arg(&output);
+        Ok(command)
     };
-    let first = build(&one)?;
+    let first = build(&one)?.output()?;
     let told = said(&first);
     ensure!(first.status.success() && told.contains("stable@1 is served"), "{told}");
     for stage in ["installing what the build needs", "building the package: dh auto test"] {
@@ -123,9 +149,8 @@ fn two_builds_are_the_same_bytes_and_added_once() -> Result<()> {
         source.join("acme-tool.c"),
         std::os::unix::fs::PermissionsExt::from_mode(0o600),
     )?;
-    let second = build(&two)?;
-    let told = said(&second);
-    ensure!(second.status.success() && told.contains("nothing to publish"), "{told}");
+    let told = from_terminal(&build(&two)?, &place.path().join("terminal.log"))?;
+    ensure!(told.contains("nothing to publish"), "{told}");
     ensure!(told.matches("there already").count() == 3 && !told.contains(" added"), "{told}");
     ensure!(std::fs::read(&deb)? == bytes, "byte for byte");
     let names: Vec<_> = std::fs::read_dir(&output)?.map(|entry| entry.unwrap().file_name()).collect();
@@ -134,6 +159,36 @@ fn two_builds_are_the_same_bytes_and_added_once() -> Result<()> {
     }
     let contents = run(Command::new("tar").arg("-tf").arg(output.join("acme-tool_1.0.tar.xz")))?;
     ensure!(!contents.contains(".git") && contents.contains("debian/rules"), "{contents}");
+
+    // Where it cannot be put is known late: it is kept, and said where.
+    let (full, kept) = (place.path().join("full"), chroots()?.join("acme-tool_1.0.built"));
+    std::fs::create_dir_all(full.join("acme-tool_1.0_amd64.deb/x"))?;
+    let mut third = place.honcho(&["archive", "build", "--no-add", "--build", "binary"])?;
+    third.args(["--build-options", "nocheck", "--directory"]).args([&chroots()?, &source]);
+    let third = third.arg("--output").arg(&full).output()?;
+    let told = said(&third);
+    ensure!(third.status.code() == Some(1) && told.contains("cannot put what was built into"), "{told}");
+    ensure!(told.contains(&format!("what was built is kept in {}", kept.display())), "{told}");
+    ensure!(std::fs::read(kept.join("acme-tool_1.0_amd64.deb"))? == bytes, "byte for byte");
+    std::fs::remove_dir_all(kept)?;
+    Ok(())
+}
+
+#[test]
+fn an_archive_of_somebody_else_is_refused_before_anything_is_built() -> Result<()> {
+    let place = Place::new()?;
+    let source = source(place.path(), "1.0", "", "true")?;
+    run(Command::new("chown").args(["-R", "daemon"]).arg(place.path().join("archive")))?;
+    let builds = place.path().join("builds");
+    let refused = place.build(&source, &builds)?.output()?;
+    let told = said(&refused);
+    for words in ["belongs to daemon", "--no-add --output DIR", "sudo -u daemon honcho archive add"] {
+        ensure!(refused.status.code() == Some(1) && told.contains(words), "{words}: {told}");
+    }
+    ensure!(!builds.exists(), "nothing was begun");
+    let refused = place.honcho(&["archive", "publish", "stable"])?.output()?;
+    let told = said(&refused);
+    ensure!(refused.status.code() == Some(1) && told.contains("sudo -u daemon honcho archive"), "{told}");
     Ok(())
 }
 

@@ -115,7 +115,38 @@ impl WhichArchive {
     fn change(&self, context: &Context) -> Result<Changing, CommandError> {
         let waiting =
             || context.output.note("somebody else is changing the archive: waiting until they are done");
-        Ok(self.open()?.change(waiting)?)
+        let archive = self.open()?;
+        if let Some(owner) = self.other_owner()? {
+            return Err(self.of_other_owner(&owner).hint(format!("sudo -u {owner} honcho archive …")));
+        }
+        Ok(archive.change(waiting)?)
+    }
+
+    /// Whose it is, if it is another's than root's and we are root: what root writes there its owner could not change, and
+    /// the brain could not sign anew.
+    fn other_owner(&self) -> Result<Option<String>, CommandError> {
+        let archive = std::fs::metadata(&self.archive).map_err(|error| {
+            CommandError::failed(format!("cannot look at {}", self.archive.display())).cause(&error)
+        })?;
+        let owner = std::os::unix::fs::MetadataExt::uid(&archive);
+        if owner == 0 || !rustix::process::geteuid().is_root() {
+            return Ok(None);
+        }
+        // Without a name, a number as sudo takes it.
+        let accounts = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+        let name = accounts.lines().find_map(|line| {
+            let mut words = line.split(':');
+            let name = words.next()?;
+            (words.nth(1)?.parse() == Ok(owner)).then(|| name.to_owned())
+        });
+        Ok(Some(name.unwrap_or_else(|| format!("'#{owner}'"))))
+    }
+
+    fn of_other_owner(&self, owner: &str) -> CommandError {
+        CommandError::failed(format!(
+            "the archive {} belongs to {owner}, who could not change what root writes into it",
+            self.archive.display()
+        ))
     }
 }
 

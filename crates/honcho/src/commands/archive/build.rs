@@ -170,9 +170,14 @@ pub(super) async fn run(context: &Context, arguments: BuildArguments) -> Result<
     deliver(context, &arguments, &source, made)
 }
 
-/// Whether the archive has that suite, and the suite that component.
+/// Whether we may write to the archive, it has that suite, and the suite that component.
 fn is_taken(which: &WhichArchive, suite: &SuiteName, component: &Component) -> Result<(), CommandError> {
     let archive = which.open()?;
+    if let Some(owner) = which.other_owner()? {
+        return Err(which.of_other_owner(&owner).hint(format!(
+            "build with --no-add --output DIR, then `sudo -u {owner} honcho archive add DIR/NAME.changes --suite {suite}`"
+        )));
+    }
     let settings = archive.settings().suite(suite)?;
     if settings.components.contains(component) {
         return Ok(());
@@ -249,16 +254,18 @@ fn deliver(
     source: &PackageSource,
     built: BuiltPackage,
 ) -> Result<(), CommandError> {
-    if let Some(output) = &arguments.output {
-        put_into(output, &built).map_err(|error| {
-            CommandError::failed(format!("cannot put what was built into {}", output.display())).cause(&error)
-        })?;
+    if let Some(output) = &arguments.output
+        && let Err(error) = put_into(output, &built)
+    {
+        let error = CommandError::failed(format!("cannot put what was built into {}", output.display()))
+            .cause(&error);
+        return Err(kept(error, source, built, arguments));
     }
     let (added, published) = match &arguments.suite {
         None => (Vec::new(), None),
         Some(suite) => match add(context, arguments, suite, &built.changes_path()) {
             Ok(added) => added,
-            Err(error) => return Err(kept(error, suite, source, built, arguments)),
+            Err(error) => return Err(kept(error, source, built, arguments)),
         },
     };
     if context.output.json {
@@ -305,21 +312,32 @@ fn add(
 /// An error that says where what was built is, so that nobody need build it again.
 fn kept(
     error: CommandError,
-    suite: &SuiteName,
     source: &PackageSource,
     built: BuiltPackage,
     arguments: &BuildArguments,
 ) -> CommandError {
-    let name = format!("{}_{}", source.name, source.file_version());
+    let name = format!("{}_{}.built", source.name, source.file_version());
     let changes = built.changes.clone();
-    let earlier = arguments.directory.join(&name);
-    let gone = if earlier.exists() { std::fs::remove_dir_all(&earlier) } else { Ok(()) };
-    match gone.and_then(|()| built.keep(&name)) {
-        Ok(place) => error.hint(format!(
-            "what was built is kept: `honcho archive add {} --suite {suite}` adds it",
-            place.join(changes).display()
-        )),
+    match make_room(&arguments.directory.join(&name)).and_then(|()| built.keep(&name)) {
+        Ok(place) => error.hint(match &arguments.suite {
+            None => format!("what was built is kept in {}", place.display()),
+            Some(suite) => format!(
+                "what was built is kept: `honcho archive add {} --suite {suite}` adds it",
+                place.join(changes).display()
+            ),
+        }),
         Err(other) => error.hint(format!("what was built could not be kept: {other}")),
+    }
+}
+
+/// Deletes what was kept there before, and nobody's source.
+fn make_room(earlier: &Path) -> std::io::Result<()> {
+    if earlier.join("debian").exists() {
+        return Err(std::io::Error::other(format!("{} is a source", earlier.display())));
+    }
+    match std::fs::remove_dir_all(earlier) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 
@@ -335,4 +353,23 @@ fn put_into(output: &Path, built: &BuiltPackage) -> std::io::Result<()> {
         partial.finish(name)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_is_made_at_no_sources_cost() {
+        let place = tempfile::tempdir().unwrap();
+        let earlier = place.path().join("hello_1.built");
+        make_room(&earlier).unwrap();
+        std::fs::create_dir_all(&earlier).unwrap();
+        std::fs::write(earlier.join("hello_1_all.deb"), "x").unwrap();
+        make_room(&earlier).unwrap();
+        assert!(!earlier.exists());
+        std::fs::create_dir_all(earlier.join("debian")).unwrap();
+        assert!(make_room(&earlier).unwrap_err().to_string().contains("is a source"));
+        assert!(earlier.join("debian").exists());
+    }
 }
