@@ -4,6 +4,9 @@ use clap::{Args, Parser, Subcommand};
 use honcho_agent_lib::join::JoinToken;
 use std::path::PathBuf;
 
+/// Where the agent keeps what it knows, unless told otherwise.
+pub(crate) const USUAL_DATA: &str = "/var/lib/honcho-agent";
+
 const EXAMPLES: &str = "\
 Examples:
   On the brain's machine, an operator adds a host and gets a token:
@@ -54,7 +57,7 @@ pub(crate) struct JoinArguments {
     #[arg(long, value_name = "TOKEN", env = "HONCHO_JOIN_TOKEN", hide_env_values = true)]
     pub(crate) token: JoinToken,
     /// Where key, certificate and journal are kept.
-    #[arg(long, value_name = "DIR", default_value = "/var/lib/honcho-agent")]
+    #[arg(long, value_name = "DIR", default_value = USUAL_DATA)]
     pub(crate) data: PathBuf,
 }
 
@@ -62,7 +65,7 @@ pub(crate) struct JoinArguments {
 #[derive(Debug, Args)]
 pub(crate) struct LeaveArguments {
     /// Where key, certificate and journal are kept. They stay: they say whose the bridges were.
-    #[arg(long, value_name = "DIR", default_value = "/var/lib/honcho-agent")]
+    #[arg(long, value_name = "DIR", default_value = USUAL_DATA)]
     pub(crate) data: PathBuf,
 }
 
@@ -70,7 +73,7 @@ pub(crate) struct LeaveArguments {
 #[derive(Debug, Args)]
 pub(crate) struct RunArguments {
     /// Where key, certificate and journal are kept.
-    #[arg(long, value_name = "DIR", default_value = "/var/lib/honcho-agent")]
+    #[arg(long, value_name = "DIR", default_value = USUAL_DATA)]
     pub(crate) data: PathBuf,
     /// Which libvirt runs the guests.
     #[arg(long, value_name = "URI", default_value = "qemu:///system", conflicts_with = "simulated")]

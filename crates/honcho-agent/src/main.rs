@@ -55,12 +55,22 @@ async fn join_brain(arguments: &JoinArguments) -> anyhow::Result<()> {
     let _lock = lock(&arguments.data)?;
     let identity = honcho_agent_lib::join::join(&arguments.brain, &arguments.token, &arguments.data).await?;
     logging::say(&format!(
-        "This machine is now host {} ({}). Start the agent: honcho-agent run --data {}",
+        "This machine is now host {} ({}). Start the agent: {}",
         identity.host_id,
         identity.host_name,
-        arguments.data.display()
+        how_to_start(&arguments.data, &["/etc/systemd/system", "/lib/systemd/system"])
     ));
     Ok(())
+}
+
+/// By the package's service where there is one, which keeps to the usual directory.
+fn how_to_start(data: &Path, units: &[&str]) -> String {
+    let has_unit = units.iter().any(|directory| Path::new(directory).join("honcho-agent.service").exists());
+    if has_unit && data == Path::new(arguments::USUAL_DATA) {
+        "systemctl start honcho-agent".to_owned()
+    } else {
+        format!("honcho-agent run --data {}", data.display())
+    }
 }
 
 async fn leave_brain(arguments: &LeaveArguments) -> anyhow::Result<()> {
@@ -136,5 +146,19 @@ fn lock(data: &Path) -> anyhow::Result<File> {
         Err(std::fs::TryLockError::Error(error)) => {
             Err(error).with_context(|| format!("cannot lock {}", path.display()))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_joined_is_told_how_to_start_the_agent() {
+        let package = concat!(env!("CARGO_MANIFEST_DIR"), "/../../packaging/deb/honcho-agent");
+        let usual = Path::new("/var/lib/honcho-agent");
+        assert_eq!(how_to_start(usual, &["/nowhere", package]), "systemctl start honcho-agent");
+        assert_eq!(how_to_start(usual, &["/nowhere"]), "honcho-agent run --data /var/lib/honcho-agent");
+        assert_eq!(how_to_start(Path::new("/srv/a"), &[package]), "honcho-agent run --data /srv/a");
     }
 }
