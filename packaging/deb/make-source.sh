@@ -41,11 +41,12 @@ if [ ! -x "$program" ]; then
 fi
 
 in_git() { git -C "$root" "$@"; }
+uncommitted=$(in_git status --porcelain --untracked-files=no)
 if [ -z "$version" ]; then
   version=$(sed -n 's/^version = "\(.*\)"$/\1/p' "$root/Cargo.toml" | head -n 1)
   # Before its release it is older than that, and newer with every commit.
-  if [ "$(in_git describe --tags --exact-match 2> /dev/null)" != "v$version" ]; then
-    version+="~$(TZ=UTC in_git log -1 --date=format-local:%Y%m%d.%H%M%S --format=%cd).g$(in_git log -1 --abbrev=9 --format=%h)"
+  if [ -n "$uncommitted" ] || [ "$(in_git describe --tags --exact-match 2> /dev/null)" != "v$version" ]; then
+    version+="~$(TZ=UTC in_git log -1 --date=format-local:%Y%m%d.%H%M%S --format=%cd).$(in_git rev-list --count HEAD).g$(in_git log -1 --abbrev=9 --format=%h)${uncommitted:+.dirty}"
   fi
 fi
 name=${DEBFULLNAME:-$(in_git log -1 --format=%an)}
@@ -69,11 +70,15 @@ if [ "$package" = honcho-guest ]; then
   cp "$root/packaging/honcho-guest/cron" "$debian/honcho-guest.cron.d"
   cp "$root/packaging/honcho-guest/logrotate" "$source/logrotate"
 fi
-sed -i "s/^Maintainer:.*/Maintainer: $name <$email>/" "$debian/control"
+{
+  head -n 1 "$here/$package/control"
+  printf 'Maintainer: %s <%s>\n' "$name" "$email"
+  sed '1d;/^Maintainer:/d' "$here/$package/control"
+} > "$debian/control"
 cat > "$debian/changelog" <<CHANGELOG
 $package ($version) stable; urgency=medium
 
-  * Built from $(in_git log -1 --format=%H).
+  * Built from $(in_git log -1 --format=%H)${uncommitted:+, and changes that are in no commit}.
 
  -- $name <$email>  $date
 CHANGELOG

@@ -33,18 +33,23 @@ fn packages_of_our_own_are_sound_and_are_installed() -> Result<()> {
         run(Command::new(program("honcho")?).env("HONCHO_ARCHIVE", &archive).args(arguments))
     };
     honcho(&["archive", "init", "--origin", "Honcho", "--suite", "stable"])?;
-    for package in ["honcho", "honcho-agent", "honcho-guest"] {
-        build(package, place.path(), &archive, &["--output", shown])?;
-    }
+    std::thread::scope(|scope| -> Result<()> {
+        let builds = ["honcho", "honcho-agent", "honcho-guest"]
+            .map(|package| scope.spawn(|| build(package, place.path(), &archive, &["--output", shown])));
+        builds.into_iter().try_for_each(|build| build.join().expect("no panic"))
+    })?;
     honcho(&["archive", "publish", "stable"])?;
     let debs: Vec<PathBuf> = std::fs::read_dir(&output)?
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_some_and(|ending| ending == "deb"))
         .collect();
     ensure!(debs.len() == 3, "{debs:?}");
-    run(Command::new("lintian")
-        .args(["--allow-root", "--fail-on", "error", "--tag-display-limit", "0"])
-        .args(&debs))?;
+    let mut lintian = Command::new("lintian");
+    lintian.args(["--allow-root", "--fail-on", "error", "--tag-display-limit", "0"]).args(&debs);
+    let lintian = std::thread::spawn(move || run(&mut lintian));
+    for package in ["honcho", "honcho-agent"] {
+        goes_on_over_an_upgrade(&output.join(format!("{package}_0.1.0~test1_amd64.deb")), package)?;
+    }
     let agent = output.join("honcho-agent_0.1.0~test1_amd64.deb");
     let depends = run(Command::new("dpkg-deb").arg("--field").arg(agent).arg("Depends"))?;
     ensure!(depends.contains("libvirt0 (>=") && depends.contains("libc6 (>="), "{depends}");
@@ -74,10 +79,62 @@ fn packages_of_our_own_are_sound_and_are_installed() -> Result<()> {
         bootstrap.arg(format!("deb http://deb.debian.org/debian {suite} main"));
     }
     let output = bootstrap.arg(own).output()?;
+    lintian.join().expect("no panic")?;
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{said}");
     for words in ["honcho 0.1", "honcho 700", "token honcho 600", "Inst honcho-agent (0.1.0~test1"] {
         ensure!(said.contains(words), "{words}: {said}");
     }
+    Ok(())
+}
+
+/// A service that runs is stopped by nothing before an upgrade, and is the new one afterwards; removing the package stops it.
+fn goes_on_over_an_upgrade(deb: &Path, package: &str) -> Result<()> {
+    let place = tempfile::tempdir()?;
+    run(Command::new("dpkg-deb").arg("--control").args([deb, place.path()]))?;
+    let script = |name: &str| std::fs::read_to_string(place.path().join(name)).unwrap_or_default();
+    let (before, after, removal) = (script("preinst"), script("postinst"), script("prerm"));
+    ensure!(!before.contains("stop"), "{before}");
+    let started = if package == "honcho" { "deb-systemd-invoke try-restart" } else { "_dh_action=restart" };
+    ensure!(after.contains(started), "{after}");
+    // Of a brain only `try-restart`: one that does not run is left so.
+    ensure!(package != "honcho" || !after.contains("invoke start"), "{after}");
+    let stop = format!("deb-systemd-invoke stop {package}.service");
+    let stops = |text: &str| text.replace('\'', "").contains(&stop);
+    ensure!(stops(&removal) && removal.contains("= remove ]"), "{removal}");
+    ensure!(!removal.contains("upgrade"), "{removal}");
+    Ok(())
+}
+
+/// A setgid sendmail writes to its spool only where new privileges may be had. These imply that they may not, for services
+/// with User= (systemd.exec(5)).
+#[test]
+fn the_brain_may_send_mail() -> Result<()> {
+    let implying = [
+        "DynamicUser",
+        "LockPersonality",
+        "MemoryDenyWriteExecute",
+        "NoNewPrivileges",
+        "PrivateDevices",
+        "ProtectClock",
+        "ProtectHostname",
+        "ProtectKernelLogs",
+        "ProtectKernelModules",
+        "ProtectKernelTunables",
+        "RestrictAddressFamilies",
+        "RestrictFileSystems",
+        "RestrictNamespaces",
+        "RestrictRealtime",
+        "RestrictSUIDSGID",
+        "SystemCallArchitectures",
+        "SystemCallFilter",
+        "SystemCallLog",
+    ];
+    let unit = concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/deb/honcho/honcho.service");
+    let unit = std::fs::read_to_string(unit)?;
+    let settings: Vec<&str> = unit.lines().filter_map(|line| Some(line.split_once('=')?.0.trim())).collect();
+    ensure!(settings.contains(&"User"), "{unit}");
+    let found: Vec<_> = settings.iter().filter(|name| implying.contains(name)).collect();
+    ensure!(found.is_empty(), "{found:?}");
     Ok(())
 }
