@@ -26,7 +26,7 @@ use crate::movers::{self, Departure, Departures, MoversOptions, TlsPeers};
 use crate::observation::observation;
 use crate::observed::{Lookout, Observed};
 use crate::perform::{Means, perform_apart};
-use crate::plan::{Plan, Resource, Step};
+use crate::plan::{Action, Plan, Resource, Step};
 use crate::renewal::WallClock;
 use crate::reporter::Snapshot;
 use crate::sampling::{self, Guests};
@@ -521,13 +521,17 @@ impl Agent {
     fn ready_steps(&self, plan: &Plan, now: Moment) -> Vec<Step> {
         let mut heavy = self.busy.values().filter(|step| step.action.is_heavy()).count();
         let mut ready: Vec<Step> = Vec::new();
+        // One disk at a time is read and held in memory.
+        let is_capture = |step: &Step| matches!(step.action, Action::Capture { .. });
+        let mut captures = self.busy.values().any(is_capture);
         for step in &plan.steps {
             let taken =
                 self.busy.contains_key(&step.resource) || ready.iter().any(|r| r.resource == step.resource);
             let room =
                 self.busy.len() + ready.len() < STEPS && !(step.action.is_heavy() && heavy >= HEAVY_STEPS);
-            if step.is_ready(now) && !taken && room {
+            if step.is_ready(now) && !taken && room && !(captures && is_capture(step)) {
                 heavy += usize::from(step.action.is_heavy());
+                captures |= is_capture(step);
                 ready.push(step.clone());
             }
         }

@@ -2,7 +2,6 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::plan::Action;
 use crate::simulated;
 use honcho_model::{GuestId, HostId};
 use serde_json::{Value, json};
@@ -179,4 +178,44 @@ async fn what_the_brain_said_before_it_was_restored_is_kept_and_told_until_someb
     // And what was accepted is what the next restore is told.
     bench.answer(of_life(300, 1, true));
     assert_eq!(bench.agent.journal.former_if_unaccepted().unwrap().generation, Generation(43));
+}
+
+#[tokio::test]
+async fn one_disk_at_a_time_is_read_for_images() {
+    let mut bench = bench();
+    let capture = |id: i64| {
+        let guest = json!({
+            "id": id, "uuid": Uuid::from_u128(50), "name": "web1", "account": 1, "epoch": 1, "generation": 1,
+            "power": "stopped", "start_alone": false, "boots_wanted": 1, "boots_waived": 0, "boot_mode": "soft",
+            "stop_mode": "soft", "memory": 1, "vcpus": 1, "interfaces": [], "ssh_keys": [],
+            "root": {
+                "id": id, "uuid": Uuid::from_u128(51), "pool": 1, "size": 1, "existence": "existing",
+                "given_up": false,
+                "image": { "digest": "00".repeat(32), "compressed": 1, "unpacked": 1 },
+            },
+        });
+        let pool = json!({
+            "id": 1, "uuid": Uuid::from_u128(52), "generation": 1, "existence": "existing",
+            "kind": { "type": "directory", "path": "/p" },
+        });
+        let guest: honcho_wire::GuestWanted = serde_json::from_value(guest).unwrap();
+        let pool = serde_json::from_value(pool).unwrap();
+        Step {
+            resource: Resource::Guest(guest.id),
+            action: Action::Capture { pool, guest: Box::new(guest), upload: Uuid::from_u128(53) },
+            wanted_by: String::new(),
+            after: Vec::new(),
+            not_before: None,
+            hopeless: false,
+            failure: None,
+        }
+    };
+    let plan = Plan { steps: vec![capture(1), capture(2)], ..Plan::default() };
+    let now = Moment(1);
+    let ready = bench.agent.ready_steps(&plan, now);
+    assert_eq!(ready.iter().map(|step| step.resource).collect::<Vec<_>>(), [Resource::Guest(GuestId(1))]);
+    bench.agent.busy.insert(ready[0].resource, ready[0].clone());
+    assert_eq!(bench.agent.ready_steps(&plan, now), []);
+    bench.agent.busy.clear();
+    assert_eq!(bench.agent.ready_steps(&plan, now).len(), 1);
 }

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 /// So much is sent at a time.
@@ -27,6 +28,9 @@ const WAITING: usize = 8;
 
 /// After the brain said that nothing more is wanted, the manifest that says so is on its way.
 const ON_ITS_WAY: Duration = Duration::from_millis(250);
+
+/// While nothing is sent, the brain is asked so often whether it is wanted still.
+const ASKED_EVERY: Duration = Duration::from_secs(30);
 
 /// Where it goes: the brain, in earnest.
 #[async_trait]
@@ -76,7 +80,7 @@ pub async fn capture(
     });
     let (pieces, received) = mpsc::channel(WAITING);
     let reading = storage.read_files(volume.pool, volume.id, volume.uuid, pieces, &progress);
-    let sending = send(sink, upload, state.received, &percent, received);
+    let sending = send(sink, upload, state.received, &percent, received, ASKED_EVERY);
     let (read, sent) = tokio::join!(reading, sending);
     let end = match (sent?, read) {
         (Sent::NotWanted, _) => return Ok(()),
@@ -102,10 +106,19 @@ async fn send(
     mut offset: u64,
     percent: &AtomicU8,
     mut received: mpsc::Receiver<Vec<u8>>,
+    asked_every: Duration,
 ) -> DriverResult<Sent> {
     let (mut left_out, mut waiting) = (offset, Vec::new());
+    let mut heard = Instant::now();
     loop {
-        let more = received.recv().await;
+        // e2fsck may take an hour, and so may leaving out what the brain has.
+        if heard.elapsed() >= asked_every {
+            if !sink.state(upload).await?.wanted {
+                return Ok(Sent::NotWanted);
+            }
+            heard = Instant::now();
+        }
+        let Ok(more) = tokio::time::timeout_at(heard + asked_every, received.recv()).await else { continue };
         let ended = more.is_none();
         let mut more = more.unwrap_or_default();
         let known = usize::try_from(left_out).unwrap_or(usize::MAX).min(more.len());
@@ -123,9 +136,56 @@ async fn send(
                 return Err(DriverError::Later(text));
             }
             offset = next;
+            heard = Instant::now();
         }
         if ended {
             return Ok(Sent::All);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicU32;
+
+    /// A brain that wants it when it is asked for the first time, and not afterwards.
+    #[derive(Default)]
+    struct Once(AtomicU32);
+
+    #[async_trait]
+    impl CaptureSink for Once {
+        async fn state(&self, _: Uuid) -> DriverResult<CaptureState> {
+            Ok(CaptureState { wanted: self.0.fetch_add(1, Ordering::Relaxed) == 0, received: 1 << 30 })
+        }
+
+        async fn piece(&self, _: Uuid, _: u64, _: u8, _: Vec<u8>) -> DriverResult<CaptureState> {
+            Err(DriverError::Later("nothing is to be sent".to_owned()))
+        }
+
+        async fn end(&self, _: Uuid, _: &CaptureEnd) -> DriverResult<CaptureState> {
+            Err(DriverError::Later("it does not end here".to_owned()))
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_given_up_is_noticed_though_nothing_is_sent() {
+        let often = Duration::from_millis(5);
+        let sent = async |sink: &Once, received| {
+            let percent = AtomicU8::new(0);
+            let sending = send(sink, Uuid::nil(), 1 << 30, &percent, received, often);
+            tokio::time::timeout(Duration::from_mins(1), sending).await.unwrap()
+        };
+        // The reader is silent; and it says again and again what the brain has.
+        let (_silent, received) = mpsc::channel(1);
+        let sink = Once::default();
+        assert!(matches!(sent(&sink, received).await, Ok(Sent::NotWanted)));
+        assert_eq!(sink.0.load(Ordering::Relaxed), 2);
+        let (pieces, received) = mpsc::channel(1);
+        let speaking = tokio::spawn(async move { while pieces.send(vec![0; 16]).await.is_ok() {} });
+        let sink = Once::default();
+        assert!(matches!(sent(&sink, received).await, Ok(Sent::NotWanted)));
+        assert_eq!(sink.0.load(Ordering::Relaxed), 2);
+        speaking.await.unwrap();
     }
 }

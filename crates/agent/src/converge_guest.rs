@@ -152,7 +152,9 @@ fn stop(planner: &mut Planner<'_>, verdict: &mut Verdict, guest: &GuestWanted, m
 fn while_off(planner: &mut Planner<'_>, verdict: &mut Verdict, guest: &GuestWanted) {
     let Some(pool) = planner.pool(guest.root.pool) else { return };
     let full = planner.latitude == Latitude::Full;
-    let capture = guest.capture.filter(|_| guest.leaving.is_none());
+    // A brain that does not answer takes nothing: what may start alone does not wait for it.
+    let alone = planner.latitude == Latitude::StartAlone;
+    let capture = guest.capture.filter(|_| guest.leaving.is_none() && !alone);
     let runs = guest.power == Power::Running
         && guest.leaving.is_none()
         && capture.is_none()

@@ -58,6 +58,25 @@ fn a_guest_that_is_to_run_starts_when_its_disk_was_read() {
 }
 
 #[test]
+fn a_guest_that_may_start_alone_does_not_wait_for_a_brain_that_does_not_answer() {
+    let mut world = off();
+    world.change(0, |guest| {
+        captured(guest);
+        guest.power = Power::Running;
+        guest.start_alone = true;
+    });
+    world.host_reboots();
+    check(
+        &mut world,
+        expect![[r#"
+            network/1 ensure_network
+            guest/1 start after [0]
+            guest 1: unsettled, stopped, volume Present
+        "#]],
+    );
+}
+
+#[test]
 fn a_disk_of_a_guest_that_runs_is_not_read() {
     let mut world = super::running();
     world.change(0, captured);

@@ -261,11 +261,9 @@ impl World {
             return Err(DriverError::Later("a domain of that name exists".into()));
         }
         assert!(self.wanted.frozen.is_none(), "started on a frozen host");
-        assert!(guest.capture.is_none(), "started while its disk was to be read");
-        assert!(
-            self.mind.answered_in_boot.as_ref() == Some(&self.boot_id()) || guest.start_alone,
-            "started before the brain had answered in this boot"
-        );
+        let answered = self.mind.answered_in_boot.as_ref() == Some(&self.boot_id());
+        assert!(guest.capture.is_none() || !answered, "started while its disk was to be read");
+        assert!(answered || guest.start_alone, "started before the brain had answered in this boot");
         assert!(self.pools[&pool.id].volumes.contains_key(&guest.root.uuid), "started without a disk");
         for card in &guest.interfaces {
             let mut bridges = self.bridges.iter();
