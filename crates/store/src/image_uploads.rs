@@ -203,10 +203,7 @@ pub async fn captured_on(
 }
 
 /// The disks that are to be read on a host: guests, and the uploads that they are.
-pub(crate) async fn captures_on(
-    connection: &impl Connection,
-    host: HostId,
-) -> StoreResult<Vec<(GuestId, Uuid)>> {
+pub async fn captures_on(connection: &impl Connection, host: HostId) -> StoreResult<Vec<(GuestId, Uuid)>> {
     #[derive(FromQueryResult)]
     struct Row {
         guest_id: i64,

@@ -41,7 +41,10 @@ pub async fn render(snapshot: &impl Connection, host: HostId) -> StoreResult<Opt
     let mut interfaces = interfaces(snapshot, host).await?;
     let leaving = guest_moves::leaving(snapshot, host).await?;
     let (mut guests, absent_guests) = guests(snapshot, host, &mut interfaces, &leaving).await?;
-    for (captured, upload) in image_uploads::captures_on(snapshot, host).await? {
+    let captures = image_uploads::captures_on(snapshot, host).await?;
+    // An agent that knows nothing of it would refuse all of the manifest.
+    let can = !captures.is_empty() && hosts::can(snapshot, host, honcho_wire::CAPTURES).await?;
+    for (captured, upload) in captures.into_iter().filter(|_| can) {
         if let Some(guest) = guests.iter_mut().find(|guest| guest.id == captured) {
             guest.capture = Some(Capture { upload });
         }

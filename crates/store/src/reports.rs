@@ -7,7 +7,9 @@
 use crate::cells::cells;
 use crate::events::{self, NewEvent};
 use crate::sql::{Connection, Reach, execute, from_json, read, row, rows, signed, to_json, values};
-use crate::{Change, Scope, StoreResult, Tx, guest_moves, guests_desired, networks, operations};
+use crate::{
+    Change, Scope, StoreResult, Tx, guest_moves, guests_desired, image_uploads, networks, operations,
+};
 use honcho_model::event::ResourceKind;
 use honcho_model::guest::Power;
 use honcho_model::operation::{OperationKind, OperationState};
@@ -37,6 +39,7 @@ struct Known {
     digest: Option<String>,
     orphans: Option<String>,
     machine: Option<String>,
+    capabilities: Option<String>,
 }
 
 impl Change for ApplyReport {
@@ -46,7 +49,7 @@ impl Change for ApplyReport {
         let report = &self.report;
         let known: Option<Known> = row(
             tx,
-            "SELECT boot_id, run_id, sequence, digest, orphans, machine FROM host_observed WHERE host_id = $1",
+            "SELECT boot_id, run_id, sequence, digest, orphans, machine, capabilities FROM host_observed WHERE host_id = $1",
             values![self.host.0],
         )
         .await?;
@@ -59,6 +62,7 @@ impl Change for ApplyReport {
             }
             self.note_boot(tx, known).await?;
         }
+        self.note_capabilities(tx, known.as_ref()).await?;
         let held = known.as_ref().filter(|_| same_run).and_then(|known| known.digest.as_deref());
         let answer = match &report.observation {
             Some(observation) => {
@@ -166,6 +170,16 @@ impl ApplyReport {
         if known.boot_id.as_deref().is_some_and(|boot| boot != self.report.boot_id) {
             let resource = (ResourceKind::Host, self.host.0, self.host_name.as_str());
             events::record(tx, NewEvent::info("host.booted", resource, "the machine has booted")).await?;
+        }
+        Ok(())
+    }
+
+    /// What is asked of an agent depends on what it can: disks are read by those alone that know how.
+    async fn note_capabilities(&self, tx: &Tx, known: Option<&Known>) -> StoreResult<()> {
+        let before = known.and_then(|known| known.capabilities.as_deref());
+        let same = before == Some(self.report.capabilities.join(" ").as_str());
+        if !same && !image_uploads::captures_on(tx, self.host).await?.is_empty() {
+            tx.touch(self.host);
         }
         Ok(())
     }

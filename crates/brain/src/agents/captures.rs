@@ -10,8 +10,8 @@ use axum::body::Body;
 use axum::extract::State;
 use honcho_api::ImageUpload;
 use honcho_images::BlobError;
-use honcho_model::ImageUploadId;
-use honcho_store::{Scope, image_uploads};
+use honcho_model::{AccountId, Bytes, ImageUploadId};
+use honcho_store::{Scope, image_uploads, quotas};
 use honcho_wire::{CaptureEnd, CaptureState};
 use serde::Deserialize;
 use uuid::Uuid;
@@ -40,6 +40,24 @@ pub(super) async fn show(
     state(&app, &found(&app, &machine, &uuid).await?)
 }
 
+/// How much may come of a capture: what its account has left for images, besides what its other captures have come to.
+async fn room_for(app: &App, upload: &ImageUpload) -> ApiResult<Bytes> {
+    let (reader, most) = (app.store.reader(), app.uploads.largest);
+    let Some(account) = upload.account_id.map(AccountId) else { return Ok(most) };
+    let (_, limits) = quotas::limits(reader, account).await?;
+    let Some(limit) = limits.images else { return Ok(most) };
+    let used = quotas::used(reader, account).await?.images;
+    let mut left = u64::try_from(limit.saturating_sub(used)).unwrap_or(0);
+    let of_account = image_uploads::open().and("account_id", account);
+    for other in image_uploads::list(reader, Scope::System, &of_account).await? {
+        // How large it is stands in the books once it has come whole.
+        if other.guest_id.is_some() && other.status == "receiving" && other.id != upload.id {
+            left = left.saturating_sub(app.uploads.received(other.uuid).map_err(BlobError::Write)?);
+        }
+    }
+    Ok(most.min(Bytes(left)))
+}
+
 /// Where the bytes in a body begin, and how far the disk has been read.
 #[derive(Deserialize)]
 pub(super) struct At {
@@ -58,7 +76,8 @@ pub(super) async fn content(
     if upload.status != "receiving" {
         return state(&app, &upload);
     }
-    let (id, largest) = (ImageUploadId(upload.id), app.uploads.largest);
+    let id = ImageUploadId(upload.id);
+    let largest = room_for(&app, &upload).await?;
     match app.uploads.append(upload.uuid, largest.0, offset, pieces(body)).await {
         Ok(()) => {
             app.write(machine.actor(), &ImageUploadTouch(id)).await?;
@@ -66,7 +85,8 @@ pub(super) async fn content(
             app.write(machine.actor(), &ImageUploadProgress { id, stage, percent: percent.min(100) }).await?;
         }
         Err(AppendError::TooMuch) => {
-            let problem = format!("what is on its disk has more than the {largest} that are taken here");
+            let whose = if largest < app.uploads.largest { "its account may have" } else { "are taken here" };
+            let problem = format!("what is on its disk has more than the {largest} that {whose}");
             app.write(machine.actor(), &ImageUploadRefuse { scope: Scope::System, id, problem }).await?;
         }
         Err(error) => return Err(not_added(&app, error).closing()),
@@ -85,4 +105,36 @@ pub(super) async fn end(
     let change = GuestCaptureEnd { id: ImageUploadId(upload.id), received, end };
     let upload = app.write(machine.actor(), &change).await?;
     state(&app, &upload)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operations::tests::World;
+    use crate::operations::{AccountUpdate, GuestCapture, PowerAction};
+
+    #[tokio::test]
+    async fn what_comes_of_all_captures_of_an_account_stays_within_its_limit() {
+        let world = World::new().await;
+        let mut uploads = Vec::new();
+        for name in ["one", "two"] {
+            let guest = world.order(name).await;
+            world.settle(guest.id).await;
+            world.power(guest.id, PowerAction::Stop { hard: false }).await.unwrap();
+            world.settle(guest.id).await;
+            let (id, uuid) = (guest.id.into(), world.app.outside.uuid());
+            let capture = GuestCapture { scope: Scope::System, id, uuid, name: Some(name.to_owned()) };
+            uploads.push(world.ask(&capture).await.unwrap());
+        }
+        let room = async |at: usize| room_for(&world.app, &uploads[at]).await.ok().unwrap();
+        assert_eq!(room(0).await, world.app.uploads.largest);
+        let body = honcho_api::AccountCreate { limit_image_bytes: Some(Some(1000)), ..Default::default() };
+        let id = AccountId(world.account.id);
+        world.ask(&AccountUpdate { scope: Scope::Operator, id, body, lock_version: None }).await.unwrap();
+        assert_eq!((room(0).await, room(1).await), (Bytes(1000), Bytes(1000)));
+        let piece = axum::body::Bytes::from_static(&[7; 300]);
+        let pieces = futures::stream::iter([Ok(piece)]);
+        world.app.uploads.append(uploads[0].uuid, 1000, 0, pieces).await.unwrap();
+        assert_eq!((room(0).await, room(1).await), (Bytes(1000), Bytes(700)));
+    }
 }

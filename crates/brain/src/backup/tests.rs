@@ -7,7 +7,9 @@ use crate::operations::tests::World;
 use crate::outside::Outside;
 use crate::serve::{ServeOptions, open};
 use honcho_model::Incarnation;
-use honcho_store::{Cursor, Filters, Refusal, Scope, brain, events, guests, hosts, networks, tokens};
+use honcho_store::{
+    Cursor, Filters, Refusal, Scope, brain, events, guests, hosts, image_uploads, networks, tokens,
+};
 use tokio_util::sync::CancellationToken;
 
 fn silent() -> Told {
@@ -236,6 +238,27 @@ async fn what_cannot_be_restored_leaves_nothing() {
     assert!(!directory.path().join("none").exists() && !directory.path().join("none.partial").exists());
 }
 
+/// An image is to be made of a guest's disk, as the backup had it.
+struct ToBeRead(honcho_model::GuestId);
+
+impl honcho_store::Change for ToBeRead {
+    type Out = honcho_model::ImageUploadId;
+    async fn run<'a>(
+        &'a self,
+        tx: &'a honcho_store::Tx,
+    ) -> honcho_store::StoreResult<honcho_model::ImageUploadId> {
+        let guest = guests::get(tx, Scope::System, self.0, tx.now).await?;
+        let new = image_uploads::NewUpload {
+            uuid: uuid::Uuid::from_u128(99),
+            account: Some(honcho_model::AccountId(guest.account_id)),
+            name: "own".parse().unwrap(),
+            from: image_uploads::UploadFrom::Guest(self.0),
+            host_kernel: false,
+        };
+        image_uploads::create(tx, &new).await
+    }
+}
+
 /// A report of the world's host to a restored brain.
 fn reported(
     world: &World,
@@ -335,6 +358,8 @@ async fn what_agents_report_is_taken_over_when_an_operator_accepts_it() {
     let held = render(&app).await;
     assert!(held.unaccepted.is_some() && held.incarnation.0 == 1_795_000_000, "{held:?}");
     assert_eq!(held.guests.len(), 3);
+    // An image was to be made of a guest's disk, which may have run since.
+    let upload = app.write(honcho(), &ToBeRead(GuestId(3))).await.unwrap();
     let accept = |missing| RestoreAccept { scope: Scope::Operator, without: Vec::new(), missing };
     // Nobody has reported yet; and nothing is done to a guest there.
     let early = app.write(honcho(), &accept(Missing::Kept)).await.unwrap_err();
@@ -401,6 +426,8 @@ async fn what_agents_report_is_taken_over_when_an_operator_accepts_it() {
 
     let accepted = app.write(honcho(), &accept(Missing::Kept)).await.unwrap();
     assert_eq!((accepted.state.as_str(), accepted.hosts.len()), ("accepted", 0));
+    let ended = image_uploads::get(app.store.reader(), Scope::System, upload).await.unwrap();
+    assert!(ended.problem.as_ref().is_some_and(|problem| problem.contains("restored")), "{ended:?}");
     // What nothing names has a week from now on, for guests that were written down again may name it.
     let waiting = honcho_store::blobs::unnamed(app.store.reader()).await.unwrap();
     assert_eq!(

@@ -149,14 +149,23 @@ impl Change for GuestCaptureEnd {
     }
 }
 
-/// Gives up what is to be made of the disk of a guest that is to go.
-pub(super) async fn give_up(tx: &Tx, guest: GuestId) -> StoreResult<()> {
+/// What is being made of a guest's disk. What has come whole needs the guest no more.
+async fn being_read(tx: &Tx, guest: GuestId) -> StoreResult<Vec<ImageUpload>> {
     let mut open =
         image_uploads::list(tx, Scope::System, &image_uploads::open().and("guest_id", guest)).await?;
-    // What has come whole needs the guest no more.
     open.retain(|upload| upload.finished_at.is_none());
-    for upload in open {
-        let (id, problem) = (ImageUploadId(upload.id), "its guest was deleted".to_owned());
+    Ok(open)
+}
+
+/// Whether the host of a guest is to read its disk.
+pub(super) async fn is_read(tx: &Tx, guest: GuestId) -> StoreResult<bool> {
+    Ok(!being_read(tx, guest).await?.is_empty())
+}
+
+/// Gives up what is to be made of a guest's disk.
+pub(super) async fn give_up(tx: &Tx, guest: GuestId, why: &str) -> StoreResult<()> {
+    for upload in being_read(tx, guest).await? {
+        let (id, problem) = (ImageUploadId(upload.id), why.to_owned());
         ImageUploadRefuse { scope: Scope::System, id, problem }.run(tx).await?;
     }
     Ok(())

@@ -152,7 +152,7 @@ impl Change for GuestDelete {
         guest.cancelled_at = guest.cancelled_at.or(Some(tx.now));
         guest.deletes_at = Some(guest.deletes_at.map_or(tx.now, |at| at.min(tx.now)));
         guest.deleting_at = Some(tx.now);
-        guest_capture::give_up(tx, self.id).await?;
+        guest_capture::give_up(tx, self.id, "its guest was deleted").await?;
         save(tx, self.scope, OperationKind::Delete, &before, &mut guest).await
     }
 }

@@ -1,6 +1,7 @@
 //! Moving a guest to another host: ordered, begun, given up. What follows from hosts' reports is in `store::guest_moves`
 //! (docs/design/0008).
 
+use super::guest_capture;
 use super::guest_power::{facts, with_addresses};
 use super::operators_only;
 use super::problems::Problems;
@@ -218,6 +219,9 @@ async fn decide(
     let (memory, vcpus) = if claims { (guest.memory, guest.vcpus) } else { (Bytes(0), 0) };
     let mut capabilities = placing::needed(&kin.kinds, kin.architecture.as_deref(), &kin.features);
     capabilities.insert(Capability(honcho_wire::MOVES.to_owned()));
+    if guest_capture::is_read(tx, guest.id).await? {
+        capabilities.insert(Capability(honcho_wire::CAPTURES.to_owned()));
+    }
     let request = Request {
         account: guest.account,
         apart: apart.as_ref().map(|(role, _)| role.clone()),

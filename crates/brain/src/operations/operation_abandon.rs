@@ -1,8 +1,8 @@
 //! Giving up on an operation: from then on what was last seen is what is desired, so that nothing is left to be tried
 //! (docs/design/0005).
 
-use super::guest_move;
 use super::guest_power::{claim_memory, facts, with_addresses};
+use super::{guest_capture, guest_move};
 use honcho_api::Operation;
 use honcho_model::event::ResourceKind;
 use honcho_model::guest::Power;
@@ -173,6 +173,8 @@ impl Change for OperationAbandon {
         left.apply(&mut guest, self.id);
         if left.power == Some(Power::Running) {
             claim(tx, self.scope, &mut guest, self.rules).await?;
+            let why = "its guest did not stop, and runs on: stop it, and capture it again";
+            guest_capture::give_up(tx, guest.id, why).await?;
         }
         if (guest.power, guest.disk) != (before.power, before.disk) {
             // They can be written, so whoever holds an older copy must not write them back.

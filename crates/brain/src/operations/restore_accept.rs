@@ -1,5 +1,6 @@
 //! Accepting a restored brain: what its agents report is written down, and its hosts are changed again.
 
+use super::guest_capture;
 use super::guest_power::with_addresses;
 use super::operators_only;
 use crate::reviewing::{self, Findings, Missing, Step, Whereabouts};
@@ -9,8 +10,8 @@ use honcho_model::{AccountId, GuestId, HostId};
 use honcho_store::events::{self, NewEvent};
 use honcho_store::reviewing::{Elsewhere, HostReview};
 use honcho_store::{
-    Change, Connection, Refusal, Scope, StoreResult, Turn, Tx, blobs, guests, guests_desired, restoring,
-    reviewing as rows,
+    Change, Connection, Refusal, Scope, StoreResult, Turn, Tx, blobs, guests, guests_desired, image_uploads,
+    restoring, reviewing as rows,
 };
 
 /// Accepts the present life on every host that has reported.
@@ -108,6 +109,15 @@ async fn accept_host(
     let seen = rows::generation_seen(tx, review.id).await?;
     let former = review.former.as_ref().map_or(seen, |former| former.generation.max(seen));
     restoring::accept_host(tx, review.id, former).await?;
+    // Its guest may have run since, and what had come is not here.
+    for (guest, _) in image_uploads::captures_on(tx, review.id).await? {
+        guest_capture::give_up(
+            tx,
+            guest,
+            "this brain was restored from a backup meanwhile: capture it again",
+        )
+        .await?;
+    }
     let text = match said.len() {
         0 => "is accepted after a restore: it is as the backup has it".to_owned(),
         count => format!("is accepted after a restore, with {count} differences"),

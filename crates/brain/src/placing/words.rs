@@ -101,10 +101,16 @@ fn lack(host: &Host, lacking: &str) -> Option<String> {
 
 /// What a host says, as a person reads it behind its name.
 pub(super) fn text(fleet: &Fleet, request: &Request, host: usize, refusal: &Refusal) -> String {
-    if let Refusal::Lacks(at) = refusal
-        && request.capabilities.iter().nth(*at).is_some_and(|lacking| lacking.0 == honcho_wire::MOVES)
-    {
-        return "its agent is too old to take guests from other hosts".to_owned();
+    if let Refusal::Lacks(at) = refusal {
+        match request.capabilities.iter().nth(*at).map(|lacking| lacking.0.as_str()) {
+            Some(honcho_wire::MOVES) => {
+                return "its agent is too old to take guests from other hosts".to_owned();
+            }
+            Some(honcho_wire::CAPTURES) => {
+                return "its agent is too old to read the disk, of which an image is made".to_owned();
+            }
+            _ => {}
+        }
     }
     if let Refusal::Lacks(at) = refusal
         && let Some(lacking) = request.capabilities.iter().nth(*at)

@@ -164,3 +164,61 @@ async fn what_cannot_become_one_is_refused_with_the_reason_and_holds_nothing_up(
     assert_eq!(ended.problem.as_deref(), Some("its guest was deleted"));
     assert!(refused(world.capture(guest.id, "own").await).contains("it is deleted"));
 }
+
+#[tokio::test]
+async fn what_is_made_of_a_guest_that_runs_on_is_given_up() {
+    let world = World::new().await;
+    let guest = world.order("web1").await;
+    world.settle(guest.id).await;
+    let stop = world.power(guest.id, PowerAction::Stop { hard: false }).await.unwrap();
+    // It is to be read once it has stopped, and does not.
+    let upload = world.capture(guest.id, "own").await.unwrap();
+    world
+        .ask(&OperationAbandon { scope: Scope::Operator, id: stop.id.into(), rules: crate::USUAL_RULES })
+        .await
+        .unwrap();
+    let reader = world.app.store.reader();
+    let ended = image_uploads::get(reader, Scope::System, ImageUploadId(upload.id)).await.unwrap();
+    assert!(ended.problem.as_ref().is_some_and(|problem| problem.contains("runs on")), "{ended:?}");
+    assert_eq!(world.to_be_read().await, Vec::<Uuid>::new());
+}
+
+#[tokio::test]
+async fn an_agent_that_reads_no_disks_is_not_told_to_and_its_manifest_is_one_that_it_takes() {
+    let world = World::new().await;
+    let guest = world.off("web1").await;
+    let upload = world.capture(guest.id, "own").await.unwrap();
+    let generation = async || {
+        honcho_store::hosts::generation(world.app.store.reader(), HostId(world.host.id)).await.unwrap()
+    };
+    let says = async |capabilities: &[&str]| {
+        let report = honcho_wire::Report {
+            protocol: honcho_wire::PROTOCOL,
+            capabilities: capabilities.iter().map(|name| (*name).to_owned()).collect(),
+            boot_id: "b".to_owned(),
+            run_id: world.app.outside.uuid(),
+            sequence: 1,
+            incarnation: None,
+            manifest_generation: Generation(0),
+            digest: String::new(),
+            load: None,
+            observation: None,
+        };
+        world
+            .ask(&ApplyReport { host: HostId(world.host.id), host_name: "h1".to_owned(), report })
+            .await
+            .unwrap();
+    };
+    let before = generation().await;
+    says(&["pool.directory"]).await;
+    assert_eq!(world.to_be_read().await, Vec::<Uuid>::new());
+    assert!(generation().await > before, "what it is told is another");
+    // Brought up to date, it is told.
+    let before = generation().await;
+    says(honcho_wire::CAPABILITIES).await;
+    assert_eq!(world.to_be_read().await, [upload.uuid]);
+    assert!(generation().await > before);
+    let before = generation().await;
+    says(honcho_wire::CAPABILITIES).await;
+    assert_eq!(generation().await, before);
+}

@@ -513,6 +513,19 @@ async fn why_a_guest_cannot_be_moved() {
         old,
         "base no host has room for it (h2: its agent is too old to take guests from other hosts)\n"
     );
+    // One that reads no disks cannot go on with an image that is made of one.
+    world.power(two.guest, PowerAction::Stop { hard: false }).await.unwrap();
+    two.agrees(two.h1, Power::Stopped).await;
+    let (id, uuid) = (GuestId(two.guest), world.app.outside.uuid());
+    let capture = GuestCapture { scope: Scope::Operator, id, uuid, name: Some("own".to_owned()) };
+    world.ask(&capture).await.unwrap();
+    let all_but_one: Vec<&str> =
+        honcho_wire::CAPABILITIES.iter().copied().filter(|name| *name != honcho_wire::CAPTURES).collect();
+    world.ask(&report(two.h2, None, &all_but_one)).await.unwrap();
+    assert_eq!(
+        ask(None).await,
+        "base no host has room for it (h2: its agent is too old to read the disk, of which an image is made)\n"
+    );
     world.pass(60);
     assert!(ask(None).await.contains("its host h1 is silent"));
 }
