@@ -15,6 +15,7 @@ use crate::{ArchiveError, ArchiveResult, SuiteName, files};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 /// So many seconds what is wanted no more stays in a copy: longer than the slowest `apt upgrade` takes.
@@ -38,6 +39,22 @@ pub enum Turn {
     InRelease,
 }
 
+/// What tells a file from another of its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct About {
+    /// How long it is, in bytes.
+    pub length: u64,
+    /// When it was changed, in seconds since 1970: a copy is as old as its original.
+    pub modified: i64,
+}
+
+impl About {
+    /// Of a file whose metadata are these.
+    pub fn of(metadata: &fs::Metadata) -> Self {
+        About { length: metadata.len(), modified: metadata.mtime() }
+    }
+}
+
 /// A file that is served.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Served {
@@ -45,8 +62,8 @@ pub struct Served {
     pub path: String,
     /// Where it is.
     pub from: PathBuf,
-    /// How long it is.
-    pub length: u64,
+    /// How long it is, and how old.
+    pub about: About,
     /// When it has to be there.
     pub turn: Turn,
 }
@@ -77,8 +94,8 @@ impl Archive {
         let public = self.public();
         let mut served = Vec::new();
         let mut serve = |path: String, from: PathBuf, turn: Turn| -> ArchiveResult<()> {
-            let length = fs::metadata(&from).tried("looking at", &from)?.len();
-            served.push(Served { path, from, length, turn });
+            let about = About::of(&fs::metadata(&from).tried("looking at", &from)?);
+            served.push(Served { path, from, about, turn });
             Ok(())
         };
         for from in files::below(&public.join("pool"))? {
@@ -114,11 +131,11 @@ impl Archive {
         Ok(served)
     }
 
-    /// What to do with a copy in which there are these files (with their lengths, below `dists/` and `pool/`), and in which these
-    /// suites' releases are already those that are served.
+    /// What to do with a copy in which there are these files (below `dists/` and `pool/`), and in which these suites' releases are
+    /// already those that are served.
     pub fn plan_copy(
         &self,
-        there: &BTreeMap<String, u64>,
+        there: &BTreeMap<String, About>,
         notes: Option<CopyNotes>,
         same: &BTreeSet<SuiteName>,
         now: i64,
@@ -148,7 +165,7 @@ struct Whose<'a> {
 
 fn plan(
     served: Vec<Served>,
-    there: &BTreeMap<String, u64>,
+    there: &BTreeMap<String, About>,
     notes: &CopyNotes,
     whose: Whose<'_>,
     now: i64,
@@ -156,9 +173,10 @@ fn plan(
     let suite_of = |path: &str| path.strip_prefix("dists/")?.split('/').next()?.parse::<SuiteName>().ok();
     let wanted: BTreeSet<String> = served.iter().map(|one| one.path.clone()).collect();
     let put = served.into_iter().filter(|one| match one.turn {
-        // Of one name there is never another content; what was cut off has another length.
-        Turn::Package if one.path.starts_with("pool/") => there.get(&one.path) != Some(&one.length),
-        Turn::ByDigest => there.get(&one.path) != Some(&one.length),
+        // One that was removed from the archive and added anew, with other contents, is younger.
+        Turn::Package if one.path.starts_with("pool/") => there.get(&one.path) != Some(&one.about),
+        // What has a digest for its name has the same contents everywhere; what was cut off has another length.
+        Turn::ByDigest => there.get(&one.path).map(|about| about.length) != Some(one.about.length),
         Turn::Package => true,
         _ => suite_of(&one.path).is_none_or(|suite| !whose.same.contains(&suite)),
     });
@@ -190,8 +208,10 @@ fn below(directory: &Path, path: &Path) -> ArchiveResult<String> {
 mod tests {
     use super::*;
 
+    const ABOUT: About = About { length: 1, modified: 500 };
+
     fn served(path: &str, turn: Turn) -> Served {
-        Served { path: path.to_owned(), from: PathBuf::from(path), length: 1, turn }
+        Served { path: path.to_owned(), from: PathBuf::from(path), about: ABOUT, turn }
     }
 
     fn planned(
@@ -206,7 +226,7 @@ mod tests {
             served("dists/stable/main/binary-amd64/Packages.gz", Turn::Index),
             served("dists/stable/InRelease", Turn::InRelease),
         ];
-        let there = there.iter().map(|path| ((*path).to_owned(), 1)).collect();
+        let there = there.iter().map(|path| ((*path).to_owned(), ABOUT)).collect();
         let notes = CopyNotes {
             keys: Vec::new(),
             unwanted: unwanted.iter().map(|(path, since)| ((*path).to_owned(), *since)).collect(),
@@ -231,5 +251,21 @@ mod tests {
         assert!(put.is_empty() && delete.is_empty() && notes.unwanted[old] == 1000);
         let (_, delete, _) = planned(&there, &[(old, 1000)], &[], 1000 + STAYS_FOR);
         assert_eq!(delete, [old]);
+    }
+
+    #[test]
+    fn a_package_that_was_added_anew_takes_the_place_of_the_one_before() {
+        let path = "pool/main/h/hello/hello_2_all.deb";
+        let digest = "dists/stable/main/binary-amd64/by-hash/SHA256/b";
+        let put = |there: About| {
+            let all = vec![served(path, Turn::Package), served(digest, Turn::ByDigest)];
+            let there = [path, digest].map(|path| (path.to_owned(), there)).into();
+            let whose = Whose { keys: &[], suites: &[], same: &BTreeSet::new() };
+            let put = plan(all, &there, &CopyNotes::default(), whose, 0).put;
+            put.into_iter().map(|one| one.path).collect::<Vec<_>>()
+        };
+        assert_eq!(put(ABOUT), [""; 0]);
+        assert_eq!(put(About { modified: 499, ..ABOUT }), [path]);
+        assert_eq!(put(About { length: 0, ..ABOUT }), [path, digest]);
     }
 }

@@ -45,7 +45,7 @@ mod signing;
 mod source;
 
 pub use archive::{Archive, Changing};
-pub use copying::{CopyNotes, CopyPlan, NOTES, STAYS_FOR, Served, Turn};
+pub use copying::{About, CopyNotes, CopyPlan, NOTES, STAYS_FOR, Served, Turn};
 pub use deb::{Deb, For, files as files_of_package};
 pub use digests::Digest;
 pub use draft::{Added, Taken};

@@ -77,6 +77,9 @@ pub(crate) struct Story {
 /// How many lines of the log an error shows.
 const TAIL: usize = 20;
 
+/// What has more is taken for several lines: a build says what it likes, and need not end a line.
+const LONGEST_LINE: u64 = 64 << 10;
+
 pub(crate) fn listen(
     from: impl Read,
     mut log: impl Write,
@@ -86,7 +89,7 @@ pub(crate) fn listen(
     let mut story = Story { stage: "starting".to_owned(), ..Story::default() };
     let mut lines = BufReader::new(from);
     let mut line = Vec::new();
-    while matches!(lines.read_until(b'\n', &mut line), Ok(n) if n > 0) {
+    while matches!(lines.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line), Ok(n) if n > 0) {
         // A log that cannot be written (the disk is full) must not hold up the build, which will say so itself.
         let _ = log.write_all(&line);
         let text = String::from_utf8_lossy(&line).trim_end().to_owned();

@@ -5,7 +5,7 @@ use honcho_e2e::brain::Brain;
 use honcho_e2e::programs::program;
 use honcho_e2e::world::eventually;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// A package, as dpkg-deb makes it: of one version the same bytes, however often it is built.
@@ -136,5 +136,58 @@ async fn apt_reads_what_a_token_of_a_suite_uploads() -> Result<()> {
         content && said.contains("removed 4 publications") && !said.contains("no brain was asked"),
         "{said}"
     );
+    Ok(())
+}
+
+/// A copy is killed again and again while it is made: whoever reads it finds the release before or the one after, and all that it
+/// names.
+#[test]
+fn apt_reads_a_copy_that_is_killed_while_it_is_made() -> Result<()> {
+    let place = tempfile::tempdir()?;
+    let (archive, copy) = (place.path().join("archive"), place.path().join("copy"));
+    let honcho = |arguments: &[&str]| -> Result<Command> {
+        let mut command = Command::new(program("honcho")?);
+        command.arg("archive").args(arguments).arg("--archive").arg(&archive);
+        Ok(command)
+    };
+    let publish = || -> Result<Command> {
+        let mut command = honcho(&["publish"])?;
+        command.arg("--to").arg(&copy);
+        Ok(command)
+    };
+    let add = |version: &str| -> Result<()> {
+        let package = built(place.path(), version)?;
+        run(honcho(&["add", "--suite", "stable", "--publish"])?.arg(package)).map(drop)
+    };
+    run(&mut honcho(&["init", "--origin", "Acme", "--suite", "stable"])?)?;
+    add("1.0")?;
+    run(&mut publish()?)?;
+    let keyring = copy.join("honcho-archive-keyring.gpg");
+    let source = format!("deb [signed-by={}] copy:{} stable main\n", keyring.display(), copy.display());
+    let apt = Apt::new(place.path().join("apt"), &source)?;
+    let newest = |apt: &Apt| -> Result<String> {
+        apt.update()?;
+        let versions = apt.run("apt-cache", &["madison", "acme-tool"])?;
+        let newest = versions.lines().next().and_then(|line| line.split('|').nth(1)).context("a version")?;
+        apt.run("apt-get", &["download", "acme-tool"])?;
+        Ok(newest.trim().to_owned())
+    };
+    ensure!(newest(&apt)? == "1.0");
+    let mut killed = 0;
+    for number in 2..12_u64 {
+        let (before, version) = (format!("{}.0", number - 1), format!("{number}.0"));
+        add(&version)?;
+        let mut copying = publish()?;
+        let mut copying = copying.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        std::thread::sleep(Duration::from_millis(8 * number));
+        copying.kill()?;
+        killed += u64::from(!copying.wait()?.success());
+        let found = newest(&apt)?;
+        ensure!(found == before || found == version, "{found}, between {before} and {version}");
+        run(&mut publish()?)?;
+        let found = newest(&apt)?;
+        ensure!(found == version, "{found}, and not {version}");
+    }
+    ensure!(killed > 0, "each copy was made before it was killed");
     Ok(())
 }

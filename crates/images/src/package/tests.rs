@@ -1,3 +1,5 @@
+//! What is known of a package's build before anything is built: its source, the steps, and what they may reach.
+
 use super::*;
 
 fn build_of<'a>(source: &'a PackageSource, recipe: &'a Recipe, options: &'a str) -> PackageBuild<'a> {

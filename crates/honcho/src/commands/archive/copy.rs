@@ -5,7 +5,7 @@ use crate::command_error::CommandError;
 use crate::context::Context;
 use crate::progress::bytes_bar;
 use anyhow::Context as _;
-use honcho_archive::{Archive, CopyNotes, CopyPlan, NOTES, Served, SuiteName};
+use honcho_archive::{About, Archive, CopyNotes, CopyPlan, NOTES, Served, SuiteName};
 use honcho_images::partial::{Partial, remove_stale};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -45,10 +45,10 @@ pub(super) fn copy(context: &Context, archive: &Archive, to: &Path, now: i64) ->
 /// In the plan's order: what is wanted no more is noted first, so that whoever is killed loses nothing of it.
 fn act(to: &Path, plan: &CopyPlan) -> anyhow::Result<()> {
     put_whole(to, NOTES, |file| Ok((&*file).write_all(&serde_json::to_vec_pretty(&plan.notes)?)?))?;
-    let bar = bytes_bar("copy", plan.put.iter().map(|one| one.length).sum());
+    let bar = bytes_bar("copy", plan.put.iter().map(|one| one.about.length).sum());
     for served in &plan.put {
         put(to, served)?;
-        bar.inc(served.length);
+        bar.inc(served.about.length);
     }
     bar.finish_and_clear();
     for path in &plan.delete {
@@ -75,8 +75,8 @@ fn same(archive: &Archive, to: &Path) -> anyhow::Result<BTreeSet<SuiteName>> {
     Ok(same)
 }
 
-/// What is there below `dists/` and `pool/`, with lengths. What a killed copy has left half-way goes.
-fn list(root: &Path) -> anyhow::Result<BTreeMap<String, u64>> {
+/// What is there below `dists/` and `pool/`. What a killed copy has left half-way goes.
+fn list(root: &Path) -> anyhow::Result<BTreeMap<String, About>> {
     let mut found = BTreeMap::new();
     let mut directories = vec!["dists".to_owned(), "pool".to_owned()];
     while let Some(directory) = directories.pop() {
@@ -93,7 +93,7 @@ fn list(root: &Path) -> anyhow::Result<BTreeMap<String, u64>> {
             if about.is_dir() {
                 directories.push(path);
             } else {
-                found.insert(path, about.len());
+                found.insert(path, About::of(&about));
             }
         }
     }
