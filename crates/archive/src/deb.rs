@@ -247,6 +247,8 @@ fn files_of_tar(tar: impl Read) -> Result<String, String> {
             return Err(format!("the names in it have more than {LONGEST_LIST} bytes"));
         }
     }
+    // Behind tar's end mark is what tells that nothing is missing: the rest of what was compressed, and its checksum.
+    std::io::copy(&mut tar.into_inner(), &mut std::io::sink()).map_err(broken)?;
     Ok(list)
 }
 
