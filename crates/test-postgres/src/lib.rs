@@ -3,7 +3,7 @@
 //!
 //! Tests say nothing of engines. They ask [`engine`] which one they run on, and one test of each binary calls
 //! [`run_again`], which runs that binary once more with [`ENGINE`] set to `postgres`. So `cargo test` runs every test on
-//! both, and `HONCHO_TEST_ENGINE=postgres cargo test -p honcho-store listing` runs some of them on PostgreSQL.
+//! both (`./test unit` leaves that to `./test postgres`), and `HONCHO_TEST_ENGINE=postgres cargo test -p honcho-store listing` runs some of them on PostgreSQL.
 //!
 //! Where PostgreSQL is not installed they fail and say so.
 #![forbid(unsafe_code)]
