@@ -20,6 +20,7 @@
 )]
 
 mod attributes;
+mod checksums;
 pub mod blob_store;
 pub mod build;
 mod debian;

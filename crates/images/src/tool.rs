@@ -24,6 +24,8 @@ pub const MMDEBSTRAP: Tool = Tool { program: "mmdebstrap", package: "mmdebstrap"
 pub const MKE2FS: Tool = Tool { program: "mke2fs", package: "e2fsprogs" };
 /// Checks and mends filesystems.
 pub const E2FSCK: Tool = Tool { program: "e2fsck", package: "e2fsprogs" };
+/// Gives filesystems features.
+pub const TUNE2FS: Tool = Tool { program: "tune2fs", package: "e2fsprogs" };
 /// Grows filesystems.
 pub const RESIZE2FS: Tool = Tool { program: "resize2fs", package: "e2fsprogs" };
 /// Writes into filesystems that are not mounted.

@@ -2,17 +2,19 @@
 //!
 //! ```text
 //!   stream --> SHA-256 ==> zstd -+-> mke2fs -d - (in the sandbox) --> filesystem in a file
-//!                                '-> extended attributes -------------- debugfs --^
+//!                                '-> extended attributes -------------- debugfs --^ <-- tune2fs, e2fsck
 //! ```
 //!
 //! The three go on side by side: what comes is hashed here, decompressed and looked through in one thread (`==>`), where
-//! mke2fs and the reader of attributes are given one and the same buffer, and laid out by mke2fs.
+//! mke2fs and the reader of attributes are given one and the same buffer, and laid out by mke2fs. Then the attributes that
+//! came by are set, the filesystem gets its checksums, and it is checked.
 //!
 //! mke2fs reads the tarball and lays the filesystem out itself, so that a path in the tarball is a path in that
 //! filesystem and nothing else. The digest is known only when all has been read: until this module has said yes, the
 //! file is under a temporary name, and whoever wanted it has not seen it.
 
 use crate::attributes::Attributes;
+use crate::checksums;
 use crate::partial::Partial;
 use crate::tool::{MKE2FS, Sandbox, ToolError, ToolMissing, last_lines};
 use bytes::{Bytes as Compressed, BytesMut};
@@ -188,7 +190,11 @@ impl Filesystem {
         }
         last_words(mke2fs, &directory).await?.map_err(UnpackError::Unusable)?;
         let attributes = fed.attributes.map_err(UnpackError::Unusable)?;
-        Ok(attributes.set(sandbox, &directory, target.file_name()).await?)
+        attributes.set(sandbox, &directory, target.file_name()).await?;
+        let checked = checksums::set(sandbox, target.file_name()).await.map_err(std::io::Error::other)?;
+        checked.map_err(|said| {
+            fault_of_this_machine(&said, &directory).unwrap_or(UnpackError::Unusable(said))
+        })
     }
 }
 

@@ -76,6 +76,10 @@ async fn check_in(
     let path = target.finish("image")?;
     let fsck = std::process::Command::new("/sbin/e2fsck").arg("-fn").arg(&path).output().unwrap();
     assert!(fsck.status.success(), "{}", String::from_utf8_lossy(&fsck.stdout));
+    let header = std::process::Command::new("/sbin/dumpe2fs").arg("-h").arg(&path).output().unwrap();
+    let header = String::from_utf8_lossy(&header.stdout).into_owned();
+    assert!(header.contains(" metadata_csum_seed ") && header.contains(" metadata_csum\n"), "{header}");
+    assert!(!header.contains("0x00000000"), "the seed is this filesystem's own: {header}");
     Ok(ext4_view::Ext4::load_from_path(path).unwrap())
 }
 
@@ -89,6 +93,27 @@ async fn a_good_image_becomes_a_filesystem_with_everything_in_it() {
     let meta = fs.metadata("/etc/hosts").unwrap();
     assert_eq!((meta.mode() & 0o7777, meta.uid(), meta.gid()), (0o640, 3, 4));
     assert_eq!(fs.read_link("/link").unwrap().to_str().unwrap(), "etc/hosts");
+}
+
+/// Blocks that names fill to their last byte, of directories from one block to many.
+#[tokio::test]
+async fn a_directory_without_room_for_checksums_gets_them() {
+    let mut tarball = good();
+    let mut names = Vec::new();
+    for (directory, count) in [("./one/", 63), ("./two/", 64), ("./many/", 900)] {
+        tarball = tarball.directory(directory);
+        for number in 0..count {
+            // 8 bytes and 56: 64 of these are a block, but for the two that every directory begins with.
+            let name = format!("{directory}{number:0>52}.txt");
+            tarball = tarball.file(&name, number.to_string().as_bytes());
+            names.push((name[1..].to_owned(), number.to_string()));
+        }
+    }
+    let (bytes, expected) = tarball.pack();
+    let fs = check(&bytes, expected).await.unwrap();
+    for (name, content) in names {
+        assert_eq!(fs.read_to_string(name.as_str()).unwrap(), content, "{name}");
+    }
 }
 
 #[tokio::test]
