@@ -19,6 +19,8 @@ tests=(
   python3-venv postgresql xz-utils
   binutils lintian # packages of our own: strip, and what finds faults of packages
   xfsprogs # a pool on the other filesystem that can reflink
+  acl attr libcap2-bin # what a file can have besides its permissions
+  debootstrap # the other program that makes a Debian of an archive
   ganeti-htools percona-toolkit # hbal and pt-query-digest, which must say the same as Honcho
   # The road of a slow log. Of MariaDB the server's programs alone (mariadb-server would start a service), and its client's.
   dnsmasq-base logrotate mariadb-client mariadb-server-core openssl postfix

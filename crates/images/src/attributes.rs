@@ -37,15 +37,33 @@ impl Attributes {
                 if name == b"security.capability" {
                     continue;
                 }
-                let (path, name) = (quoted(&path)?, quoted(&name)?);
+                if !can_carry_attributes(&path) || !can_carry_attributes(&name) {
+                    return Err(
+                        "a file whose name holds control characters or quotes has extended attributes"
+                            .to_owned(),
+                    );
+                }
                 all.spent += path.len() + name.len() + value.len() + 64;
                 if all.spent > MOST {
                     return Err("its extended attributes have more than 64 MiB".to_owned());
                 }
-                all.values.entry(value).or_default().push((path, name));
+                all.values.entry(value).or_default().push((path.clone(), name));
             }
         }
         Ok(all)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn of(path: &[u8], name: &[u8], value: &[u8]) -> Self {
+        let values = [(value.to_vec(), vec![(path.to_vec(), name.to_vec())])];
+        Attributes { values: values.into(), spent: 0 }
+    }
+
+    /// Path, name and value of each.
+    pub(crate) fn each(&self) -> impl Iterator<Item = (&[u8], &[u8], &[u8])> {
+        self.values.iter().flat_map(|(value, files)| {
+            files.iter().map(|(path, name)| (path.as_slice(), name.as_slice(), value.as_slice()))
+        })
     }
 
     /// Sets them in the filesystem `target`, a file of the sandbox's in `directory`.
@@ -72,7 +90,7 @@ impl Attributes {
             put(&number.to_string(), value)?;
             for (path, name) in files {
                 let value = format!("ea_set -f {within}/{number} ").into_bytes();
-                script.extend([value.as_slice(), path, b" ", name, b"\n"].concat());
+                script.extend([&value, &quoted(path)[..], b" ", &quoted(name), b"\n"].concat());
             }
         }
         put("script", &script)?;
@@ -90,12 +108,9 @@ impl Attributes {
     }
 }
 
-/// A word of debugfs' language. A line break cannot be quoted in it; the importer takes no such attributes.
-fn quoted(word: &[u8]) -> Result<Vec<u8>, String> {
-    if !can_carry_attributes(word) {
-        return Err("a file whose name holds control characters or quotes has extended attributes".to_owned());
-    }
-    Ok([b"\"", word, b"\""].concat())
+/// A word of debugfs' language. A line break or a quote cannot be said in it: who has such a name has no attributes.
+fn quoted(word: &[u8]) -> Vec<u8> {
+    [b"\"", word, b"\""].concat()
 }
 
 /// Whether a file of this name can be given attributes.

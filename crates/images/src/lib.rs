@@ -20,11 +20,13 @@
 )]
 
 mod attributes;
-mod checksums;
 pub mod blob_store;
 pub mod build;
+mod checksums;
 mod debian;
+pub mod directory;
 mod error;
+mod feed;
 pub mod import;
 mod mmdebstrap;
 pub mod package;

@@ -13,21 +13,18 @@
 //! filesystem and nothing else. The digest is known only when all has been read: until this module has said yes, the
 //! file is under a temporary name, and whoever wanted it has not seen it.
 
-use crate::attributes::Attributes;
 use crate::checksums;
+use crate::feed::{CHUNK, Feed};
 use crate::partial::Partial;
 use crate::tool::{MKE2FS, Sandbox, ToolError, ToolMissing, last_lines};
-use bytes::{Bytes as Compressed, BytesMut};
+use bytes::BytesMut;
 use honcho_model::{Bytes, Digest};
 use sha2::{Digest as _, Sha256};
-use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Child;
-use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 
 /// What should come out of the stream.
 #[derive(Clone, Copy, Debug)]
@@ -83,9 +80,10 @@ pub enum UnpackError {
 }
 
 /// ext4 with what Debian 12's kernel and tools understand, said in full so that this machine's mke2fs.conf changes
-/// nothing. `metadata_csum_seed` lets a clone get its own UUID without rewriting every checksum.
+/// nothing. Checksums come afterwards, and with them `metadata_csum_seed`, which lets a clone get its own UUID without
+/// rewriting every one.
 const FEATURES: &str = "none,has_journal,ext_attr,resize_inode,dir_index,filetype,extent,64bit,flex_bg,sparse_super,\
-                        large_file,huge_file,dir_nlink,extra_isize,metadata_csum,metadata_csum_seed";
+                        large_file,huge_file,dir_nlink,extra_isize";
 
 /// Size of the filesystem for files of this size together: half as much again for what ext4 needs and for small files,
 /// each of which fills a block. The file is sparse, and a volume is grown to its own size anyhow.
@@ -93,9 +91,6 @@ pub fn filesystem_size(unpacked: Bytes) -> Bytes {
     let wanted = unpacked.0.saturating_add(unpacked.0 / 2).saturating_add(64 << 20);
     Bytes(wanted.div_ceil(16 << 20).saturating_mul(16 << 20))
 }
-
-/// How much is read at a time; what comes out of it is bounded as well, so that no stream can fill the memory.
-const CHUNK: usize = 256 << 10;
 
 /// What waits for mke2fs at most; Linux allows everybody this much (pipe(7)).
 const PIPE: usize = 1 << 20;
@@ -192,9 +187,8 @@ impl Filesystem {
         let attributes = fed.attributes.map_err(UnpackError::Unusable)?;
         attributes.set(sandbox, &directory, target.file_name()).await?;
         let checked = checksums::set(sandbox, target.file_name()).await.map_err(std::io::Error::other)?;
-        checked.map_err(|said| {
-            fault_of_this_machine(&said, &directory).unwrap_or(UnpackError::Unusable(said))
-        })
+        checked
+            .map_err(|said| fault_of_this_machine(&said, &directory).unwrap_or(UnpackError::Unusable(said)))
     }
 }
 
@@ -240,126 +234,6 @@ fn fault_of_this_machine(said: &str, directory: &Path) -> Option<UnpackError> {
     // 1.47.2 without libarchive; 1.47.0, which takes "-" for a directory.
     has(&["you need libarchive", "attributes of \"-\"", "xattrs on root directory"])
         .then_some(UnpackError::TooOld)
-}
-
-/// The thread that decompresses for mke2fs.
-struct Feed {
-    /// Gone once the thread wants no more.
-    to: Option<mpsc::Sender<Compressed>>,
-    outcome: JoinHandle<Fed>,
-}
-
-/// What became of the stream.
-struct Fed {
-    attributes: Result<Attributes, String>,
-    /// Why it is no zstd, or too much of it.
-    nonsense: Option<String>,
-}
-
-impl Feed {
-    fn begin(pipe: std::io::PipeWriter, most: u64) -> Self {
-        let (to, from) = mpsc::channel(8);
-        let outcome = tokio::task::spawn_blocking(move || feed(from, pipe, most));
-        Feed { to: Some(to), outcome }
-    }
-
-    async fn take(&mut self, chunk: Compressed) {
-        if let Some(to) = &self.to
-            && to.send(chunk).await.is_err()
-        {
-            // It says in the end why it wants no more.
-            self.to = None;
-        }
-    }
-
-    async fn end(self) -> std::io::Result<Fed> {
-        drop(self.to);
-        self.outcome.await.map_err(std::io::Error::other)
-    }
-}
-
-fn feed(from: mpsc::Receiver<Compressed>, pipe: std::io::PipeWriter, most: u64) -> Fed {
-    let chunks = Chunks { from, chunk: Compressed::new() };
-    let decoder =
-        match zstd::stream::read::Decoder::with_buffer(std::io::BufReader::with_capacity(CHUNK, chunks)) {
-            Ok(decoder) => decoder,
-            Err(error) => {
-                return Fed { attributes: Err(error.to_string()), nonsense: Some(error.to_string()) };
-            }
-        };
-    let mut tee =
-        Tee { decoder, pipe: Some(pipe), buffer: vec![0; CHUNK], at: 0, end: 0, left: most, nonsense: None };
-    let attributes = Attributes::read(&mut tee, most);
-    // The reader stops at the end mark, or at what it does not understand; mke2fs hears all of it.
-    while tee.refill().is_ok_and(|more| more) {}
-    Fed { attributes, nonsense: tee.nonsense }
-}
-
-/// The stream as it comes.
-struct Chunks {
-    from: mpsc::Receiver<Compressed>,
-    chunk: Compressed,
-}
-
-impl Read for Chunks {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        while self.chunk.is_empty() {
-            match self.from.blocking_recv() {
-                Some(chunk) => self.chunk = chunk,
-                None => return Ok(0),
-            }
-        }
-        let n = buffer.len().min(self.chunk.len());
-        buffer[..n].copy_from_slice(&self.chunk.split_to(n));
-        Ok(n)
-    }
-}
-
-/// Decompresses, and gives mke2fs each buffer before its reader sees it.
-struct Tee<R: std::io::BufRead> {
-    decoder: zstd::stream::read::Decoder<'static, R>,
-    /// Gone once mke2fs listens no more: it has read tar's end mark, or has failed, which its last words tell.
-    pipe: Option<std::io::PipeWriter>,
-    buffer: Vec<u8>,
-    at: usize,
-    end: usize,
-    left: u64,
-    nonsense: Option<String>,
-}
-
-impl<R: std::io::BufRead> Tee<R> {
-    /// Whether there is more.
-    fn refill(&mut self) -> std::io::Result<bool> {
-        let read = self.decoder.read(&mut self.buffer).and_then(|n| {
-            self.left = self
-                .left
-                .checked_sub(n as u64)
-                .ok_or_else(|| std::io::Error::other("it is far larger than it says"))?;
-            Ok(n)
-        });
-        let n = read.inspect_err(|error| {
-            self.nonsense = Some(format!("it cannot be decompressed ({error})"));
-        })?;
-        (self.at, self.end) = (0, n);
-        if let Some(pipe) = &mut self.pipe
-            && pipe.write_all(&self.buffer[..n]).is_err()
-        {
-            self.pipe = None;
-        }
-        Ok(n > 0)
-    }
-}
-
-impl<R: std::io::BufRead> Read for Tee<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        if self.at == self.end && !self.refill()? {
-            return Ok(0);
-        }
-        let n = buffer.len().min(self.end - self.at);
-        buffer[..n].copy_from_slice(&self.buffer[self.at..self.at + n]);
-        self.at += n;
-        Ok(n)
-    }
 }
 
 #[cfg(test)]

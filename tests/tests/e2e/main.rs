@@ -10,6 +10,7 @@ mod captures;
 mod certificates;
 mod contract;
 mod crashes;
+mod debootstrap;
 mod demo;
 mod document;
 mod failures;

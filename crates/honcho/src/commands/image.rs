@@ -11,6 +11,7 @@ mod register;
 mod seal;
 mod send;
 mod sign;
+mod unpack;
 mod upload;
 mod uploads;
 mod verify;
@@ -62,6 +63,8 @@ pub(crate) enum ImageCommand {
     },
     /// Check that an image, or a tarball, is what somebody who is trusted has signed
     Verify(verify::VerifyArguments),
+    /// Unpack one into a directory, on any filesystem
+    Unpack(unpack::UnpackArguments),
     /// List the keys whose signatures are trusted
     Keys(keys::KeysArguments),
     /// Trust a key's signatures
@@ -110,6 +113,7 @@ pub(crate) async fn run(context: &Context, command: ImageCommand) -> Result<(), 
         ImageCommand::List { account, list } => list_images(context, account.as_deref(), &list).await,
         ImageCommand::Show { image } => show(context, &resolve::one(context, &image).await?).await,
         ImageCommand::Verify(arguments) => verify::run(context, &arguments).await,
+        ImageCommand::Unpack(arguments) => unpack::run(context, &arguments).await,
         ImageCommand::Keys(arguments) => keys::list(context, &arguments).await,
         ImageCommand::TrustKey(arguments) => keys::trust(context, &arguments).await,
         ImageCommand::DistrustKey(arguments) => keys::distrust(context, &arguments).await,

@@ -90,6 +90,22 @@ fn hash(bytes: &[u8]) -> String {
 }
 
 #[tokio::test]
+async fn a_directory_stands_for_the_packages_in_it() {
+    let place = Place::new();
+    place.told("archive init --origin Acme --suite bookworm").await;
+    let one = place.deb("hello", "1");
+    place.deb("hello", "2");
+    let directory = std::path::Path::new(&one).parent().unwrap();
+    std::fs::write(directory.join("hello.buildinfo"), "no package").unwrap();
+    let shown = directory.display().to_string();
+    let told = place.told(&format!("archive add {shown} --suite bookworm --publish")).await;
+    assert!(told.contains("hello_1_all.deb") && told.contains("bookworm@1 is served: 2 changes"), "{told}");
+    let empty = tempfile::tempdir().unwrap();
+    let told = place.told(&format!("archive add {} --suite bookworm", empty.path().display())).await;
+    assert!(told.contains("error: no package (.deb) lies in ") && told.contains("--- exit 2"), "{told}");
+}
+
+#[tokio::test]
 async fn from_nothing_to_an_archive_and_back_to_an_earlier_one() {
     let place = Place::new();
     let nothing = place.told("archive status").await;

@@ -61,6 +61,35 @@ async fn a_tarball_becomes_an_image() {
 }
 
 #[tokio::test]
+async fn an_image_is_unpacked_into_an_empty_directory() {
+    let brain = RealBrain::start().await;
+    let file = brain.write("own.tar.zst", &tarball());
+    brain.operate(&["image", "register", &file, "--name", "own"], b"").await;
+    let place = tempfile::tempdir().unwrap();
+    let work = place.path().join("work").display().to_string();
+    for image in ["own", file.as_str()] {
+        let at = place.path().join("at");
+        let shown = at.display().to_string();
+        let unpack = ["image", "unpack", image, &shown, "--work", &work];
+        let told = brain.operate_anyway(&unpack, b"").await;
+        let text = transcript(&told);
+        if !rustix::process::geteuid().is_root() {
+            assert!(text.contains("an image is unpacked as root"), "{text}");
+            return;
+        }
+        assert!(text.contains(&format!("{image} is in {shown}: ")), "{text}");
+        assert_eq!(std::fs::read_to_string(at.join("etc/hostname")).unwrap(), "web\n");
+        let again = transcript(&brain.operate_anyway(&unpack, b"").await);
+        assert!(again.contains(&format!("{shown} is not empty: it holds ")), "{again}");
+        std::fs::remove_dir_all(&at).unwrap();
+    }
+    assert!(std::fs::read_dir(&work).unwrap().next().is_none(), "what was fetched is gone");
+    let none = ["image", "unpack", "own@000000000000", "/nowhere"];
+    let refused = transcript(&brain.operate_anyway(&none, b"").await);
+    assert!(refused.contains("error: own is own@") && refused.contains("not own@000000000000"), "{refused}");
+}
+
+#[tokio::test]
 async fn an_image_is_signed_and_verified_and_what_was_changed_is_refused() {
     let brain = RealBrain::start().await;
     let file = brain.write("own.tar.zst", &tarball());

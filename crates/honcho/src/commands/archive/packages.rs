@@ -12,11 +12,12 @@ use std::path::PathBuf;
 
 pub(super) const ADD_HELP: &str = "\
 All of them are added or, if there is something wrong with one, none. With a source (.dsc) come the files that it names, by a .changes \
-all packages and sources of a build; they lie beside it, and must have the digests that it says. Several versions of a package can stand beside each \
+all packages and sources of a build; they lie beside it, and must have the digests that it says. Of a directory all packages in it are meant. Several versions of a package can stand beside each \
 other. A version that is there is never replaced by other contents: machines that have it would not see them.
 
 Examples:
   honcho archive add ../*.deb --suite bookworm
+  honcho archive add /srv/mirror/pool/main/h/hello --suite bookworm --publish
   honcho archive add ../hello_2.10-3_amd64.changes --suite testing --publish
   honcho archive add hello_2.10-3_amd64.deb --suite testing --component contrib --publish";
 
@@ -53,7 +54,7 @@ Examples:
 pub(crate) struct AddArguments {
     #[command(flatten)]
     which: WhichArchive,
-    /// Packages (.deb), sources (.dsc), or what a build made of both (.changes)
+    /// Packages (.deb), directories of packages, sources (.dsc), or what a build made of both (.changes)
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// The suite
@@ -68,6 +69,7 @@ pub(crate) struct AddArguments {
 
 pub(super) fn add(context: &Context, arguments: &AddArguments) -> Result<(), CommandError> {
     let AddArguments { which, files, suite, component, publishing } = arguments;
+    let files = &with_directories(files)?;
     let mut changing = which.change(context)?;
     let (added, published) = if publishing.publish {
         let note = publishing.note.clone();
@@ -82,6 +84,33 @@ pub(super) fn add(context: &Context, arguments: &AddArguments) -> Result<(), Com
         None => next(context, &mut changing, suite, publishing)?,
     }
     Ok(())
+}
+
+/// The files, and in the place of a directory the packages that lie in it, by name.
+fn with_directories(given: &[PathBuf]) -> Result<Vec<PathBuf>, CommandError> {
+    let mut files = Vec::new();
+    for path in given {
+        if !path.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        let unreadable = |error: std::io::Error| {
+            CommandError::failed(format!("cannot read {}", path.display())).cause(&error)
+        };
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir(path).map_err(unreadable)? {
+            let one = entry.map_err(unreadable)?.path();
+            if one.extension().is_some_and(|extension| extension == "deb") {
+                found.push(one);
+            }
+        }
+        if found.is_empty() {
+            return Err(CommandError::usage(format!("no package (.deb) lies in {}", path.display())));
+        }
+        found.sort();
+        files.append(&mut found);
+    }
+    Ok(files)
 }
 
 /// What was added, and where it is.

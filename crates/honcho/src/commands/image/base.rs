@@ -1,4 +1,4 @@
-//! The image that another is built upon, as its recipe names it: a file, or one that the brain has.
+//! Images that are needed here: the one that another is built upon, as its recipe names it, a file or one that the brain has.
 
 use crate::command_error::{CommandError, Ending};
 use crate::context::Context;
@@ -53,13 +53,23 @@ pub(super) async fn fetch(
             CommandError::new(Ending::Refused, text).hint("correct `from`, or register that image again")
         );
     }
+    Ok(Some(Fetched::Came(download(context, &image, directory).await?)))
+}
+
+/// An image's tarball as the brain keeps it, once its digest is what it should be; deleted when dropped.
+pub(super) async fn download(
+    context: &Context,
+    image: &Image,
+    directory: &Path,
+) -> Result<Partial, CommandError> {
+    let name = &image.name;
     let failed = |error: std::io::Error| {
         CommandError::failed(format!("cannot keep image {name} in {}", directory.display())).cause(&error)
     };
     std::fs::create_dir_all(directory).map_err(failed)?;
     let partial = Partial::create(directory, &format!("base-{name}")).map_err(failed)?;
     let bar = bytes_bar(&format!("fetch {name}"), u64::try_from(image.compressed_bytes).unwrap_or_default());
-    let (mut hash, mut chunks) = (Sha256::new(), client.blob(&image.digest).await?);
+    let (mut hash, mut chunks) = (Sha256::new(), context.client()?.blob(&image.digest).await?);
     while let Some(chunk) = chunks.try_next().await? {
         hash.update(&chunk);
         bar.inc(chunk.len() as u64);
@@ -70,5 +80,5 @@ pub(super) async fn fetch(
         return Err(CommandError::failed(format!("image {name} came damaged"))
             .hint("try again; if it stays so, the blob is damaged: build or register the image anew"));
     }
-    Ok(Some(Fetched::Came(partial)))
+    Ok(partial)
 }

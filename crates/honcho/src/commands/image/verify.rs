@@ -79,7 +79,7 @@ pub(crate) async fn run(context: &Context, arguments: &VerifyArguments) -> Resul
     tell(context, &image, &signature, &manifest, bytes_read)
 }
 
-async fn named(context: &Context, text: &str) -> Result<Image, CommandError> {
+pub(super) async fn named(context: &Context, text: &str) -> Result<Image, CommandError> {
     let (name, version) = text.split_once('@').map_or((text, None), |(name, version)| (name, Some(version)));
     let image: Image = resolve::one(context, name).await?;
     match version {
@@ -114,7 +114,11 @@ async fn of_file(context: &Context, path: &Path) -> Result<(Image, honcho_images
 }
 
 /// The manifest, if it is signed by who is trusted, and says of this image what the brain says.
-fn check(image: &Image, told: &ImageSignature, wanted: Option<&str>) -> Result<ImageManifest, CommandError> {
+pub(super) fn check(
+    image: &Image,
+    told: &ImageSignature,
+    wanted: Option<&str>,
+) -> Result<ImageManifest, CommandError> {
     let name = &image.name;
     if told.status != "trusted" {
         let why = told.problem.clone().unwrap_or_else(|| told.status.clone());
