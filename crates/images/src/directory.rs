@@ -103,7 +103,7 @@ pub fn unpack_into(
     let mark = directory.join(UNFINISHED);
     File::create_new(&mark).and_then(|file| file.sync_all()).map_err(failed(writing()))?;
     let attributes = extracted(tarball, unpacked, directory)?;
-    set(&root, attributes, directory)?;
+    set(&root, &attributes, directory)?;
     let ended = || -> rustix::io::Result<()> {
         rustix::fs::syncfs(&root)?;
         // The mark's going is no change of the image's.
@@ -187,7 +187,7 @@ fn extracted(
     fed.attributes.map_err(DirectoryError::Unusable)
 }
 
-fn set(root: &OwnedFd, attributes: Attributes, directory: &Path) -> Result<(), DirectoryError> {
+fn set(root: &OwnedFd, attributes: &Attributes, directory: &Path) -> Result<(), DirectoryError> {
     // No link is followed, the last one neither: one that the image holds may lead anywhere.
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -281,14 +281,14 @@ mod tests {
         let root = File::open(&at).unwrap().into();
         for path in ["link/file", "file", "../outside/file", "/link/file"] {
             let one = Attributes::of(path.as_bytes(), b"user.mark", b"1");
-            let _ = set(&root, one, &at);
+            let _ = set(&root, &one, &at);
             let mut buffer = [0_u8; 8];
             let there = rustix::fs::getxattr(outside.join("file"), "user.mark", &mut buffer);
             assert!(there.is_err(), "{path}");
         }
         // And where none is in the way, it is set.
         std::fs::write(at.join("plain"), "").unwrap();
-        set(&root, Attributes::of(b"./plain", b"user.mark", b"1"), &at).unwrap();
+        set(&root, &Attributes::of(b"./plain", b"user.mark", b"1"), &at).unwrap();
         let mut buffer = [0_u8; 8];
         assert_eq!(rustix::fs::getxattr(at.join("plain"), "user.mark", &mut buffer), Ok(1));
     }
