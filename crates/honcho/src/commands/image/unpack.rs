@@ -40,7 +40,7 @@ pub(crate) struct UnpackArguments {
 }
 
 #[derive(serde::Serialize)]
-struct Unpacked<'u> {
+struct Done<'u> {
     image: &'u str,
     digest: &'u str,
     directory: &'u Path,
@@ -110,7 +110,7 @@ async fn unpack(
     })?;
     let output = &context.output;
     if output.json {
-        return output.json(&Unpacked {
+        return output.json(&Done {
             image: &arguments.image,
             digest,
             directory: &arguments.directory,
