@@ -4,6 +4,7 @@
 //! it says of itself only names that are strict ([`crate::names`]) become part of a path.
 
 use crate::digests::Digest;
+use crate::members::Members;
 use crate::names::pool_prefix;
 use crate::{Architecture, ArchiveError, ArchiveResult, Component, PackageName, Paragraph};
 use debversion::Version;
@@ -143,23 +144,20 @@ pub(crate) fn version(text: &str) -> Result<Version, String> {
 /// The control file out of a package: an `ar` of `debian-binary`, `control.tar` and `data.tar`, in this order (deb(5)).
 fn control(file: impl Read) -> Result<Vec<u8>, String> {
     let broken = |error: std::io::Error| format!("it is no Debian package: {error}");
-    let mut members = ar::Archive::new(file);
-    let mut first = members.next_entry().ok_or("it is no Debian package: it is empty")?.map_err(broken)?;
-    if first.header().identifier() != b"debian-binary" {
+    let mut members = Members::new(file)?;
+    if members.next()?.as_deref() != Some("debian-binary") {
         return Err("it is no Debian package: debian-binary does not come first".to_owned());
     }
     let mut format = String::new();
-    first.by_ref().take(20).read_to_string(&mut format).map_err(broken)?;
+    members.by_ref().take(20).read_to_string(&mut format).map_err(broken)?;
     if !format.starts_with("2.") {
         return Err(format!("it is a package of format {:?}, and 2 is known", format.trim()));
     }
-    drop(first);
-    let second = members.next_entry().ok_or("it has no control.tar")?.map_err(broken)?;
-    let name = String::from_utf8_lossy(second.header().identifier()).into_owned();
+    let name = members.next()?.ok_or("it has no control.tar")?;
     let Some(ending) = name.strip_prefix("control.tar").filter(|ending| COMPRESSIONS.contains(ending)) else {
         return Err(format!("its second member is {name:?} and no control.tar"));
     };
-    let tar = unpacked(second, ending).map_err(|why| format!("its {name} cannot be decompressed: {why}"))?;
+    let tar = unpacked(members, ending).map_err(|why| format!("its {name} cannot be decompressed: {why}"))?;
     control_of_tar(tar.take(LONGEST_CONTROL)).map_err(|why| format!("its {name}: {why}"))
 }
 
@@ -195,11 +193,8 @@ pub(crate) fn is_whole(path: &Path) -> bool {
 /// The names of all that a package of this size brings along, save directories, by line. The error says why they cannot be read, as a
 /// part of a sentence.
 pub fn files(file: impl Read, size: u64) -> Result<String, String> {
-    let broken = |error: std::io::Error| format!("it is no Debian package: {error}");
-    let mut members = ar::Archive::new(file);
-    while let Some(member) = members.next_entry() {
-        let member = member.map_err(broken)?;
-        let name = String::from_utf8_lossy(member.header().identifier()).into_owned();
+    let mut members = Members::new(file)?;
+    while let Some(name) = members.next()? {
         let Some(ending) = name.strip_prefix("data.tar") else { continue };
         if !COMPRESSIONS.contains(&ending) {
             return Err(format!(
@@ -207,7 +202,7 @@ pub fn files(file: impl Read, size: u64) -> Result<String, String> {
             ));
         }
         let tar =
-            unpacked(member, ending).map_err(|why| format!("its {name} cannot be decompressed: {why}"))?;
+            unpacked(members, ending).map_err(|why| format!("its {name} cannot be decompressed: {why}"))?;
         return files_of_tar(tar.take(longest_data(size))).map_err(|why| format!("its {name}: {why}"));
     }
     Err("it holds no data.tar".to_owned())
@@ -347,7 +342,7 @@ mod tests {
 
     #[test]
     fn what_is_no_package_says_why() {
-        check(b"", &expect!["x.deb: it is no Debian package: failed to read global header"]);
+        check(b"", &expect!["x.deb: it is no Debian package: it is empty"]);
         let of = |control: &str| deb(control);
         check(
             &of("Package: ../../etc\nVersion: 1\nArchitecture: all\n"),

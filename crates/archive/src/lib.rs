@@ -34,6 +34,7 @@ mod error;
 mod files;
 pub mod index;
 pub mod keyring;
+mod members;
 mod names;
 mod paragraph;
 mod prune;

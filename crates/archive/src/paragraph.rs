@@ -3,6 +3,8 @@
 //! Text goes from a package into an index as it stands, so that what apt reads is what the packager wrote, byte for byte. What
 //! could end the paragraph early, or bring a field in twice, makes it none: two readers could then see two packages.
 
+use std::collections::BTreeSet;
+
 /// So long is a control file at most; Debian's longest has some 60 kB.
 const LONGEST: usize = 1 << 20;
 
@@ -24,7 +26,7 @@ impl Paragraph {
         if text.is_empty() {
             return Err("its control file is empty".to_owned());
         }
-        let mut seen: Vec<&str> = Vec::new();
+        let mut seen = BTreeSet::new();
         for (number, line) in text.split('\n').enumerate() {
             let wrong = |what: &str| Err(format!("line {} of its control file {what}", number + 1));
             if line.chars().any(|character| character.is_control() && character != '\t') {
@@ -46,10 +48,9 @@ impl Paragraph {
             if !well_named {
                 return wrong("is no field");
             }
-            if seen.iter().any(|other| other.eq_ignore_ascii_case(name)) {
+            if !seen.insert(name.to_ascii_lowercase()) {
                 return wrong(&format!("says {name} a second time"));
             }
-            seen.push(name);
         }
         Ok(Paragraph { text: format!("{text}\n") })
     }

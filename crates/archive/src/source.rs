@@ -8,6 +8,7 @@ use crate::digests::Digest;
 use crate::names::pool_prefix;
 use crate::{ArchiveError, ArchiveResult, Component, PackageName, Paragraph};
 use debversion::Version;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -136,7 +137,7 @@ pub fn is_file_name(name: &str) -> bool {
 }
 
 fn named_files(paragraph: &Paragraph) -> Result<Vec<NamedFile>, String> {
-    let mut files: Vec<NamedFile> = Vec::new();
+    let (mut files, mut names) = (Vec::new(), BTreeSet::new());
     for line in paragraph.continued("Checksums-Sha256") {
         let words: Vec<&str> = line.split_whitespace().collect();
         let [digest, length, name] = words.as_slice() else {
@@ -148,7 +149,7 @@ fn named_files(paragraph: &Paragraph) -> Result<Vec<NamedFile>, String> {
         if !is_file_name(name) {
             return Err(format!("it names {name:?}, which is no name of a file beside it"));
         }
-        if files.iter().any(|other| other.name == *name) {
+        if !names.insert(*name) {
             return Err(format!("it names {name} a second time"));
         }
         let digest = Digest::try_from((*digest).to_owned())
