@@ -210,7 +210,12 @@ impl<R: Read> Reader<R> {
     }
 
     fn extended(&self, records: &Records, to: &mut Attributes) -> Result<(), ImportError> {
+        let too_large = || self.refuse("has larger extended attributes than ext4 can hold (3.5 kB together)");
         for (key, value) in records.iter() {
+            // Each is looked for among all that came before it.
+            if to.xattrs.len() > LARGEST_XATTRS / 32 {
+                return Err(too_large());
+            }
             let bad = |reason: String| self.refuse(&format!("has {reason}"));
             match key {
                 b"SCHILY.acl.access" => merge(&mut to.acl, Acl::parse_text(value)).map_err(bad)?,
@@ -231,7 +236,7 @@ impl<R: Read> Reader<R> {
         }
         let size: usize = to.xattrs.iter().map(|(name, value)| name.len() + value.len() + 32).sum();
         if size > LARGEST_XATTRS {
-            return Err(self.refuse("has larger extended attributes than ext4 can hold (3.5 kB together)"));
+            return Err(too_large());
         }
         to.xattrs.sort();
         Ok(())
@@ -293,21 +298,16 @@ impl<R: Read> Reader<R> {
             Said::Nothing => Ok(Map::dense(size)),
             Said::Pieces(pieces, real) => self.map(pieces, real),
             Said::Later(real) => {
-                let mut text = Vec::new();
+                let (mut map, mut block) = (sparse::LeadingMap::default(), [0; BLOCK]);
                 let pieces = loop {
                     if self.left < BLOCK as u64 {
                         return Err(self.refuse("is a sparse file whose map does not end"));
                     }
-                    let begin = text.len();
-                    text.resize(begin + BLOCK, 0);
-                    self.data(&mut text[begin..])?;
-                    match sparse::leading_map(&text).map_err(|reason| self.refuse(&format!("is {reason}")))? {
-                        Some(pieces) => break pieces,
-                        // The longest lines there are, for the most pieces.
-                        None if text.len() > sparse::MOST_EXTENTS * 42 + BLOCK => {
-                            return Err(self.refuse("is a sparse file whose map does not end"));
-                        }
-                        None => {}
+                    self.data(&mut block)?;
+                    if let Some(pieces) =
+                        map.take(&block).map_err(|reason| self.refuse(&format!("is {reason}")))?
+                    {
+                        break pieces;
                     }
                 };
                 self.map(pieces, real)

@@ -108,27 +108,38 @@ pub(super) fn of_records(records: &Records) -> Result<Said, String> {
     Ok(Said::Pieces(pairs(&numbers)?, size.ok_or_else(missing)?))
 }
 
-/// The map that stands before the data of a 1.0 file, from `text`; `None` when more of it has to be read. Gives how
-/// many bytes it took, before its padding.
-pub(super) fn leading_map(text: &[u8]) -> Result<Option<Vec<(u64, u64)>>, String> {
-    let mut lines = text.split_inclusive(|byte| *byte == b'\n');
-    let mut next = || match lines.next() {
-        Some(line) if line.len() <= 21 => match line.strip_suffix(b"\n") {
-            Some(line) => decimal(line).map(Some).ok_or_else(|| "a sparse file whose map is none".to_owned()),
-            None => Ok(None),
-        },
-        Some(_) => Err("a sparse file whose map is none".to_owned()),
-        None => Ok(None),
-    };
-    let Some(count) = next()? else { return Ok(None) };
-    let count = usize::try_from(count).ok().filter(|count| *count <= MOST_EXTENTS);
-    let count = count.ok_or_else(|| format!("a sparse file in more than {MOST_EXTENTS} pieces"))?;
-    let mut extents = Vec::new();
-    for _ in 0..count {
-        let (Some(offset), Some(length)) = (next()?, next()?) else { return Ok(None) };
-        extents.push((offset, length));
+/// The map that stands before the data of a 1.0 file, as it comes block by block.
+#[derive(Debug, Default)]
+pub(super) struct LeadingMap {
+    /// What there is of a line that has not ended.
+    line: Vec<u8>,
+    /// How many pieces there are, and then of each where it begins and how long it is.
+    numbers: Vec<u64>,
+}
+
+impl LeadingMap {
+    /// Takes a block more. Gives the pieces once they are all there: what is behind them in a block pads it.
+    pub(super) fn take(&mut self, block: &[u8]) -> Result<Option<Vec<(u64, u64)>>, String> {
+        let none = || "a sparse file whose map is none".to_owned();
+        for byte in block {
+            if *byte != b'\n' {
+                self.line.push(*byte);
+                if self.line.len() > 20 {
+                    return Err(none());
+                }
+                continue;
+            }
+            self.numbers.push(decimal(&self.line).ok_or_else(none)?);
+            self.line.clear();
+            let count = usize::try_from(self.numbers[0]).ok().filter(|count| *count <= MOST_EXTENTS);
+            let count = count.ok_or_else(|| format!("a sparse file in more than {MOST_EXTENTS} pieces"))?;
+            if self.numbers.len() == 1 + 2 * count {
+                let (pairs, _) = self.numbers[1..].as_chunks::<2>();
+                return Ok(Some(pairs.iter().map(|[offset, length]| (*offset, *length)).collect()));
+            }
+        }
+        Ok(None)
     }
-    Ok(Some(extents))
 }
 
 /// The map as it stands before the data of a 1.0 file, padded. GNU tar takes the end of the last piece for the end of
@@ -172,6 +183,25 @@ mod tests {
             (&[(0, 5)], 10, 6),
         ] {
             assert!(check(extents, size, stored).is_err(), "{extents:?}");
+        }
+    }
+
+    fn leading_map(text: &[u8]) -> Result<Option<Vec<(u64, u64)>>, String> {
+        LeadingMap::default().take(text)
+    }
+
+    /// Each block was once read again with every one that followed: half a minute for a map, of which a gigabyte has hundreds.
+    #[test]
+    fn the_longest_map_is_read_once() {
+        let text = format!("{MOST_EXTENTS}\n") + &format!("{:020}\n", 7).repeat(2 * MOST_EXTENTS);
+        let (mut map, mut found) = (LeadingMap::default(), Vec::new());
+        for block in text.as_bytes().chunks(512) {
+            found.extend(map.take(block).unwrap());
+        }
+        assert_eq!(found, [vec![(7, 7); MOST_EXTENTS]]);
+        assert!(leading_map(b"65537\n").unwrap_err().contains("more than 65536 pieces"));
+        for none in [&b"1\n-1\n"[..], b"\n", b"000000000000000000001"] {
+            assert!(leading_map(none).unwrap_err().contains("whose map is none"));
         }
     }
 
