@@ -262,7 +262,11 @@ const PIECE_TIMEOUT: Duration = Duration::from_mins(2);
 impl CaptureSink for BrainClient {
     async fn state(&self, upload: Uuid) -> DriverResult<CaptureState> {
         let request = self.http().get(self.url(&format!("captures/{upload}"))).timeout(TIMEOUT);
-        self.json(request).await.map_err(|error| not_sent(&error))
+        match self.json(request).await {
+            // It went with its guest.
+            Err(BrainError::Refused { status: 404, .. }) => Ok(CaptureState { wanted: false, received: 0 }),
+            answer => answer.map_err(|error| not_sent(&error)),
+        }
     }
 
     async fn piece(

@@ -29,8 +29,11 @@ const WAITING: usize = 8;
 /// After the brain said that nothing more is wanted, the manifest that says so is on its way.
 const ON_ITS_WAY: Duration = Duration::from_millis(250);
 
-/// While nothing is sent, the brain is asked so often whether it is wanted still.
-const ASKED_EVERY: Duration = Duration::from_secs(30);
+/// While nothing is sent, the brain is asked so often whether it is wanted still: e2fsck and the reader end soon after.
+const ASKED_EVERY: Duration = Duration::from_secs(5);
+
+/// A brain that is started anew is away for seconds, for which no disk is read from its beginning.
+const AWAY: Duration = Duration::from_mins(1);
 
 /// Where it goes: the brain, in earnest.
 #[async_trait]
@@ -109,16 +112,20 @@ async fn send(
     asked_every: Duration,
 ) -> DriverResult<Sent> {
     let (mut left_out, mut waiting) = (offset, Vec::new());
-    let mut heard = Instant::now();
+    let (mut asked, mut answered) = (Instant::now(), Instant::now());
     loop {
         // e2fsck may take an hour, and so may leaving out what the brain has.
-        if heard.elapsed() >= asked_every {
-            if !sink.state(upload).await?.wanted {
-                return Ok(Sent::NotWanted);
+        if asked.elapsed() >= asked_every {
+            match sink.state(upload).await {
+                Ok(state) if !state.wanted => return Ok(Sent::NotWanted),
+                Ok(_) => answered = Instant::now(),
+                Err(error) if answered.elapsed() >= AWAY => return Err(error),
+                // It is told once something is sent.
+                Err(_) => {}
             }
-            heard = Instant::now();
+            asked = Instant::now();
         }
-        let Ok(more) = tokio::time::timeout_at(heard + asked_every, received.recv()).await else { continue };
+        let Ok(more) = tokio::time::timeout_at(asked + asked_every, received.recv()).await else { continue };
         let ended = more.is_none();
         let mut more = more.unwrap_or_default();
         let known = usize::try_from(left_out).unwrap_or(usize::MAX).min(more.len());
@@ -136,7 +143,7 @@ async fn send(
                 return Err(DriverError::Later(text));
             }
             offset = next;
-            heard = Instant::now();
+            (asked, answered) = (Instant::now(), Instant::now());
         }
         if ended {
             return Ok(Sent::All);
@@ -149,14 +156,17 @@ mod tests {
     use super::*;
     use std::sync::atomic::AtomicU32;
 
-    /// A brain that wants it when it is asked for the first time, and not afterwards.
+    /// A brain that wants it when it is asked for the first time, is away when it is asked again, and wants it no more afterwards.
     #[derive(Default)]
     struct Once(AtomicU32);
 
     #[async_trait]
     impl CaptureSink for Once {
         async fn state(&self, _: Uuid) -> DriverResult<CaptureState> {
-            Ok(CaptureState { wanted: self.0.fetch_add(1, Ordering::Relaxed) == 0, received: 1 << 30 })
+            match self.0.fetch_add(1, Ordering::Relaxed) {
+                1 => Err(DriverError::Later("it is started anew".to_owned())),
+                asked => Ok(CaptureState { wanted: asked == 0, received: 1 << 30 }),
+            }
         }
 
         async fn piece(&self, _: Uuid, _: u64, _: u8, _: Vec<u8>) -> DriverResult<CaptureState> {
@@ -180,12 +190,12 @@ mod tests {
         let (_silent, received) = mpsc::channel(1);
         let sink = Once::default();
         assert!(matches!(sent(&sink, received).await, Ok(Sent::NotWanted)));
-        assert_eq!(sink.0.load(Ordering::Relaxed), 2);
+        assert_eq!(sink.0.load(Ordering::Relaxed), 3);
         let (pieces, received) = mpsc::channel(1);
         let speaking = tokio::spawn(async move { while pieces.send(vec![0; 16]).await.is_ok() {} });
         let sink = Once::default();
         assert!(matches!(sent(&sink, received).await, Ok(Sent::NotWanted)));
-        assert_eq!(sink.0.load(Ordering::Relaxed), 2);
+        assert_eq!(sink.0.load(Ordering::Relaxed), 3);
         speaking.await.unwrap();
     }
 }

@@ -163,13 +163,14 @@ impl Sandbox {
 
     /// Runs a tool that must not be ended half-way: by no limit, not when this process ends, and not by the signals of
     /// its terminal. `lock` is open for as long as the tool lives, so that a lock on it is the tool's too. After
-    /// `patience` it is left to itself.
+    /// `patience` it is left to itself. Once `unwanted` it is asked to end (SIGTERM), where it sees fit, and waited for.
     pub async fn run_to_its_end(
         &self,
         tool: Tool,
         arguments: &[&str],
         lock: std::fs::File,
         patience: Duration,
+        unwanted: impl Future<Output = ()>,
     ) -> Result<ToolOutput, ToolError> {
         let failed = |source| ToolError::Run { program: tool.program, source };
         let said = tempfile::tempfile().map_err(failed)?;
@@ -181,7 +182,16 @@ impl Sandbox {
         let mut child = command.spawn().map_err(failed)?;
         // Ours are closed, so that the listener ends with the tool.
         drop(command);
-        let both = async { child.wait().await.map(|status| (status, listener.wait())) };
+        let both = async {
+            let status = tokio::select! {
+                status = child.wait() => status?,
+                () = unwanted => {
+                    ask_to_end(&child)?;
+                    child.wait().await?
+                }
+            };
+            Ok::<_, std::io::Error>((status, listener.wait()))
+        };
         let (status, last_words) = tokio::time::timeout(patience, both)
             .await
             .map_err(|_| ToolError::StillGoing { program: tool.program, patience })?
@@ -230,6 +240,13 @@ fn listener(from: std::io::PipeReader, to: std::fs::File) -> Result<tokio::proce
     command.arg("-c").arg(LONGEST_SAID.to_string()).env_clear().process_group(0);
     command.stdin(from).stdout(to).stderr(Stdio::null());
     command.spawn().map_err(|source| ToolError::Run { program: TAIL.program, source })
+}
+
+fn ask_to_end(child: &tokio::process::Child) -> std::io::Result<()> {
+    // One that has ended, and was not waited for yet, takes a signal as well.
+    let id = child.id().and_then(|id| rustix::process::Pid::from_raw(id.cast_signed()));
+    let Some(id) = id else { return Ok(()) };
+    Ok(rustix::process::kill_process(id, rustix::process::Signal::TERM)?)
 }
 
 fn give_to(file: impl std::os::fd::AsFd, id: u32) -> std::io::Result<()> {
@@ -293,7 +310,8 @@ mod tests {
         };
         let script = "sleep 0.5; echo one; echo two >&2; sleep 0.5; echo three; echo done > end";
         let short = Duration::from_millis(100);
-        let outcome = sandbox.run_to_its_end(shell, &["-c", script], lock().unwrap(), short).await;
+        let wanted = std::future::pending;
+        let outcome = sandbox.run_to_its_end(shell, &["-c", script], lock().unwrap(), short, wanted()).await;
         assert!(matches!(outcome, Err(ToolError::StillGoing { .. })), "{outcome:?}");
         assert!(lock().is_err(), "it holds the lock");
         let until = std::time::Instant::now() + Duration::from_secs(20);
@@ -302,11 +320,23 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         assert_eq!(std::fs::read_to_string(directory.path().join("end")).unwrap(), "done\n");
-        let output = sandbox
-            .run_to_its_end(shell, &["-c", "echo out; echo err >&2; exit 3"], lock().unwrap(), Duration::MAX)
-            .await
-            .unwrap();
+        let script = ["-c", "echo out; echo err >&2; exit 3"];
+        let run = sandbox.run_to_its_end(shell, &script, lock().unwrap(), Duration::MAX, wanted());
+        let output = run.await.unwrap();
         assert_eq!((output.code, output.said.as_str()), (Some(3), "out\nerr"));
+        // What is not wanted any more chooses where it ends.
+        let begun = directory.path().join("begun");
+        let unwanted = async {
+            while !begun.exists() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let script =
+            ["-c", "trap 'echo in order; exit 32' TERM; : > begun; while :; do sleep 0.1; done"];
+        let run = sandbox.run_to_its_end(shell, &script, lock().unwrap(), Duration::MAX, unwanted);
+        let output = tokio::time::timeout(Duration::from_secs(20), run).await.unwrap().unwrap();
+        assert_eq!((output.code, output.said.as_str()), (Some(32), "in order"));
+        lock().unwrap();
     }
 
     #[tokio::test]

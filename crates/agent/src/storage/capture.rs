@@ -4,6 +4,8 @@
 //!   lock the volume -> e2fsck -p (replays the journal, in the sandbox) -> read, pack, compress -> pieces, to whoever sends them
 //! ```
 //!
+//! Once nobody takes the pieces any more, e2fsck is asked to end, and the reader does within some seconds, wherever they are.
+//!
 //! The reader is ours, in safe Rust and within bounds (`honcho_images::import::disk`); nothing is mounted, and nothing of what is
 //! read is written on this host.
 
@@ -39,11 +41,13 @@ pub(super) async fn read(
     let name = format!("{}{RAW}", stem(id, uuid));
     let (opened, named) = (layout.clone(), name.clone());
     let disk = blocking(move || open(&opened, id, &named)).await??;
-    replay(&layout, id, &name, &disk).await?;
+    replay(&layout, id, &name, &disk, &to).await?;
     blocking(move || {
         let _turn = turn;
+        let taker = to.clone();
         let mut pieces = Pieces { to, piece: Vec::with_capacity(PIECE) };
-        let captured = disk::capture(disk, &mut pieces, &|percent| progress("", Some(percent)))?;
+        let progress = |percent| progress("", Some(percent));
+        let captured = disk::capture(disk, &mut pieces, &|| !taker.is_closed(), &progress)?;
         pieces.flush()?;
         Ok(captured)
     })
@@ -66,17 +70,28 @@ fn open(layout: &Layout, id: VolumeId, name: &str) -> DriverResult<File> {
 }
 
 /// What a guest that was not shut down has left in its journal comes to where it belongs, as its next start would see to.
-async fn replay(layout: &Layout, id: VolumeId, name: &str, disk: &File) -> DriverResult<()> {
+async fn replay(
+    layout: &Layout,
+    id: VolumeId,
+    name: &str,
+    disk: &File,
+    to: &mpsc::Sender<Vec<u8>>,
+) -> DriverResult<()> {
     let failed = |error: io::Error| DriverError::Later(format!("reading volume {id}: {error}"));
     let length = disk.metadata().map_err(failed)?.len();
     let sandbox = Sandbox::new(&layout.volumes(), id.0.unsigned_abs(), length);
     sandbox.admit(disk).map_err(failed)?;
     let lock = disk.try_clone().map_err(failed)?;
-    let outcome = sandbox.run_to_its_end(E2FSCK, &["-p", name], lock, PATIENCE).await;
+    // It ends between two of its steps, and after what the journal holds.
+    let outcome = sandbox.run_to_its_end(E2FSCK, &["-p", name], lock, PATIENCE, to.closed()).await;
     if !matches!(outcome, Err(ToolError::StillGoing { .. })) {
         sandbox.withdraw(disk).map_err(failed)?;
     }
     match outcome.map_err(|error| DriverError::Later(format!("reading volume {id}: {error}")))? {
+        // Whatever it says of the filesystem that it was not to look at further.
+        _ if to.is_closed() => {
+            Err(DriverError::Later(format!("volume {id} is not read: nobody wants it any more")))
+        }
         ToolOutput { code: Some(0..=3), .. } => Ok(()),
         output if is_about_the_filesystem(&output) => Err(DriverError::Never(format!(
             "its disk was not read: e2fsck finds its filesystem damaged. Start the guest and have it checked \
@@ -97,6 +112,10 @@ struct Pieces {
 
 impl Write for Pieces {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // A terabyte of zeros is a piece or two.
+        if self.to.is_closed() {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
         let n = bytes.len().min(PIECE - self.piece.len());
         self.piece.extend_from_slice(&bytes[..n]);
         if self.piece.len() == PIECE {

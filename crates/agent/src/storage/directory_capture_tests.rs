@@ -125,3 +125,26 @@ async fn a_disk_of_which_no_image_can_be_made_is_told_with_the_reason() {
     names.retain(|name| !name.starts_with("v7-"));
     assert_eq!(names, Vec::<String>::new(), "nothing of it lies around");
 }
+
+#[tokio::test]
+async fn a_disk_that_nobody_wants_any_more_is_left_as_it_was() {
+    let (bench, volume) = Bench::with_volume().await;
+    // e2fsck has all of it to look at.
+    debugfs(&bench.path(&volume), "set_super_value state 0\n");
+    let unwanted = async || {
+        let (pieces, taken) = tokio::sync::mpsc::channel(1);
+        drop(taken);
+        let progress = silent();
+        let read = bench.storage.read_files(&bench.pool, volume.id, volume.uuid, pieces, &progress);
+        tokio::time::timeout(Duration::from_secs(20), read).await.unwrap()
+    };
+    let error = unwanted().await;
+    assert!(matches!(&error, Err(DriverError::Later(why)) if why.contains("nobody wants it")), "{error:?}");
+    // It is nobody else's, and read from its beginning when it is wanted again.
+    let owner = std::os::unix::fs::MetadataExt::uid(&bench.path(&volume).metadata().unwrap());
+    assert_eq!(owner, rustix::process::getuid().as_raw(), "the sandbox gave it back");
+    let taker = Taker::new(10);
+    captured(&bench, &volume, &taker).await.unwrap();
+    assert!(matches!(*taker.end.lock().unwrap(), Some(CaptureEnd::Whole { .. })));
+    fsck(&bench.path(&volume));
+}

@@ -140,7 +140,8 @@ impl Growth {
 
     async fn run(&self, tool: Tool, arguments: &[&str]) -> DriverResult<ToolOutput> {
         let lock = self.file.try_clone().map_err(|error| failed(self.id, &error))?;
-        let outcome = self.sandbox.run_to_its_end(tool, arguments, lock, PATIENCE).await;
+        let wanted = std::future::pending();
+        let outcome = self.sandbox.run_to_its_end(tool, arguments, lock, PATIENCE, wanted).await;
         // While a tool still works on the file, the file stays the sandbox's.
         if !matches!(outcome, Ok(ToolOutput { code: Some(0..=3), .. }) | Err(ToolError::StillGoing { .. })) {
             self.sandbox.withdraw(&self.file).map_err(|error| failed(self.id, &error))?;

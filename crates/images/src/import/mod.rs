@@ -173,7 +173,7 @@ pub fn import(
         ImportFrom::Tarball => read_tarball(file, &out_dir, &data.spool, options, progress)?,
         ImportFrom::Disk => {
             progress("read the disk", 0);
-            let disk::Taken { tree, data: disk, notes } = disk::read(File::open(file)?, options)?;
+            let disk::Taken { tree, data: disk, notes } = disk::read(File::open(file)?, options, &|| true)?;
             let stored = data.disk.insert(disk).length;
             Taken { tree, stored, notes }
         }

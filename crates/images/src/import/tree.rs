@@ -242,10 +242,21 @@ impl Tree {
 
     /// What is at a path, links followed as the guest would.
     pub(super) fn resolve(&self, path: &[u8]) -> Option<Inode> {
+        let mut steps = u64::MAX;
+        self.trail(path, &mut steps).and_then(|trail| trail.last().copied())
+    }
+
+    /// What is on the way to what is at a path, the root first. `steps` is how many names may be looked up, and 0 where they did not
+    /// do.
+    pub(super) fn trail(&self, path: &[u8], steps: &mut u64) -> Option<Vec<Inode>> {
         let mut rest: Vec<&[u8]> = path.split(|byte| *byte == b'/').rev().collect();
         let mut at: Vec<Inode> = vec![0];
         let mut links = 0;
         while let Some(part) = rest.pop() {
+            *steps = steps.saturating_sub(1);
+            if *steps == 0 {
+                return None;
+            }
             let here = *at.last()?;
             match part {
                 b"" | b"." => {}
@@ -272,7 +283,7 @@ impl Tree {
                 }
             }
         }
-        at.last().copied()
+        Some(at)
     }
 
     /// The names in the directory at a path.
@@ -285,10 +296,15 @@ impl Tree {
 
     /// Calls `visit` for each name, parents first, in the order of their bytes. The root's path is empty.
     pub(super) fn walk<E>(&self, visit: Visit<'_, E>) -> Result<(), E> {
-        visit(b"", 0)?;
+        self.walk_below(0, b"", visit)
+    }
+
+    /// The same of a directory, and of what is in it.
+    pub(super) fn walk_below<E>(&self, directory: Inode, path: &[u8], visit: Visit<'_, E>) -> Result<(), E> {
+        visit(path, directory)?;
         // A path of directories that are being read; a stack of our own, for a stranger says how deep it is.
-        let mut path: Vec<u8> = Vec::new();
-        let mut open = vec![(0, self.children(0))];
+        let mut path = path.to_vec();
+        let mut open = vec![(path.len(), self.children(directory))];
         while let Some((length, children)) = open.last_mut() {
             path.truncate(*length);
             let Some((name, inode)) = children.next() else {

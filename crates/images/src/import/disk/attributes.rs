@@ -14,7 +14,7 @@ const ACCESS: u8 = 2;
 const DEFAULT: u8 = 3;
 
 /// All that goes with a file. `name` is what errors call it.
-pub(super) fn of(ext4: &Ext4, inode: &Inode, name: &[u8]) -> Result<Attributes, ImportError> {
+pub(super) fn of(ext4: &Ext4<'_>, inode: &Inode, name: &[u8]) -> Result<Attributes, ImportError> {
     let mut found = Attributes {
         mode: u32::from(inode.mode & 0o7777),
         uid: inode.uid,

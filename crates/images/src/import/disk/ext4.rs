@@ -5,6 +5,7 @@
 //! it is used: no allocation is larger than a block or an inode, save lists of extents, which are counted.
 
 use super::super::{ImportError, refused};
+use super::Wanted;
 use std::cell::Cell;
 use std::fs::File;
 use std::io;
@@ -41,8 +42,7 @@ const OTHERS: &[(u32, &str)] = &[
 ];
 
 /// A filesystem.
-#[derive(Debug)]
-pub(super) struct Ext4 {
+pub(super) struct Ext4<'w> {
     pub(super) file: File,
     pub(super) block_size: u64,
     blocks: u64,
@@ -55,6 +55,7 @@ pub(super) struct Ext4 {
     /// The group whose descriptor was read last, and where its inodes are.
     last: Cell<Option<(u32, u64)>>,
     read: Cell<u64>,
+    wanted: Wanted<'w>,
 }
 
 /// What an inode says.
@@ -102,8 +103,8 @@ fn wide(high: u32, low: u32) -> u64 {
     u64::from(high) << 32 | u64::from(low)
 }
 
-impl Ext4 {
-    pub(super) fn open(file: File, length: u64) -> Result<Self, ImportError> {
+impl<'w> Ext4<'w> {
+    pub(super) fn open(file: File, length: u64, wanted: Wanted<'w>) -> Result<Self, ImportError> {
         let mut bytes = [0; 1024];
         file.read_exact_at(&mut bytes, SUPERBLOCK).map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => refused("it is too short to hold a filesystem"),
@@ -160,11 +161,15 @@ impl Ext4 {
             descriptor_size,
             last: Cell::new(None),
             read: Cell::new(0),
+            wanted,
         })
     }
 
     /// Reads what is no file's data.
     fn metadata(&self, buffer: &mut [u8], at: u64) -> Result<(), ImportError> {
+        if !(self.wanted)() {
+            return Err(io::Error::other("nobody wants what is on it any more").into());
+        }
         let read = self.read.get().saturating_add(buffer.len() as u64);
         self.read.set(read);
         if read > MOST_METADATA {

@@ -85,11 +85,18 @@ impl Stored for OnDisk {
     }
 }
 
+/// Whether a disk is to be read on. It is asked again and again.
+pub type Wanted<'w> = &'w dyn Fn() -> bool;
+
 /// Reads a disk: names, attributes, and where data lie.
-pub(super) fn read(mut file: File, options: &ImportOptions) -> Result<Taken, ImportError> {
+pub(super) fn read(
+    mut file: File,
+    options: &ImportOptions,
+    wanted: Wanted<'_>,
+) -> Result<Taken, ImportError> {
     // A block device says so of its length, and nothing else.
     let length = file.seek(io::SeekFrom::End(0))?;
-    let ext4 = Ext4::open(file.try_clone()?, length)?;
+    let ext4 = Ext4::open(file.try_clone()?, length, wanted)?;
     let mut scan = Scan {
         disk: length,
         ext4: &ext4,
@@ -107,7 +114,7 @@ pub(super) fn read(mut file: File, options: &ImportOptions) -> Result<Taken, Imp
     };
     scan.all()?;
     let Scan { mut tree, data, mut notes, .. } = scan;
-    identity::remove(&mut tree, &mut notes.identity);
+    identity::remove(&mut tree, &mut notes.identity)?;
     as_a_tarball_may_have_it(&tree)?;
     Ok(Taken { tree, data, notes })
 }
@@ -135,7 +142,7 @@ fn as_a_tarball_may_have_it(tree: &Tree) -> Result<(), ImportError> {
 
 /// A reading in the making.
 struct Scan<'s> {
-    ext4: &'s Ext4,
+    ext4: &'s Ext4<'s>,
     options: &'s ImportOptions,
     tree: Tree,
     data: OnDisk,
@@ -316,16 +323,21 @@ pub struct Captured {
 /// Whoever seals the tarball has limits of their own, and lower ones.
 const MOST_FILES: u64 = 10_000_000;
 
-/// Reads a guest's disk, which nobody writes, and writes its files as a tar.zst, without what makes it that guest. `progress` hears
-/// per cent. Blocks while it does.
-pub fn capture(disk: File, to: impl Write, progress: &dyn Fn(u8)) -> Result<Captured, ImportError> {
+/// Reads a guest's disk, which nobody writes, and writes its files as a tar.zst, without what makes it that guest. Ends with an
+/// error soon after it is not `wanted` any more, or cannot be written. `progress` hears per cent. Blocks while it does.
+pub fn capture(
+    disk: File,
+    to: impl Write,
+    wanted: Wanted<'_>,
+    progress: &dyn Fn(u8),
+) -> Result<Captured, ImportError> {
     let options = ImportOptions {
         largest: Bytes(1 << 44),
         most_files: MOST_FILES,
         devices: Devices::LeaveOut,
         ..ImportOptions::default()
     };
-    let Taken { tree, data, .. } = read(disk, &options)?;
+    let Taken { tree, data, .. } = read(disk, &options, wanted)?;
     // It is compressed once more, and harder, by whoever seals it.
     let mut compressor = Compressor::quick(to)?;
     let (all, told) = (data.length.max(1), std::cell::Cell::new(None));
@@ -356,7 +368,7 @@ pub fn check_disk(disk: &[u8]) {
         devices: Devices::Keep,
         ..ImportOptions::default()
     };
-    let Ok(Taken { tree, data, .. }) = read(file, &options) else { return };
+    let Ok(Taken { tree, data, .. }) = read(file, &options, &|| true) else { return };
     let mut packed = Vec::new();
     match pack::pack(&tree, &data, &mut packed, &|_| {}) {
         Ok(()) => {}

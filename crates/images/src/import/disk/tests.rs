@@ -70,7 +70,7 @@ fn options() -> ImportOptions {
 }
 
 fn names(bytes: &[u8], options: &ImportOptions) -> Result<Vec<String>, String> {
-    let taken = read(file_of(bytes), options).map_err(|error| error.to_string())?;
+    let taken = read(file_of(bytes), options, &|| true).map_err(|error| error.to_string())?;
     let mut packed = Vec::new();
     pack::pack(&taken.tree, &taken.data, &mut packed, &|_| {}).map_err(|error| error.to_string())?;
     let mut archive = tar::Archive::new(packed.as_slice());
@@ -137,41 +137,127 @@ fn what_cannot_be_read_is_refused_with_the_reason() {
     assert!(names(base(), &small).unwrap_err().contains("--max-size"));
 }
 
-#[test]
-fn what_is_one_guests_goes_wherever_links_put_it() {
+/// A disk with these directories, links, and files that are secret.
+fn disk_with(directories: &[&str], links: &[(&str, &str)], secrets: &[&str]) -> Vec<u8> {
     let directory = tempfile::tempdir().unwrap();
     let root = directory.path().join("root");
-    for made in ["etc", "srv/honcho", "srv/homes/a", "srv/keys/lib/systemd"] {
+    for made in directories {
         std::fs::create_dir_all(root.join(made)).unwrap();
     }
-    for (at, to) in [
+    for (at, to) in links {
+        std::os::unix::fs::symlink(to, root.join(at)).unwrap();
+    }
+    for secret in secrets {
+        std::fs::write(root.join(secret), b"secret").unwrap();
+    }
+    // Where it is there, it has another name.
+    if root.join("srv/keys/ecdsa").exists() {
+        std::fs::hard_link(root.join("srv/keys/ecdsa"), root.join("etc/ssh/ssh_host_ecdsa_key")).unwrap();
+    }
+    let image = directory.path().join("image");
+    made(&root, &image, "^metadata_csum,^has_journal,^resize_inode", "1024");
+    std::fs::read(image).unwrap()
+}
+
+#[test]
+fn what_is_one_guests_goes_wherever_links_put_it() {
+    let directories = ["etc", "srv/honcho", "srv/homes/a", "srv/keys/lib/systemd"];
+    let links = [
         ("etc/honcho", "../srv/honcho"),
         ("home", "srv/homes"),
         ("srv/homes/b", "/srv/homes/a"),
         ("etc/machine-id", "/srv/keys/id"),
         ("var", "/srv/keys"),
         ("tmp", "/"),
-    ] {
-        std::os::unix::fs::symlink(to, root.join(at)).unwrap();
-    }
-    for secret in [
+    ];
+    let secrets = [
         "srv/honcho/token",
         "srv/homes/a/.bash_history",
         "srv/keys/id",
         "srv/keys/lib/systemd/random-seed",
         "srv/kept",
-    ] {
-        std::fs::write(root.join(secret), b"secret").unwrap();
-    }
-    let image = directory.path().join("image");
-    made(&root, &image, "^metadata_csum,^has_journal,^resize_inode", "1024");
-    let names = names(&std::fs::read(image).unwrap(), &options()).unwrap();
+    ];
+    let names = names(&disk_with(&directories, &links, &secrets), &options()).unwrap();
     for gone in ["token", ".bash_history", "random-seed"] {
         assert!(!names.iter().any(|name| name.contains(gone)), "{gone}: {names:?}");
     }
     for there in ["./srv/keys/id 0", "./srv/honcho/ 0", "./srv/kept 6", "./tmp -> / 0"] {
         assert!(names.iter().any(|name| name == there), "{there}: {names:?}");
     }
+}
+
+#[test]
+fn what_a_secrets_own_link_leads_to_is_emptied() {
+    let directories = [
+        "etc/ssh",
+        "etc/honcho/more",
+        "root/.ssh",
+        "srv/keys",
+        "usr/lib",
+        "usr/local/etc",
+        "var/lib/dbus",
+        "var/log",
+    ];
+    let links = [
+        ("etc/machine-id", "/srv/keys/id"),
+        ("var/lib/dbus/machine-id", "/etc/machine-id"),
+        // Above the root there is nothing; over another link; in a circle; to nothing; to a directory.
+        ("etc/ssh/ssh_host_rsa_key", "../../../../srv/keys/rsa"),
+        ("etc/ssh/ssh_host_ed25519_key", "/srv/link"),
+        ("srv/link", "keys/ed25519"),
+        ("etc/ssh/ssh_host_a_key", "ssh_host_b_key"),
+        ("etc/ssh/ssh_host_b_key", "ssh_host_a_key"),
+        ("etc/ssh/ssh_host_c_key", "/nowhere"),
+        ("etc/ssh/ssh_host_d_key", "/srv"),
+        ("root/.ssh/authorized_keys", "/usr/local/etc/who"),
+        ("etc/resolv.conf", "../usr/lib/resolv.conf"),
+        ("etc/honcho/header", "/srv/keys/header"),
+        ("etc/honcho/more/key", "../../../usr/local/etc/key"),
+        ("etc/honcho/ca.pem", "/usr/lib/ca.pem"),
+        ("etc/honcho/self", "."),
+        ("etc/honcho/all", "/"),
+        ("var/log/README", "/usr/lib/readme"),
+    ];
+    let secrets = [
+        "srv/keys/id",
+        "srv/keys/rsa",
+        "srv/keys/ed25519",
+        "srv/keys/ecdsa",
+        "srv/keys/header",
+        "usr/local/etc/who",
+        "usr/local/etc/key",
+        "srv/kept",
+        "usr/lib/resolv.conf",
+        "usr/lib/ca.pem",
+        "usr/lib/readme",
+    ];
+    let disk = disk_with(&directories, &links, &secrets);
+    let names = names(&disk, &options()).unwrap();
+    let below = |parent: &str| -> Vec<&str> {
+        names.iter().filter_map(|name| name.strip_prefix(parent)).filter(|name| *name != " 0").collect()
+    };
+    assert_eq!(below("./etc/ssh/"), [""; 0]);
+    assert_eq!(below("./root/.ssh/"), [""; 0]);
+    assert_eq!(below("./var/lib/dbus/"), [""; 0]);
+    assert_eq!(below("./etc/honcho/"), ["more/ 0"]);
+    assert_eq!(below("./etc/resolv"), [""; 0]);
+    assert_eq!(below("./srv/keys/"), ["ecdsa 0", "ed25519 0", "header 0", "id 0", "rsa 0"]);
+    assert_eq!(below("./usr/local/etc/"), ["key 0", "who 0"]);
+    assert_eq!(below("./usr/lib/"), ["ca.pem 6", "readme 6", "resolv.conf 6"]);
+    for there in
+        ["./etc/machine-id -> /srv/keys/id 0", "./srv/kept 6", "./var/log/README -> /usr/lib/readme 0"]
+    {
+        assert!(names.iter().any(|name| name == there), "{there}: {names:?}");
+    }
+    let told = read(file_of(&disk), &options(), &|| true).unwrap().notes.identity;
+    assert!(told.first.iter().any(|name| name == "/etc/honcho/header"), "{told:?}");
+}
+
+#[test]
+fn a_directory_of_which_nobody_knows_whose_it_is_is_refused() {
+    let disk = disk_with(&["etc/honcho", "srv/mail"], &[("etc/honcho/mail", "/srv/mail")], &["srv/mail/key"]);
+    let error = names(&disk, &options()).unwrap_err();
+    assert!(error.contains("/etc/honcho/mail is a symbolic link to a directory"), "{error}");
 }
 
 #[test]
@@ -210,7 +296,7 @@ fn what_leads_round_and_round_is_refused() {
 #[test]
 fn attributes_that_are_left_out_take_no_memory() {
     let one = changed(base(), "ea_set /srv/big trusted.of_a_machine x\n");
-    let taken = read(file_of(&one), &options()).unwrap();
+    let taken = read(file_of(&one), &options(), &|| true).unwrap();
     assert_eq!(taken.notes.xattrs.first, ["trusted.of_a_machine of big"]);
     let mut tree = taken.tree;
     assert!(tree.nodes_mut().all(|node| node.attributes.left_out.is_empty()));
@@ -246,6 +332,27 @@ fn files_that_share_their_blocks_are_refused() {
     }
     let error = names(&disk, &options()).unwrap_err();
     assert!(error.contains("up to c, its files have more blocks than it has"), "{error}");
+}
+
+#[test]
+fn a_disk_that_nobody_wants_any_more_is_not_read_on() {
+    let asked = std::cell::Cell::new(0);
+    let until = |most: u32| {
+        asked.set(0);
+        let wanted = || {
+            asked.set(asked.get() + 1);
+            asked.get() < most
+        };
+        capture(file_of(base()), io::sink(), &wanted, &|_| {})
+    };
+    let all = until(u32::MAX).unwrap();
+    let often = asked.get();
+    assert!(often > 10, "for each inode and block of a directory: {often}");
+    for most in [1, 2, often - 1] {
+        let error = until(most).unwrap_err().to_string();
+        assert!(error.contains("nobody wants") && asked.get() == most, "{error}");
+    }
+    assert_eq!(until(often + 1).unwrap(), all);
 }
 
 #[test]

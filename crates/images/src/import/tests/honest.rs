@@ -263,8 +263,8 @@ async fn everything_on_a_disk_survives_but_what_makes_it_one_guests() {
     same(&told, &after, "on the disk and of the image");
     // What is sent for sealing is the same each time, and comes to the same image.
     let mut tarball = Vec::new();
-    let captured = disk::capture(File::open(&disk).unwrap(), &mut tarball, &|_| {}).unwrap();
-    let again = disk::capture(File::open(&disk).unwrap(), io::sink(), &|_| {}).unwrap();
+    let captured = disk::capture(File::open(&disk).unwrap(), &mut tarball, &|| true, &|_| {}).unwrap();
+    let again = disk::capture(File::open(&disk).unwrap(), io::sink(), &|| true, &|_| {}).unwrap();
     assert_eq!((captured, captured.compressed.0), (again, tarball.len() as u64));
     let file = directory.path().join("sent.tar.zst");
     std::fs::write(&file, tarball).unwrap();
