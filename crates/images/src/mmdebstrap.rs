@@ -2,7 +2,8 @@
 //!
 //! mmdebstrap itself keeps services from starting in the chroot (policy-rc.d, start-stop-daemon). When we are root, it
 //! and all that it starts live in PID and mount namespaces that end with us, so that whoever is killed leaves no process
-//! and no mount; what is left in the directory is deleted when the next build starts there.
+//! and no mount; what is left in the directory is deleted when the next build starts there. What packages run as they are
+//! installed sees neither the machine's shared memory nor its queues, and does not name the machine.
 
 use crate::build::BuildProgress;
 use crate::error::ImageError;
@@ -18,7 +19,8 @@ pub(crate) fn command(work: &Path, source_date_epoch: u64) -> Result<Command, To
     command.args(["--pdeathsig", "KILL", "--"]);
     if rustix::process::geteuid().is_root() {
         command.arg(Tool { program: "unshare", package: "util-linux" }.find()?);
-        command.args(["--mount", "--pid", "--fork", "--kill-child=KILL", "--"]);
+        command.args(["--mount", "--pid", "--ipc", "--uts", "--fork", "--kill-child=KILL", "--"]);
+        command.args(["/bin/sh", "-ec", OWN_SHARED_MEMORY, "sh"]);
     }
     // Whoever builds may not type into the terminal of who looks on.
     command.arg(Tool { program: "setsid", package: "util-linux" }.find()?).arg("--wait");
@@ -28,6 +30,15 @@ pub(crate) fn command(work: &Path, source_date_epoch: u64) -> Result<Command, To
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     Ok(command)
 }
+
+/// mmdebstrap binds /dev/shm into the chroot, so it is another one here. A directory to work in that lies there is taken along.
+const OWN_SHARED_MEMORY: &str = "\
+own() { mount -t tmpfs -o nosuid,nodev,mode=1777 tmpfs /dev/shm; }
+case $TMPDIR in
+/dev/shm/*) (cd \"$TMPDIR\"; own; mkdir -p \"$TMPDIR\"; mount --no-canonicalize --bind . \"$TMPDIR\") ;;
+*) own ;;
+esac
+exec \"$@\"";
 
 /// How a run of mmdebstrap ended.
 pub(crate) struct Ended<T> {
@@ -132,5 +143,53 @@ pub(crate) fn common_hint(said: &str) -> Option<&'static str> {
         )
     } else {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a hook sees of the machine, with a chroot of nothing that is made below `parent`.
+    fn seen(parent: &Path) -> (String, ExitStatus) {
+        let work = tempfile::tempdir_in(parent).unwrap();
+        let hook = "ls -A \"$1/dev/shm\" | sed 's/^/there: /' >&2; touch \"$1/dev/shm/made-by-a-build\"; \
+                    ls -A /dev/shm | sed 's/^/here: /' >&2; hostname of-a-build; echo \"name: $(hostname)\" >&2; \
+                    echo \"queues: $(tail -n +2 /proc/sysvipc/msg | wc -l)\" >&2; ls \"$1/bin\"";
+        let mut command = command(work.path(), 0).unwrap();
+        command.args(["--format=null", "--variant=custom", "--skip=update,cleanup"]);
+        command
+            .args(["--setup-hook=mkdir -p \"$1/bin\" \"$1/etc/apt\"", &format!("--customize-hook={hook}")]);
+        command.args(["", "-", ""]);
+        let log = parent.join("log");
+        let take = |mut out| std::io::copy(&mut out, &mut std::io::sink());
+        let ended = run(&mut command, &log, &|_, _| {}, |_| None, take).unwrap();
+        (std::fs::read_to_string(log).unwrap(), ended.status)
+    }
+
+    #[test]
+    fn what_is_installed_sees_nothing_of_the_machines_memory_and_does_not_name_it() {
+        if MMDEBSTRAP.find().is_err() || !rustix::process::geteuid().is_root() {
+            println!("skipped: needs mmdebstrap and root");
+            return;
+        }
+        let name = || std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+        let before = name();
+        let of_the_machine = tempfile::NamedTempFile::new_in("/dev/shm").unwrap();
+        let queue = Command::new("ipcmk").arg("--queue").output().unwrap();
+        let queue = String::from_utf8_lossy(&queue.stdout).split_whitespace().last().unwrap().to_owned();
+        let told = ["/var/tmp", "/dev/shm"].map(|parent| {
+            let parent = tempfile::tempdir_in(parent).unwrap();
+            seen(parent.path())
+        });
+        assert!(Command::new("ipcrm").args(["--queue-id", &queue]).status().unwrap().success());
+        for (said, status) in told {
+            assert!(status.success(), "{said}");
+            assert!(said.contains("here: made-by-a-build\n"), "{said}");
+            assert!(!said.contains(of_the_machine.path().file_name().unwrap().to_str().unwrap()), "{said}");
+            assert!(said.contains("name: of-a-build\n") && said.contains("queues: 0\n"), "{said}");
+        }
+        assert_eq!(name(), before);
+        assert!(!Path::new("/dev/shm/made-by-a-build").exists());
     }
 }
