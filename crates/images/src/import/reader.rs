@@ -351,7 +351,7 @@ impl<R: Read> Reader<R> {
 
     fn begin_data(&mut self, size: u64) {
         self.left = size;
-        self.padding = size.next_multiple_of(BLOCK as u64).wrapping_sub(size) % BLOCK as u64;
+        self.padding = size.wrapping_neg() % BLOCK as u64;
     }
 
     fn skip_rest(&mut self) -> Result<(), ImportError> {

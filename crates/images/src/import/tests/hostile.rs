@@ -210,6 +210,18 @@ fn two_readers_of_tar_are_given_nothing_to_disagree_on() {
         ("a comment for all", with(|tar| tar.entry("g", b'g', "", 0, b"15 comment=abc\n").file("x", b""))),
         ("a name with a zero byte", with(|tar| tar.records(&[("path", b"a\0b")]).file("x", b""))),
         ("a negative size", with(|tar| tar.records(&[("size", b"-1")]).file("x", b""))),
+        (
+            "the largest size there is",
+            with(|tar| tar.records(&[("size", b"18446744073709551615")]).file("x", b"")),
+        ),
+        (
+            "the largest size of a directory",
+            with(|tar| tar.records(&[("size", b"18446744073709551615")]).directory("x")),
+        ),
+        (
+            "the largest size of a list",
+            with(|tar| tar.records(&[("size", b"18446744073709551615")]).entry("x", b'D', "", 0, b"")),
+        ),
         ("a type of its own", with(|tar| tar.entry("x", b'Z', "", 0o644, b""))),
         (
             "an archive after the end",
@@ -248,22 +260,25 @@ fn two_readers_of_tar_are_given_nothing_to_disagree_on() {
     check(
         cases,
         &expect![[r"
-        another size in a record: taken
-        data behind a directory: refused: x carries data, though only files have some: readers of tar disagree on it
-        data behind a hard link: refused: x carries data, though only files have some: readers of tar disagree on it
-        data behind a symlink: refused: x carries data, though only files have some: readers of tar disagree on it
-        two names: refused: an entry has two names, etc/two and etc/one
-        two long names: refused: an entry has two extensions of one kind
-        a path for all: refused: it says path of all its files at once, which readers of tar disagree on
-        a comment for all: taken
-        a name with a zero byte: refused: a\u{0}b has a name that no filesystem takes
-        a negative size: refused: x size=-1 is no number
-        a type of its own: refused: x is of type Z, which is none of a file's
-        an archive after the end: refused: something follows tar's end mark: unpack it with --ignore-zeros and pack it anew
-        a sparse file with overlapping pieces: refused: s is a sparse file whose pieces overlap or lead out of it
-        a sparse file that leads out of itself: refused: x is a sparse file whose pieces overlap or lead out of it
-        a sparse file without an end of its map: refused: x is a sparse file whose map does not end
-    "]],
+            another size in a record: taken
+            data behind a directory: refused: x carries data, though only files have some: readers of tar disagree on it
+            data behind a hard link: refused: x carries data, though only files have some: readers of tar disagree on it
+            data behind a symlink: refused: x carries data, though only files have some: readers of tar disagree on it
+            two names: refused: an entry has two names, etc/two and etc/one
+            two long names: refused: an entry has two extensions of one kind
+            a path for all: refused: it says path of all its files at once, which readers of tar disagree on
+            a comment for all: taken
+            a name with a zero byte: refused: a\u{0}b has a name that no filesystem takes
+            a negative size: refused: x size=-1 is no number
+            the largest size there is: refused: its files have more than 64M (6 of them): if that is meant, raise --max-size
+            the largest size of a directory: refused: x carries data, though only files have some: readers of tar disagree on it
+            the largest size of a list: refused: it breaks off within x: it was not copied whole
+            a type of its own: refused: x is of type Z, which is none of a file's
+            an archive after the end: refused: something follows tar's end mark: unpack it with --ignore-zeros and pack it anew
+            a sparse file with overlapping pieces: refused: s is a sparse file whose pieces overlap or lead out of it
+            a sparse file that leads out of itself: refused: x is a sparse file whose pieces overlap or lead out of it
+            a sparse file without an end of its map: refused: x is a sparse file whose map does not end
+        "]],
     );
 }
 
