@@ -331,8 +331,7 @@ mod tests {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        let script =
-            ["-c", "trap 'echo in order; exit 32' TERM; : > begun; while :; do sleep 0.1; done"];
+        let script = ["-c", "trap 'echo in order; exit 32' TERM; : > begun; while :; do sleep 0.1; done"];
         let run = sandbox.run_to_its_end(shell, &script, lock().unwrap(), Duration::MAX, unwanted);
         let output = tokio::time::timeout(Duration::from_secs(20), run).await.unwrap().unwrap();
         assert_eq!((output.code, output.said.as_str()), (Some(32), "in order"));
