@@ -41,6 +41,7 @@ mod prune;
 mod publication;
 mod publish;
 mod release;
+pub mod serving;
 mod settings;
 mod signing;
 mod source;

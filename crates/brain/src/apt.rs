@@ -13,6 +13,7 @@ use axum::extract::{Path as Asked, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
+use honcho_archive::serving::{cache_control, content_type};
 use std::io::SeekFrom;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -97,7 +98,7 @@ async fn serve(
         put(&mut response, header::LAST_MODIFIED, &httpdate::fmt_http_date(changed));
     }
     put(&mut response, header::ACCEPT_RANGES, "bytes");
-    put(&mut response, header::CACHE_CONTROL, kept_for(&asked));
+    put(&mut response, header::CACHE_CONTROL, cache_control(&asked));
     put(&mut response, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     Ok(response)
 }
@@ -127,33 +128,8 @@ async fn body(method: &Method, mut file: File, from: u64, length: u64, asked: &s
         Response::new(Body::from_stream(ReaderStream::with_capacity(file.take(length), PIECE)))
     };
     put(&mut response, header::CONTENT_LENGTH, &length.to_string());
-    put(&mut response, header::CONTENT_TYPE, kind(asked));
+    put(&mut response, header::CONTENT_TYPE, content_type(asked));
     Ok(response)
-}
-
-/// What kind of thing lies under a name.
-fn kind(asked: &str) -> &'static str {
-    let name = asked.rsplit('/').next().unwrap_or_default();
-    match Path::new(name).extension().and_then(|ending| ending.to_str()) {
-        Some("deb") => "application/vnd.debian.binary-package",
-        Some("gz") => "application/gzip",
-        Some("zst") => "application/zstd",
-        Some("xz") => "application/x-xz",
-        Some("dsc") => "text/plain; charset=utf-8",
-        None if name.ends_with("Release") => "text/plain; charset=utf-8",
-        _ => "application/octet-stream",
-    }
-}
-
-/// How long others may keep it without asking.
-fn kept_for(asked: &str) -> &'static str {
-    if asked.contains("/by-hash/") {
-        "public, max-age=31536000, immutable"
-    } else if asked.starts_with("pool/") {
-        "public, max-age=86400"
-    } else {
-        "public, no-cache"
-    }
 }
 
 /// What there is to know of a file before it is sent.
