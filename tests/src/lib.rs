@@ -4,6 +4,7 @@
 pub mod agent;
 pub mod brain;
 pub mod browser;
+pub mod bucket;
 pub mod debian;
 pub mod lab;
 pub mod neighbour;

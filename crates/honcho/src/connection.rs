@@ -81,7 +81,10 @@ pub(crate) fn address(arguments: &GlobalArguments) -> Result<reqwest::Url, Comma
 pub(crate) fn connect(arguments: &GlobalArguments) -> Result<Connection, CommandError> {
     let url = address(arguments)?;
     let (secret, credential) = credential(arguments, &url)?;
-    Ok(Connection { client: Client::new(http(arguments, &url)?, &arguments.url, &secret), credential })
+    Ok(Connection {
+        client: Client::new(http(arguments.ca.as_deref(), &url)?, &arguments.url, &secret),
+        credential,
+    })
 }
 
 /// The same brain, to which nothing is shown: for logging in.
@@ -91,16 +94,17 @@ pub(crate) fn connect_as_nobody(arguments: &GlobalArguments) -> Result<Client, C
         let error = CommandError::usage(format!("a password is not sent to {} without TLS", arguments.url));
         return Err(error.hint("give the brain's https:// address: --url or HONCHO_URL"));
     }
-    Ok(Client::new(http(arguments, &url)?, &arguments.url, ""))
+    Ok(Client::new(http(arguments.ca.as_deref(), &url)?, &arguments.url, ""))
 }
 
 /// The same brain, shown the secret of a session.
 pub(crate) fn connect_in(arguments: &GlobalArguments, session: &KeptSession) -> Result<Client, CommandError> {
     let url = address(arguments)?;
-    Ok(Client::new(http(arguments, &url)?, &arguments.url, &session.secret))
+    Ok(Client::new(http(arguments.ca.as_deref(), &url)?, &arguments.url, &session.secret))
 }
 
-fn http(arguments: &GlobalArguments, url: &reqwest::Url) -> Result<reqwest::Client, CommandError> {
+/// What speaks HTTP to whoever is there, by these CA certificates in place of the system's.
+pub(crate) fn http(ca: Option<&Path>, url: &reqwest::Url) -> Result<reqwest::Client, CommandError> {
     let mut http = reqwest::Client::builder()
         .user_agent(concat!("honcho/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT_TIMEOUT)
@@ -109,7 +113,7 @@ fn http(arguments: &GlobalArguments, url: &reqwest::Url) -> Result<reqwest::Clie
     if is_this_machine(url) {
         http = http.no_proxy();
     }
-    if let Some(file) = &arguments.ca {
+    if let Some(file) = ca {
         http = http.tls_certs_only(certificates(file)?);
     } else if url.scheme() == "http" {
         // Without TLS there is no need to read the system's certificates, nor to have any.

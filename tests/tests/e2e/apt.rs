@@ -31,12 +31,12 @@ pub(super) fn run(command: &mut Command) -> Result<String> {
 }
 
 /// apt on directories of its own: nothing of this machine's is read or changed.
-struct Apt {
-    root: PathBuf,
+pub(super) struct Apt {
+    pub(super) root: PathBuf,
 }
 
 impl Apt {
-    fn new(root: PathBuf, source: &str) -> Result<Self> {
+    pub(super) fn new(root: PathBuf, source: &str) -> Result<Self> {
         for below in
             ["etc/apt/apt.conf.d", "etc/apt/preferences.d", "lists/partial", "cache/archives/partial"]
         {
@@ -54,13 +54,13 @@ impl Apt {
         Ok(Apt { root })
     }
 
-    fn run(&self, tool: &str, arguments: &[&str]) -> Result<String> {
+    pub(super) fn run(&self, tool: &str, arguments: &[&str]) -> Result<String> {
         let mut command = Command::new(tool);
         command.env("LC_ALL", "C").env("APT_CONFIG", self.root.join("apt.conf")).current_dir(&self.root);
         run(command.args(arguments))
     }
 
-    fn update(&self) -> Result<String> {
+    pub(super) fn update(&self) -> Result<String> {
         self.run("apt-get", &["update", "--error-on=any"])
     }
 }

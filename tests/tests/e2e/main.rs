@@ -4,6 +4,7 @@
 mod active_resource;
 mod addresses;
 mod apt;
+mod archive_bucket;
 mod bad_input;
 mod brain_down;
 mod captures;

@@ -87,7 +87,7 @@ pub(crate) async fn run(context: &Context, command: ArchiveCommand) -> Result<()
         ArchiveCommand::Promote(arguments) => packages::promote(context, &arguments),
         ArchiveCommand::RollBack(arguments) => packages::roll_back(context, &arguments),
         ArchiveCommand::Discard(arguments) => packages::discard(context, &arguments),
-        ArchiveCommand::Publish(arguments) => publish::run(context, &arguments),
+        ArchiveCommand::Publish(arguments) => publish::run(context, &arguments).await,
         ArchiveCommand::Status(arguments) => contents::status(context, &arguments),
         ArchiveCommand::List(arguments) => contents::list(context, &arguments),
         ArchiveCommand::Guests(arguments) => guests::run(context, arguments).await,

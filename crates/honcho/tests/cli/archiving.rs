@@ -321,6 +321,8 @@ async fn what_is_served_is_copied_whole() {
     place.told(&format!("archive add {one} --suite bookworm --publish")).await;
     let copy = place.directory.path().join("copy");
     let publish = format!("archive publish --to {}", copy.display());
+    let told = place.told(&format!("{publish} --dry-run")).await;
+    assert!(told.contains("be copied  pool/main/h/hello/hello_1_all.deb") && !copy.exists(), "{told}");
     let told = place.told(&publish).await;
     assert!(told.contains("/copy: ") && told.contains(" files copied, 0 deleted, 0 to be"), "{told}");
     let served = place.root().join("public");
@@ -354,4 +356,48 @@ async fn what_is_served_is_copied_whole() {
     let told = other.told(&publish).await;
     assert!(told.contains("what is there is no copy of this archive"), "{told}");
     equal("dists/bookworm/InRelease");
+}
+
+/// What a bucket needs is told before anything is published.
+#[tokio::test]
+async fn a_bucket_is_named_as_to_other_programs() {
+    let place = Place::new();
+    place.told("archive init --origin Acme --suite bookworm").await;
+    let told = async |arguments: &str, environment: &[(&str, &str)]| {
+        let mut command = place.command(&arguments.split(' ').collect::<Vec<_>>());
+        for (name, _) in std::env::vars_os() {
+            if name.to_str().is_some_and(|name| name.starts_with("AWS_")) {
+                command.env_remove(name);
+            }
+        }
+        transcript(
+            &run(
+                {
+                    command.envs(environment.iter().copied());
+                    command
+                },
+                b"",
+            )
+            .await,
+        )
+    };
+    expect![[r#"
+        --- stderr
+        error: AWS_SECRET_ACCESS_KEY is not set, and s3://apt needs it
+        hint: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY say by whose right, AWS_REGION where; AWS_ENDPOINT_URL, of what is not AWS's
+        --- exit 2
+    "#]]
+    .assert_eq(&told("archive publish --to s3://apt", &[("AWS_ACCESS_KEY_ID", "AKIA")]).await);
+    let key =
+        [("AWS_ACCESS_KEY_ID", "AKIA"), ("AWS_SECRET_ACCESS_KEY", "hidden"), ("AWS_ENDPOINT_URL", "nowhere")];
+    expect![[r#"
+        --- stderr
+        error: AWS_ENDPOINT_URL leads nowhere: "nowhere" is no address (relative URL without a base)
+        hint: an address as in https://s3.eu-central-1.amazonaws.com, or http://127.0.0.1:9000
+        --- exit 2
+    "#]]
+    .assert_eq(&told("archive publish --to s3://apt", &key).await);
+    let refused = told("archive publish --to gs://apt", &key).await;
+    assert!(refused.contains("gs:// is neither a directory nor s3://BUCKET/PREFIX"), "{refused}");
+    assert!(!place.root().join("public/dists").exists(), "nothing was published");
 }
