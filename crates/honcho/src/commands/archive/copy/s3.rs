@@ -41,6 +41,9 @@ const LONGEST_WAIT: Duration = Duration::from_mins(1);
 /// So long a server may be silent, once all was sent or while nothing can be sent.
 const SILENCE: Duration = Duration::from_secs(90);
 
+/// So many bytes a second a line lets through, or it is none.
+const SLOWEST: u64 = 16 << 10;
+
 /// So much is taken in one request (S3: 5 GiB), and nobody makes larger packages.
 const LARGEST: u64 = 5 << 30;
 
@@ -96,9 +99,14 @@ enum Failure {
 }
 
 impl Failure {
-    /// There was no answer, or none to its end.
+    /// There was no answer, or none to its end. What is told on the way to the cause adds nothing to it.
     fn cut(error: reqwest::Error) -> Self {
-        Failure::Passing { error: error.without_url().into(), after: None }
+        let error = error.without_url();
+        let mut root: &dyn std::error::Error = &error;
+        while let Some(deeper) = root.source() {
+            root = deeper;
+        }
+        Failure::Passing { error: anyhow!("{root}"), after: None }
     }
 }
 
@@ -114,7 +122,7 @@ impl S3 {
         let mut listed = Vec::new();
         let mut token: Option<String> = None;
         loop {
-            let page = again(async || {
+            let page = self.again(async || {
                 let mut action = self.settings.bucket.list_objects_v2(Some(&self.settings.credentials));
                 action.with_prefix(prefix);
                 if let Some(token) = &token {
@@ -142,7 +150,7 @@ impl S3 {
     pub(super) async fn read(&self, key: &str) -> anyhow::Result<Option<Vec<u8>>> {
         let action = self.settings.bucket.get_object(Some(&self.settings.credentials), key);
         let found =
-            again(async || read(self.answered(self.http.get(self.signed(&action))).await?).await).await;
+            self.again(async || read(self.answered(self.http.get(self.signed(&action))).await?).await).await;
         match found {
             Err(error) if Refusal::of(&error).is_some_and(Refusal::is_absence) => Ok(None),
             found => found.map(Some).with_context(|| format!("reading {key}")),
@@ -152,11 +160,14 @@ impl S3 {
     /// Writes what is at hand.
     pub(super) async fn write(&self, key: &str, content: Bytes, headers: Headers) -> anyhow::Result<()> {
         let action = self.settings.bucket.put_object(Some(&self.settings.credentials), key);
-        let written = again(async || {
+        let written = self.again(async || {
             let request = headers.on(self.http.put(self.signed(&action)));
             let length = content.len() as u64;
             let request = request.header(header::CONTENT_LENGTH, length).body(content.clone());
-            self.answered(request).await.map(drop)
+            // Notes of many packages take their time where the line is thin.
+            let within = SILENCE + Duration::from_secs(length / SLOWEST);
+            let answer = request.timeout(within).send().await.map_err(Failure::cut)?;
+            self.checked(answer).await.map(drop)
         });
         written.await.with_context(|| format!("writing {key}"))
     }
@@ -170,7 +181,7 @@ impl S3 {
         sent: &ProgressBar,
     ) -> anyhow::Result<Put> {
         let action = self.settings.bucket.put_object(Some(&self.settings.credentials), key);
-        let put = again(async || {
+        let put = self.again(async || {
             let (file, about) = open(from).await.map_err(Failure::Lasting)?;
             let moved = Arc::new(AtomicU64::new(0));
             let pieces = {
@@ -194,11 +205,21 @@ impl S3 {
     pub(super) async fn delete(&self, key: &str) -> anyhow::Result<()> {
         let action = self.settings.bucket.delete_object(Some(&self.settings.credentials), key);
         let gone =
-            again(async || self.answered(self.http.delete(self.signed(&action))).await.map(drop)).await;
+            self.again(async || self.answered(self.http.delete(self.signed(&action))).await.map(drop)).await;
         match gone {
             Err(error) if Refusal::of(&error).is_some_and(Refusal::is_absence) => Ok(()),
             gone => gone.with_context(|| format!("deleting {key}")),
         }
+    }
+
+    async fn again<T>(&self, attempt: impl AsyncFn() -> Result<T, Failure>) -> anyhow::Result<T> {
+        let whom = self.settings.bucket.base_url().origin().ascii_serialization();
+        again(&WAITS, attempt).await.map_err(|ended| match ended {
+            Failure::Passing { error, .. } => {
+                error.context(format!("{whom} was asked {} times", WAITS.len() + 1))
+            }
+            Failure::Lasting(error) => error,
+        })
     }
 
     fn signed<'a>(&self, action: &impl S3Action<'a>) -> Url {
@@ -260,26 +281,17 @@ async fn open(path: &Path) -> anyhow::Result<(File, About)> {
     Ok((file, about))
 }
 
-async fn again<T>(attempt: impl AsyncFn() -> Result<T, Failure>) -> anyhow::Result<T> {
-    again_after(&WAITS, attempt).await
-}
-
 /// Makes a request until it goes well, never will, or was made often enough.
-async fn again_after<T>(
-    waits: &[Duration],
-    attempt: impl AsyncFn() -> Result<T, Failure>,
-) -> anyhow::Result<T> {
-    let mut left = waits.iter();
-    loop {
+async fn again<T>(waits: &[Duration], attempt: impl AsyncFn() -> Result<T, Failure>) -> Result<T, Failure> {
+    for wait in waits {
         match attempt().await {
-            Ok(good) => return Ok(good),
-            Err(Failure::Lasting(error)) => return Err(error),
-            Err(Failure::Passing { error, after }) => match left.next() {
-                Some(wait) => tokio::time::sleep(after.unwrap_or(*wait).clamp(*wait, LONGEST_WAIT)).await,
-                None => return Err(error.context(format!("was tried {} times", waits.len() + 1))),
-            },
+            Err(Failure::Passing { after, .. }) => {
+                tokio::time::sleep(after.unwrap_or(*wait).clamp(*wait, LONGEST_WAIT)).await;
+            }
+            ended => return ended,
         }
     }
+    attempt().await
 }
 
 /// All of an answer.
@@ -438,7 +450,7 @@ mod tests {
     async fn what_may_pass_is_tried_again_and_what_will_not_is_told_at_once() {
         let tried = async |status: u16, code: &str, good_at: u32| {
             let attempts = Cell::new(0);
-            let ended = again_after(&[Duration::ZERO; 5], async || {
+            let ended = again(&[Duration::ZERO; 5], async || {
                 attempts.set(attempts.get() + 1);
                 let refusal = refusal(status, code);
                 match refusal.is_passing() {
