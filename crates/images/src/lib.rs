@@ -4,6 +4,7 @@
 //!   recipe.toml --build--> NAME-DIGEST.tar.zst --BlobStore--> blobs/sha256/DIGEST
 //!                                                                  |
 //!                            ext4 filesystem in a file <--unpack---+   (on another machine, while it streams)
+//!                            files in a directory <-----directory--'   (by hand, of what was sealed here)
 //! ```
 //!
 //! An image is a tarball: no partition table, no boot loader, nothing of one guest. It is named by the SHA-256 of its
