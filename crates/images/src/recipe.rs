@@ -242,6 +242,21 @@ const DEFAULT_EPOCH: u64 = 1_686_355_200;
 const LONGEST_RECIPE: usize = 4 << 20;
 
 impl Recipe {
+    /// Whether the files that it brings are there: to be asked before anything long begins.
+    pub fn find_files(&self) -> Result<(), RecipeError> {
+        for RecipeFile { path, content, .. } in &self.files {
+            if let FileContent::Of(source) = content {
+                std::fs::File::open(source).map_err(|error| {
+                    RecipeError(format!(
+                        "{path} is to be {}, and that cannot be read: {error}",
+                        source.display()
+                    ))
+                })?;
+            }
+        }
+        Ok(())
+    }
+
     /// Reads a recipe from a file.
     pub fn read(path: &Path) -> Result<Recipe, RecipeError> {
         let text = std::fs::read_to_string(path)

@@ -44,9 +44,11 @@ pub(crate) struct BuildArguments {
 }
 
 pub(crate) async fn run(context: &Context, arguments: BuildArguments) -> Result<(), CommandError> {
-    let recipe = Recipe::read(&arguments.recipe).map_err(|error| {
+    let unusable = |error: honcho_images::RecipeError| {
         CommandError::failed(format!("cannot use the recipe {}", arguments.recipe.display())).cause(&error)
-    })?;
+    };
+    let recipe = Recipe::read(&arguments.recipe).map_err(unusable)?;
+    recipe.find_files().map_err(unusable)?;
     let name = arguments.name.clone().unwrap_or_else(|| recipe.name.to_string());
     honcho_model::Name::new(&name)
         .map_err(|error| CommandError::usage(format!("the name \"{name}\" {error}")))?;
