@@ -13,6 +13,9 @@ use std::process::{Command, Stdio};
 /// The recipe, as users have it.
 const RECIPE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../recipes/debian-12.toml");
 
+/// What is done in every image, whatever its recipe says.
+const STAGING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/images/src/staging.rs");
+
 /// An image that was built, outside of any brain.
 pub struct Built {
     /// The tarball.
@@ -21,11 +24,11 @@ pub struct Built {
     pub image: Image,
 }
 
-/// The Debian image. The first caller builds it, which takes a minute or two; a recipe that changed is built anew.
+/// The Debian image. The first caller builds it, which takes a minute or two; once what it is made by changed, it is built anew.
 pub async fn debian() -> Result<Built> {
-    let recipe = hex::encode(sha2::Sha256::digest(std::fs::read(RECIPE)?));
+    let made_by = [std::fs::read(RECIPE)?, std::fs::read(STAGING)?].concat();
     let images = target_directory()?.join("e2e-image");
-    let directory = images.join(&recipe[..16]);
+    let directory = images.join(&hex::encode(sha2::Sha256::digest(made_by))[..16]);
     std::fs::create_dir_all(&images)?;
     let lock = std::fs::File::create(images.join("lock"))?;
     lock.lock()?;

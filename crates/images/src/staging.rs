@@ -137,7 +137,7 @@ const TIDYING: &str = "\
 rm -f /etc/dpkg/dpkg.cfg.d/99mmdebstrap /etc/apt/apt.conf.d/99mmdebstrap
 rm -f /etc/ssh/ssh_host_* /var/lib/dbus/machine-id /var/lib/systemd/random-seed /etc/hostname /etc/resolv.conf
 if [ -d /etc ]; then : > /etc/machine-id; fi
-rm -rf /var/cache/ldconfig /var/cache/apt/*.bin /var/cache/debconf/*-old /var/lib/dpkg/*-old /var/lib/apt/lists/*
+rm -rf /var/cache/ldconfig/* /var/cache/apt/*.bin /var/cache/debconf/*-old /var/lib/dpkg/*-old /var/lib/apt/lists/*
 rm -f /etc/passwd- /etc/group- /etc/shadow- /etc/gshadow- /etc/subuid- /etc/subgid- /root/.bash_history
 if [ -d /var/log ]; then find /var/log -type f -delete; fi
 ";

@@ -38,4 +38,5 @@ mod restoring;
 mod several_brains;
 mod simulated;
 mod streams;
+mod unpacking;
 mod uploads;

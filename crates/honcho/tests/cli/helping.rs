@@ -49,6 +49,7 @@ help! {
     image_import: "image import --help";
     image_register: "image register --help";
     image_trust_key: "image trust-key --help";
+    image_unpack: "image unpack --help";
     image_upload: "image upload --help";
     image_verify: "image verify --help";
     search: "search --help";

@@ -10,6 +10,7 @@ use crate::progress::bytes_bar;
 use clap_complete::engine::ArgValueCandidates;
 use honcho_api::ImageSignature;
 use honcho_images::directory::{DirectoryError, UNFINISHED, unpack_into};
+use honcho_images::partial::remove_stale;
 use honcho_model::Bytes;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -35,7 +36,7 @@ pub(crate) struct UnpackArguments {
     /// Where to
     directory: PathBuf,
     /// Where what is fetched is kept until it is unpacked
-    #[arg(long, value_name = "DIR", default_value = "/var/tmp")]
+    #[arg(long, value_name = "DIR", default_value = "/var/cache/honcho")]
     work: PathBuf,
 }
 
@@ -72,6 +73,12 @@ pub(crate) async fn run(context: &Context, arguments: &UnpackArguments) -> Resul
         context.output.note(&format!("image {} is signed by nobody", image.name));
     } else {
         check(&image, &signature, None)?;
+    }
+    // What a killed one has fetched is of no use to anybody.
+    if arguments.work.is_dir() {
+        remove_stale(&arguments.work).map_err(|error| {
+            CommandError::failed(format!("cannot tidy {}", arguments.work.display())).cause(&error)
+        })?;
     }
     let tarball = download(context, &image, &arguments.work).await?;
     let file = File::open(tarball.path())

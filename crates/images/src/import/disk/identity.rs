@@ -32,8 +32,8 @@ const GONE: &[&str] = &[
 /// Of these the name goes, and no more: they are no secrets, and links there lead to what packages bring.
 const UNNAMED: &[&str] = &["/etc/resolv.conf"];
 
-/// Directories of which nothing stays: they are empty after a boot, or could be.
-const EMPTIED: &[&str] = &["/run", "/tmp", "/var/tmp"];
+/// Directories of which nothing stays: they are empty after a boot, or could be. What a journal is in is named by the machine.
+const EMPTIED: &[&str] = &["/run", "/tmp", "/var/tmp", "/var/log/journal"];
 
 /// Directories of which the directories stay, for who writes there does not make them; and links, with what they lead to.
 const LOGS: &[&str] = &["/var/log"];

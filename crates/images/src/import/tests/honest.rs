@@ -194,7 +194,7 @@ async fn told_of_filesystem(directory: &Path, image: &ImportedImage, hole: &str)
 /// What a kernel makes of a disk, and mke2fs does not: an index of a directory, blocks that are kept and never written, holes
 /// that were punched, a file in many pieces, attributes too large for an inode, a socket.
 const LIVED_IN: &str = r#"
-mkdir -p srv/many dev etc/ssh root/.ssh home/lisa var/log/app var/lib/dhcp run tmp etc/honcho/mail etc/systemd/network
+mkdir -p srv/many dev etc/ssh root/.ssh home/lisa var/log/app var/log/journal var/lib/dhcp run tmp etc/honcho/mail etc/systemd/network
 touch etc/machine-id
 (cd srv/many && seq 1 3000 | xargs touch)
 fallocate -l 8M srv/kept; printf begin | dd of=srv/kept conv=notrunc status=none
@@ -212,7 +212,7 @@ for n in $(seq 1 50); do for i in 1 2 3; do dd if=/dev/urandom of=srv/torn$i bs=
 const OF_ONE_GUEST: &str = r#"
 echo web1 > etc/hostname; echo 0123456789abcdef0123456789abcdef > etc/machine-id
 echo secret > etc/ssh/ssh_host_ed25519_key; echo secret > root/.ssh/authorized_keys; echo ls > home/lisa/.bash_history
-mkdir run/lock; echo said > var/log/app/log; echo lease > var/lib/dhcp/dhclient.leases; echo x > run/lock/x; echo x > tmp/x
+mkdir run/lock var/log/journal/0123456789abcdef0123456789abcdef; echo said > var/log/app/log; echo lease > var/lib/dhcp/dhclient.leases; echo x > run/lock/x; echo x > tmp/x
 echo secret > etc/honcho/mail/key.pem; echo x > etc/systemd/network/10-honcho-0.network
 mknod dev/sda b 8 1; mknod dev/tty c 5 0; python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind("dev/socket")'
 "#;
