@@ -43,6 +43,8 @@ impl Change for Furnish {
             packages: Vec::new(),
             recipe: None,
             architecture: None,
+            facts: images::ImageFacts::default(),
+            signature: None,
         };
         let image = images::create(tx, &image).await?;
         for number in 1..=3 {
