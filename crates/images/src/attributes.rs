@@ -17,6 +17,9 @@ const MOST: usize = 64 << 20;
 /// 100,000 attributes take seconds.
 const PATIENCE: Duration = Duration::from_mins(10);
 
+/// What mke2fs sets by itself.
+const CAPABILITY: &[u8] = b"security.capability";
+
 /// Attributes of files, by their values.
 #[derive(Debug, Default)]
 pub(crate) struct Attributes {
@@ -33,11 +36,8 @@ impl Attributes {
         let (mut all, mut reader) = (Attributes::default(), AttributeReader::new(tar, most));
         while let Some((path, attributes)) = reader.next().map_err(|error| error.to_string())? {
             for (name, value) in attributes {
-                // mke2fs sets these itself.
-                if name == b"security.capability" {
-                    continue;
-                }
-                if !can_carry_attributes(&path) || !can_carry_attributes(&name) {
+                let for_debugfs = name != CAPABILITY;
+                if for_debugfs && !(can_carry_attributes(&path) && can_carry_attributes(&name)) {
                     return Err(
                         "a file whose name holds control characters or quotes has extended attributes"
                             .to_owned(),
@@ -88,7 +88,7 @@ impl Attributes {
         let mut script = Vec::new();
         for (number, (value, files)) in self.values.iter().enumerate() {
             put(&number.to_string(), value)?;
-            for (path, name) in files {
+            for (path, name) in files.iter().filter(|(_, name)| name != CAPABILITY) {
                 let value = format!("ea_set -f {within}/{number} ").into_bytes();
                 script.extend([&value, &quoted(path)[..], b" ", &quoted(name), b"\n"].concat());
             }

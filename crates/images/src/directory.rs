@@ -2,10 +2,11 @@
 //!
 //! GNU tar writes them. What it unpacks was sealed by [`crate::import`] or [`crate::build`], so that no path in it climbs out
 //! and no link stands before what lies below it; whoever calls has checked the digest. GNU tar restores access control
-//! lists from text alone, and an image holds them as attributes: they are set afterwards, without following links.
+//! lists from text alone, which an image holds as attributes, and is silent where a filesystem takes no attribute: so
+//! all of them are set afterwards, without following links.
 //!
 //! While it goes on, [`UNFINISHED`] lies in the directory, so that nobody takes the half that a killed one leaves for a
-//! system.
+//! system, and nobody but root may enter.
 
 use crate::attributes::Attributes;
 use crate::feed::{CHUNK, feed};
@@ -88,6 +89,38 @@ fn failed(doing: String) -> impl FnOnce(io::Error) -> DirectoryError {
     move |source| DirectoryError::Io { doing, source }
 }
 
+/// Whether an image of which the files have `unpacked` bytes together can be unpacked there: to be asked before it is
+/// fetched.
+pub fn check(directory: &Path, unpacked: Bytes) -> Result<(), DirectoryError> {
+    if !rustix::process::geteuid().is_root() {
+        return Err(DirectoryError::NotRoot);
+    }
+    TAR.find()?;
+    let reading = || format!("reading {}", directory.display());
+    let exists = directory.try_exists().map_err(failed(reading()))?;
+    if exists {
+        if directory.join(UNFINISHED).exists() {
+            return Err(DirectoryError::Unfinished(directory.to_owned()));
+        }
+        for entry in std::fs::read_dir(directory).map_err(failed(reading()))? {
+            let name = entry.map_err(failed(reading()))?.file_name();
+            if name != "lost+found" {
+                let found = name.to_string_lossy().escape_debug().to_string();
+                return Err(DirectoryError::NotEmpty { directory: directory.to_owned(), found });
+            }
+        }
+    }
+    let above = directory.parent().filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let there = if exists { directory } else { above };
+    let stat = rustix::fs::statvfs(there)
+        .map_err(|error| failed(format!("reading {}", there.display()))(error.into()))?;
+    let free = Bytes(stat.f_bavail.saturating_mul(stat.f_frsize));
+    if free < unpacked {
+        return Err(DirectoryError::NoRoom { directory: directory.to_owned(), wanted: unpacked, free });
+    }
+    Ok(())
+}
+
 /// Unpacks `tarball`, of which the files have `unpacked` bytes together, into `directory`, which is made where there is none
 /// and is empty otherwise but for a fresh filesystem's `lost+found`. Returns once all of it is on the disk.
 pub fn unpack_into(
@@ -95,62 +128,60 @@ pub fn unpack_into(
     unpacked: Bytes,
     directory: &Path,
 ) -> Result<(), DirectoryError> {
-    if !rustix::process::geteuid().is_root() {
-        return Err(DirectoryError::NotRoot);
-    }
+    check(directory, unpacked)?;
     let writing = || format!("writing {}", directory.display());
-    let root = prepared(directory, unpacked)?;
-    let mark = directory.join(UNFINISHED);
-    File::create_new(&mark).and_then(|file| file.sync_all()).map_err(failed(writing()))?;
+    match std::fs::create_dir(directory) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(writing())(error)),
+        _ => {}
+    }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root =
+        rustix::fs::open(directory, flags, Mode::empty()).map_err(|error| failed(writing())(error.into()))?;
+    let mark = File::create_new(directory.join(UNFINISHED)).map_err(failed(writing()))?;
+    mark.sync_all().map_err(failed(writing()))?;
+    let closed = Closed::close(&root).map_err(|error| failed(writing())(error.into()))?;
     let attributes = extracted(tarball, unpacked, directory)?;
     set(&root, &attributes, directory)?;
-    let ended = || -> rustix::io::Result<()> {
-        rustix::fs::syncfs(&root)?;
-        // The mark's going is no change of the image's.
-        let stat = rustix::fs::fstat(&root)?;
+    closed.finish(&root, &mark).map_err(|error| failed(writing())(error.into()))
+}
+
+/// A directory that nobody else may enter until it is whole.
+struct Closed {
+    before: Mode,
+}
+
+impl Closed {
+    fn close(root: &OwnedFd) -> rustix::io::Result<Closed> {
+        let before = Mode::from_raw_mode(rustix::fs::fstat(root)?.st_mode);
+        rustix::fs::fchmod(root, Mode::RWXU)?;
+        Ok(Closed { before })
+    }
+
+    /// All of it is on the disk; then it is open, and the mark goes, which is no change of the image's.
+    fn finish(self, root: &OwnedFd, mark: &File) -> rustix::io::Result<()> {
+        let stat = rustix::fs::fstat(root)?;
+        // Otherwise the image said which.
+        if Mode::from_raw_mode(stat.st_mode) == Mode::RWXU {
+            rustix::fs::fchmod(root, self.before)?;
+        }
+        rustix::fs::syncfs(root)?;
+        let there = rustix::fs::statat(root, UNFINISHED, AtFlags::SYMLINK_NOFOLLOW)?;
+        if there.st_ino != rustix::fs::fstat(mark)?.st_ino {
+            // The image holds something of that name, which tar has put there.
+            return Err(rustix::io::Errno::EXIST);
+        }
+        rustix::fs::unlinkat(root, UNFINISHED, AtFlags::empty())?;
         let time = |tv_sec, nsec| Timespec { tv_sec, tv_nsec: i64::try_from(nsec).unwrap_or_default() };
-        rustix::fs::unlinkat(&root, UNFINISHED, AtFlags::empty())?;
         let times = Timestamps {
             last_access: time(stat.st_atime, stat.st_atime_nsec),
             last_modification: time(stat.st_mtime, stat.st_mtime_nsec),
         };
-        rustix::fs::futimens(&root, &times)?;
-        rustix::fs::fsync(&root)
-    };
-    ended().map_err(|error| failed(writing())(error.into()))
+        rustix::fs::futimens(root, &times)?;
+        rustix::fs::fsync(root)
+    }
 }
 
-/// The directory, which is empty and has room.
-fn prepared(directory: &Path, wanted: Bytes) -> Result<OwnedFd, DirectoryError> {
-    let reading = || format!("reading {}", directory.display());
-    match std::fs::create_dir(directory) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-            return Err(failed(format!("making {}", directory.display()))(error));
-        }
-        _ => {}
-    }
-    if directory.join(UNFINISHED).exists() {
-        return Err(DirectoryError::Unfinished(directory.to_owned()));
-    }
-    for entry in std::fs::read_dir(directory).map_err(failed(reading()))? {
-        let name = entry.map_err(failed(reading()))?.file_name();
-        if name != "lost+found" {
-            let found = name.to_string_lossy().escape_debug().to_string();
-            return Err(DirectoryError::NotEmpty { directory: directory.to_owned(), found });
-        }
-    }
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let root =
-        rustix::fs::open(directory, flags, Mode::empty()).map_err(|error| failed(reading())(error.into()))?;
-    let stat = rustix::fs::fstatvfs(&root).map_err(|error| failed(reading())(error.into()))?;
-    let free = Bytes(stat.f_bavail.saturating_mul(stat.f_frsize));
-    if free < wanted {
-        return Err(DirectoryError::NoRoom { directory: directory.to_owned(), wanted, free });
-    }
-    Ok(root)
-}
-
-/// Has tar unpack it, and gives the attributes that it leaves out.
+/// Has tar unpack it, and gives the attributes, which it leaves out.
 fn extracted(
     tarball: impl Read + Send,
     unpacked: Bytes,
@@ -160,31 +191,46 @@ fn extracted(
     let mut command = Command::new(TAR.find()?);
     command
         .args(["--extract", "--file=-", "--numeric-owner", "--same-owner", "--same-permissions"])
-        .args(["--xattrs", "--xattrs-include=*", "--warning=no-timestamp", "--directory"])
+        .args(["--no-xattrs", "--no-acls", "--warning=no-timestamp", "--directory"])
         .arg(directory)
         .env_clear()
         .envs([("LC_ALL", "C.UTF-8"), ("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")])
         .stdin(reader)
         .stdout(Stdio::null())
         .stderr(Stdio::piped());
-    let child = command.spawn().map_err(failed("starting tar".to_owned()))?;
+    let mut child = command.spawn().map_err(failed("starting tar".to_owned()))?;
     // The end of the pipe that tar reads is tar's alone, so that we hear of it when it ends.
     drop(command);
     let most = unpacked.0.saturating_mul(2).saturating_add(1 << 30);
-    let (fed, ended) = std::thread::scope(|scope| {
+    let said = child.stderr.take();
+    let (fed, said, ended) = std::thread::scope(|scope| {
         let feeding = scope.spawn(|| feed(io::BufReader::with_capacity(CHUNK, tarball), writer, most));
-        let ended = child.wait_with_output();
-        (feeding.join(), ended)
+        let said = said.map(last_words).unwrap_or_default();
+        let ended = child.wait();
+        (feeding.join(), said, ended)
     });
     let fed = fed.map_err(|_| DirectoryError::Unusable("reading it broke off".to_owned()))?;
+    let ended = ended.map_err(failed("waiting for tar".to_owned()))?;
     if let Some(reason) = fed.nonsense {
         return Err(DirectoryError::Unusable(reason));
     }
-    let ended = ended.map_err(failed("listening to tar".to_owned()))?;
-    if !ended.status.success() {
-        return Err(DirectoryError::Tar(last_lines(&String::from_utf8_lossy(&ended.stderr))));
+    if !ended.success() {
+        return Err(DirectoryError::Tar(format!("{ended}: {said}")));
     }
     fed.attributes.map_err(DirectoryError::Unusable)
+}
+
+/// So much of what tar says is kept: a line for each file, once the disk is full.
+const KEPT: usize = 16 << 10;
+
+/// The end of what is said.
+fn last_words(mut from: impl Read) -> String {
+    let (mut tail, mut piece) = (Vec::new(), [0; 4096]);
+    while let Ok(n @ 1..) = from.read(&mut piece) {
+        tail.extend_from_slice(&piece[..n]);
+        tail.drain(..tail.len().saturating_sub(KEPT));
+    }
+    last_lines(&String::from_utf8_lossy(&tail))
 }
 
 fn set(root: &OwnedFd, attributes: &Attributes, directory: &Path) -> Result<(), DirectoryError> {
@@ -261,8 +307,47 @@ mod tests {
         let error = unpack_into(cut, Bytes(1 << 20), &at).unwrap_err();
         assert!(matches!(error, DirectoryError::Unusable(_)), "{error}");
         assert!(at.join(UNFINISHED).exists());
+        let mode = std::os::unix::fs::MetadataExt::mode(&at.metadata().unwrap());
+        assert_eq!(mode & 0o7777, 0o700, "nobody else enters");
         let error = unpack_into(whole.as_slice(), Bytes(1 << 20), &at).unwrap_err().to_string();
         assert!(error.contains("an unpacking there was not finished"), "{error}");
+    }
+
+    #[test]
+    fn a_whole_one_is_as_open_as_it_was_or_as_its_image_says() {
+        if !am_root() {
+            return;
+        }
+        let mode = |at: &Path| std::os::unix::fs::MetadataExt::mode(&at.metadata().unwrap()) & 0o7777;
+        let directory = tempfile::tempdir().unwrap();
+        let at = directory.path().join("at");
+        std::fs::create_dir(&at).unwrap();
+        std::fs::set_permissions(&at, std::os::unix::fs::PermissionsExt::from_mode(0o751)).unwrap();
+        unpack_into(image(&[("a", "1")]).as_slice(), Bytes(1), &at).unwrap();
+        assert_eq!(mode(&at), 0o751);
+        let mut tar = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(tar::EntryType::Directory);
+        header.set_size(0);
+        header.set_mode(0o711);
+        tar.append_data(&mut header, "./", io::empty()).unwrap();
+        let with_root = zstd::encode_all(tar.into_inner().unwrap().as_slice(), 1).unwrap();
+        let at = directory.path().join("other");
+        unpack_into(with_root.as_slice(), Bytes(1), &at).unwrap();
+        assert_eq!(mode(&at), 0o711);
+    }
+
+    /// What an image holds is never taken for the mark, and removed.
+    #[test]
+    fn an_image_with_the_marks_name_is_not_called_whole() {
+        if !am_root() {
+            return;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let at = directory.path().join("at");
+        let error = unpack_into(image(&[(UNFINISHED, "1")]).as_slice(), Bytes(1), &at).unwrap_err();
+        assert!(error.to_string().contains("File exists"), "{error}");
+        assert!(at.join(UNFINISHED).exists());
     }
 
     /// Nobody seals such an image; and if somebody did, no attribute would land outside.

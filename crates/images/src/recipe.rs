@@ -246,12 +246,12 @@ impl Recipe {
     pub fn find_files(&self) -> Result<(), RecipeError> {
         for RecipeFile { path, content, .. } in &self.files {
             if let FileContent::Of(source) = content {
-                std::fs::File::open(source).map_err(|error| {
-                    RecipeError(format!(
-                        "{path} is to be {}, and that cannot be read: {error}",
-                        source.display()
-                    ))
-                })?;
+                let unusable =
+                    |why: String| RecipeError(format!("{path} is to be {}, which {why}", source.display()));
+                let about = std::fs::metadata(source);
+                if !about.map_err(|error| unusable(format!("cannot be read: {error}")))?.is_file() {
+                    return Err(unusable("is no file".to_owned()));
+                }
             }
         }
         Ok(())

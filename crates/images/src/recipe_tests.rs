@@ -118,7 +118,8 @@ fn files_that_are_not_there_are_missed_before_anything_begins() {
     std::fs::write(&path, text).unwrap();
     let recipe = Recipe::read(&path).unwrap();
     let error = recipe.find_files().unwrap_err().to_string();
-    let wanted = format!("/usr/bin/tool is to be {}, and that", directory.path().join("tool").display());
+    let wanted =
+        format!("/usr/bin/tool is to be {}, which cannot be read", directory.path().join("tool").display());
     assert!(error.contains(&wanted), "{error}");
     std::fs::write(directory.path().join("tool"), "").unwrap();
     recipe.find_files().unwrap();

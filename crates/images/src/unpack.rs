@@ -13,7 +13,7 @@
 //! filesystem and nothing else. The digest is known only when all has been read: until this module has said yes, the
 //! file is under a temporary name, and whoever wanted it has not seen it.
 
-use crate::checksums;
+use crate::checksums::{self, Unset};
 use crate::feed::{CHUNK, Feed};
 use crate::partial::Partial;
 use crate::tool::{MKE2FS, Sandbox, ToolError, ToolMissing, last_lines};
@@ -186,9 +186,17 @@ impl Filesystem {
         last_words(mke2fs, &directory).await?.map_err(UnpackError::Unusable)?;
         let attributes = fed.attributes.map_err(UnpackError::Unusable)?;
         attributes.set(sandbox, &directory, target.file_name()).await?;
-        let checked = checksums::set(sandbox, target.file_name()).await.map_err(std::io::Error::other)?;
-        checked
-            .map_err(|said| fault_of_this_machine(&said, &directory).unwrap_or(UnpackError::Unusable(said)))
+        let unset = match checksums::set(sandbox, target.file_name()).await {
+            Ok(()) => return Ok(()),
+            Err(unset) => unset,
+        };
+        let (said, otherwise): (_, fn(String) -> UnpackError) = match unset {
+            Unset::Tool(ToolError::Missing(missing)) => return Err(missing.into()),
+            Unset::Tool(error) => return Err(UnpackError::Io(std::io::Error::other(error))),
+            Unset::Failed(said) => (said, |said| UnpackError::Io(std::io::Error::other(said))),
+            Unset::Broken(said) => (said, UnpackError::Unusable),
+        };
+        Err(fault_of_this_machine(&said, &directory).unwrap_or_else(|| otherwise(said)))
     }
 }
 
@@ -219,6 +227,10 @@ async fn last_words(child: Child, directory: &Path) -> Result<Result<(), String>
         return Ok(Ok(()));
     }
     let said = last_lines(&String::from_utf8_lossy(&output.stderr));
+    if output.status.code().is_none() {
+        let killed = format!("mke2fs was ended by a signal: {said}");
+        return Err(UnpackError::Io(std::io::Error::other(killed)));
+    }
     match fault_of_this_machine(&said, directory) {
         Some(error) => Err(error),
         None => Ok(Err(said)),

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 pub(super) const ADD_HELP: &str = "\
 All of them are added or, if there is something wrong with one, none. With a source (.dsc) come the files that it names, by a .changes \
-all packages and sources of a build; they lie beside it, and must have the digests that it says. Of a directory all packages in it are meant. Several versions of a package can stand beside each \
+all packages and sources of a build; they lie beside it, and must have the digests that it says. Of a directory the packages (.deb) that lie in it are meant, no sources, and nothing below it. Several versions of a package can stand beside each \
 other. A version that is there is never replaced by other contents: machines that have it would not see them.
 
 Examples:
@@ -100,7 +100,7 @@ fn with_directories(given: &[PathBuf]) -> Result<Vec<PathBuf>, CommandError> {
         let mut found = Vec::new();
         for entry in std::fs::read_dir(path).map_err(unreadable)? {
             let one = entry.map_err(unreadable)?.path();
-            if one.extension().is_some_and(|extension| extension == "deb") {
+            if one.extension().is_some_and(|extension| extension == "deb") && one.is_file() {
                 found.push(one);
             }
         }

@@ -9,7 +9,6 @@ use honcho_images::Recipe;
 use honcho_images::partial::Partial;
 use honcho_images::recipe::{Base, ImageBase};
 use sha2::{Digest as _, Sha256};
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 /// A tarball on this machine; one that came from the brain is deleted when dropped.
@@ -53,32 +52,35 @@ pub(super) async fn fetch(
             CommandError::new(Ending::Refused, text).hint("correct `from`, or register that image again")
         );
     }
-    Ok(Some(Fetched::Came(download(context, &image, directory).await?)))
-}
-
-/// An image's tarball as the brain keeps it, once its digest is what it should be; deleted when dropped.
-pub(super) async fn download(
-    context: &Context,
-    image: &Image,
-    directory: &Path,
-) -> Result<Partial, CommandError> {
-    let name = &image.name;
     let failed = |error: std::io::Error| {
         CommandError::failed(format!("cannot keep image {name} in {}", directory.display())).cause(&error)
     };
     std::fs::create_dir_all(directory).map_err(failed)?;
     let partial = Partial::create(directory, &format!("base-{name}")).map_err(failed)?;
+    download(context, &image, partial.file()).await?;
+    Ok(Some(Fetched::Came(partial)))
+}
+
+/// An image's tarball as the brain keeps it, whose digest is what it should be.
+pub(super) async fn download(
+    context: &Context,
+    image: &Image,
+    mut to: impl std::io::Write,
+) -> Result<(), CommandError> {
+    let name = &image.name;
     let bar = bytes_bar(&format!("fetch {name}"), u64::try_from(image.compressed_bytes).unwrap_or_default());
     let (mut hash, mut chunks) = (Sha256::new(), context.client()?.blob(&image.digest).await?);
     while let Some(chunk) = chunks.try_next().await? {
         hash.update(&chunk);
         bar.inc(chunk.len() as u64);
-        partial.file().write_all(&chunk).map_err(failed)?;
+        to.write_all(&chunk).map_err(|error| {
+            CommandError::failed(format!("cannot write what comes of image {name}")).cause(&error)
+        })?;
     }
     bar.finish_and_clear();
     if honcho_model::Digest(hash.finalize().into()).to_string() != image.digest {
         return Err(CommandError::failed(format!("image {name} came damaged"))
             .hint("try again; if it stays so, the blob is damaged: build or register the image anew"));
     }
-    Ok(partial)
+    Ok(())
 }

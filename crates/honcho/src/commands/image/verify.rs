@@ -55,11 +55,8 @@ fn refused(text: impl Into<String>) -> CommandError {
 }
 
 pub(crate) async fn run(context: &Context, arguments: &VerifyArguments) -> Result<(), CommandError> {
-    let path = Path::new(&arguments.image);
-    // No name of an image has either.
-    let is_path = arguments.image.contains('/') || path.extension().is_some();
-    let (image, found) = if is_path {
-        let (image, found) = of_file(context, path).await?;
+    let (image, found) = if is_path(&arguments.image) {
+        let (image, found) = of_file(context, Path::new(&arguments.image)).await?;
         (image, Some(found))
     } else {
         (named(context, &arguments.image).await?, None)
@@ -79,6 +76,11 @@ pub(crate) async fn run(context: &Context, arguments: &VerifyArguments) -> Resul
     tell(context, &image, &signature, &manifest, bytes_read)
 }
 
+/// Whether a file is meant, and no image's name, which has neither.
+pub(super) fn is_path(text: &str) -> bool {
+    text.contains('/') || Path::new(text).extension().is_some()
+}
+
 pub(super) async fn named(context: &Context, text: &str) -> Result<Image, CommandError> {
     let (name, version) = text.split_once('@').map_or((text, None), |(name, version)| (name, Some(version)));
     let image: Image = resolve::one(context, name).await?;
@@ -91,7 +93,10 @@ pub(super) async fn named(context: &Context, text: &str) -> Result<Image, Comman
 }
 
 /// What a tarball on this machine is, and the image that it is.
-async fn of_file(context: &Context, path: &Path) -> Result<(Image, honcho_images::Inspected), CommandError> {
+pub(super) async fn of_file(
+    context: &Context,
+    path: &Path,
+) -> Result<(Image, honcho_images::Inspected), CommandError> {
     let mut progress = Progress::new(&context.output, "verify");
     progress.step("read the tarball", None);
     let owned: PathBuf = path.to_owned();
