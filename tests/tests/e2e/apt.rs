@@ -161,7 +161,9 @@ fn apt_reads_a_copy_that_is_killed_while_it_is_made() -> Result<()> {
     };
     run(&mut honcho(&["init", "--origin", "Acme", "--suite", "stable"])?)?;
     add("1.0")?;
+    let begun = std::time::Instant::now();
     run(&mut publish()?)?;
+    let whole = begun.elapsed();
     let keyring = copy.join("honcho-archive-keyring.gpg");
     let source = format!("deb [signed-by={}] copy:{} stable main\n", keyring.display(), copy.display());
     let apt = Apt::new(place.path().join("apt"), &source)?;
@@ -174,12 +176,13 @@ fn apt_reads_a_copy_that_is_killed_while_it_is_made() -> Result<()> {
     };
     ensure!(newest(&apt)? == "1.0");
     let mut killed = 0;
-    for number in 2..12_u64 {
+    // From its very beginning to where it would have ended.
+    for number in 2..12_u32 {
         let (before, version) = (format!("{}.0", number - 1), format!("{number}.0"));
         add(&version)?;
         let mut copying = publish()?;
         let mut copying = copying.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
-        std::thread::sleep(Duration::from_millis(8 * number));
+        std::thread::sleep(whole * (number - 2) / 10);
         copying.kill()?;
         killed += u64::from(!copying.wait()?.success());
         let found = newest(&apt)?;
