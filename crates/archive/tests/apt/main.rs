@@ -40,6 +40,17 @@ fn what_is_published_apt_fetches_and_verifies() {
         policy.contains("release o=Acme,a=bookworm,n=bookworm,l=Acme hosting,c=main,b=amd64"),
         "{policy}"
     );
+    let preferences = world.directory.path().join("apt/etc/apt/preferences.d");
+    fs::create_dir_all(&preferences).unwrap();
+    let candidate = |pin: &str| {
+        fs::write(preferences.join("acme"), format!("Package: hello\n{pin}\n")).unwrap();
+        let (_, policy) = world.apt("apt-cache", &["policy", "hello"]);
+        let line = policy.lines().find_map(|line| line.trim().strip_prefix("Candidate: ").map(str::to_owned));
+        line.unwrap_or(policy)
+    };
+    assert_eq!(candidate("Pin: version 1:2.10*\nPin-Priority: 1001"), "1:2.10-3~bpo12+1");
+    assert_eq!(candidate("Pin: release n=bookworm\nPin-Priority: 990"), "1:2.11-1");
+    assert_eq!(candidate("Pin: release o=Acme,l=Acme hosting\nPin-Priority: -1"), "(none)");
 }
 
 #[test]
