@@ -338,6 +338,43 @@ run = "date > /var/log/own.log; date > /etc/hostname; uuidgen > /etc/machine-id 
     }
 
     #[test]
+    #[ignore = "builds a small Debian by debootstrap from its mirrors"]
+    fn debootstrap_builds_where_a_recipe_says_so() {
+        let by_debootstrap = TWICE.replacen("variant =", "tool = \"debootstrap\"\nvariant =", 1);
+        let recipe = Recipe::parse(&by_debootstrap).unwrap();
+        let out = tempfile::tempdir_in("/var/tmp").unwrap();
+        let image = build(&recipe, None, out.path(), &|_, _| {}).unwrap();
+        let log = std::fs::read_to_string(&image.log).unwrap();
+        assert!(log.contains("I: Base system installed successfully."), "{log}");
+        let plain = zstd::decode_all(std::fs::File::open(&image.path).unwrap()).unwrap();
+        let mut archive = tar::Archive::new(plain.as_slice());
+        let mut names = std::collections::BTreeSet::new();
+        let mut sources = String::new();
+        for entry in archive.entries().unwrap() {
+            let mut entry = entry.unwrap();
+            let name = entry.path().unwrap().display().to_string();
+            if name == "./etc/apt/sources.list" {
+                std::io::Read::read_to_string(&mut entry, &mut sources).unwrap();
+            }
+            names.insert(name);
+        }
+        assert!(
+            names.contains("./home/app/")
+                && names.contains("./etc/motd")
+                && names.contains("./usr/bin/apt-get")
+        );
+        for gone in
+            ["./debootstrap/", "./etc/ssh/ssh_host_ed25519_key", "./var/log/bootstrap.log", "./etc/hostname"]
+        {
+            assert!(!names.contains(gone), "{gone}");
+        }
+        assert!(sources.starts_with("deb http"), "{sources}");
+        for package in ["apt", "bash", "dpkg"] {
+            assert!(image.packages.iter().any(|one| one.name == package), "{package}");
+        }
+    }
+
+    #[test]
     fn hints_fit_what_was_said() {
         assert!(hint("tar: x: No space left on device", "").contains("full"));
         assert!(hint("", "Unable to locate package x").contains("packages"));

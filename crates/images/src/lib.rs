@@ -25,6 +25,7 @@ pub mod blob_store;
 pub mod build;
 mod checksums;
 mod debian;
+mod debootstrap;
 pub mod directory;
 mod error;
 mod feed;

@@ -314,6 +314,7 @@ mod tests {
         let base = |path: &str| ArchiveBase {
             suite: "x".to_owned(),
             architecture: "amd64".to_owned(),
+            tool: crate::recipe::Bootstrap::Mmdebstrap,
             variant: crate::recipe::Variant::Minbase,
             keyring: "/usr/share/keyrings/debian-archive-keyring.gpg".to_owned(),
             mirrors: vec![format!("deb [trusted=yes] file://{path} ./")],

@@ -53,7 +53,9 @@ pub struct ArchiveBase {
     pub suite: String,
     /// As in `amd64`.
     pub architecture: String,
-    /// How much mmdebstrap installs besides the packages.
+    /// What makes a system of it.
+    pub tool: Bootstrap,
+    /// How much is installed besides the packages.
     pub variant: Variant,
     /// What the archive is signed with: an absolute path on the machine that builds.
     pub keyring: String,
@@ -105,6 +107,17 @@ pub struct RecipeUser {
     pub shell: String,
     /// Groups that it is in besides its own.
     pub groups: Vec<String>,
+}
+
+/// What makes a system of an archive.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Bootstrap {
+    /// Installs by apt from the first package on.
+    #[default]
+    Mmdebstrap,
+    /// Debian's older one, which unpacks from one mirror; what others bring is installed and upgraded afterwards.
+    Debootstrap,
 }
 
 /// mmdebstrap's variants that make sense for a guest.
@@ -176,6 +189,7 @@ struct Written {
     from: Option<String>,
     suite: Option<String>,
     architecture: Option<String>,
+    tool: Option<Bootstrap>,
     variant: Option<Variant>,
     keyring: Option<String>,
     mirrors: Option<Vec<String>>,
@@ -356,11 +370,12 @@ fn check_mirror(mirror: &str) -> Result<(), RecipeError> {
 
 /// What it is built upon: another image, or all that says which archive.
 fn check_base(written: &Written) -> Result<Base, RecipeError> {
-    let Written { from, suite, architecture, variant, keyring, mirrors, snapshot, .. } = written;
+    let Written { from, suite, architecture, tool, variant, keyring, mirrors, snapshot, .. } = written;
     if let Some(from) = from {
         let said = [
             ("suite", suite.is_some()),
             ("architecture", architecture.is_some()),
+            ("tool", tool.is_some()),
             ("variant", variant.is_some()),
             ("keyring", keyring.is_some()),
             ("mirrors", mirrors.is_some()),
@@ -402,8 +417,14 @@ fn check_base(written: &Written) -> Result<Base, RecipeError> {
         check_mirror(mirror)?;
     }
     let variant = variant.ok_or_else(|| needed("variant"))?;
+    let tool = tool.unwrap_or_default();
+    if tool == Bootstrap::Debootstrap && variant == Variant::Standard {
+        return Err(RecipeError(
+            "variant standard is unknown to debootstrap: say important, and name packages besides".to_owned(),
+        ));
+    }
     let of_one_moment = snapshot.is_some();
-    Ok(Base::Archive(ArchiveBase { suite, architecture, variant, keyring, mirrors, of_one_moment }))
+    Ok(Base::Archive(ArchiveBase { suite, architecture, tool, variant, keyring, mirrors, of_one_moment }))
 }
 
 /// Stands for the date in a mirror's address.

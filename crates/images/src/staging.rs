@@ -1,14 +1,15 @@
 //! What mmdebstrap is given of a recipe: files, scripts, and the arguments that name them.
 
+use crate::debootstrap;
 use crate::error::ImageError;
-use crate::recipe::{Base, FileContent, Recipe, RecipeFile, RecipeUser};
+use crate::recipe::{ArchiveBase, Base, Bootstrap, FileContent, Recipe, RecipeFile, RecipeUser};
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
 /// What the recipe brings, where mmdebstrap finds it.
 pub(crate) struct Staged {
-    /// The other image's files, as plain tar.
-    base: Option<PathBuf>,
+    /// The hook that makes a system before anything else, where mmdebstrap does not.
+    base: Option<String>,
     /// apt's sources.
     sources: PathBuf,
     files: PathBuf,
@@ -22,7 +23,10 @@ pub(crate) struct Staged {
 pub(crate) fn stage(recipe: &Recipe, base: Option<&Path>, work: &Path) -> Result<Staged, ImageError> {
     let writing = || ImageError::io("writing the recipe's files");
     let base = match (&recipe.base, base) {
-        (Base::Archive(_), _) => None,
+        (Base::Archive(archive), _) => match archive.tool {
+            Bootstrap::Mmdebstrap => None,
+            Bootstrap::Debootstrap => Some(debootstrap::hook(archive)?),
+        },
         (Base::Image(_), None) => {
             return Err(ImageError::Base("the image that it is built upon was not given".to_owned()));
         }
@@ -31,7 +35,8 @@ pub(crate) fn stage(recipe: &Recipe, base: Option<&Path>, work: &Path) -> Result
             let file = std::fs::File::create(&plain).map_err(writing())?;
             let repacked = crate::import::repack(tarball, work, BufWriter::with_capacity(1 << 20, file));
             repacked.map_err(|error| ImageError::Base(format!("{} {error}", tarball.display())))?;
-            Some(plain)
+            let tar = "tar -C \"$1\" --xattrs --xattrs-include='*' -p --numeric-owner -xf";
+            Some(format!("{tar} {}", quoted(&plain)))
         }
     };
     let script = |name: &str, text: &str| -> Result<PathBuf, ImageError> {
@@ -43,11 +48,21 @@ pub(crate) fn stage(recipe: &Recipe, base: Option<&Path>, work: &Path) -> Result
         let path = format!("/etc/apt/sources.list.d/{}.sources", source.name);
         RecipeFile { path, mode: 0o644, content: FileContent::Text(source.text()) }
     });
-    let sources = put_into_tar(recipe, work, "sources.tar", &sources.collect::<Vec<_>>())?;
+    let mut sources: Vec<RecipeFile> = sources.collect();
+    let by_debootstrap = by_debootstrap(recipe);
+    if let Some(archive) = by_debootstrap {
+        let content = FileContent::Text(debootstrap::sources_list(archive));
+        sources.push(RecipeFile { path: "/etc/apt/sources.list".to_owned(), mode: 0o644, content });
+    }
+    let sources = put_into_tar(recipe, work, "sources.tar", &sources)?;
     let files = put_into_tar(recipe, work, "files.tar", &recipe.files)?;
     let mut preparing = Vec::new();
+    if let Some(archive) = by_debootstrap {
+        preparing.push(script("upgrade.sh", &upgrading(archive))?);
+    }
     if base.is_some() && !recipe.packages.is_empty() {
-        preparing.push(script("packages.sh", &installing(&recipe.packages))?);
+        let of_one_moment = by_debootstrap.is_some_and(|archive| archive.of_one_moment);
+        preparing.push(script("packages.sh", &installing(&recipe.packages, of_one_moment))?);
     }
     if !recipe.users.is_empty() {
         preparing.push(script("users.sh", &recipe.users.iter().map(adding).collect::<String>())?);
@@ -95,13 +110,34 @@ fn put_into_tar(
 }
 
 /// Installs packages in an image that has apt, from its own sources and the recipe's.
-fn installing(packages: &[String]) -> String {
+fn installing(packages: &[String], of_one_moment: bool) -> String {
     format!(
         "command -v apt-get > /dev/null || {{ echo 'E: the image has no apt: install what it needs by a script' >&2; exit 1; }}\n\
-         apt-get -q -o Acquire::Retries=3 update\n\
-         apt-get -q -y -o Acquire::Retries=3 -o Dpkg::Options::=--force-confold --no-install-recommends install {}\n",
-        packages.join(" ")
+         {update}{apt} --no-install-recommends install {packages}\n",
+        update = updating(of_one_moment),
+        apt = APT,
+        packages = packages.join(" ")
     )
+}
+
+/// What mirrors besides the first have newer.
+fn upgrading(base: &ArchiveBase) -> String {
+    format!("{}{APT} dist-upgrade\n", updating(base.of_one_moment))
+}
+
+const APT: &str = "apt-get -q -y -o Acquire::Retries=3 -o Dpkg::Options::=--force-confold";
+
+fn updating(of_one_moment: bool) -> String {
+    let lapsed = if of_one_moment { " -o Acquire::Check-Valid-Until=false" } else { "" };
+    format!("apt-get -q -o Acquire::Retries=3{lapsed} update\n")
+}
+
+/// The archive, where debootstrap makes a system of it.
+fn by_debootstrap(recipe: &Recipe) -> Option<&ArchiveBase> {
+    match &recipe.base {
+        Base::Archive(archive) if archive.tool == Bootstrap::Debootstrap => Some(archive),
+        _ => None,
+    }
 }
 
 /// Makes an account. Without a password nobody logs in to it by one.
@@ -149,7 +185,7 @@ pub(crate) fn arguments(recipe: &Recipe, staged: &Staged) -> Vec<String> {
     let tar_in = |kind: &str, tar: &Path| format!("--{kind}-hook=tar-in {} /", quoted(tar));
     let script_in = |script: &Path| format!("--customize-hook={}", in_chroot(script));
     match &recipe.base {
-        Base::Archive(base) => {
+        Base::Archive(base) if staged.base.is_none() => {
             arguments.push(format!("--variant={}", base.variant.as_str()));
             arguments.push(format!("--architectures={}", base.architecture));
             arguments.push(format!("--keyring={}", base.keyring));
@@ -166,14 +202,11 @@ pub(crate) fn arguments(recipe: &Recipe, staged: &Staged) -> Vec<String> {
                 arguments.push(format!("--include={}", recipe.packages.join(",")));
             }
         }
-        Base::Image(_) => {
+        Base::Archive(_) | Base::Image(_) => {
             arguments.push("--variant=custom".to_owned());
             arguments.push("--skip=update".to_owned());
-            if let Some(base) = &staged.base {
-                let tar = "tar -C \"$1\" --xattrs --xattrs-include='*' -p --numeric-owner -xf";
-                arguments.push(format!("--setup-hook={tar} {}", quoted(base)));
-            }
-            // mmdebstrap's own was laid over by the image's, which has none.
+            arguments.extend(staged.base.as_ref().map(|base| format!("--setup-hook={base}")));
+            // mmdebstrap's own was laid over: by the image's, which has none.
             arguments.push(format!("--customize-hook={}", resolver()));
             arguments.push(tar_in("customize", &staged.sources));
             arguments.push(tar_in("customize", &staged.files));
@@ -189,13 +222,13 @@ pub(crate) fn arguments(recipe: &Recipe, staged: &Staged) -> Vec<String> {
     );
     arguments.push(script_in(&staged.cleaning));
     match &recipe.base {
-        Base::Archive(base) => {
+        Base::Archive(base) if staged.base.is_none() => {
             arguments.push(base.suite.clone());
             arguments.push("-".to_owned());
             arguments.extend(base.mirrors.iter().cloned());
         }
-        // No suite, and no mirror but the image's own.
-        Base::Image(_) => arguments.extend(["", "-", ""].map(str::to_owned)),
+        // No suite, and no mirror but the system's own.
+        Base::Archive(_) | Base::Image(_) => arguments.extend(["", "-", ""].map(str::to_owned)),
     }
     arguments
 }
@@ -220,7 +253,7 @@ mod tests {
         let recipe = Recipe::parse(recipe).unwrap();
         let file = |name: &str| PathBuf::from(format!("/w/{name}"));
         let staged = Staged {
-            base: Some(file("base.tar")),
+            base: Some("tar -xf '/w/base.tar'".to_owned()),
             sources: file("sources.tar"),
             files: file("files.tar"),
             preparing: vec![file("packages.sh")],
