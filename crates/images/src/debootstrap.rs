@@ -7,7 +7,7 @@ use crate::staging::{CLOSED, quoted};
 use crate::tool::{Tool, ToolMissing};
 use std::path::Path;
 
-pub(crate) const DEBOOTSTRAP: Tool = Tool { program: "debootstrap", package: "debootstrap" };
+const DEBOOTSTRAP: Tool = Tool { program: "debootstrap", package: "debootstrap" };
 
 /// The hook that unpacks and installs it.
 pub(crate) fn hook(base: &ArchiveBase) -> Result<String, ToolMissing> {
@@ -29,10 +29,7 @@ pub(crate) fn hook(base: &ArchiveBase) -> Result<String, ToolMissing> {
     );
     // Beside mmdebstrap's own directory, in which it finds what it does not expect; and then laid over that.
     let told = "{ tail -n 20 \"$1.system/debootstrap/debootstrap.log\" >&2; exit 1; }";
-    let tar = "tar --xattrs --xattrs-include='*' --numeric-owner";
-    Ok(format!(
-        "{command} || {told}; {tar} -C \"$1.system\" -c . | {tar} -C \"$1\" -xp && rm -rf \"$1.system\""
-    ))
+    Ok(format!("{command} || {told}; cp -a \"$1.system/.\" \"$1/\" && rm -rf \"$1.system\""))
 }
 
 /// Of the first mirror, which is an URL or a line of sources.list(5): where it is, and its components, separated by commas.
